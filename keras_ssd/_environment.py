@@ -1,0 +1,69 @@
+"""Makes `import keras` succeed, or says what to install.
+
+Keras takes TensorFlow unless `KERAS_BACKEND` or `~/.keras/keras.json` says otherwise, and writes that default into the
+file by itself. Someone who installed `keras-ssd[torch]` would meet "No module named 'tensorflow'". So where the
+backend that Keras would take is not installed and nobody asked for it through `KERAS_BACKEND`, an installed one is taken.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+EXTRAS = ("tensorflow", "jax", "torch")
+
+
+def _installed(name):
+    return importlib.util.find_spec(name) is not None
+
+
+def _configured_backend():
+    """The backend in Keras's own settings file, or None."""
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    try:
+        return json.loads((home / "keras.json").read_text(encoding="utf-8")).get("backend")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _install_hint():
+    choices = "\n".join(f"    pip install 'keras-ssd[{extra}]'" for extra in EXTRAS)
+    return f"Install one of:\n{choices}"
+
+
+def choose_backend():
+    """Sets `KERAS_BACKEND` where Keras would otherwise look for a backend that is not installed.
+
+    Raises:
+        ImportError: no Keras backend is installed, or the one asked for is not; the text names the extra to install.
+    """
+    if "keras" in sys.modules:
+        return
+    asked = os.environ.get("KERAS_BACKEND")
+    if asked:
+        needed = {"openvino": "openvino", "numpy": "numpy"}.get(asked, asked)
+        if asked in (*EXTRAS, "openvino") and not _installed(needed):
+            others = [name for name in EXTRAS if _installed(name)]
+            switch = f" Or set KERAS_BACKEND={others[0]}, which is installed." if others else ""
+            raise ImportError(
+                f"keras_ssd needs the Keras backend that KERAS_BACKEND={asked} names, and '{needed}' is not installed. "
+                f"Install it with: pip install "
+                + (f"'keras-ssd[{asked}]'." if asked in EXTRAS else f"{needed}.")
+                + switch
+            )
+        return
+    wanted = _configured_backend() or "tensorflow"
+    if wanted not in EXTRAS or _installed(wanted):
+        return
+    for name in EXTRAS:
+        if _installed(name):
+            os.environ["KERAS_BACKEND"] = name
+            return
+    raise ImportError(
+        "keras_ssd runs on Keras 3, and Keras needs a backend: TensorFlow, JAX or PyTorch. None is installed. "
+        + _install_hint()
+    )
+
+
+choose_backend()

@@ -1,0 +1,49 @@
+"""Entry point of `keras-ssd`: parses, dispatches, and turns expected errors into one line and an exit code."""
+
+import argparse
+import importlib
+import os
+import sys
+
+COMMANDS = ("detect", "zoo")
+
+
+def _parser():
+    from keras_ssd._version import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="keras-ssd",
+        description="SSD object detection for Keras 3: detect objects in pictures, and manage trained weights.",
+        epilog="`keras-ssd COMMAND --help` explains a command with examples.",
+    )
+    parser.add_argument("--version", action="version", version=f"keras-ssd {__version__}")
+    parser.add_argument("--traceback", action="store_true", help="show the whole traceback when a command fails")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        importlib.import_module(f"keras_ssd.cli.{name}").add_parser(commands)
+    return parser
+
+
+def main(argv=None):
+    """Runs one command.
+
+    Args:
+        argv: list of strings, or None for the process's own arguments.
+
+    Returns:
+        The exit code: 0 all done, 1 some inputs failed, 2 nothing could be done, 130 interrupted.
+    """
+    # A user wants boxes, not the start-up messages of TensorFlow; whoever wants them sets the variable.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        if args.traceback:
+            raise
+        print(f"keras-ssd {args.command}: {error}", file=sys.stderr)
+        return 2
