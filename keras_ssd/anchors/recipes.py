@@ -1,0 +1,182 @@
+"""The anchors of the original models as tables, and how they follow a picture size other than the original one."""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+from keras_ssd.names import unknown_name
+
+
+@dataclass(frozen=True)
+class RecipeLevel:
+    """One row of a recipe: sizes in pixels of the reference picture.
+
+    Args:
+        grid: cells a side for the reference picture.
+        min_size: side of the first box.
+        max_size: the second square has the side sqrt(min_size * max_size); None for no second square.
+        aspect_ratios: width / height of the other boxes (`ordered` recipes: of all boxes, in order).
+        step: pixels between cells where the network's stride fixes it; None is picture size / grid.
+    """
+
+    grid: tuple
+    min_size: float
+    max_size: float | None
+    aspect_ratios: tuple
+    step: float | None = None
+
+
+@dataclass(frozen=True)
+class AnchorRecipe:
+    """A family of anchor specs: one table, any picture size.
+
+    Args:
+        image_size: (height, width) of the reference picture.
+        rows: one `RecipeLevel` a feature map.
+        variances: as in `AnchorSpec`.
+        truncate_sizes: cut sizes to whole pixels as Caffe does.
+        ordered: the ratios are used in the order given (ssd_keras) instead of Caffe's ratio-and-inverse order.
+    """
+
+    image_size: tuple
+    rows: tuple
+    variances: tuple = (0.1, 0.1, 0.2, 0.2)
+    truncate_sizes: bool = True
+    ordered: bool = False
+
+    def spec(self, image_size=None, grids=None):
+        """The anchors for a picture size and the feature maps that the network makes of it.
+
+        Box sizes grow with the shorter side of the picture; the network's own strides stay.
+
+        Args:
+            image_size: (height, width) in pixels; None is the reference size.
+            grids: (height, width) in cells of each level; only the reference size has a default.
+
+        Raises:
+            ValueError: another picture size without `grids`, or a wrong number of them.
+        """
+        size = tuple(image_size or self.image_size)
+        if grids is None:
+            if size != tuple(self.image_size):
+                raise ValueError(
+                    "`grids` is needed for a picture size other than the reference size "
+                    f"{self.image_size}: the sizes of the feature maps follow from the network. "
+                    f"Received: image_size={size}, grids=None. A model factory fills them in by itself."
+                )
+            grids = [row.grid for row in self.rows]
+        if len(grids) != len(self.rows):
+            raise ValueError(f"`grids` must have {len(self.rows)} entries. Received: grids={grids}")
+        factor = min(size) / min(self.image_size)
+        levels = tuple(
+            self._level(row, size, grid, factor) for row, grid in zip(self.rows, grids, strict=True)
+        )
+        return AnchorSpec(size, levels, self.variances)
+
+    def _level(self, row, size, grid, factor):
+        if self.ordered:
+            shorter = min(self.image_size)
+            following = None if row.max_size is None else row.max_size / shorter
+            return AnchorLevel.scaled(
+                size, grid, row.min_size / shorter, following, row.aspect_ratios, step=row.step
+            )
+        max_sizes = () if row.max_size is None else (row.max_size * factor,)
+        return AnchorLevel.prior_box(
+            size,
+            grid,
+            (row.min_size * factor,),
+            max_sizes,
+            row.aspect_ratios,
+            step=row.step,
+            truncate_sizes=self.truncate_sizes,
+        )
+
+
+def _table(image_size, grids, sizes, aspect_ratios, steps, **options):
+    """A recipe whose levels hand their max size on to the next level's min size."""
+    rows = tuple(
+        RecipeLevel((grid, grid), small, large, ratios, step)
+        for grid, (small, large), ratios, step in zip(
+            grids, pairwise(sizes), aspect_ratios, steps, strict=True
+        )
+    )
+    return AnchorRecipe((image_size, image_size), rows, **options)
+
+
+# The steps of the last two maps of SSD300 (100 and 300) are picture size / grid: no stride of the network.
+_SSD300 = ((38, 19, 10, 5, 3, 1), ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)), (8, 16, 32, 64, None, None))
+_SSD512 = (
+    (64, 32, 16, 8, 4, 2, 1),
+    ((2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,)),
+    (8, 16, 32, 64, 128, 256, None),
+)
+
+
+def _ssd300(sizes):
+    grids, ratios, steps = _SSD300
+    return _table(300, grids, sizes, ratios, steps)
+
+
+def _ssd512(sizes):
+    grids, ratios, steps = _SSD512
+    return _table(512, grids, sizes, ratios, steps)
+
+
+def _ssd7(image_size, grids, scales, aspect_ratios=(0.5, 1.0, 2.0)):
+    shorter = min(image_size)
+    rows = tuple(
+        RecipeLevel(grid, scale * shorter, following * shorter, aspect_ratios)
+        for grid, (scale, following) in zip(grids, pairwise(scales), strict=True)
+    )
+    return AnchorRecipe(image_size, rows, (1.0,) * 4, truncate_sizes=False, ordered=True)
+
+
+def _mobilenet_ssd():
+    # chuanqi305/MobileNet-SSD: the first map has no max size, and no map has a step.
+    sizes = ((60, None), (105, 150), (150, 195), (195, 240), (240, 285), (285, 300))
+    grids = (19, 10, 5, 3, 2, 1)
+    rows = tuple(
+        RecipeLevel((grid, grid), small, large, (2,) if large is None else (2, 3))
+        for grid, (small, large) in zip(grids, sizes, strict=True)
+    )
+    return AnchorRecipe((300, 300), rows)
+
+
+# Sizes: weiliu89/caffe, examples/ssd/ssd_pascal.py, ssd_coco.py, ssd_ilsvrc.py (SSD300), and the scripts of the SSD512
+# model archives; SSD7: ssd_keras's keras_ssd7.py (five scales from 0.1 to 0.9) for its 300x480 pictures.
+_RECIPES = {
+    "ssd300_voc": _ssd300((30, 60, 111, 162, 213, 264, 315)),
+    "ssd300_coco": _ssd300((21, 45, 99, 153, 207, 261, 315)),
+    "ssd512_voc": _ssd512((35.84, 76.8, 153.6, 230.4, 307.2, 384, 460.8, 537.6)),
+    "ssd512_coco": _ssd512((20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72)),
+    "ssd7": _ssd7((300, 480), ((37, 60), (18, 30), (9, 15), (4, 7)), (0.1, 0.3, 0.5, 0.7, 0.9)),
+    "mobilenet_ssd": _mobilenet_ssd(),
+}
+
+
+def recipe_names():
+    """Names of the original models' anchors."""
+    return tuple(_RECIPES)
+
+
+def named_recipe(name, *, truncate_sizes=None):
+    """The anchor table of an original model.
+
+    Args:
+        name: one of `recipe_names()`. ILSVRC models use the VOC scales; every model whose training touched COCO
+            uses the smaller COCO scales.
+        truncate_sizes: False keeps fractions of pixels, for weights that were trained by float ports; None is
+            what the original does (Caffe cuts).
+
+    Raises:
+        ValueError: no such name.
+    """
+    if name not in _RECIPES:
+        raise ValueError(unknown_name("anchor recipe", name, _RECIPES))
+    recipe = _RECIPES[name]
+    return recipe if truncate_sizes is None else replace(recipe, truncate_sizes=truncate_sizes)
+
+
+def named_spec(name, image_size=None, grids=None, *, truncate_sizes=None):
+    """The anchors of an original model; see `named_recipe` and `AnchorRecipe.spec` for the arguments."""
+    return named_recipe(name, truncate_sizes=truncate_sizes).spec(image_size, grids)

@@ -1,0 +1,290 @@
+"""Anchors (prior boxes, default boxes): the one description that model, encoder and decoder share.
+
+An `AnchorLevel` is one feature map: its grid and the boxes of a cell *in order*, because the order differs between
+families and the head's channels follow it. An `AnchorSpec` is all levels of a model. Everything else (head channels,
+anchor tensors) is derived from it.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_ssd.anchors import geometry
+
+FORMAT_VERSION = 1
+
+
+def _pair(value, name):
+    """(height, width) from one number or two."""
+    values = (value, value) if np.isscalar(value) else tuple(value)
+    if len(values) != 2 or not all(math.isfinite(v) for v in values):
+        raise ValueError(f"`{name}` must be one number or (height, width). Received: {name}={value}")
+    return values
+
+
+def _positive(values, name):
+    if not values or not all(math.isfinite(v) and v > 0 for v in values):
+        raise ValueError(f"`{name}` must hold positive numbers. Received: {name}={values}")
+
+
+def _boxes_of_cell(size, second_size, aspect_ratios):
+    """(height, width) of each box in order; the second box of ratio 1 follows the first at once.
+
+    In float32, as Caffe computes them (prior_box_layer.cpp): anchors decide ties in matching by their last bit.
+    """
+    f = np.float32
+    boxes = []
+    for ratio in aspect_ratios:
+        if abs(ratio - 1.0) < 1e-6:
+            boxes.append((f(size), f(size)))
+            if second_size is not None:
+                side = np.sqrt(f(size) * f(second_size))
+                boxes.append((side, side))
+        else:
+            root = np.sqrt(f(ratio))
+            boxes.append((f(size) / root, f(size) * root))
+    return tuple((float(h), float(w)) for h, w in boxes)
+
+
+def _caffe_ratios(aspect_ratios, flip):
+    """Caffe's list: 1 first, then each ratio and (with flip) its inverse, repeated ones dropped."""
+    ratios = [1.0]
+    for ratio in aspect_ratios:
+        if any(abs(ratio - known) < 1e-6 for known in ratios):
+            continue
+        ratios.append(ratio)
+        if flip:
+            ratios.append(1.0 / ratio)
+    return ratios
+
+
+@dataclass(frozen=True)
+class AnchorLevel:
+    """The anchors of one feature map.
+
+    Args:
+        grid_hw: (height, width) of the feature map in cells.
+        step_hw: distance of neighbouring cells' centres in pixels of the input picture.
+        boxes_hw: (height, width) in pixels of each box of a cell, in the order of the head's channels.
+        offset_hw: centre of the first cell as a fraction of the step.
+    """
+
+    grid_hw: tuple
+    step_hw: tuple
+    boxes_hw: tuple
+    offset_hw: tuple = (0.5, 0.5)
+
+    def __post_init__(self):
+        grid = tuple(int(v) for v in _pair(self.grid_hw, "grid_hw"))
+        step = tuple(float(v) for v in _pair(self.step_hw, "step_hw"))
+        boxes = tuple(tuple(float(v) for v in _pair(box, "boxes_hw")) for box in self.boxes_hw)
+        _positive(grid, "grid_hw")
+        _positive(step, "step_hw")
+        _positive([v for box in boxes for v in box], "boxes_hw")
+        object.__setattr__(self, "grid_hw", grid)
+        object.__setattr__(self, "step_hw", step)
+        object.__setattr__(self, "boxes_hw", boxes)
+        object.__setattr__(self, "offset_hw", tuple(float(v) for v in _pair(self.offset_hw, "offset_hw")))
+
+    @property
+    def boxes_per_cell(self):
+        """Boxes at each cell; a head has this many times 4 (or classes) channels."""
+        return len(self.boxes_hw)
+
+    @property
+    def num_anchors(self):
+        """Anchors of the whole feature map."""
+        return self.grid_hw[0] * self.grid_hw[1] * self.boxes_per_cell
+
+    @classmethod
+    def prior_box(
+        cls,
+        image_size,
+        grid_hw,
+        min_sizes,
+        max_sizes=(),
+        aspect_ratios=(),
+        *,
+        flip=True,
+        step=None,
+        offset=0.5,
+        truncate_sizes=True,
+    ):
+        """A level with the meaning of Caffe's PriorBox layer.
+
+        For each min size the boxes are: the square of the min size; if there is a max size, the square of
+        sqrt(min * max); then each ratio other than 1 and, with `flip`, its inverse.
+
+        Args:
+            image_size: (height, width) of the input picture in pixels.
+            grid_hw: (height, width) of the feature map.
+            min_sizes: side lengths in pixels.
+            max_sizes: none, or one larger than its min size for each min size.
+            aspect_ratios: width / height; 1 is always there and repeated ones are dropped.
+            flip: add the inverse of each ratio.
+            step: pixels between cells, one number or (height, width); None is image size / grid.
+            offset: centre of the first cell as a fraction of the step.
+            truncate_sizes: cut sizes to whole pixels, as Caffe does (`int min_size_`). Weights trained by ports
+                that keep fractions (ssd_keras, chainercv, torchvision) want False.
+
+        Raises:
+            ValueError: a size, ratio or step that is not positive, or sizes that do not pair up.
+
+        Source: weiliu89/caffe, branch ssd, src/caffe/layers/prior_box_layer.cpp.
+        """
+        _positive(min_sizes, "min_sizes")
+        if max_sizes and len(max_sizes) != len(min_sizes):
+            raise ValueError(
+                "`max_sizes` must be empty or have one entry for each of `min_sizes`. "
+                f"Received: min_sizes={min_sizes}, max_sizes={max_sizes}"
+            )
+        for small, large in zip(min_sizes, max_sizes, strict=False):
+            if not large > small:
+                raise ValueError(
+                    f"Each max size must be larger than its min size. Received: min={small}, max={large}"
+                )
+        if aspect_ratios:
+            _positive(aspect_ratios, "aspect_ratios")
+        cut = math.trunc if truncate_sizes else float
+        ratios = _caffe_ratios(aspect_ratios, flip)
+        boxes = []
+        for index, min_size in enumerate(min_sizes):
+            second = cut(max_sizes[index]) if max_sizes else None
+            boxes.extend(_boxes_of_cell(cut(min_size), second, ratios))
+        return cls(grid_hw, _step(image_size, grid_hw, step), tuple(boxes), _pair(offset, "offset"))
+
+    @classmethod
+    def scaled(
+        cls, image_size, grid_hw, scale, next_scale=None, aspect_ratios=(1.0,), *, step=None, offset=0.5
+    ):
+        """A level with the meaning of ssd_keras's AnchorBoxes layer.
+
+        Sizes are fractions of the picture's shorter side and are never cut; ratios stand in the order given, and
+        the second square (side sqrt(scale * next_scale)) follows the first.
+
+        Args:
+            image_size: (height, width) of the input picture in pixels.
+            grid_hw: (height, width) of the feature map.
+            scale: size of the boxes as a fraction of the shorter side.
+            next_scale: scale of the next level, or None for a single box of ratio 1.
+            aspect_ratios: width / height, in order.
+            step: pixels between cells; None is image size / grid.
+            offset: centre of the first cell as a fraction of the step.
+        """
+        _positive(aspect_ratios, "aspect_ratios")
+        shorter = min(_pair(image_size, "image_size"))
+        second = None if next_scale is None else next_scale * shorter
+        boxes = _boxes_of_cell(scale * shorter, second, aspect_ratios)
+        return cls(grid_hw, _step(image_size, grid_hw, step), boxes, _pair(offset, "offset"))
+
+
+def _step(image_size, grid_hw, step):
+    if step is not None:
+        return _pair(step, "step")
+    image, grid = _pair(image_size, "image_size"), _pair(grid_hw, "grid_hw")
+    _positive(grid, "grid_hw")
+    return tuple(float(i) / float(g) for i, g in zip(image, grid, strict=True))
+
+
+@dataclass(frozen=True)
+class AnchorSpec:
+    """All anchors of a model: the only source of anchor boxes, head channels and variances.
+
+    Args:
+        image_size: (height, width) of the input picture in pixels.
+        levels: one `AnchorLevel` a feature map, in the order of the predictions.
+        variances: four divisors of the encoded offsets (cx, cy, w, h), or one for all.
+        clip: clamp the corners of every anchor to the picture (Caffe's `clip`).
+
+    Example:
+        >>> spec = named_spec("ssd300_voc")
+        >>> spec.num_anchors, spec.boxes_per_cell
+        (8732, (4, 6, 6, 6, 4, 4))
+    """
+
+    image_size: tuple
+    levels: tuple
+    variances: tuple = (0.1, 0.1, 0.2, 0.2)
+    clip: bool = False
+
+    def __post_init__(self):
+        size = tuple(int(v) for v in _pair(self.image_size, "image_size"))
+        _positive(size, "image_size")
+        levels = tuple(self.levels)
+        if not levels or not all(isinstance(level, AnchorLevel) for level in levels):
+            raise ValueError(f"`levels` must hold at least one AnchorLevel. Received: levels={self.levels}")
+        variances = tuple(float(v) for v in self.variances)
+        variances = variances * 4 if len(variances) == 1 else variances
+        if len(variances) != 4:
+            raise ValueError(f"`variances` must have 1 or 4 entries. Received: variances={self.variances}")
+        _positive(variances, "variances")
+        object.__setattr__(self, "image_size", size)
+        object.__setattr__(self, "levels", levels)
+        object.__setattr__(self, "variances", variances)
+        object.__setattr__(self, "clip", bool(self.clip))
+
+    @property
+    def num_anchors(self):
+        """Anchors of all levels."""
+        return sum(level.num_anchors for level in self.levels)
+
+    @property
+    def boxes_per_cell(self):
+        """Boxes a cell of each level."""
+        return tuple(level.boxes_per_cell for level in self.levels)
+
+    @property
+    def grids(self):
+        """(height, width) in cells of each level."""
+        return tuple(level.grid_hw for level in self.levels)
+
+    def anchors_xyxy(self):
+        """Corners (xmin, ymin, xmax, ymax) as fractions of the picture: read-only float32 (N, 4)."""
+        return geometry.corners(self)
+
+    def anchors_cxcywh(self):
+        """Centre and size (cx, cy, w, h) as fractions of the picture: read-only float32 (N, 4)."""
+        return geometry.centres(self)
+
+    def to_dict(self):
+        """Plain JSON data that `from_dict` turns back into an equal spec."""
+        return {
+            "version": FORMAT_VERSION,
+            "image_size": list(self.image_size),
+            "levels": [
+                {
+                    "grid_hw": list(level.grid_hw),
+                    "step_hw": list(level.step_hw),
+                    "offset_hw": list(level.offset_hw),
+                    "boxes_hw": [list(box) for box in level.boxes_hw],
+                }
+                for level in self.levels
+            ],
+            "variances": list(self.variances),
+            "clip": self.clip,
+        }
+
+    @classmethod
+    def from_dict(cls, data):
+        """The spec that `to_dict` wrote.
+
+        Raises:
+            ValueError: written by a newer version of the package, or not such a dictionary.
+        """
+        version = data.get("version") if isinstance(data, dict) else None
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"Anchor description of version {version!r}; this version of keras_ssd reads {FORMAT_VERSION}. "
+                "Update keras_ssd, or save the model again with this version."
+            )
+        levels = tuple(
+            AnchorLevel(
+                tuple(row["grid_hw"]),
+                tuple(row["step_hw"]),
+                tuple(tuple(box) for box in row["boxes_hw"]),
+                tuple(row["offset_hw"]),
+            )
+            for row in data["levels"]
+        )
+        return cls(tuple(data["image_size"]), levels, tuple(data["variances"]), data["clip"])
