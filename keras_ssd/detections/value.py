@@ -1,0 +1,273 @@
+"""The value object `Detections` and its row, `Detection`."""
+
+import dataclasses
+import json
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_ssd.detections.checks import category_ids_of, check, class_ids_of, shortest
+
+
+class Detection(NamedTuple):
+    """One found object.
+
+    Attributes:
+        name: its class.
+        score: 0..1.
+        box_xyxy: (xmin, ymin, xmax, ymax) in pixels.
+        class_id: place of the class in `Detections.class_names`.
+    """
+
+    name: str
+    score: float
+    box_xyxy: tuple[float, float, float, float]
+    class_id: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Detections:
+    """The objects found in one picture, best first.
+
+    The arrays cannot be written to; every change makes a new object. `found[found.scores > 0.9]`, `found[:3]`
+    and `found[[2, 0]]` are `Detections` again, `found[0]` and iteration give a `Detection`.
+
+    Args:
+        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the original picture; x runs from 0 at the left
+            edge to the picture's width at the right edge.
+        scores: (K,) 0..1. Rows are brought into falling order.
+        class_ids: (K,) places in `class_names`, from 0; background does not count.
+        class_names: names of all classes that the model knows.
+        size_hw: the original picture's (height, width) in pixels.
+        source: path or URL of the picture, or a name for one in memory. None if unknown.
+        picture: the picture itself (array or PIL image) where it exists only in memory; `draw` uses it.
+
+    Raises:
+        ValueError: shapes do not agree, a number is not finite, or a class id has no name.
+
+    Example:
+        >>> found = Detections([[10, 20, 30, 60]], [0.9], [1], ("cat", "dog"), size_hw=(100, 200))
+        >>> found.names, len(found.filter(confidence=0.95))
+        (('dog',), 0)
+    """
+
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    class_names: tuple[str, ...]
+    size_hw: tuple[int, int]
+    source: str | None = None
+    picture: Any = None
+
+    def __post_init__(self):
+        boxes = np.array(self.boxes_xyxy, np.float32).reshape(-1, 4)
+        scores = np.array(self.scores, np.float32)
+        class_ids = np.array(self.class_ids)
+        check(self, boxes, scores, class_ids)
+        order = np.argsort(-scores, kind="stable")
+        _freeze(self, "boxes_xyxy", boxes[order])
+        _freeze(self, "scores", scores[order])
+        _freeze(self, "class_ids", class_ids.astype(np.int64)[order])
+        object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
+        object.__setattr__(self, "size_hw", tuple(int(side) for side in self.size_hw))
+        if self.source is not None:
+            object.__setattr__(self, "source", os.fspath(self.source))
+
+    @classmethod
+    def empty(cls, class_names, size_hw, source=None, picture=None):
+        """Of a picture in which nothing was found."""
+        return cls(np.zeros((0, 4)), [], [], class_names, size_hw, source, picture)
+
+    def __len__(self):
+        return len(self.scores)
+
+    def __iter__(self):
+        for index in range(len(self)):
+            yield self[index]
+
+    def __getitem__(self, index):
+        if isinstance(index, (int, np.integer)):
+            class_id = int(self.class_ids[index])
+            box = tuple(float(side) for side in self.boxes_xyxy[index])
+            return Detection(self.class_names[class_id], float(self.scores[index]), box, class_id)
+        if isinstance(index, list):
+            index = np.array(index, dtype=None if index else int)
+        boxes, scores, class_ids = self.boxes_xyxy[index], self.scores[index], self.class_ids[index]
+        return dataclasses.replace(self, boxes_xyxy=boxes, scores=scores, class_ids=class_ids)
+
+    def __eq__(self, other):
+        """Same objects, classes, picture size and source; a picture kept in memory is not compared."""
+        if not isinstance(other, Detections):
+            return NotImplemented
+        facts = (self.class_names, self.size_hw, self.source) == (
+            other.class_names,
+            other.size_hw,
+            other.source,
+        )
+        arrays = ("boxes_xyxy", "scores", "class_ids")
+        return facts and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays)
+
+    __hash__ = None
+
+    @property
+    def names(self):
+        """The class name of each object."""
+        return tuple(self.class_names[class_id] for class_id in self.class_ids)
+
+    @property
+    def areas(self):
+        """(K,) area of each box in square pixels."""
+        return np.prod(self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2], axis=1)
+
+    def filter(self, *, confidence=None, classes=None, min_area=None):
+        """The objects that pass every given test.
+
+        Args:
+            confidence: keep scores from this on.
+            classes: keep these classes; a name or several.
+            min_area: keep boxes from this many square pixels on.
+
+        Raises:
+            ValueError: a name in `classes` is not one of `class_names`.
+        """
+        keep = np.ones(len(self), bool)
+        if confidence is not None:
+            keep &= self.scores >= confidence
+        if classes is not None:
+            keep &= np.isin(self.class_ids, class_ids_of(classes, self.class_names))
+        if min_area is not None:
+            keep &= self.areas >= min_area
+        return self[keep]
+
+    def to_dict(self):
+        """Plain numbers and strings, ready for JSON; `from_dict` gives an equal object back.
+
+        Returns:
+            A dictionary: source (string or None), height, width (pixels), class_names (list), detections
+            (list of
+            dictionaries: name, class_id, score, box_xyxy as [xmin, ymin, xmax, ymax] in pixels).
+        """
+        rows = zip(self.names, self.class_ids, self.scores, self.boxes_xyxy, strict=True)
+        return {
+            "source": self.source,
+            "height": self.size_hw[0],
+            "width": self.size_hw[1],
+            "class_names": list(self.class_names),
+            "detections": [
+                {
+                    "name": name,
+                    "class_id": int(class_id),
+                    "score": shortest(score),
+                    "box_xyxy": [*map(shortest, box)],
+                }
+                for name, class_id, score, box in rows
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values):
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError: a key is missing.
+        """
+        try:
+            rows = values["detections"]
+            return cls(
+                np.array([row["box_xyxy"] for row in rows], np.float32).reshape(-1, 4),
+                [row["score"] for row in rows],
+                np.array([row["class_id"] for row in rows], int),
+                values["class_names"],
+                (values["height"], values["width"]),
+                values.get("source"),
+            )
+        except KeyError as error:
+            raise ValueError(
+                f"from_dict expects a dictionary as Detections.to_dict makes it. Missing key: {error}"
+            ) from None
+
+    def to_json(self, **options):
+        """`to_dict` as JSON text; options go to `json.dumps`."""
+        return json.dumps(self.to_dict(), **options)
+
+    def to_coco(self, image_id, category_ids=None):
+        """Rows of a COCO results file.
+
+        Args:
+            image_id: the picture's id in the COCO annotations.
+            category_ids: the data set's category id of each class, in the order of `class_names`, or a
+                mapping from name to id. None writes the class ids as they are, from 0.
+
+        Returns:
+            List of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}.
+
+        Raises:
+            ValueError: `category_ids` leaves out a class.
+        """
+        categories = category_ids_of(category_ids, self.class_names)
+        rows = []
+        for class_id, score, (xmin, ymin, xmax, ymax) in zip(
+            self.class_ids, self.scores, self.boxes_xyxy, strict=True
+        ):
+            bbox = [shortest(value) for value in (xmin, ymin, xmax - xmin, ymax - ymin)]
+            row = {"image_id": image_id, "category_id": categories[class_id], "bbox": bbox}
+            rows.append({**row, "score": shortest(score)})
+        return rows
+
+    def draw(self, picture=None, *, line_width=None, font_size=None, labels=True):
+        """The picture with a box and a label around each object.
+
+        Args:
+            picture: path, PIL image or array to draw on; by default the one in memory, or the file or URL
+                that `source` names, which is read again. It may have another size than the original.
+            line_width, font_size: in pixels; by default they grow with the picture.
+            labels: False draws boxes alone.
+
+        Returns:
+            A new PIL image.
+
+        Raises:
+            PictureError: the picture cannot be read.
+        """
+        from keras_ssd.drawing import draw_detections
+        from keras_ssd.pictures import read_picture
+
+        if picture is None:
+            picture = self.picture if self.picture is not None else self.source
+        if picture is None:
+            raise ValueError("These detections do not know their picture. Pass it: found.draw(picture).")
+        picture = read_picture(picture, name=None if isinstance(picture, str) else self.source)
+        return draw_detections(picture, self, line_width=line_width, font_size=font_size, labels=labels)
+
+    def __repr__(self):
+        return f"<Detections: {len(self)} in {self.source or 'a picture'}>"
+
+    def __str__(self):
+        height, width = self.size_hw
+        title = f"{self.source or 'picture'} ({width} x {height}): {len(self) or 'nothing'} found"
+        if not len(self):
+            return title
+        longest = max(5, *(len(name) for name in self.names))
+        lines = [title, f"  {'class':{longest}}  score    xmin    ymin    xmax    ymax"]
+        for name, score, box, _ in self:
+            lines.append(f"  {name:{longest}}  {score:5.2f}" + "".join(f"{side:8.1f}" for side in box))
+        return "\n".join(lines)
+
+    def _repr_png_(self):
+        """What a notebook shows: the drawn picture, at most 1,000 pixels wide and high, or else the text."""
+        import io
+
+        try:
+            drawn = self.draw()
+        except (ValueError, OSError):
+            return None
+        drawn.thumbnail((1000, 1000))
+        buffer = io.BytesIO()
+        drawn.save(buffer, "png")
+        return buffer.getvalue()
+
+
+def _freeze(detections, name, array):
+    array.setflags(write=False)
+    object.__setattr__(detections, name, array)

@@ -1,0 +1,160 @@
+"""What a user names as pictures, one by one: folders, patterns, URLs, arrays, or lists of these."""
+
+import dataclasses
+import glob
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_ssd.pictures.errors import PictureError, describe
+from keras_ssd.pictures.reading import is_url
+
+PICTURE_ENDINGS = tuple(
+    f".{kind}"
+    for kind in ("avif", "bmp", "gif", "jp2", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """One picture that has not been read yet.
+
+    Attributes:
+        picture: what `read_picture` takes: path, URL, PIL image or array.
+        name: its path, its URL, or for pictures in memory "array 3" or "image 3", counted from 0 in the order
+            given.
+        relative: a file's path below the folder or pattern that named it; else only its last part, or None in
+            memory.
+    """
+
+    picture: Any
+    name: str
+    relative: str | None = None
+
+    @property
+    def in_memory(self):
+        """Whether the picture exists only in memory, so that it cannot be read a second time by name."""
+        return not isinstance(self.picture, (str, os.PathLike))
+
+
+def expand_sources(sources):
+    """Every picture that the sources name, lazily and in their order.
+
+    Args:
+        sources: one of, or a list, tuple or iterator of: a picture's path; a folder (its pictures by name,
+            not those of folders below, hidden files left out); a glob pattern ("shots/**/*.png"); an http(s)
+            URL; a PIL image; an array of one picture; a 4-D array (B, H, W, channels) as B pictures.
+
+    Yields:
+        `Source`. Files are not opened: whether each is a readable picture shows when it is read.
+
+    Raises:
+        PictureError: a folder holds no picture, or a pattern matches none.
+
+    Example:
+        >>> [source.name for source in expand_sources(["a.jpg", "b.png"])]
+        ['a.jpg', 'b.png']
+    """
+    for part in split_sources(sources):
+        yield from part()
+
+
+def split_sources(sources):
+    """The sources as functions, one for each item of the list, that return an iterator of its pictures.
+
+    So whoever can go on after a bad item (an empty folder) calls them one by one and catches the error.
+    """
+    for index, item in enumerate(_as_items(sources)):
+        yield lambda item=item, index=index: _expand(item, index)
+
+
+def _as_items(sources):
+    if isinstance(sources, (str, os.PathLike)) or _looks_like_picture(sources):
+        return (sources,)
+    try:
+        return iter(sources)
+    except TypeError:
+        raise TypeError(
+            "sources must be a path, a folder, a pattern, a URL, a PIL image, an array, or a list of these. "
+            f"Received: {type(sources).__name__}"
+        ) from None
+
+
+def _looks_like_picture(item):
+    return _is_pil(item) or (hasattr(item, "shape") and hasattr(item, "dtype"))
+
+
+def _is_pil(item):
+    return hasattr(item, "getbands")  # told by its shape: asking for its array would decode it
+
+
+def _expand(item, index):
+    if not isinstance(item, (str, os.PathLike)):
+        yield from _expand_memory(item, index)
+    elif is_url(item):
+        yield Source(item, item, _last_part_of_url(item))
+    elif os.path.isdir(item):
+        yield from _expand_folder(os.fspath(item))
+    elif glob.has_magic(os.fspath(item)) and not os.path.exists(item):
+        yield from _expand_pattern(os.fspath(item))
+    else:
+        path = os.fspath(item)
+        yield Source(path, path, os.path.basename(path))
+
+
+def _expand_memory(item, index):
+    if _is_pil(item):
+        filename = getattr(item, "filename", "")  # of an image that was opened from a file
+        yield Source(item, filename or f"image {index}", os.path.basename(filename) or None)
+    elif _looks_like_picture(item):
+        if len(item.shape) != 4:
+            yield Source(item, f"array {index}")
+        else:
+            for row in range(item.shape[0]):
+                yield Source(item[row], f"array {index}[{row}]")
+    else:
+        raise PictureError(
+            f"number {index}",
+            "expected a path, a folder, a pattern, a URL, a PIL image or an array. "
+            f"Received: {describe(item)}",
+        )
+
+
+def _is_picture_path(path):
+    return path.suffix.lower() in PICTURE_ENDINGS and not path.name.startswith(".")
+
+
+def _expand_folder(folder):
+    names = sorted(path.name for path in Path(folder).iterdir() if _is_picture_path(path) and path.is_file())
+    if not names:
+        raise PictureError(
+            folder,
+            "the folder holds no picture. Looked for names that end in "
+            f"{', '.join(PICTURE_ENDINGS)}, not in folders below; a pattern such as "
+            f"{os.path.join(folder, '**', '*.jpg')!r} finds those too.",
+        )
+    for name in names:
+        yield Source(os.path.join(folder, name), os.path.join(folder, name), name)
+
+
+def _expand_pattern(pattern):
+    found = sorted(path for path in glob.iglob(pattern, recursive=True) if os.path.isfile(path))
+    if not found:
+        raise PictureError(pattern, "there is no such file, and as a pattern it matches no file.")
+    root = _fixed_part(pattern)
+    for path in found:
+        yield Source(path, path, os.path.relpath(path, root))
+
+
+def _fixed_part(pattern):
+    """The folder before a pattern's first wildcard."""
+    folder = Path(pattern)
+    while glob.has_magic(str(folder)):
+        folder = folder.parent
+    return folder
+
+
+def _last_part_of_url(url):
+    from urllib.parse import unquote, urlsplit
+
+    return os.path.basename(unquote(urlsplit(url).path)) or "picture"
