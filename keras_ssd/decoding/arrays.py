@@ -1,0 +1,124 @@
+"""Decoding on numpy arrays, for people who hold raw predictions and for eager PyTorch on the CPU.
+
+Plain greedy suppression, one picture and class after the other: the shortest form of what the graph version computes.
+"""
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+from keras_ssd import coding
+
+
+def decode_arrays(predictions, options, *, from_logits=True):
+    """Detections of raw predictions held as a numpy array.
+
+    Args:
+        predictions: (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
+        options: a `keras_ssd.decoding.DecodeOptions`.
+        from_logits: False if the class columns are probabilities already.
+
+    Returns:
+        (B, K, 6) float32 rows [class id 0..C-1, score, xmin, ymin, xmax, ymax] by falling score, boxes as fractions
+        of the picture; unused rows have class -1.
+    """
+    parts = coding.Predictions.split(np.asarray(predictions, np.float32))
+    probabilities = softmax(parts.logits) if from_logits else parts.logits
+    boxes = coding.decode(
+        parts.offsets,
+        parts.anchors_cxcywh,
+        parts.variances,
+        code_type=options.code_type,
+        variance_encoded_in_target=options.variance_encoded_in_target,
+    )
+    return np.stack(
+        [detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)]
+    )
+
+
+def softmax(logits):
+    """Softmax over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def detection_rows_arrays(probabilities, boxes_xyxy, options, *, background=0):
+    """Detections of one picture from class scores and decoded boxes.
+
+    Args:
+        probabilities: (N, S) scores of all S classes, the background included.
+        boxes_xyxy: (N, 4), or (N, S, 4) where each class has its own boxes (Caffe's `share_location: false`).
+        options: a `keras_ssd.decoding.DecodeOptions`.
+        background: the column of the background; -1 if there is none.
+
+    Returns:
+        (K, 6) float32 rows as in `decode_arrays`. Class ids skip the background's column.
+
+    Raises:
+        ValueError: shapes that do not go together, or `class_agnostic` with boxes for each class.
+    """
+    probabilities = np.asarray(probabilities, np.float32)
+    boxes_xyxy = np.asarray(boxes_xyxy, np.float32)
+    count, slots = probabilities.shape
+    if boxes_xyxy.shape not in ((count, 4), (count, slots, 4)):
+        raise ValueError(
+            f"`boxes_xyxy` must be ({count}, 4) or ({count}, {slots}, 4) for these probabilities. "
+            f"Received: shape={boxes_xyxy.shape}"
+        )
+    if options.class_agnostic and boxes_xyxy.ndim == 3:
+        raise ValueError("`class_agnostic` needs boxes that all classes share: (N, 4).")
+    columns = [slot for slot in range(slots) if slot != background]
+    _, per_class, keep = options.sizes(count, len(columns))
+    winner = probabilities.argmax(axis=1)
+    if options.class_agnostic:
+        scores = np.where(winner != background, probabilities.max(axis=1), -1.0)
+        groups = [(np.searchsorted(columns, winner), scores, boxes_xyxy)]
+    else:
+        shared = boxes_xyxy.ndim == 2
+        groups = [
+            (np.full(count, i), probabilities[:, slot], boxes_xyxy if shared else boxes_xyxy[:, slot])
+            for i, slot in enumerate(columns)
+        ]
+    rows = np.concatenate([_one_suppression(*group, per_class, options) for group in groups])
+    rows = rows[np.argsort(-rows[:, 1], kind="stable")[:keep]]
+    if options.clip_boxes:
+        rows[:, 2:] = np.clip(rows[:, 2:], 0, 1)
+    padded = np.zeros((keep, 6), np.float32)
+    padded[:, 0] = -1
+    padded[: len(rows)] = rows
+    return padded
+
+
+def _one_suppression(ids, scores, boxes_xyxy, limit, options):
+    """Rows (m, 6) of one class (or of all, where they share one suppression), by falling score."""
+    candidates = np.flatnonzero(scores > options.floor)
+    order = candidates[np.argsort(-scores[candidates], kind="stable")][: options.top_k]
+    boxes, scores, ids = boxes_xyxy[order], scores[order], ids[order]
+    kept, kept_boxes = _greedy(boxes, scores, limit, options)
+    return np.column_stack([ids[kept], scores[kept], kept_boxes]).astype(np.float32)
+
+
+def _greedy(boxes, scores, limit, options):
+    """Indices of the kept boxes, and the boxes that stand for them; input sorted by falling score."""
+    overlap = np.zeros(len(boxes), np.float32)  # largest IoU with a kept box
+    threshold = np.float32(options.iou_threshold)
+    kept, kept_boxes, current = [], [], 0
+    while current < len(boxes) and len(kept) < limit:
+        # Boxes between the last kept one and this one were refused, and stay so: overlaps only grow.
+        rest = slice(current + 1, None)
+        against = bx.iou(boxes[current], boxes[rest])
+        box = boxes[current]
+        if options.average_boxes:
+            member = (against > threshold) & (overlap[rest] <= threshold)
+            weight = np.concatenate([scores[current : current + 1], scores[rest] * member])
+            box = (boxes[current:] * weight[:, None]).sum(axis=0) / max(weight.sum(), 1e-12)
+        kept.append(current)
+        kept_boxes.append(box)
+        np.maximum(overlap[rest], against, out=overlap[rest])
+        if options.eta < 1 and threshold > 0.5:
+            threshold = np.float32(threshold * options.eta)
+        free = overlap[rest] <= threshold
+        step = int(free.argmax()) if free.size else 0
+        if not free.size or not free[step]:
+            break
+        current += 1 + step
+    return np.asarray(kept, np.intp), np.asarray(kept_boxes, np.float32).reshape(-1, 4)

@@ -1,0 +1,80 @@
+"""What decoding does, as one value."""
+
+import math
+from dataclasses import dataclass
+
+from keras_ssd import coding
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """What `DecodeDetections` and `decode_arrays` do; the defaults are the original SSD's.
+
+    Args:
+        confidence_threshold: a candidate's score must be larger; 0..1, or None for no threshold.
+        iou_threshold: a box is dropped if its IoU with a better kept one of its class is larger; 0..1.
+        top_k: best candidates a class that enter suppression; None for all (ssd_keras).
+        keep_top_k: best detections of a picture over all classes; None for all.
+        max_per_class: most boxes that suppression keeps in a class; None for no limit besides `top_k`
+            (ssd_keras: 400 with `top_k=None`).
+        eta: below 1 the IoU threshold shrinks by this factor after each kept box while it is above 0.5.
+        class_agnostic: only the best class of an anchor counts, none if that is the background, and one
+            suppression serves all classes (ssd_keras's fast decoder).
+        average_boxes: each kept box becomes the mean, weighted by score, of itself and the boxes that it
+            suppresses.
+        code_type: how offsets are coded, see `keras_ssd.coding.decode`.
+        variance_encoded_in_target: the offsets already carry the variances.
+        clip_boxes: clamp boxes to the picture at the end.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    confidence_threshold: float | None = 0.01
+    iou_threshold: float = 0.45
+    top_k: int | None = 400
+    keep_top_k: int | None = 200
+    max_per_class: int | None = None
+    eta: float = 1.0
+    class_agnostic: bool = False
+    average_boxes: bool = False
+    code_type: str = "center_size"
+    variance_encoded_in_target: bool = False
+    clip_boxes: bool = False
+
+    def __post_init__(self):
+        for name in ("confidence_threshold", "iou_threshold"):
+            value = getattr(self, name)
+            optional = name == "confidence_threshold" and value is None
+            if not optional and not (_is_number(value) and 0 <= value <= 1):
+                raise ValueError(f"`{name}` must be between 0 and 1. Received: {name}={value!r}")
+        if not (_is_number(self.eta) and 0 < self.eta <= 1):
+            raise ValueError(f"`eta` must be above 0 and at most 1. Received: eta={self.eta!r}")
+        for name in ("top_k", "keep_top_k", "max_per_class"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(
+                    f"`{name}` must be a positive integer, or None for no limit. Received: {name}={value!r}"
+                )
+        coding.check_code_type(self.code_type)
+
+    @property
+    def is_plain(self):
+        """Greedy suppression with one threshold, boxes as predicted."""
+        return self.eta == 1.0 and not self.average_boxes
+
+    @property
+    def floor(self):
+        """The score that a candidate must exceed."""
+        return -0.5 if self.confidence_threshold is None else self.confidence_threshold
+
+    def sizes(self, num_anchors, num_classes):
+        """Static sizes: candidates a class, kept a class, and rows a picture."""
+        candidates = min(self.top_k or num_anchors, num_anchors)
+        per_class = min(self.max_per_class or candidates, candidates)
+        total = per_class * (1 if self.class_agnostic else num_classes)
+        return candidates, per_class, min(self.keep_top_k or total, total)
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,73 @@
+"""The one module that names backends: their own fused operations, used where a test shows equal results.
+
+Every function here has a counterpart in `keras.ops` that serves all other cases.
+"""
+
+import keras
+from keras import ops
+
+
+def stable_top_k(x, k):
+    """`ops.top_k` with lower indices first among equal values, which PyTorch's own does not promise."""
+    if keras.backend.backend() != "torch":
+        return ops.top_k(x, k)
+    import torch
+
+    values, indices = torch.sort(x, dim=-1, descending=True, stable=True)
+    return values[..., :k], indices[..., :k].to(torch.int32)
+
+
+def on_host():
+    """Whether tensors can be handed to numpy right now at no cost: PyTorch, eager, on the CPU."""
+    if keras.backend.backend() != "torch":
+        return False
+    import torch
+    from keras.src.backend.torch.core import get_device
+
+    tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return not tracing and str(get_device()) == "cpu"
+
+
+def suppression_mask(boxes_xyxy, valid, limit, iou_threshold):
+    """Greedy suppression by TensorFlow's `combined_non_max_suppression`, or None where that cannot serve.
+
+    The operation breaks ties of equal scores in no particular order, so it is given ranks instead of scores. It has
+    no XLA kernel, so inside `jit_compile=True` the general form has to serve.
+
+    Args:
+        boxes_xyxy: (B, C, K, 4) sorted by falling score, xmin <= xmax and ymin <= ymax.
+        valid: (B, C, K) bool.
+        limit: most boxes kept a class.
+        iou_threshold: IoU above which the later box goes.
+
+    Returns:
+        (B, C, K) bool, or None.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util
+
+    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+        return None
+    _, classes, count, _ = boxes_xyxy.shape
+    batch = tf.shape(boxes_xyxy)[0]
+    ranks = tf.where(valid, tf.range(count, 0, -1, dtype="float32"), 0.0)
+    _, found, ids, _ = tf.image.combined_non_max_suppression(
+        tf.transpose(boxes_xyxy, (0, 2, 1, 3)),
+        tf.transpose(ranks, (0, 2, 1)),
+        max_output_size_per_class=limit,
+        max_total_size=classes * limit,
+        iou_threshold=iou_threshold,
+        score_threshold=0.5,
+        clip_boxes=False,
+    )
+    # Unused rows have rank 0, so they point one behind the last candidate: a column that is cut off again.
+    position = tf.cast(ids, "int32") * (count + 1) + (count - tf.cast(found, "int32"))
+    rows = tf.repeat(tf.range(batch)[:, None], classes * limit, axis=1)
+    mask = tf.scatter_nd(
+        tf.stack([rows, position], axis=-1),
+        tf.ones_like(position),
+        (batch, classes * (count + 1)),
+    )
+    return tf.reshape(mask, (batch, classes, count + 1))[..., :count] > 0

@@ -1,0 +1,62 @@
+"""The layer that turns raw predictions into detections."""
+
+import keras
+from keras import ops
+
+from keras_ssd import coding
+from keras_ssd.decoding import DecodeOptions, decode_predictions
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class DecodeDetections(keras.layers.Layer):
+    """Decodes, thresholds, suppresses, and keeps the best: Caffe's DetectionOutput.
+
+    The order is the original's: softmax; decode; drop scores not above the threshold; per class the `top_k` best
+    *before* suppression; suppression per class; the `keep_top_k` best over all classes. Everything is computed in
+    float32 whatever the model's dtype policy is.
+
+    Args:
+        from_logits: the class columns are raw scores; False for tensors that went through a softmax (ssd_keras).
+        **options: the fields of `keras_ssd.decoding.DecodeOptions`, with its defaults: `confidence_threshold`,
+            `iou_threshold`, `top_k`, `keep_top_k`, `max_per_class`, `eta`, `class_agnostic`, `average_boxes`,
+            `code_type`, `variance_encoded_in_target`, `clip_boxes`; and Keras's `name`, `trainable`.
+
+    Input: raw predictions (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
+
+    Output: (B, K, 6) float32 rows [class id 0..C-1, score, xmin, ymin, xmax, ymax] by falling score, boxes as fractions
+    of the picture; unused rows have class -1 and score 0.
+
+    Raises:
+        ValueError: an option outside its range.
+        TypeError: an unknown option.
+
+    Example:
+        >>> detections = keras_ssd.layers.DecodeDetections(confidence_threshold=0.5)(model.output)
+
+    Source: weiliu89/caffe, branch ssd, src/caffe/layers/detection_output_layer.cpp.
+    """
+
+    def __init__(self, *, from_logits=True, name=None, trainable=False, dtype=None, **options):
+        # Coordinates and scores need float32, whatever the global policy says; `dtype` is taken so that a saved
+        # config of another policy still loads.
+        super().__init__(name=name, trainable=trainable, dtype="float32", autocast=False)
+        self.from_logits = bool(from_logits)
+        self.options = DecodeOptions(**options)
+
+    def call(self, predictions):
+        return decode_predictions(ops.cast(predictions, "float32"), self.options, from_logits=self.from_logits)
+
+    def compute_output_shape(self, input_shape):
+        num_classes = input_shape[-1] - coding.NUM_BOX_COLUMNS - 1
+        if input_shape[1] is None or num_classes < 1:
+            raise ValueError(
+                "DecodeDetections needs raw predictions (B, N, C + 1 + 12) with a fixed number of anchors N. "
+                f"Received: shape={input_shape}"
+            )
+        return (input_shape[0], self.options.sizes(input_shape[1], num_classes)[2], 6)
+
+    def compute_output_spec(self, predictions):
+        return keras.KerasTensor(self.compute_output_shape(predictions.shape), dtype="float32")
+
+    def get_config(self):
+        return {**super().get_config(), "from_logits": self.from_logits, **vars(self.options)}
