@@ -1,0 +1,124 @@
+"""`.h5` files of Keras 2 and of ssd_keras: the weights-only layout and that of `model.save`.
+
+A weight lies at `/<layer>/<layer>/kernel:0`, in `model.save` files below `/model_weights`. Names vary with
+the Keras version and with what else was built in the same session (`/conv1_1/conv1_1_2/kernel:0`), so the
+outermost group is the layer, and the last part without `:0` and without the layer's own name is the weight.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from keras_ssd.formats._hdf5 import child, datasets, opened, read_dataset, text_attribute
+from keras_ssd.formats.model_config import parse_model_config
+from keras_ssd.formats.named_arrays import Budget, NamedArrays, WeightFileError
+
+# ssd_keras turns RGB into BGR in a Lambda of this name in front of its first convolution.
+CHANNEL_SWAP = "input_channel_swap"
+VGG_FIRST = "conv1_1"
+
+
+def read_keras_h5(path):
+    """Reads an `.h5` that Keras 2 or ssd_keras wrote (`save_weights` or `save`).
+
+    Args:
+        path: the file.
+
+    Returns:
+        `NamedArrays`; `config` is filled for files of `model.save`.
+
+    Raises:
+        WeightFileError: the file is damaged, hostile, or has another layout.
+    """
+    path = Path(path)
+    with opened(path, path) as file:
+        root = child(file, "model_weights", path)
+        root = file if root is None else root
+        if not isinstance(root, h5py.Group):
+            raise WeightFileError(f"{path}: /model_weights must be a group.")
+        layers = _read_layers(root, path)
+        text = text_attribute(file, "model_config", path)
+        config = parse_model_config(text, path) if text is not None else None
+        known = set(config.layer_names if config is not None else _layer_names(root))
+        version = (
+            text_attribute(root, "keras_version", path) or text_attribute(file, "keras_version", path) or ""
+        )
+    if not layers:
+        raise WeightFileError(
+            f"{path} is an HDF5 file without weights: expected datasets like /conv1_1/conv1_1/kernel:0, "
+            "or the same below /model_weights."
+        )
+    return NamedArrays(
+        layers,
+        format="keras_h5",
+        path=path,
+        first_layer_channels=_first_layer_channels(layers, known, version),
+        config=config,
+    )
+
+
+def _read_layers(root, path):
+    budget = Budget(path)
+    groups = {}
+    for names, dataset in datasets(root, path):
+        if len(names) < 2:
+            raise WeightFileError(
+                f"{path}: dataset /{names[0]} lies outside any layer group; expected "
+                "/<layer>/<layer>/<weight>:0. "
+                "The file is not in the layout of Keras 2."
+            )
+        groups.setdefault(names[0], []).append((names, read_dataset(dataset, budget)))
+    layers = {}
+    for layer, found in groups.items():
+        for name, weights in _weights_of_group(layer, found).items():
+            if name in layers:
+                raise WeightFileError(f"{path}: two groups hold weights for a layer named {name!r}.")
+            layers[name] = weights
+    return layers
+
+
+def _weights_of_group(layer, found):
+    """{layer: {weight: array}} of one outermost group; more than one layer if the group is a nested model."""
+    weights = {_weight_name(names): array for names, array in found}
+    if len(weights) < len(found):  # a nested model: several layers below one group
+        nested = {}
+        for names, array in found:
+            nested.setdefault(names[-2], {})[_weight_name(names)] = array
+        return nested
+    if len(weights) == 1 and layer.endswith("_norm"):
+        # The one vector of ssd_keras's L2Normalization was written under several names.
+        (array,) = weights.values()
+        if array.ndim == 1:
+            return {layer: {"gamma": array}}
+    return {layer: weights}
+
+
+def _weight_name(names):
+    last = names[-1].split(":")[0]
+    for owner in (names[-2], names[0]):
+        last = last.removeprefix(f"{owner}_")
+    return last
+
+
+def _layer_names(root):
+    """Every layer's name that the attribute `layer_names` gives, also those without weights."""
+    if "layer_names" not in root.attrs or root.attrs.get_id("layer_names").get_storage_size() > 1 << 20:
+        return ()
+    names = np.asarray(root.attrs["layer_names"]).reshape(-1).tolist()
+    return tuple(n.decode("utf-8", errors="replace") if isinstance(n, bytes) else str(n) for n in names)
+
+
+def _first_layer_channels(layers, known, version):
+    """Colour order of the first convolution: from a complete list of layers, else by convention.
+
+    The published VGG files come from Caffe and expect BGR behind the swap layer. A complete list of layers
+    (one that names also layers without weights) shows whether the swap was there; the files of the Caffe
+    converter list only layers with weights and were made for models that swap.
+    """
+    if VGG_FIRST not in layers:
+        return "bgr" if CHANNEL_SWAP in known else "rgb"
+    if CHANNEL_SWAP in known:
+        return "bgr"
+    complete = bool(known - set(layers))
+    return "rgb" if complete or version.startswith("3") else "bgr"

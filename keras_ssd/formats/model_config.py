@@ -1,0 +1,108 @@
+"""Facts out of the JSON configuration that `model.save` leaves in an `.h5`; nothing is deserialised."""
+
+import json
+
+from keras_ssd.formats.named_arrays import AnchorBoxesConfig, SavedArchitecture, WeightFileError
+
+MAX_LAYERS = 5_000
+
+
+def parse_model_config(text, path):
+    """The facts of a Keras model configuration.
+
+    Only JSON is parsed and only known fields are looked at: classes are not looked up, and the code in Lambda
+    layers is not touched.
+
+    Args:
+        text: the JSON text.
+        path: the file, for messages.
+
+    Returns:
+        A `SavedArchitecture`.
+
+    Raises:
+        WeightFileError: the text is no JSON, or no functional or sequential model.
+    """
+    try:
+        layers = _layers(json.loads(text))
+        return SavedArchitecture(
+            input_size=_input_size(layers),
+            anchor_boxes=tuple(
+                _anchor_boxes(layer) for layer in layers if layer["class_name"] == "AnchorBoxes"
+            ),
+            layer_names=tuple(_name(layer) for layer in layers),
+            lambda_layers=tuple(_name(layer) for layer in layers if layer["class_name"] == "Lambda"),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise WeightFileError(
+            f"{path}: the model configuration in the file (attribute 'model_config') cannot be understood: "
+            f"{error!r}. "
+            "Its weights can still be had from a copy written by save_weights."
+        ) from error
+
+
+def _layers(config):
+    inner = config["config"]
+    layers = (
+        inner if isinstance(inner, list) else inner["layers"]
+    )  # early Keras 2 wrote Sequential as a bare list
+    if len(layers) > MAX_LAYERS:
+        raise ValueError(f"{len(layers)} layers")
+    for layer in layers:
+        if not isinstance(layer["config"], dict) or not isinstance(layer["class_name"], str):
+            raise TypeError("a layer without class_name and config")
+    return layers
+
+
+def _name(layer):
+    return str(layer.get("name") or layer["config"].get("name"))
+
+
+def _input_size(layers):
+    for layer in layers:
+        # Keras 2 says batch_input_shape, Keras 3 batch_shape.
+        shape = layer["config"].get("batch_input_shape") or layer["config"].get("batch_shape")
+        if shape and len(shape) == 4:
+            _, height, width, _ = shape
+            return tuple(None if side is None else int(side) for side in (height, width))
+    return None
+
+
+def _anchor_boxes(layer):
+    config = layer["config"]
+    variances = tuple(float(v) for v in config["variances"])
+    if len(variances) != 4:
+        raise ValueError(f"variances {variances}")
+    return AnchorBoxesConfig(
+        name=_name(layer),
+        source=_source(layer.get("inbound_nodes")),
+        image_size=(int(config["img_height"]), int(config["img_width"])),
+        this_scale=float(config["this_scale"]),
+        next_scale=float(config["next_scale"]),
+        aspect_ratios=tuple(float(ratio) for ratio in config["aspect_ratios"]),
+        two_boxes_for_ar1=bool(config.get("two_boxes_for_ar1", True)),
+        variances=variances,
+        steps=_number_or_pair(config.get("this_steps")),
+        offsets=_number_or_pair(config.get("this_offsets")),
+        clip_boxes=bool(config.get("clip_boxes", False)),
+        coords=str(config.get("coords", "centroids")),
+        normalize_coords=bool(config.get("normalize_coords", False)),
+    )
+
+
+def _source(inbound):
+    """The name of the layer that feeds this one: [[[name, node, tensor, {}]]] in Keras 2."""
+    try:
+        name = inbound[0][0][0]
+    except (TypeError, LookupError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _number_or_pair(value):
+    if value is None:
+        return None
+    if isinstance(value, (list, tuple)):
+        height, width = value
+        return float(height), float(width)
+    return float(value)

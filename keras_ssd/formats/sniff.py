@@ -1,0 +1,140 @@
+"""Which format a file has, by its bytes and not by its name."""
+
+import zipfile
+from pathlib import Path
+
+import h5py
+
+from keras_ssd.formats._hdf5 import child, opened
+from keras_ssd.formats.chainercv_npz import read_chainercv_npz
+from keras_ssd.formats.keras3_h5 import read_keras3_h5, read_keras_archive
+from keras_ssd.formats.keras_h5 import read_keras_h5
+from keras_ssd.formats.named_arrays import WeightFileError
+
+READERS = {
+    "keras_h5": read_keras_h5,
+    "keras3_h5": read_keras3_h5,
+    "keras_archive": read_keras_archive,
+    "chainercv_npz": read_chainercv_npz,
+}
+
+# What a file may be instead of weights, and what its owner can do about it.
+REFUSED = {
+    "empty": "is empty. Download or copy it again.",
+    "html": "is a web page, not a weight file: the download was answered by a page. Open the address in a "
+    "browser "
+    "and save the file itself.",
+    "git_lfs": "is a Git LFS pointer, not the file itself. Fetch it with `git lfs pull`.",
+    "pickle": "is a Python pickle, which could run any code; it is not opened. Save the weights as .h5 or "
+    ".npz.",
+    "torch": "is a PyTorch file, which is not read yet.",
+    "zip": "is a zip archive, but neither a .keras model nor an .npz of arrays.",
+    "archive": "is a compressed archive. Unpack it and name the weight file inside.",
+    "text": "is a text file, not a weight file.",
+    "unknown": "is in no known format.",
+}
+KNOWN = "Weight files that can be read: Keras .h5 and .weights.h5, .keras, and .npz of chainercv."
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+def sniff(path):
+    """The format of a file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        "keras_h5", "keras3_h5", "keras_archive", "chainercv_npz", or a key of `REFUSED`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        WeightFileError: the path is a folder, or an HDF5 file or zip archive that cannot be opened.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise WeightFileError(f"{path} is a folder; expected a weight file. {KNOWN}")
+    if not path.exists():
+        raise FileNotFoundError(f"There is no weight file at {path}.")
+    with open(path, "rb") as stream:
+        head = stream.read(1024)
+    if head.startswith(HDF5_MAGIC) or h5py.is_hdf5(path):
+        return _sniff_hdf5(path)
+    if head.startswith(b"PK"):
+        return _sniff_zip(path)
+    return _sniff_other(head)
+
+
+def read(path):
+    """Reads a weight file of any known format.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `NamedArrays`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        WeightFileError: the file is damaged, hostile or in no known format.
+
+    Example:
+        >>> arrays = read("VGG_VOC0712_SSD_300x300_iter_120000.h5")
+        >>> arrays["conv1_1"]["kernel"].shape
+        (3, 3, 3, 64)
+    """
+    found = sniff(path)
+    if found not in READERS:
+        raise WeightFileError(f"{path} {REFUSED[found]} {KNOWN}")
+    return READERS[found](path)
+
+
+def _sniff_hdf5(path):
+    with opened(path, path) as file:
+        # Both layouts may have a layer called "layers"; only that of Keras 3 has `vars` and no list of
+        # layers.
+        plain = "layer_names" in file.attrs or child(file, "model_weights", path) is not None
+        layers = None if plain else child(file, "layers", path)
+        return "keras3_h5" if isinstance(layers, h5py.Group) else "keras_h5"
+
+
+def _sniff_zip(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise WeightFileError(
+            f"{path} is a damaged zip archive, perhaps cut short: {error}. {KNOWN}"
+        ) from error
+    if "model.weights.h5" in names:
+        return "keras_archive"
+    if any(name.endswith("data.pkl") for name in names):
+        return "torch"
+    if names and all(name.endswith(".npy") for name in names):
+        return "chainercv_npz"
+    return "zip"
+
+
+def _sniff_other(head):
+    if not head:
+        return "empty"
+    start = head.lstrip()[:200].lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head")):
+        return "html"
+    if start.startswith(b"version https://git-lfs"):
+        return "git_lfs"
+    if head[:1] == b"\x80" and head[1] in range(2, 6) if len(head) > 1 else False:
+        return "pickle"
+    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"(\xb5/\xfd")):
+        return "archive"
+    return "text" if _is_text(head) else "unknown"
+
+
+def _is_text(head):
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:  # otherwise only the last character is cut
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(c.isprintable() or c.isspace() for c in text)

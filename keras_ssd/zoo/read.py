@@ -1,0 +1,161 @@
+"""Weights from a file into a given model: read, sub-sample if the classes differ, port."""
+
+import logging
+import os
+from dataclasses import replace
+
+from keras_ssd.formats import NamedArrays
+from keras_ssd.formats import read as read_file
+from keras_ssd.zoo.port import PortError, arrays_of, port
+from keras_ssd.zoo.subsample import check_classes, class_heads, subsample
+
+log = logging.getLogger("keras_ssd")
+
+# The classification layer that files of the ImageNet VGG may carry; a detector has no use for it.
+CLASSIFIER = ("fc8", "predictions")
+
+
+def load_weights_into(model, source, *, source_classes=None, classes=None, ignore=(), keep=()):
+    """Loads a weight file into a model, strictly, sub-sampling the class heads where the classes differ.
+
+    Args:
+        model: a built detector with the layer names of its kind.
+        source: path of a weight file, or `NamedArrays`.
+        source_classes: the classes of the source in order, without background; what the file states by
+            default.
+        classes: the model's classes in order; `model.class_names` by default.
+        ignore: source layers that may stay unused, as in `port`.
+        keep: target layers that may stay as they are, as in `port`.
+
+    Returns:
+        A `PortReport`. If rows of some classes were newly initialised, it is also logged as a warning, since
+        those classes will not be detected before training.
+
+    Raises:
+        WeightFileError: the file cannot be read.
+        PortError: weights and model do not fit; the model is unchanged.
+        ValueError: the class lists do not fit the heads.
+
+    Example:
+        >>> report = load_weights_into(model, "coco.h5", source_classes=COCO, classes=["person", "helmet"])
+    """
+    arrays = source if isinstance(source, NamedArrays) else read_file(os.fspath(source))
+    source_classes = arrays.class_names if source_classes is None else source_classes
+    classes = getattr(model, "class_names", None) if classes is None else classes
+    chosen = None
+    if source_classes is not None and classes is not None and class_heads(arrays):
+        _check_count(arrays, check_classes("source_classes", source_classes))
+        if tuple(classes) != tuple(source_classes):
+            arrays, chosen = subsample(arrays, source_classes, classes, initial=arrays_of(model).layers)
+    try:
+        report = port(model, arrays, ignore=ignore, keep=keep)
+    except PortError as error:
+        raise _with_advice(error, arrays, source_classes) from None
+    if chosen is not None:
+        report = replace(report, classes=chosen)
+        if chosen.initialised:
+            log.warning("%s: %s", report.source, chosen)
+    return report
+
+
+def load_backbone_into(model, source, *, heads=()):
+    """Loads a VGG16 file into the layers that a detector shares with it; the rest stays as initialised.
+
+    Args:
+        model: a built detector.
+        source: path of a weight file, or `NamedArrays`, of the fc_reduced VGG16.
+        heads: layers of the model that the file has no weights for (shell patterns); every layer beyond
+            conv1_1 to fc7 by default.
+
+    Returns:
+        A `PortReport`; `kept` names the layers that stayed.
+
+    Raises:
+        WeightFileError, PortError: as `load_weights_into`.
+    """
+    arrays = source if isinstance(source, NamedArrays) else read_file(os.fspath(source))
+    if identify(arrays) != "vgg16":
+        raise PortError(
+            f"{arrays.source} is not the VGG16 with fully convolutional fc6 and fc7 that detectors start "
+            "from. "
+            f"Received: a file of {identify(arrays) or 'unknown kind'} with {len(arrays.layers)} layers."
+        )
+    keep = heads or tuple(layer for layer in arrays_of(model).layers if layer not in VGG16)
+    return port(model, arrays, ignore=CLASSIFIER, keep=keep)
+
+
+VGG16 = (
+    *("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"),
+    *("conv4_1", "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"),
+)
+
+
+def identify(arrays):
+    """The model that arrays belong to, by layer names: "ssd300", "ssd512", "ssd7", "vgg16" or None.
+
+    Args:
+        arrays: `NamedArrays`.
+    """
+    if {f"{kind}{i}" for kind in ("conv", "bn") for i in range(1, 8)} <= set(arrays.layers):
+        return "ssd7" if "classes4" in arrays else None
+    if not set(VGG16) <= set(arrays.layers):
+        return None
+    heads = {layer.removesuffix("_mbox_conf") for layer in class_heads(arrays)}
+    shared = {"conv4_3_norm", "fc7", "conv6_2", "conv7_2", "conv8_2", "conv9_2"}
+    if heads == shared:
+        return "ssd300"
+    if heads == shared | {"conv10_2"}:
+        return "ssd512"
+    extras = any(layer.startswith(("conv6_", "conv7_", "conv4_3_norm")) for layer in arrays.layers)
+    return None if heads or extras else "vgg16"
+
+
+def count_classes(arrays, *, background=True):
+    """The number of classes, without background, that arrays were trained on; None without class heads.
+
+    A localisation head has four channels a box, which gives the boxes a cell; the class head then gives the
+    classes.
+
+    Args:
+        arrays: `NamedArrays`.
+        background: whether the class heads have a background channel.
+
+    Raises:
+        PortError: the heads disagree.
+    """
+    found = {}
+    for head, boxes_head in class_heads(arrays).items():
+        channels = arrays[head]["kernel"].shape[-1] if "kernel" in arrays[head] else None
+        offsets = arrays[boxes_head]["kernel"].shape[-1] if boxes_head in arrays else None
+        if not channels or not offsets or offsets % 4 or channels % (offsets // 4):
+            raise PortError(
+                f"{arrays.source}: class head {head} with {channels} channels and localisation head "
+                f"{boxes_head} with "
+                f"{offsets} do not go together."
+            )
+        found[head] = channels // (offsets // 4) - (1 if background else 0)
+    if len(set(found.values())) > 1:
+        raise PortError(f"{arrays.source}: the class heads disagree about the number of classes: {found}")
+    return next(iter(found.values()), None)
+
+
+def _check_count(arrays, source_classes):
+    count = count_classes(arrays)
+    if count != len(source_classes):
+        raise ValueError(
+            f"{arrays.source} was trained on {count} classes. Received: {len(source_classes)} "
+            "source_classes. Name the "
+            "classes of the file in their order."
+        )
+
+
+def _with_advice(error, arrays, source_classes):
+    heads = class_heads(arrays)
+    only_heads = error.misshaped and all(name.split("/")[0] in heads for name, _, _ in error.misshaped)
+    if not (only_heads and source_classes is None and not error.unused and not error.missing):
+        return error
+    advice = (
+        f"\nOnly the class heads differ: the file has {count_classes(arrays)} classes. Say which ones with "
+        "source_classes=[...], and those that the model shares with the file are kept by name."
+    )
+    return PortError(f"{error}{advice}", error.unused, error.missing, error.misshaped)

@@ -1,0 +1,220 @@
+"""Sub-sampling by class name: trained rows for the classes that stay, fresh rows for the new ones."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from keras_ssd.names import nearest
+from keras_ssd.zoo.classes import same_classes
+from keras_ssd.zoo.shelf import shelf
+
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True)
+class SubsampleReport:
+    """Which classes kept their trained rows; `str()` says it in words.
+
+    Args:
+        kept: (class, source class) pairs in the order of the new classes.
+        initialised: new classes without trained rows.
+        heads: the class heads that were sub-sampled.
+        source_classes: the classes that the source was trained on.
+    """
+
+    kept: tuple[tuple[str, str], ...]
+    initialised: tuple[str, ...]
+    heads: tuple[str, ...]
+    source_classes: tuple[str, ...]
+
+    def __str__(self):
+        total = len(self.kept) + len(self.initialised)
+        shown = [name if name == source else f"{name} (trained as {source!r})" for name, source in self.kept]
+        text = f"Classes: {len(self.kept)} of {total} keep their trained rows"
+        text += ": " + ", ".join(shown) + "." if shown else "."
+        if self.initialised:
+            fresh = ", ".join(self._with_hint(name) for name in self.initialised)
+            text += f" Newly initialised, to be trained: {fresh}."
+        return text
+
+    def _with_hint(self, name):
+        close = nearest(name, self.source_classes, count=1)
+        return f"{name} (did you mean {close[0]!r}?)" if close else name
+
+
+def subsample(arrays, source_classes, classes, *, initial=None, heads=None, background=True):
+    """Arrays of a detector for other classes, chosen by name.
+
+    A class head's output channels are box-major with the class fastest, so keeping a class keeps one channel
+    of each box. What the kept channels compute is unchanged. Localisation heads do not depend on classes and
+    stay.
+
+    Names are matched exactly, else without regard to case, spaces and underscores, else by what the
+    shelf's maps between label sets call the same ("aeroplane" is "airplane"); the report says which name the rows came from.
+
+    Args:
+        arrays: `NamedArrays` of a detector trained on `source_classes`.
+        source_classes: its classes in order, without background.
+        classes: the wanted classes in order, without background.
+        initial: {head: {"kernel": (kh, kw, in, boxes * (C + 1)), "bias": (boxes * (C + 1),)}}: where the rows
+            of new classes come from, usually the freshly initialised target model. Needed only if a class is
+            new.
+        heads: names of the class heads; all of `class_heads(arrays)` by default.
+        background: whether the heads have a background channel first, as softmax heads do.
+
+    Returns:
+        (`NamedArrays`, `SubsampleReport`).
+
+    Raises:
+        ValueError: a list is empty or names a class twice, the heads do not have `source_classes` classes, or
+            a class is new and `initial` is missing or of another shape.
+
+    Example:
+        >>> arrays, report = subsample(read("coco.h5"), COCO, ["dog", "person"])
+    """
+    source_classes = check_classes("source_classes", source_classes)
+    classes = check_classes("classes", classes)
+    origin = match_classes(source_classes, classes)
+    heads = tuple(class_heads(arrays) if heads is None else heads)
+    if not heads:
+        raise ValueError(f"{arrays.source} has no class heads, such as fc7_mbox_conf or classes4.")
+    first = 1 if background else 0
+    rows = [(0, 0)] * first
+    rows += [(i + first, None if at is None else at + first) for i, at in enumerate(origin)]
+    counts = len(source_classes) + first, len(classes) + first
+    layers = dict(arrays.layers)
+    for head in heads:
+        layers[head] = _subsample_head(arrays, head, rows, counts, (initial or {}).get(head))
+    report = SubsampleReport(
+        kept=tuple(
+            (name, source_classes[at]) for name, at in zip(classes, origin, strict=True) if at is not None
+        ),
+        initialised=tuple(name for name, at in zip(classes, origin, strict=True) if at is None),
+        heads=heads,
+        source_classes=source_classes,
+    )
+    return replace(arrays, layers=layers, class_names=classes), report
+
+
+def match_classes(source_classes, classes):
+    """For each class its index in `source_classes`, or None: by exact name, folded name, then synonym.
+
+    Raises:
+        ValueError: two classes would get the rows of the same source class.
+    """
+    exact = {name: i for i, name in enumerate(source_classes)}
+    folded = _unambiguous((fold(name), i) for i, name in enumerate(source_classes))
+    synonym = _unambiguous((_synonym(name), i) for i, name in enumerate(source_classes))
+    found, owner = [], {}
+    for name in classes:
+        at = exact.get(name, folded.get(fold(name), synonym.get(_synonym(name))))
+        if at is not None and at in owner:
+            raise ValueError(
+                f"classes {owner[at]!r} and {name!r} are both the trained class {source_classes[at]!r}; "
+                "name it once."
+            )
+        owner[at] = name
+        found.append(at)
+    return found
+
+
+def class_heads(arrays):
+    """{class head: localisation head} of a detector's arrays (`*_mbox_conf`, or `classesN` of SSD7)."""
+    found = {}
+    for layer in arrays.layers:
+        if layer.endswith("_mbox_conf"):
+            found[layer] = layer.removesuffix("conf") + "loc"
+        elif layer.startswith("classes") and layer[len("classes") :].isdigit():
+            found[layer] = "boxes" + layer[len("classes") :]
+    return found
+
+
+def fold(name):
+    """A class name without what differs between label files: case, spaces, underscores and hyphens."""
+    return "".join(c for c in name.casefold() if c not in " _-")
+
+
+def check_classes(argument, classes):
+    """The class names as a tuple.
+
+    Raises:
+        TypeError: no sequence of texts.
+        ValueError: empty, a name twice, or background among them.
+    """
+    if isinstance(classes, (str, bytes, Mapping)) or not all(isinstance(name, str) for name in classes):
+        raise TypeError(f"{argument} must be a sequence of class names. Received: {argument}={classes!r}")
+    classes = tuple(classes)
+    doubles = sorted({name for name in classes if classes.count(name) > 1})
+    if not classes or doubles:
+        wrong = f"{doubles} more than once" if doubles else "an empty list"
+        raise ValueError(f"{argument} must name at least one class, each once. Received: {wrong}")
+    if any(fold(name) == BACKGROUND for name in classes):
+        raise ValueError(f"{argument} must not name {BACKGROUND!r}: it is always there and never counted.")
+    return classes
+
+
+@functools.cache
+def _synonyms():
+    """{folded name: folded name of the same class elsewhere}, from the shelf's maps between label sets."""
+    found = {}
+    for path in sorted((shelf() / "maps").glob("*_to_*.toml")):
+        for name, other in same_classes(*path.stem.split("_to_")).items():
+            found[fold(name)] = fold(other)
+    return found
+
+
+def _synonym(name):
+    return _synonyms().get(fold(name), fold(name))
+
+
+def _unambiguous(pairs):
+    """A dict of the keys that occur once."""
+    found, doubled = {}, set()
+    for key, value in pairs:
+        if key in found:
+            doubled.add(key)
+        found[key] = value
+    return {key: value for key, value in found.items() if key not in doubled}
+
+
+def _subsample_head(arrays, head, rows, counts, initial):
+    """{weight: array} with channels regrouped; rows are (new class channel, old class channel or None)."""
+    old_count, new_count = counts
+    fresh = [new for new, old in rows if old is None]
+    if head not in arrays:
+        raise ValueError(f"{arrays.source} has no class head {head!r}.")
+    weights = {}
+    for weight, array in arrays[head].items():
+        if array.shape[-1] % old_count:
+            raise ValueError(
+                f"{arrays.source}: {head}/{weight} of shape {array.shape} cannot be {old_count} channels a "
+                "box "
+                f"({old_count - 1} classes and background); source_classes must be the classes it was "
+                "trained on."
+            )
+        boxes = array.shape[-1] // old_count
+        split = array.reshape(*array.shape[:-1], boxes, old_count)
+        result = np.empty((*split.shape[:-1], new_count), array.dtype)
+        for new, old in rows:
+            if old is not None:
+                result[..., new] = split[..., old]
+        if fresh:
+            start = _initial_rows(head, weight, initial, result)
+            result[..., fresh] = start[..., fresh]
+        weights[weight] = result.reshape(*array.shape[:-1], boxes * new_count)
+    return weights
+
+
+def _initial_rows(head, weight, initial, result):
+    wanted = (*result.shape[:-2], result.shape[-2] * result.shape[-1])
+    given = None if initial is None else initial.get(weight)
+    if given is None or tuple(given.shape) != wanted:
+        came = "nothing" if given is None else tuple(given.shape)
+        raise ValueError(
+            f"New classes need initial values for {head}/{weight} of shape {wanted}, from a model built for "
+            "the new "
+            f"classes. Received: {came}"
+        )
+    return np.asarray(given).reshape(result.shape)
