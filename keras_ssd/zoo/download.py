@@ -1,0 +1,162 @@
+"""Brings a weight set into the cache: from the cache itself, or from the first source that delivers it whole.
+
+A file gets its final name only when its size, checksum, form and pin are all in order. What is there under
+the final name is therefore usable, whatever happened before.
+"""
+
+import contextlib
+import os
+import warnings
+
+from keras_ssd.zoo import archives, cache, fetch
+from keras_ssd.zoo.catalog import WeightSet, find
+from keras_ssd.zoo.errors import DownloadError, IntegrityError
+from keras_ssd.zoo.fetch import Policy
+from keras_ssd.zoo.progress import bar
+
+
+def download(weights, *, model=None, formats=None, progress=True, policy=None):
+    """The path of a weight set's file, downloaded if it is not in the cache yet.
+
+    Interrupting it is safe: the next call continues where this one stopped. Two processes download once. A
+    file published without a checksum is pinned at its first use, and compared with its pin at every later
+    one.
+
+    Args:
+        weights: a name such as `"ssd300.voc07+12"`, or a `WeightSet`.
+        model: the network, where `weights` is a tag alone (`"voc07+12"`).
+        formats: names of formats to take; those that this package reads, by default.
+        progress: whether to show a bar on stderr, if that is a terminal.
+        policy: a `Policy`: timeouts, attempts, bounds.
+
+    Returns:
+        A `pathlib.Path` in the cache folder, which `KERAS_SSD_HOME` moves.
+
+    Raises:
+        ValueError: unknown name, or no source in these formats.
+        DownloadError: no source delivered; every reason is in the message, and how to place the file by hand.
+        IntegrityError: the cached file is not the one of its first use.
+
+    Example:
+        >>> download("ssd300.voc07+12")  # doctest: +SKIP
+        PosixPath('/home/me/.cache/keras_ssd/weights/VGG_VOC0712_SSD_300x300_iter_120000.h5')
+    """
+    entry = weights if isinstance(weights, WeightSet) else find(weights, model)
+    policy = policy or Policy()
+    sources = cache.chosen_sources(entry, formats)
+    if not sources:
+        offered = sorted({source.format for source in entry.sources})
+        wanted = "a format that this package reads" if formats is None else f"formats={formats!r}"
+        raise ValueError(
+            f"{entry.name} has no file in {wanted}. It is published as: {', '.join(offered)}. "
+            f"Pass formats=({offered[0]!r},) to download that file as it is."
+        )
+    found = _from_cache(sources)
+    if found:
+        return found
+    folder = cache.cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / f"{entry.name}.lock", policy):
+        found = _from_cache(sources)  # another process may have brought it meanwhile
+        if found:
+            return found
+        failures = []
+        for source in sources:
+            try:
+                with bar(source.file, progress) as report:
+                    return _obtain(source, folder, policy, report)
+            except DownloadError as failure:
+                failures.append((source, failure))
+    raise _all_failed(entry, failures, folder)
+
+
+@contextlib.contextmanager
+def _alone(path, policy):
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(path, timeout=policy.lock_timeout):
+            yield
+    except Timeout as error:
+        raise DownloadError(
+            f"Another process has been downloading the same weights for {policy.lock_timeout:.0f} s. "
+            f"Wait for it, or, if there is none, delete {path}."
+        ) from error
+
+
+def _from_cache(sources):
+    """The first cached file, checked; None when there is none."""
+    folder = cache.cache_folder()
+    for source in sources:
+        path = folder / source.file
+        if not path.is_file():
+            continue
+        if not cache.check_pin(path, source.file, folder):
+            _adopt(source, path, folder)
+        return path
+    return None
+
+
+def _adopt(source, path, folder):
+    """Checks and pins a file that somebody placed in the cache by hand."""
+    try:
+        if not source.archive:
+            cache.check_delivery(path, source)
+        cache.check_form(path, source.format)
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{path} cannot be used: {error}. Delete it to download it anew, or put a good copy there."
+        ) from error
+    try:
+        cache.pin(path, source.file, folder, "placed by hand")
+    except PermissionError as error:
+        warnings.warn(f"{path} is used, but cannot be pinned: {error}", stacklevel=4)
+
+
+def _obtain(source, folder, policy, report):
+    """Downloads from one source, checks, and gives the file its name."""
+    part = folder / f"{source.archive or source.file}.part"
+    try:
+        fetch.fetch(source, part, policy, report)
+        cache.check_delivery(part, source)
+        ready = part
+        if source.archive:
+            ready = folder / f"{source.file}.unpacked"
+            archives.extract(part, source.member or source.file, ready, policy.max_unpacked)
+        try:
+            return _accept(source, ready, folder)
+        except IntegrityError:
+            ready.unlink(missing_ok=True)
+            raise
+    except IntegrityError:
+        fetch.discard(part)  # continuing wrong bytes leads nowhere
+        raise
+
+
+def _accept(source, ready, folder):
+    """The last checks; then the final name, then the pin."""
+    cache.check_form(ready, source.format)
+    pinned = cache.check_pin(ready, source.file, folder)
+    path = folder / source.file
+    os.replace(ready, path)
+    if not pinned:
+        cache.pin(path, source.file, folder, source.url)
+    fetch.discard(folder / f"{source.archive or source.file}.part")
+    return path
+
+
+def _all_failed(entry, failures, folder):
+    lines = [f"{entry.name} could not be downloaded. Tried:"]
+    lines += [f"  {source.url}\n    {failure}" for source, failure in failures]
+    source = failures[0][0]
+    what = source.file
+    if source.archive:
+        what = f"{source.member or source.file}, unpacked from {source.archive},"
+    lines.append(
+        f"If you can get the file elsewhere (a browser, another machine), save {what} as\n"
+        f"  {folder / source.file}\n"
+        "and try again, or pass its path instead of the name."
+    )
+    text = "\n".join(lines)
+    broken = len(failures) == 1 and isinstance(failures[0][1], IntegrityError)
+    return IntegrityError(text) if broken else DownloadError(text)

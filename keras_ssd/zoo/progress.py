@@ -1,0 +1,60 @@
+"""A progress bar on stderr; silent where nobody watches."""
+
+import contextlib
+import sys
+
+
+class Silent:
+    """Takes the same calls as the bar and shows nothing."""
+
+    def start(self, total, done):
+        pass
+
+    def advance(self, count):
+        pass
+
+    def say(self, text):
+        pass
+
+
+class _Bar:
+    def __init__(self, progress, task):
+        self._progress = progress
+        self._task = task
+
+    def start(self, total, done):
+        self._progress.reset(self._task, total=total, completed=done)
+
+    def advance(self, count):
+        self._progress.advance(self._task, count)
+
+    def say(self, text):
+        self._progress.console.print(text, highlight=False, markup=False)
+
+
+@contextlib.contextmanager
+def bar(title, wanted):
+    """A download's progress bar.
+
+    Args:
+        title: what is downloaded.
+        wanted: whether the caller wants one at all; even so there is none when stderr is no terminal.
+
+    Yields:
+        An object with `start(total, done)`, `advance(count)` and `say(text)`.
+    """
+    if not wanted or not sys.stderr.isatty():
+        yield Silent()
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=None),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True)) as shown:
+        yield _Bar(shown, shown.add_task(title, total=None))
