@@ -110,15 +110,16 @@ def _draw_labels(pen, boxes, texts, colours, font, size_hw, line_width):
         left, _, right, _ = pen.textbbox((0, 0), text, font=font)
         ascent, descent = font.getmetrics()
         label_wh = (right - left + 2 * pad, ascent + descent + pad)
-        place = _place_label(box, label_wh, size_hw, placed, line_width)
+        place = _place_label(box, label_wh, size_hw, (placed, boxes), line_width)
         placed = np.vstack([placed, place])
         xmin, ymin, xmax, ymax = (round(side) for side in place.tolist())
         pen.rectangle((xmin, ymin, xmax - 1, ymax - 1), fill=colour)
         pen.text((xmin + pad - left, ymin + pad / 2), text, fill=text_colour(colour), font=font)
 
 
-def _place_label(box, label_wh, size_hw, placed, line_width):
-    """Where to put a label: (4,) xyxy within the picture, on as few other labels as can be."""
+def _place_label(box, label_wh, size_hw, avoid, line_width):
+    """Where to put a label: (4,) xyxy within the picture, off the labels and boxes in `avoid` if it can."""
+    labels, boxes = avoid
     xmin, ymin, xmax, ymax = box
     width, height = label_wh
     lefts = (xmin, xmax - width)
@@ -133,14 +134,14 @@ def _place_label(box, label_wh, size_hw, placed, line_width):
     limit = np.maximum(0, [size_hw[1] - width, size_hw[0] - height])
     moved = np.clip(candidates, 0, limit)  # (10, 2)
     places = np.hstack([moved, moved + label_wh])  # (10, 4)
-    shift = np.abs(moved - candidates).sum(axis=1)
-    cost = _overlaps(places, placed) * 1e3 + shift + np.arange(len(places))
-    return places[np.argmin(cost)]
+    shift = np.abs(moved - candidates).sum(axis=1) / height + np.arange(len(places)) / len(places)
+    hidden = _covered(places, labels) * 1e3 + _covered(places, boxes) * 3
+    return places[np.argmin(hidden + shift)]
 
 
-def _overlaps(places, placed):
-    """(P,) part of each place that the labels written so far cover."""
-    low = np.maximum(places[:, None, :2], placed[None, :, :2])
-    high = np.minimum(places[:, None, 2:], placed[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2).sum(axis=1)
-    return shared / np.prod(places[:, 2:] - places[:, :2], axis=1)
+def _covered(places, boxes):
+    """(P,) how many of the boxes each place would hide, a box that is half hidden counting half."""
+    low = np.maximum(places[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(places[:, None, 2:], boxes[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    return (shared / np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1)).sum(axis=1)

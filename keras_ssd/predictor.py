@@ -1,0 +1,101 @@
+"""A model made ready to detect: ends in a decoder, compiled once, and knows its input."""
+
+import dataclasses
+import weakref
+
+import keras
+import numpy as np
+
+from keras_ssd.coding import NUM_BOX_COLUMNS
+from keras_ssd.layers.decode_detections import DecodeDetections
+
+DECODED_COLUMNS = 6  # class id, score, four box sides
+COMPILED_KINDS = 4  # how many decoders a model's compiled functions are kept for
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictor:
+    """A model from pictures to decoded rows, with what else must be known to use it.
+
+    Attributes:
+        model: keras.Model from (B, H, W, 3) RGB 0..255 to (B, K, 6).
+        size_hw: its input's height and width.
+        num_classes: without background; None where the output does not tell.
+    """
+
+    model: keras.Model
+    size_hw: tuple[int, int]
+    num_classes: int | None
+
+    @classmethod
+    def of(cls, model, options=None, insist=False):
+        """The predictor of a model and decoder options; made and compiled once, then found again.
+
+        Args:
+            model: see `detect`.
+            options: dictionary of `DecodeDetections` arguments, a `DecodeDetections`, or None for the
+                defaults.
+        """
+        kept = _predictors.setdefault(model, {})
+        key = tuple(sorted(options.items())) if isinstance(options, dict) else options
+        if key not in kept:
+            while len(kept) >= COMPILED_KINDS:
+                kept.pop(next(iter(kept)))
+            kept[key] = cls._compose(model, options)
+        if insist and kept[key].num_classes is None:
+            raise ValueError(
+                "The model ends in a decoder already, whose options were set when it was made. Use the model "
+                "of raw predictions to choose iou_threshold, keep_top_k or decoder."
+            )
+        return kept[key]
+
+    @classmethod
+    def _compose(cls, model, options):
+        size_hw, columns = _input_size(model), _output_columns(model)
+        if columns == DECODED_COLUMNS:
+            return cls(_without_reference_to(model), size_hw, None)
+        layer = options if isinstance(options, keras.layers.Layer) else DecodeDetections(**(options or {}))
+        composed = keras.Model(model.inputs[0], layer(model.outputs[0]), name="detector")
+        return cls(composed, size_hw, columns - NUM_BOX_COLUMNS - 1)
+
+    def rows(self, pictures, batch):
+        """Decoded rows of some pictures.
+
+        Args:
+            pictures: list of at least one (H, W, 3) uint8 array of the input size.
+            batch: number of pictures to compute with; the missing ones are made up.
+
+        Returns:
+            (len(pictures), K, 6) float32 array.
+        """
+        filling = [pictures[0]] * (batch - len(pictures))
+        return self.model.predict_on_batch(np.stack([*pictures, *filling]))[: len(pictures)]
+
+
+_predictors = weakref.WeakKeyDictionary()  # model -> {decoder options: Predictor}; ends with the model
+
+
+def _without_reference_to(model):
+    """The same graph as another object: the table above must not hold the model that is its key."""
+    return keras.Model(model.inputs[0], model.outputs[0], name="detector")
+
+
+def _input_size(model):
+    shape = tuple(model.input_shape) if isinstance(model.input_shape, (tuple, list)) else ()
+    if len(shape) != 4 or shape[3] != 3 or None in shape[1:3]:
+        raise ValueError(
+            "Detecting needs a model with one input of shape (None, height, width, 3) of fixed size. "
+            f"Received: input_shape={model.input_shape}"
+        )
+    return shape[1:3]
+
+
+def _output_columns(model):
+    shapes = [tuple(output.shape) for output in model.outputs]
+    columns = shapes[0][-1] if len(shapes) == 1 and len(shapes[0]) == 3 else None
+    if columns == DECODED_COLUMNS or (columns is not None and columns >= NUM_BOX_COLUMNS + 2):
+        return columns
+    raise ValueError(
+        "Detecting needs a model with one output: raw predictions (None, N, C + 1 + 12) or, after "
+        f"DecodeDetections, rows (None, K, 6). Received: output shapes {shapes}"
+    )
