@@ -1,7 +1,42 @@
 """SSD (Single Shot MultiBox Detector) for Keras 3.
 
-The public names are listed in `__all__`; everything else may move between releases.
+>>> import keras_ssd
+>>> model = keras_ssd.ssd300(weights="voc07+12")
+>>> for found in model.detect(["street.jpg"]):
+...     print(found)
+
+The public names are those imported here; everything else may move between releases.
 """
 
-from keras_ssd import _environment as _environment  # picks a backend before Keras is imported
+from keras_ssd import _environment
 from keras_ssd._version import __version__ as __version__
+
+# The command answers `--help` and `zoo list` at once, without starting TensorFlow; it imports what it needs by itself.
+if not _environment.started_as_command():
+    _environment.choose_backend()
+    from keras_ssd import anchors as anchors
+    from keras_ssd import backbones as backbones
+    from keras_ssd import boxes as boxes
+    from keras_ssd import formats as formats
+    from keras_ssd import layers as layers
+    from keras_ssd import zoo as zoo
+    from keras_ssd.anchors import AnchorLevel as AnchorLevel
+    from keras_ssd.anchors import AnchorRecipe as AnchorRecipe
+    from keras_ssd.anchors import AnchorSpec as AnchorSpec
+    from keras_ssd.coding import Predictions as Predictions
+    from keras_ssd.decoding import DecodeOptions as DecodeOptions
+    from keras_ssd.decoding import decode_arrays as decode_arrays
+    from keras_ssd.detect import detect as detect
+    from keras_ssd.detections import Detections as Detections
+    from keras_ssd.layers import AnchorBoxes as AnchorBoxes
+    from keras_ssd.layers import DecodeDetections as DecodeDetections
+    from keras_ssd.layers import L2Normalization as L2Normalization
+    from keras_ssd.models import SSD as SSD
+    from keras_ssd.models import Extra as Extra
+    from keras_ssd.models import Tap as Tap
+    from keras_ssd.models import load as load
+    from keras_ssd.models import ssd as ssd
+    from keras_ssd.models import ssd7 as ssd7
+    from keras_ssd.models import ssd300 as ssd300
+    from keras_ssd.models import ssd512 as ssd512
+    from keras_ssd.models import with_decoder as with_decoder

@@ -14,6 +14,14 @@ from pathlib import Path
 EXTRAS = ("tensorflow", "jax", "torch")
 
 
+def started_as_command():
+    """Whether this process is the command `keras-ssd` (or `python -m keras_ssd`) rather than a program of the user's."""
+    if sys.argv and Path(sys.argv[0]).stem == "keras-ssd":
+        return True
+    arguments = sys.orig_argv
+    return "-m" in arguments and arguments[arguments.index("-m") + 1 :][:1] == ["keras_ssd"]
+
+
 def _installed(name):
     return importlib.util.find_spec(name) is not None
 
@@ -65,5 +73,3 @@ def choose_backend():
         + _install_hint()
     )
 
-
-choose_backend()

@@ -1,0 +1,6 @@
+"""Networks that make feature maps; each is a plain functional `keras.Model` whose layers are named taps."""
+
+from keras_ssd.backbones.blocks import ConvRow as ConvRow
+from keras_ssd.backbones.blocks import ConvStyle as ConvStyle
+from keras_ssd.backbones.ssd7 import ssd7_body as ssd7_body
+from keras_ssd.backbones.vgg16 import vgg16 as vgg16

@@ -24,6 +24,16 @@ def _parser():
     return parser
 
 
+def start_backend():
+    """Imports Keras and its backend, without the chatter of TensorFlow's start."""
+    from keras_ssd._environment import choose_backend
+    from keras_ssd.cli.quiet import quiet_backend
+
+    choose_backend()
+    with quiet_backend():
+        import keras_ssd.models  # noqa: F401
+
+
 def main(argv=None):
     """Runs one command.
 
@@ -38,6 +48,8 @@ def main(argv=None):
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     args = _parser().parse_args(argv)
     try:
+        if getattr(args, "needs_backend", True):
+            start_backend()
         return args.run(args)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)

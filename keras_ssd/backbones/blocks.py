@@ -1,0 +1,104 @@
+"""Building blocks with Caffe's conventions, shared by backbones and heads."""
+
+from dataclasses import dataclass
+
+import keras
+
+
+def caffe_xavier():
+    """Caffe's `xavier` filler: uniform in +-sqrt(3 / fan_in); Keras's glorot counts the outputs too."""
+    return keras.initializers.VarianceScaling(scale=1.0, mode="fan_in", distribution="uniform")
+
+
+@dataclass(frozen=True)
+class ConvStyle:
+    """What all convolutions of a model have in common.
+
+    Args:
+        kernel_initializer: a Keras initializer or its name; None is Caffe's xavier.
+        l2: factor of the kernels' L2 penalty. Keras adds l2 * sum(w^2), so Caffe's weight decay of 0.0005 is
+            l2 = 0.00025.
+    """
+
+    kernel_initializer: object = None
+    l2: float = 0.0
+
+    def conv(self, filters, kernel_size, **kwargs):
+        """A Conv2D layer of this style; `kwargs` are Conv2D's own."""
+        if self.kernel_initializer is None:
+            initializer = caffe_xavier()
+        else:
+            # A copy for each layer: an initializer instance gives each layer of one shape the same numbers.
+            given = keras.initializers.get(self.kernel_initializer)
+            initializer = given.__class__.from_config(given.get_config())
+        return keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            kernel_initializer=initializer,
+            kernel_regularizer=keras.regularizers.L2(self.l2) if self.l2 else None,
+            data_format="channels_last",
+            **kwargs,
+        )
+
+
+@dataclass(frozen=True)
+class ConvRow:
+    """One convolution with ReLU of a table: Caffe's numbers.
+
+    `pad` is Caffe's symmetric padding. At stride 2 that differs from Keras's "same", which pads an even map only
+    below and to the right and so shifts every cell.
+    """
+
+    name: str
+    filters: int
+    kernel_size: int
+    stride: int = 1
+    pad: int = 0
+    dilation: int = 1
+
+
+def apply_row(x, row, style, activation="relu"):
+    """The convolution of a `ConvRow` on a symbolic feature map (B, H, W, C)."""
+    reach = row.dilation * (row.kernel_size - 1)
+    same = row.stride == 1 and 2 * row.pad == reach
+    if row.pad and not same:
+        x = keras.layers.ZeroPadding2D(row.pad, data_format="channels_last", name=f"{row.name}_padding")(x)
+    size = [None if s is None else s - reach for s in x.shape[1:3]]
+    if not same and any(s is not None and s < 1 for s in size):
+        raise ValueError(
+            f"The picture is too small for this model: the feature map before '{row.name}' is "
+            f"{tuple(x.shape[1:3])} with padding, and its kernel needs {reach + 1}. Use a larger `input_size`."
+        )
+    layer = style.conv(
+        row.filters,
+        row.kernel_size,
+        strides=row.stride,
+        padding="same" if same else "valid",
+        dilation_rate=row.dilation,
+        activation=activation,
+        name=row.name,
+    )
+    return layer(x)
+
+
+def max_pool(x, name, size=2, stride=2):
+    """Caffe's max pooling, whose maps round up: padding below and to the right, which never wins."""
+    return keras.layers.MaxPooling2D(
+        size, strides=stride, padding="same", data_format="channels_last", name=name
+    )(x)
+
+
+def picture_input(input_size, scale=1.0, offset=0.0):
+    """Input and preprocessing: RGB 0..255 (B, H, W, 3), times `scale` plus `offset`, computed in float32.
+
+    Raises:
+        ValueError: not (height, width) in whole positive pixels.
+    """
+    size = tuple(input_size) if isinstance(input_size, (tuple, list)) else ()
+    if len(size) != 2 or not all(isinstance(s, int) and s > 0 for s in size):
+        raise ValueError(
+            f"`input_size` must be (height, width) in whole pixels. Received: input_size={input_size!r}"
+        )
+    inputs = keras.Input((*size, 3), name="pictures", dtype="float32")
+    x = keras.layers.Rescaling(scale, offset, dtype="float32", name="preprocessing")(inputs)
+    return inputs, x

@@ -1,0 +1,32 @@
+"""The seven convolutions of SSD7, ssd_keras's small network for tests and tutorials."""
+
+import keras
+
+from keras_ssd.backbones.blocks import ConvStyle, picture_input
+
+# (filters, kernel size) of conv1 .. conv7
+_CONVOLUTIONS = ((32, 5), (48, 3), (64, 3), (64, 3), (48, 3), (48, 3), (32, 3))
+
+
+def ssd7_body(input_size=(300, 480), *, style=None, scale=1 / 127.5, offset=-1.0, name="ssd7_body"):
+    """Convolution, BatchNorm, ELU, seven times, with 2x2 max pooling between; taps `elu4` .. `elu7`.
+
+    Args:
+        input_size: (height, width) in pixels.
+        style: a `ConvStyle`; None is he_normal as in ssd_keras.
+        scale: factor of the RGB values 0..255.
+        offset: added after it; the default pair is (x - 127.5) / 127.5.
+        name: the model's name.
+
+    Returns:
+        keras.Model from RGB pictures (B, H, W, 3) to elu7.
+    """
+    style = style or ConvStyle("he_normal")
+    inputs, x = picture_input(input_size, scale, offset)
+    for index, (filters, kernel_size) in enumerate(_CONVOLUTIONS, start=1):
+        if index > 1:
+            x = keras.layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{index - 1}")(x)
+        x = style.conv(filters, kernel_size, padding="same", name=f"conv{index}")(x)
+        x = keras.layers.BatchNormalization(momentum=0.99, name=f"bn{index}")(x)
+        x = keras.layers.ELU(name=f"elu{index}")(x)
+    return keras.Model(inputs, x, name=name)

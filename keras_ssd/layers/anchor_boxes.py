@@ -1,0 +1,107 @@
+"""The layer that joins the heads' maps with their anchors into one predictions tensor."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ssd.anchors import AnchorSpec
+from keras_ssd.coding import Predictions
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class AnchorBoxes(keras.layers.Layer):
+    """Flattens the heads' maps level by level and appends each anchor and its variances.
+
+    It stands in the model's path, so a decoder needs no anchor parameters and cannot disagree with the network, and
+    it refuses feature maps whose grids are not the spec's. The spec is stored as plain data in the layer's config: a
+    reloaded model has bit-identical anchors. Coordinates are float32 whatever the model's dtype policy is.
+
+    Args:
+        spec: an `AnchorSpec`, or the dictionary of its `to_dict`.
+        name: the layer's name.
+
+    Call arguments:
+        confidence_maps: list of (B, H, W, boxes * (C + 1)), one a level, class fastest, background first.
+        offset_maps: list of (B, H, W, boxes * 4), one a level.
+
+    Output: (B, N, C + 1 + 12) float32, see `keras_ssd.coding.Predictions`.
+
+    Raises:
+        ValueError: maps that are not the spec's in number, grid or channels.
+
+    Example:
+        >>> predictions = AnchorBoxes(spec)([conf_a, conf_b], [loc_a, loc_b])
+    """
+
+    def __init__(self, spec, *, name=None, trainable=False, dtype=None):
+        # `dtype` is taken so that a saved config loads; anchors lose their places in anything but float32.
+        super().__init__(name=name, trainable=trainable, dtype="float32", autocast=False)
+        self.spec = spec if isinstance(spec, AnchorSpec) else AnchorSpec.from_dict(spec)
+        anchors = self.spec.anchors_cxcywh()
+        variances = np.broadcast_to(np.asarray(self.spec.variances, np.float32), anchors.shape)
+        self._columns = np.concatenate([anchors, variances], axis=1)  # (N, 8)
+
+    def build(self, confidence_maps_shape, offset_maps_shape):
+        self._num_columns(confidence_maps_shape, offset_maps_shape)
+        super().build((confidence_maps_shape, offset_maps_shape))
+
+    def _num_columns(self, confidence_shapes, offset_shapes):
+        """Class columns (background included), after checking every map against the spec."""
+        levels = self.spec.levels
+        if not len(confidence_shapes) == len(offset_shapes) == len(levels):
+            raise ValueError(
+                f"AnchorBoxes needs {len(levels)} confidence maps and as many offset maps, one for each level of its "
+                f"spec. Received: {len(confidence_shapes)} and {len(offset_shapes)}."
+            )
+        found = set()
+        for index, level in enumerate(levels):
+            confidence, offsets = tuple(confidence_shapes[index]), tuple(offset_shapes[index])
+            for kind, shape in (("confidence", confidence), ("offset", offsets)):
+                if shape[1:3] != level.grid_hw:
+                    raise ValueError(
+                        f"The {kind} map of level {index} has the grid {shape[1:3]}, and the anchors of that level are "
+                        f"made for {level.grid_hw} (height, width). Build the AnchorSpec for this picture size."
+                    )
+            boxes = level.boxes_per_cell
+            if offsets[3] != boxes * 4 or confidence[3] % boxes or confidence[3] < boxes * 2:
+                raise ValueError(
+                    f"Level {index} has {boxes} boxes a cell: its offset map needs {boxes * 4} channels, its "
+                    f"confidence map {boxes} times the classes with background. "
+                    f"Received: {offsets[3]} and {confidence[3]}."
+                )
+            found.add(confidence[3] // boxes)
+        if len(found) > 1:
+            raise ValueError(f"All levels need the same number of classes. Received: {sorted(found)}")
+        return found.pop()
+
+    def call(self, confidence_maps, offset_maps):
+        batch = ops.shape(offset_maps[0])[0]
+        num_columns = confidence_maps[0].shape[-1] // self.spec.levels[0].boxes_per_cell
+
+        def flatten(maps, width):
+            parts = [
+                ops.reshape(ops.cast(m, "float32"), (batch, level.num_anchors, width))
+                for m, level in zip(maps, self.spec.levels, strict=True)
+            ]
+            return ops.concatenate(parts, axis=1)
+
+        columns = ops.convert_to_tensor(self._columns)[None]  # (1, N, 8)
+        columns = ops.broadcast_to(columns, (batch, *self._columns.shape))
+        return Predictions(
+            flatten(confidence_maps, num_columns),  # (B, N, C + 1)
+            flatten(offset_maps, 4),  # (B, N, 4)
+            columns[..., :4],
+            columns[..., 4:],
+        ).join(ops)
+
+    def compute_output_shape(self, confidence_maps_shape, offset_maps_shape):
+        num_columns = self._num_columns(confidence_maps_shape, offset_maps_shape)
+        batch = confidence_maps_shape[0][0]
+        return (batch, self.spec.num_anchors, Predictions.width(num_columns - 1))
+
+    def compute_output_spec(self, confidence_maps, offset_maps):
+        shape = self.compute_output_shape([m.shape for m in confidence_maps], [m.shape for m in offset_maps])
+        return keras.KerasTensor(shape, dtype="float32")
+
+    def get_config(self):
+        return {**super().get_config(), "spec": self.spec.to_dict()}

@@ -1,0 +1,134 @@
+"""`ssd()`: anchors, extra layers and heads on any backbone."""
+
+import fnmatch
+from dataclasses import dataclass
+
+from keras_ssd.anchors import AnchorRecipe, AnchorSpec
+from keras_ssd.backbones.blocks import ConvStyle, apply_row
+from keras_ssd.layers import AnchorBoxes
+from keras_ssd.models.heads import Tap, feature_map, head
+from keras_ssd.models.model import SSD
+from keras_ssd.names import unknown_name
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Convolutions behind the backbone that make one more feature map; the last row's name is the map's name."""
+
+    rows: tuple
+
+    @property
+    def layer(self):
+        """Name of the feature map."""
+        return self.rows[-1].name
+
+
+def check_classes(classes):
+    """The class names as a tuple.
+
+    Raises:
+        TypeError: not a sequence of strings.
+        ValueError: none, an empty name, a name twice, or the background.
+    """
+    if isinstance(classes, (str, int)) or not all(isinstance(name, str) for name in classes):
+        raise TypeError(
+            "`classes` must be a list of class names, such as ['cat', 'dog']; the background is not counted. "
+            f"Received: classes={classes!r}"
+        )
+    names = tuple(classes)
+    if not names or not all(name.strip() for name in names):
+        raise ValueError(f"`classes` needs at least one name and no empty one. Received: classes={names}")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"`classes` names {twice} more than once. Received: classes={names}")
+    if any(name.casefold() in ("background", "__background__") for name in names):
+        raise ValueError(
+            "`classes` must not name the background: it is added by the model itself. "
+            f"Received: classes={names}"
+        )
+    return names
+
+
+def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), name="ssd"):
+    """An SSD on any functional backbone.
+
+    Args:
+        backbone: functional `keras.Model` from pictures (B, H, W, 3), 0..255 RGB, with its preprocessing inside. Its
+            layers become layers of the new model, under their own names.
+        taps: layer names or `Tap`s, from the finest feature map to the coarsest.
+        classes: class names without background.
+        anchors: an `AnchorSpec`, or an `AnchorRecipe` that is fitted to the feature maps; one level for each tap and
+            each extra.
+        extras: `Extra`s behind the backbone's output.
+        style: a `ConvStyle` for extras and heads; None is Caffe's xavier without penalty.
+        freeze: patterns of layer names that are not trained, such as ("conv1_*", "conv2_*").
+        name: the model's name.
+
+    Returns:
+        An `SSD` whose output is raw predictions (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
+
+    Raises:
+        ValueError: unknown taps or freeze patterns, bad class names, anchors that do not fit the feature maps.
+
+    Example:
+        >>> body = keras_ssd.backbones.vgg16((300, 300))
+        >>> spec = keras_ssd.anchors.named_recipe("ssd300_voc")
+    """
+    classes = check_classes(classes)
+    style = style or ConvStyle()
+    taps = [tap if isinstance(tap, Tap) else Tap(tap) for tap in taps]
+    maps = [feature_map(tap, _tapped(backbone, tap)) for tap in taps]
+    x = backbone.output
+    for extra in extras:
+        for row in extra.rows:
+            x = apply_row(x, row, style)
+        taps.append(Tap(extra.layer))
+        maps.append(x)
+    spec = _fitted(anchors, backbone.input.shape[1:3], maps)
+    heads = [
+        head(tap, x, level.boxes_per_cell, len(classes), style)
+        for tap, x, level in zip(taps, maps, spec.levels, strict=True)
+    ]
+    confidence_maps, offset_maps = (list(column) for column in zip(*heads, strict=True))
+    predictions = AnchorBoxes(spec, name="predictions")(confidence_maps, offset_maps)
+    model = SSD(backbone.input, predictions, name=name, class_names=classes)
+    freeze_layers(model, freeze)
+    return model
+
+
+def _tapped(backbone, tap):
+    names = [layer.name for layer in backbone.layers]
+    if tap.layer not in names:
+        raise ValueError(unknown_name(f"layer of the backbone '{backbone.name}'", tap.layer, names))
+    return backbone.get_layer(tap.layer).output
+
+
+def _fitted(anchors, input_size, maps):
+    grids = [tuple(x.shape[1:3]) for x in maps]
+    if isinstance(anchors, AnchorRecipe):
+        return anchors.spec(tuple(input_size), grids)
+    if not isinstance(anchors, AnchorSpec):
+        raise TypeError(f"`anchors` must be an AnchorSpec or an AnchorRecipe. Received: anchors={anchors!r}")
+    if list(anchors.grids) != grids or anchors.image_size != tuple(input_size):
+        raise ValueError(
+            f"The anchors are made for pictures of {anchors.image_size} and grids {list(anchors.grids)}; the network "
+            f"has {tuple(input_size)} and {grids}. Use an AnchorRecipe, which adapts, or other taps."
+        )
+    return anchors
+
+
+def freeze_layers(model, patterns):
+    """Sets `trainable=False` on the layers whose names match.
+
+    Raises:
+        ValueError: a pattern that matches no layer.
+    """
+    if isinstance(patterns, str):
+        patterns = (patterns,)
+    names = [layer.name for layer in model.layers]
+    for pattern in patterns:
+        hits = fnmatch.filter(names, pattern)
+        if not hits:
+            raise ValueError(unknown_name("layer in `freeze`", pattern, names))
+        for hit in hits:
+            model.get_layer(hit).trainable = False

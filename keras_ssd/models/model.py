@@ -1,0 +1,97 @@
+"""The model class: a functional `keras.Model` that knows its anchors and its classes."""
+
+import keras
+
+from keras_ssd._version import __version__
+from keras_ssd.layers import AnchorBoxes, DecodeDetections
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class SSD(keras.Model):
+    """A functional `keras.Model` from RGB pictures to raw predictions, or to detections.
+
+    Everything of `keras.Model` works as ever: `fit`, `save`, `summary`, `export`, callbacks. What belongs to a detector
+    travels inside its `.keras` file: anchors (in the layer `AnchorBoxes`), preprocessing (in the layer `preprocessing`),
+    class names and the package's version.
+
+    Args:
+        inputs, outputs, name: as of a functional `keras.Model`.
+        class_names: names of the classes without background; none gives `class_0`, `class_1`, ...
+    """
+
+    def __init__(self, inputs, outputs, name=None, *, class_names=(), **kwargs):
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        self._class_names = tuple(class_names)
+        self._saved_with = __version__
+
+    @property
+    def anchor_spec(self):
+        """The `AnchorSpec` that the predictions refer to."""
+        return self._one_layer(AnchorBoxes).spec
+
+    @property
+    def num_classes(self):
+        """Classes without background."""
+        return self._one_layer(AnchorBoxes).output.shape[-1] - 13
+
+    @property
+    def class_names(self):
+        """Names of the classes without background; class id i of a detection is entry i."""
+        return self._class_names or tuple(f"class_{i}" for i in range(self.num_classes))
+
+    @property
+    def input_size(self):
+        """(height, width) of the input in pixels."""
+        return tuple(self.inputs[0].shape[1:3])
+
+    @property
+    def has_decoder(self):
+        """Whether the output is detections (B, K, 6) instead of raw predictions."""
+        return any(isinstance(layer, DecodeDetections) for layer in self.layers)
+
+    @property
+    def saved_with(self):
+        """Version of keras_ssd that made the model, or that wrote the file it came from."""
+        return self._saved_with
+
+    def detect(self, sources, **options):
+        """Finds objects in pictures; see `keras_ssd.detect.detect` for the arguments.
+
+        Args:
+            sources: one or many of: path, folder, glob, URL, PIL picture, numpy array.
+
+        Returns:
+            A generator of `Detections`, one a picture, in input order.
+
+        Example:
+            >>> for found in model.detect(["street.jpg", array], confidence=0.4):
+            ...     print(found)
+        """
+        from keras_ssd.detect import detect
+
+        return detect(self, sources, **options)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "class_names": list(self._class_names),
+            "keras_ssd_version": self._saved_with,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        class_names = config.pop("class_names", ())
+        version = config.pop("keras_ssd_version", None)
+        model = super().from_config(config, custom_objects=custom_objects)
+        model._class_names = tuple(class_names)
+        model._saved_with = version or __version__
+        return model
+
+    def _one_layer(self, kind):
+        found = [layer for layer in self.layers if isinstance(layer, kind)]
+        if len(found) != 1:
+            raise ValueError(
+                f"Model '{self.name}' has {len(found)} {kind.__name__} layers, and exactly one is needed here."
+            )
+        return found[0]

@@ -1,0 +1,108 @@
+"""SSD7: ssd_keras's seven-layer detector, small enough to train on a laptop."""
+
+from keras_ssd.anchors import AnchorRecipe, RecipeLevel, named_recipe
+from keras_ssd.backbones.blocks import ConvStyle
+from keras_ssd.backbones.ssd7 import ssd7_body
+from keras_ssd.models.composing import ssd
+from keras_ssd.models.heads import Tap
+from keras_ssd.models.weights import load_trained, read_weights, source_classes
+
+TAPS = tuple(
+    Tap(f"elu{i}", confidence_name=f"classes{i}", offsets_name=f"boxes{i}") for i in range(4, 8)
+)
+
+
+def ssd7(
+    weights=None,
+    classes=None,
+    *,
+    weights_classes=None,
+    input_size=None,
+    anchors=None,
+    mean=127.5,
+    std=127.5,
+    l2=0.0,
+    kernel_initializer="he_normal",
+    freeze=(),
+    name="ssd7",
+):
+    """SSD7: seven convolutions with BatchNorm and ELU, heads on the last four.
+
+    Args:
+        weights: path of a weight file (ssd_keras .h5 in either layout, .keras), or None. A file written by
+            `model.save` also tells the input size and the anchors.
+        classes: class names without background; with weights of the same number of classes they name those.
+        weights_classes: what a weight file was trained on, where `classes` picks from them.
+        input_size: (height, width) in pixels; None is the file's, or (300, 480).
+        anchors: an `AnchorRecipe` or `AnchorSpec`; None is the file's, or ssd_keras's five scales 0.1 to 0.9.
+        mean, std: pictures (RGB, 0..255) enter as (x - mean) / std.
+        l2: factor of Keras's L2 penalty on the kernels.
+        kernel_initializer: of fresh kernels.
+        freeze: patterns of layers that are not trained.
+        name: the model's name.
+
+    Returns:
+        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+
+    Raises:
+        ValueError: a file that cannot be read or does not fit, neither weights nor classes.
+
+    Example:
+        >>> model = keras_ssd.ssd7(weights="ssd7_traffic.h5", classes=["car", "truck", "pedestrian"])
+
+    Source: pierluigiferrari/ssd_keras, models/keras_ssd7.py.
+    """
+    trained = None if weights is None else read_weights(weights, model="ssd7")
+    if trained is not None and trained.kind != "ssd7":
+        raise ValueError(
+            f"{trained.arrays.source} holds {trained.kind or 'an unknown network'}, not ssd7. "
+            "Use the factory of that network."
+        )
+    if trained is None and classes is None:
+        raise ValueError(
+            "ssd7() needs `classes=[...]`, names without background, where no weights tell them. "
+            "Received: weights=None, classes=None."
+        )
+    known = None if trained is None else source_classes(trained, classes, weights_classes)
+    style = ConvStyle(kernel_initializer, l2)
+    model = ssd(
+        ssd7_body(input_size or _input_size(trained), style=style, scale=1 / std, offset=-mean / std),
+        TAPS,
+        known if classes is None else classes,
+        anchors or _anchors(trained),
+        style=style,
+        freeze=freeze,
+        name=name,
+    )
+    if trained is not None:
+        model.weights_report = load_trained(model, trained, known)
+    return model
+
+
+def _input_size(trained):
+    config = trained and trained.arrays.config
+    if trained and trained.spec:
+        return trained.spec.image_size
+    return config.input_size if config and config.input_size else named_recipe("ssd7").image_size
+
+
+def _anchors(trained):
+    """What the file states; steps and offsets that it does not state are those of SSD7: picture size / grid, 0.5."""
+    if trained and trained.spec:
+        return trained.spec
+    config = trained and trained.arrays.config
+    if not config or not config.anchor_boxes:
+        return named_recipe("ssd7")
+    shorter = min(config.anchor_boxes[0].image_size)
+    rows = tuple(
+        RecipeLevel(
+            (1, 1),
+            row.this_scale * shorter,
+            row.next_scale * shorter if row.two_boxes_for_ar1 else None,
+            row.aspect_ratios,
+            row.steps,
+        )
+        for row in config.anchor_boxes
+    )
+    first = config.anchor_boxes[0]
+    return AnchorRecipe(first.image_size, rows, first.variances, truncate_sizes=False, ordered=True)

@@ -1,0 +1,157 @@
+"""SSD300 and SSD512: the original models. Only numbers; the building is `ssd()`'s."""
+
+from dataclasses import dataclass
+
+from keras_ssd.anchors import AnchorSpec
+from keras_ssd.backbones.blocks import ConvRow, ConvStyle
+from keras_ssd.backbones.vgg16 import vgg16
+from keras_ssd.models.composing import Extra, ssd
+from keras_ssd.models.heads import Tap
+from keras_ssd.models.weights import (
+    imagenet_arrays,
+    load_trained,
+    read_weights,
+    recipe_for,
+    source_classes,
+)
+
+TAPS = (Tap("conv4_3", l2_scale=20.0), Tap("fc7"))
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    name: str
+    input_size: tuple
+    extras: tuple
+
+
+def _extra(name, squeeze, filters, kernel_size=3, stride=2, pad=1):
+    return Extra(
+        (ConvRow(f"{name}_1", squeeze, 1), ConvRow(f"{name}_2", filters, kernel_size, stride=stride, pad=pad))
+    )
+
+
+# examples/ssd/ssd_pascal.py, AddExtraLayers
+_SSD300 = _Architecture(
+    "ssd300",
+    (300, 300),
+    (
+        _extra("conv6", 256, 512),
+        _extra("conv7", 128, 256),
+        _extra("conv8", 128, 256, stride=1, pad=0),
+        _extra("conv9", 128, 256, stride=1, pad=0),
+    ),
+)
+# the script inside the SSD512 model archives
+_SSD512 = _Architecture(
+    "ssd512",
+    (512, 512),
+    (
+        _extra("conv6", 256, 512),
+        _extra("conv7", 128, 256),
+        _extra("conv8", 128, 256),
+        _extra("conv9", 128, 256),
+        _extra("conv10", 128, 256, kernel_size=4, stride=1, pad=1),
+    ),
+)
+
+_DOC = """{title}: the original {size}x{size} model on VGG16, numerically equal to Caffe's.
+
+    Args:
+        weights: a catalogue name such as "voc07+12", "coco" or "ilsvrc" (`keras-ssd zoo list` shows all), the path of
+            a weight file (ssd_keras .h5, chainercv .npz, .keras), "imagenet" for a trained backbone under fresh
+            heads, or None.
+        classes: class names without background. None is what the weights were trained on. Classes that the
+            weights know keep their trained rows, others start fresh, and a message says which.
+        weights_classes: what a weight file was trained on, in order, where nothing else tells.
+        input_size: (height, width) in pixels.
+        anchors: "voc", "coco", an `AnchorRecipe` or an `AnchorSpec`; None is what the weights were trained with.
+        dropout: rate after fc6 and fc7; the original has none.
+        l2: factor of Keras's L2 penalty on the kernels; Caffe's weight decay of 0.0005 is 0.00025.
+        kernel_initializer: of fresh kernels; None is Caffe's xavier, other ports use "he_normal".
+        freeze: patterns of layers that are not trained, such as ("conv1_*", "conv2_*", "conv3_*").
+        name: the model's name.
+
+    Returns:
+        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+
+    Raises:
+        ValueError: an unknown name, a file that cannot be read or does not fit, neither weights nor classes.
+
+    Example:
+        >>> model = keras_ssd.{name}(weights="voc07+12")
+        >>> mine = keras_ssd.{name}(weights="coco", classes=["person", "dog", "helmet"])
+
+    Source: weiliu89/caffe, branch ssd; Liu et al., "SSD: Single Shot MultiBox Detector", 2016.
+    """
+
+
+def ssd300(weights=None, classes=None, *, input_size=_SSD300.input_size, name=_SSD300.name, **options):
+    return _build(_SSD300, weights, classes, input_size, name, **options)
+
+
+def ssd512(weights=None, classes=None, *, input_size=_SSD512.input_size, name=_SSD512.name, **options):
+    return _build(_SSD512, weights, classes, input_size, name, **options)
+
+
+ssd300.__doc__ = _DOC.format(title="SSD300", size=300, name="ssd300")
+ssd512.__doc__ = _DOC.format(title="SSD512", size=512, name="ssd512")
+
+
+def _build(
+    architecture,
+    weights,
+    classes,
+    input_size,
+    name,
+    *,
+    weights_classes=None,
+    anchors=None,
+    dropout=0.0,
+    l2=0.0,
+    kernel_initializer=None,
+    freeze=(),
+):
+    trained = _trained(architecture.name, weights)
+    detects = trained is not None and trained.kind != "vgg16"
+    if not detects and classes is None:
+        raise ValueError(
+            f"{architecture.name}() needs `classes=[...]`, names without background, where no weights tell them. "
+            f"Received: weights={weights!r}, classes=None. Or name trained weights, such as weights='voc07+12'."
+        )
+    known = source_classes(trained, classes, weights_classes) if detects else None
+    style = ConvStyle(kernel_initializer, l2)
+    recipe = recipe_for(trained if detects else None, architecture.name, anchors)
+    if anchors is None and isinstance(recipe, AnchorSpec) and recipe.image_size != tuple(input_size):
+        raise ValueError(
+            f"{trained.arrays.source} has anchors for pictures of {recipe.image_size}. Give `anchors=` for "
+            f"another input size. Received: input_size={input_size}"
+        )
+    model = ssd(
+        vgg16(input_size, style=style, dropout=dropout),
+        TAPS,
+        known if classes is None else classes,
+        recipe,
+        extras=architecture.extras,
+        style=style,
+        freeze=freeze,
+        name=name,
+    )
+    if trained is not None:
+        model.weights_report = load_trained(model, trained, known)
+    return model
+
+
+def _trained(kind, weights):
+    if weights is None:
+        return None
+    if weights == "imagenet":
+        return imagenet_arrays()
+    trained = read_weights(weights, model=kind)
+    if trained.kind not in (kind, "vgg16"):
+        raise ValueError(
+            f"{trained.arrays.source} holds {'an unknown network' if trained.kind is None else trained.kind}, not "
+            f"{kind}: {len(trained.arrays.layers)} layers, among them {', '.join(list(trained.arrays.layers)[:4])}. "
+            "Use the factory of that network."
+        )
+    return trained

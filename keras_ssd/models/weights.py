@@ -1,0 +1,178 @@
+"""What `weights=` of a factory means: a catalogue name, a file, or "imagenet"; and what follows from it."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from keras_ssd import formats, zoo
+from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
+from keras_ssd.zoo.port import arrays_of
+from keras_ssd.zoo.read import count_classes, identify, load_backbone_into, load_weights_into
+from keras_ssd.zoo.reduced_vgg import is_keras_vgg16, reduce_vgg16
+
+log = logging.getLogger("keras_ssd")
+
+LABELS_BY_COUNT = {20: "voc", 80: "coco", 200: "ilsvrc"}
+FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras")
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """Arrays of a trained network and what is known of them.
+
+    Args:
+        arrays: `keras_ssd.formats.NamedArrays`.
+        kind: "ssd300", "ssd512", "ssd7", "vgg16", or None where the layer names tell nothing.
+        entry: the catalogue's `WeightSet`, or None for a file that it does not know.
+        classes: the trained classes in order, or None where nothing tells.
+        spec: the `AnchorSpec` of a model of this package that the file held, or None.
+    """
+
+    arrays: formats.NamedArrays
+    kind: str | None
+    entry: zoo.WeightSet | None = None
+    classes: tuple | None = None
+    spec: AnchorSpec | None = None
+
+
+def is_file(weights):
+    """Whether `weights` means a file rather than a catalogue name."""
+    path = Path(os.fspath(weights))
+    return path.exists() or path.suffix.lower() in FILE_ENDINGS or len(path.parts) > 1
+
+
+def read_weights(weights, model=None):
+    """The arrays behind a catalogue name (downloaded if need be) or a file.
+
+    Args:
+        weights: catalogue name or path.
+        model: the factory's name, which a bare catalogue tag needs.
+
+    Raises:
+        ValueError: unknown name, or a file that cannot be read.
+        FileNotFoundError: no such file.
+        DownloadError: no source delivered the file.
+    """
+    if is_file(weights):
+        path = Path(os.fspath(weights))
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"No weight file at '{path}'. Give the path of a file, or a name that `keras-ssd zoo list` shows."
+            )
+        return read_weight_file(path)
+    entry = zoo.find(weights, model=model)
+    if not entry.readable:
+        raise ValueError(
+            f"Weights '{entry.name}' are listed, but this version cannot read any of their files "
+            f"({', '.join(sorted({s.format for s in entry.sources}))}). `keras-ssd zoo list` shows those it can read."
+        )
+    return _described(formats.read(zoo.download(entry)), entry)
+
+
+def read_weight_file(path):
+    """The arrays of one file, described by the catalogue where it knows the file's name."""
+    if path.suffix.lower() == ".keras":
+        from keras_ssd.models.opening import load
+
+        model = load(path)
+        arrays = arrays_of(model)
+        return TrainedWeights(
+            arrays, identify(arrays), classes=tuple(model.class_names), spec=model.anchor_spec
+        )
+    return _described(formats.read(path), zoo.by_file_name(path))
+
+
+def _described(arrays, entry):
+    if is_keras_vgg16(arrays):
+        arrays = reduce_vgg16(arrays)
+    kind = identify(arrays)
+    if entry is not None and entry.model != kind:
+        entry = None  # another network under a published file name
+    classes = arrays.class_names
+    if classes is None and entry is not None and entry.classes:
+        classes = zoo.labels(entry.classes)
+    return TrainedWeights(arrays, kind, entry, classes)
+
+
+def source_classes(trained, classes, given=None):
+    """The classes that the weights were trained on.
+
+    Args:
+        trained: `TrainedWeights`.
+        classes: the classes of the new model, or None.
+        given: what the user says they are, or None.
+
+    Raises:
+        ValueError: nothing tells.
+    """
+    if given is not None:
+        return tuple(given)
+    if trained.classes is not None:
+        return trained.classes
+    count = count_classes(trained.arrays)
+    if classes is not None and len(classes) == count:
+        return tuple(classes)
+    if count in LABELS_BY_COUNT:
+        return zoo.labels(LABELS_BY_COUNT[count])
+    if classes is None and count is not None:
+        return tuple(f"class_{i}" for i in range(count))
+    raise ValueError(
+        f"{trained.arrays.source} was trained on {count} classes whose names nothing tells. Give them in order as "
+        f"`weights_classes=[...]`; then `classes` picks from them. Received: classes={list(classes)}"
+    )
+
+
+def recipe_for(trained, model, anchors):
+    """The anchors that belong to weights, unless the user names others.
+
+    Args:
+        trained: `TrainedWeights`, or None for a model without trained heads.
+        model: "ssd300" or "ssd512".
+        anchors: None, "voc", "coco", an `AnchorRecipe` or an `AnchorSpec`.
+    """
+    if isinstance(anchors, (AnchorRecipe, AnchorSpec)):
+        return anchors
+    if anchors is not None:
+        return named_recipe(f"{model}_{anchors}")
+    if trained is None:
+        return named_recipe(f"{model}_voc")
+    if trained.spec is not None:
+        return trained.spec
+    if trained.entry is not None and trained.entry.scales:
+        cut = trained.entry.anchors_truncated
+        return named_recipe(f"{model}_{trained.entry.scales}", truncate_sizes=None if cut is None else cut)
+    config = trained.arrays.config
+    if config is not None and config.anchor_boxes:
+        # Saved by ssd_keras with its model: that model's boxes had fractional sizes.
+        first = config.anchor_boxes[0]
+        size = first.this_scale * min(first.image_size)
+        names = (f"{model}_voc", f"{model}_coco")
+        nearest = min(names, key=lambda name: abs(named_recipe(name).rows[0].min_size - size))
+        return named_recipe(nearest, truncate_sizes=False)
+    scales = "coco" if count_classes(trained.arrays) == len(zoo.labels("coco")) else "voc"
+    log.warning(
+        "%s does not say which anchors it was trained with; taking the %s scales. `anchors=` sets others.",
+        trained.arrays.source,
+        scales.upper(),
+    )
+    return named_recipe(f"{model}_{scales}")
+
+
+def load_trained(model, trained, classes):
+    """Loads trained arrays into a model, heads sub-sampled by class name; returns the report."""
+    if trained.kind == "vgg16":
+        return load_backbone_into(model, trained.arrays)
+    return load_weights_into(model, trained.arrays, source_classes=classes)
+
+
+def imagenet_arrays():
+    """The fc_reduced VGG16: from the catalogue, or where no source delivers, thinned out of Keras's own VGG16."""
+    try:
+        return read_weights("imagenet", model="vgg16")
+    except zoo.DownloadError as error:
+        log.warning("%s\nTaking Keras's own VGG16 instead, with fc6 and fc7 thinned out.", error)
+        full = keras.applications.VGG16(weights="imagenet", include_top=True)
+        return TrainedWeights(reduce_vgg16(arrays_of(full)), "vgg16")
