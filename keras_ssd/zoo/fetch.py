@@ -141,8 +141,8 @@ def _transfer(session, source, part, policy, report):
         if note["validator"]:
             headers["If-Range"] = note["validator"]
     with contextlib.closing(_request(session, source, headers, policy)) as response:
-        if response.status_code == 416 and done:
-            if done == note["total"]:
+        if response.status_code == 416:
+            if done and done == note["total"]:
                 return  # the earlier run got the last byte, but not to the end of its checks
             part.discard()
             raise TransientError(
@@ -205,21 +205,29 @@ def _append(response, path, done, total, limit, policy, report):
 def _request(session, source, headers, policy):
     """The response that carries the file: behind redirects, and behind Drive's confirmation page."""
     url = drive.direct_url(source.url)
-    for _ in range(3):  # Drive asks once; a second page in a row is its refusal
+    for _ in range(3):  # Drive asks once; a third page in a row is its refusal
         response = _follow(session, url, headers, policy)
+        if drive.is_drive(response.url) and _is_page(response) and response.status_code in (206, 416):
+            response.close()  # a piece of the page, because a piece of the file was asked for
+            response = _follow(session, url, {}, policy)
+        if response.status_code == 416:
+            return response  # whatever its body says
         try:
             _check_status(response)
-            if "text/html" not in response.headers.get("Content-Type", "").lower():
+            if not _is_page(response):
                 return response
             if not drive.is_drive(response.url):
                 raise DownloadError("a web page came instead of the file")
             page = response.raw.read(policy.max_page, decode_content=True).decode("utf-8", "replace")
             url = drive.confirmed_url(page, response.url, session.cookies.get_dict())
-        except BaseException:
-            response.close()
-            raise
-        response.close()
+        finally:
+            if _is_page(response) or response.status_code >= 400:
+                response.close()
     raise DownloadError("Google Drive keeps asking for confirmation")
+
+
+def _is_page(response):
+    return "text/html" in response.headers.get("Content-Type", "").lower()
 
 
 def _follow(session, url, headers, policy):
@@ -244,7 +252,7 @@ def _follow(session, url, headers, policy):
 
 def _check_status(response):
     status = response.status_code
-    if status in (200, 206, 416):
+    if status in (200, 206):
         return
     reason = f"the server answers {status} {response.reason or ''}".rstrip()
     if status in (408, 425, 429) or status >= 500:
