@@ -7,7 +7,8 @@ import concurrent.futures
 def map_ahead(work, items, *, workers, ahead):
     """Runs `work` on items in threads, a bounded number of items ahead of whoever takes the results.
 
-    Closing the generator, which Python also does when a loop over it is left, cancels what has not begun.
+    Closing the generator, which Python also does when a loop over it is left, cancels what has not begun and
+    waits for what has: no thread outlives it.
 
     Args:
         work: function of one item; it should spend its time in code that releases the interpreter lock.
@@ -28,4 +29,4 @@ def map_ahead(work, items, *, workers, ahead):
         while waiting:
             yield waiting.popleft()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,156 @@
+"""What `keras-ssd detect --out` writes, one class a format. A file has its name only when it is whole."""
+
+import contextlib
+import csv
+import os
+from pathlib import Path, PurePosixPath
+
+PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # those that a drawing keeps
+CSV_COLUMNS = ("source", "width", "height", "class", "score", "xmin", "ymin", "xmax", "ymax")
+
+
+def prepare_folder(folder):
+    """Makes the output folder and tries it, before any work is done.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    folder = Path(folder)
+    probe = folder / f".keras-ssd-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(
+            f"cannot write to the output folder {folder}: {reason}. Choose another with --out."
+        ) from None
+    return folder
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A temporary path beside `path` that takes its place when the block ends well, and else goes."""
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class JsonResults:
+    """`detections.json`: a list of what `Detections.to_dict` gives, one picture a line."""
+
+    name = "detections.json"
+
+    def __init__(self, folder):
+        self._stack = contextlib.ExitStack()
+        self._file = self._stack.enter_context(_text_file(folder / self.name))
+        self._file.write("[")
+        self._separator = "\n"
+
+    def add(self, found):
+        self._file.write(self._separator + found.to_json(ensure_ascii=False))
+        self._separator = ",\n"
+
+    def finish(self):
+        self._file.write("\n]\n")
+        self._stack.close()
+
+    def discard(self):
+        _discard(self._stack)
+
+
+class CsvResults:
+    """`detections.csv`: a header, then one line an object, boxes in pixels."""
+
+    name = "detections.csv"
+
+    def __init__(self, folder):
+        self._stack = contextlib.ExitStack()
+        self._rows = csv.writer(self._stack.enter_context(_text_file(folder / self.name)))
+        self._rows.writerow(CSV_COLUMNS)
+
+    def add(self, found):
+        height, width = found.size_hw
+        for row in found.to_dict()["detections"]:
+            self._rows.writerow([found.source, width, height, row["name"], row["score"], *row["box_xyxy"]])
+
+    def finish(self):
+        self._stack.close()
+
+    def discard(self):
+        _discard(self._stack)
+
+
+class PictureResults:
+    """The pictures with boxes drawn on them, under the names that they have in their folder."""
+
+    def __init__(self, folder, sources):
+        self._targets = picture_targets(folder, sources)
+
+    def add(self, found):
+        target = self._targets[found.source].pop(0)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        drawn = found.draw()
+        with replacing(target) as temporary:
+            drawn.save(
+                temporary, **({"quality": 92} if target.suffix.lower() in (".jpg", ".jpeg", ".webp") else {})
+            )
+
+    def finish(self):
+        pass
+
+    def discard(self):
+        pass
+
+
+def picture_targets(folder, sources):
+    """Where each drawn picture goes.
+
+    Never onto one of the inputs, never out of the folder, and no two onto one place: "_2" and so on tell them
+    apart.
+
+    Args:
+        folder: the output folder.
+        sources: list of `keras_ssd.pictures.Source`.
+
+    Returns:
+        A dictionary from a source's name to the list of paths for the pictures of that name, in order.
+    """
+    folder = Path(folder)
+    taken = {os.path.realpath(source.picture) for source in sources if not source.in_memory}
+    targets = {}
+    for source in sources:
+        wanted = folder / _safe_relative(source.relative or source.name)
+        target, count = wanted, 1
+        while os.path.realpath(target) in taken:
+            count += 1
+            target = wanted.with_name(f"{wanted.stem}_{count}{wanted.suffix}")
+        taken.add(os.path.realpath(target))
+        targets.setdefault(source.name, []).append(target)
+    return targets
+
+
+def _safe_relative(name):
+    """A relative path without steps upward, with an ending that a picture can be saved under."""
+    parts = [part for part in PurePosixPath(name.replace(os.sep, "/")).parts if part not in ("/", "..", ".")]
+    path = Path(*parts) if parts else Path("picture")
+    return path if path.suffix.lower() in PICTURE_ENDINGS else path.with_name(path.name + ".png")
+
+
+@contextlib.contextmanager
+def _text_file(path):
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+class _Discarded(Exception):
+    pass
+
+
+def _discard(stack):
+    with contextlib.suppress(_Discarded), stack:
+        raise _Discarded
