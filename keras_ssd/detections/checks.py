@@ -30,10 +30,11 @@ def class_ids_of(classes, class_names):
 
 def check(given, boxes, scores, class_ids):
     count = len(scores) if scores.ndim == 1 else -1
-    if np.shape(given.boxes_xyxy) not in ((count, 4), (0,)) or class_ids.shape != (count,):
+    nothing = count == 0 and boxes.shape == (0,)  # of an empty list
+    if not (nothing or boxes.shape == (count, 4)) or class_ids.shape != (count,):
         raise ValueError(
             "Detections take boxes_xyxy of shape (K, 4) and scores and class_ids of shape (K,). Received: "
-            f"boxes_xyxy={np.shape(given.boxes_xyxy)}, scores={scores.shape}, class_ids={class_ids.shape}"
+            f"boxes_xyxy={boxes.shape}, scores={scores.shape}, class_ids={class_ids.shape}"
         )
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise ValueError("boxes_xyxy and scores must be finite numbers; some are NaN or infinite.")

@@ -61,12 +61,12 @@ class Detections:
     picture: Any = None
 
     def __post_init__(self):
-        boxes = np.array(self.boxes_xyxy, np.float32).reshape(-1, 4)
+        boxes = np.array(self.boxes_xyxy, np.float32)
         scores = np.array(self.scores, np.float32)
         class_ids = np.array(self.class_ids)
         check(self, boxes, scores, class_ids)
         order = np.argsort(-scores, kind="stable")
-        _freeze(self, "boxes_xyxy", boxes[order])
+        _freeze(self, "boxes_xyxy", boxes.reshape(-1, 4)[order])
         _freeze(self, "scores", scores[order])
         _freeze(self, "class_ids", class_ids.astype(np.int64)[order])
         object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
