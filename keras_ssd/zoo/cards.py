@@ -80,9 +80,14 @@ def size_text(source):
     return f"{source.about_mb:g} MB" if source.about_mb else ""
 
 
+def percent_text(value):
+    """A published value as it is usually written: one decimal, two where there are two."""
+    return f"{value:.2f}".removesuffix("0")
+
+
 def _result(result):
     note = f"; {result.note}" if result.note else ""
-    return f"{result.value:g} % {result.measure} on {result.dataset} ({result.source}{note})"
+    return f"{percent_text(result.value)} % {result.measure} on {result.dataset} ({result.source}{note})"
 
 
 def _source(source):

@@ -8,7 +8,7 @@ strictly.
 import functools
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from keras_ssd.names import unknown_name
 from keras_ssd.zoo import schema
@@ -256,6 +256,6 @@ def by_file_name(path):
     wanted = Path(path).name
     for entry in entries():
         for source in entry.sources:
-            if wanted in (source.file, source.archive, PurePosixPath(source.member or "").name):
+            if wanted in (source.file, source.archive):
                 return entry
     return None
