@@ -1,7 +1,7 @@
 """The way from sources to Detections: order, sizes, batches, errors, threads and memory.
 
 The model here is made for the tests: its one convolution passes the picture's colours on, and its decoder
-reports a box at fixed fractions with the picture's mean red as the score. So each picture is known by its score.
+reports a box at fixed fractions with the picture's mean red as the score. So a picture is known by its score.
 """
 
 import gc
