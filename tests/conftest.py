@@ -1,10 +1,13 @@
 """What every test shares: where the reference material lies, and how to skip without it."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helper modules
 
 REFERENCE = Path(__file__).parent / "reference"
 SHARED = Path(os.environ.get("KERAS_SSD_SHARED", Path(__file__).parents[1] / ".." / "shared")).resolve()

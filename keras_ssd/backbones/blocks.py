@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import keras
 
+from keras_ssd.layers import LowestPadding2D
+
 
 def caffe_xavier():
     """Caffe's `xavier` filler: uniform in +-sqrt(3 / fan_in); Keras's glorot counts the outputs too."""
@@ -81,11 +83,34 @@ def apply_row(x, row, style, activation="relu"):
     return layer(x)
 
 
-def max_pool(x, name, size=2, stride=2):
-    """Caffe's max pooling, whose maps round up: padding below and to the right, which never wins."""
-    return keras.layers.MaxPooling2D(
-        size, strides=stride, padding="same", data_format="channels_last", name=name
-    )(x)
+def _pooling_padding(size, kernel_size, stride, pad):
+    """(before, after) that give Caffe's number of windows, which is rounded up."""
+    windows = -(-(size + 2 * pad - kernel_size) // stride) + 1
+    if pad and (windows - 1) * stride >= size + pad:
+        windows -= 1  # a window must not start behind the padded picture
+    return pad, max((windows - 1) * stride + kernel_size - size - pad, 0)
+
+
+def max_pool(x, name, size=2, stride=2, pad=0):
+    """Caffe's max pooling: its maps round up, and padding never wins.
+
+    Source: weiliu89/caffe, branch ssd, src/caffe/layers/pooling_layer.cpp.
+    """
+    padding = tuple(_pooling_padding(extent, size, stride, pad) for extent in x.shape[1:3])
+    keras_same = tuple(_same_padding(extent, size, stride) for extent in x.shape[1:3])
+    mode = "same" if padding == keras_same else "valid"
+    if mode == "valid" and any(map(any, padding)):
+        x = LowestPadding2D(padding, name=f"{name}_padding")(x)
+    layer = keras.layers.MaxPooling2D(
+        size, strides=stride, padding=mode, data_format="channels_last", name=name
+    )
+    return layer(x)
+
+
+def _same_padding(size, kernel_size, stride):
+    """(before, after) of Keras's "same"."""
+    total = max((-(-size // stride) - 1) * stride + kernel_size - size, 0)
+    return total // 2, total - total // 2
 
 
 def picture_input(input_size, scale=1.0, offset=0.0):

@@ -6,8 +6,14 @@ from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, max_pool, 
 
 MEAN_RGB = (123.0, 117.0, 104.0)
 
-# (block, convolutions, filters, pool size, pool stride); pool5 keeps the map's size so that fc6 can be dilated.
-_BLOCKS = ((1, 2, 64, 2, 2), (2, 2, 128, 2, 2), (3, 3, 256, 2, 2), (4, 3, 512, 2, 2), (5, 3, 512, 3, 1))
+# (block, convolutions, filters, pool size, pool stride, pool pad); pool5 keeps the map's size, so fc6 is dilated.
+_BLOCKS = (
+    (1, 2, 64, 2, 2, 0),
+    (2, 2, 128, 2, 2, 0),
+    (3, 3, 256, 2, 2, 0),
+    (4, 3, 512, 2, 2, 0),
+    (5, 3, 512, 3, 1, 1),
+)
 _FC6 = ConvRow("fc6", 1024, 3, pad=6, dilation=6)
 _FC7 = ConvRow("fc7", 1024, 1)
 
@@ -28,10 +34,10 @@ def vgg16(input_size=(300, 300), *, style=None, dropout=0.0, name="vgg16"):
     """
     style = style or ConvStyle()
     inputs, x = picture_input(input_size, offset=[-mean for mean in MEAN_RGB])
-    for block, convolutions, filters, pool_size, pool_stride in _BLOCKS:
+    for block, convolutions, filters, *pool in _BLOCKS:
         for index in range(1, convolutions + 1):
             x = apply_row(x, ConvRow(f"conv{block}_{index}", filters, 3, pad=1), style)
-        x = max_pool(x, f"pool{block}", pool_size, pool_stride)
+        x = max_pool(x, f"pool{block}", *pool)
     for row in (_FC6, _FC7):
         x = apply_row(x, row, style)
         if dropout:

@@ -30,9 +30,7 @@ def decode_arrays(predictions, options, *, from_logits=True):
         code_type=options.code_type,
         variance_encoded_in_target=options.variance_encoded_in_target,
     )
-    return np.stack(
-        [detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)]
-    )
+    return np.stack([detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)])
 
 
 def softmax(logits):

@@ -3,3 +3,4 @@
 from keras_ssd.layers.anchor_boxes import AnchorBoxes as AnchorBoxes
 from keras_ssd.layers.decode_detections import DecodeDetections as DecodeDetections
 from keras_ssd.layers.l2_normalization import L2Normalization as L2Normalization
+from keras_ssd.layers.lowest_padding import LowestPadding2D as LowestPadding2D

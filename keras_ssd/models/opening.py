@@ -6,12 +6,12 @@ from pathlib import Path
 
 import keras
 
+from keras_ssd import zoo
 from keras_ssd.models.model import SSD
 from keras_ssd.models.ssd7_model import ssd7
 from keras_ssd.models.vgg_ssd import ssd300, ssd512
 from keras_ssd.models.weights import is_file, read_weights
 from keras_ssd.names import unknown_name
-from keras_ssd import zoo
 
 FACTORIES = {"ssd300": ssd300, "ssd512": ssd512, "ssd7": ssd7}
 

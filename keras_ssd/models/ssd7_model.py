@@ -7,9 +7,7 @@ from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
 from keras_ssd.models.weights import load_trained, read_weights, source_classes
 
-TAPS = tuple(
-    Tap(f"elu{i}", confidence_name=f"classes{i}", offsets_name=f"boxes{i}") for i in range(4, 8)
-)
+TAPS = tuple(Tap(f"elu{i}", confidence_name=f"classes{i}", offsets_name=f"boxes{i}") for i in range(4, 8))
 
 
 def ssd7(
