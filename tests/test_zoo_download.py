@@ -337,6 +337,8 @@ def test_rejects_wrong_length(server):
     assert f"offers {len(BODY):,} bytes; {len(BODY) + 1:,} were published" in fails(wanted)
     wanted = source(server.play("/w.h5", Reply(BODY, declared=-1)), size=len(BODY) - 1)
     assert "more than" in fails(wanted)
+    wanted = source(server.play("/w.h5", Reply(BODY, declared=-1)), size=len(BODY) + 1)
+    assert f"{len(BODY):,} bytes came; {len(BODY) + 1:,} were published" in fails(wanted)
 
 
 def test_rejects_endless_body(server):
