@@ -8,7 +8,6 @@ outermost group is the layer, and the last part without `:0` and without the lay
 from pathlib import Path
 
 import h5py
-import numpy as np
 
 from keras_ssd.formats._hdf5 import child, datasets, opened, read_dataset, text_attribute
 from keras_ssd.formats.model_config import parse_model_config
@@ -17,6 +16,7 @@ from keras_ssd.formats.named_arrays import Budget, NamedArrays, WeightFileError
 # ssd_keras turns RGB into BGR in a Lambda of this name in front of its first convolution.
 CHANNEL_SWAP = "input_channel_swap"
 VGG_FIRST = "conv1_1"
+MAX_NAMES_BYTES = 1 << 20
 
 
 def read_keras_h5(path):
@@ -37,13 +37,10 @@ def read_keras_h5(path):
         root = file if root is None else root
         if not isinstance(root, h5py.Group):
             raise WeightFileError(f"{path}: /model_weights must be a group.")
-        layers = _read_layers(root, path)
+        layers, plain_names = _read_layers(root, path)
         text = text_attribute(file, "model_config", path)
         config = parse_model_config(text, path) if text is not None else None
         known = set(config.layer_names if config is not None else _layer_names(root))
-        version = (
-            text_attribute(root, "keras_version", path) or text_attribute(file, "keras_version", path) or ""
-        )
     if not layers:
         raise WeightFileError(
             f"{path} is an HDF5 file without weights: expected datasets like /conv1_1/conv1_1/kernel:0, "
@@ -53,12 +50,13 @@ def read_keras_h5(path):
         layers,
         format="keras_h5",
         path=path,
-        first_layer_channels=_first_layer_channels(layers, known, version),
+        first_layer_channels=_first_layer_channels(layers, known, plain_names),
         config=config,
     )
 
 
 def _read_layers(root, path):
+    """{layer: {weight: array}}, and whether the weights are named without ":0"."""
     budget = Budget(path)
     groups = {}
     for names, dataset in datasets(root, path):
@@ -75,7 +73,8 @@ def _read_layers(root, path):
             if name in layers:
                 raise WeightFileError(f"{path}: two groups hold weights for a layer named {name!r}.")
             layers[name] = weights
-    return layers
+    plain_names = not any(":" in names[-1] for found in groups.values() for names, _ in found)
+    return layers, plain_names
 
 
 def _weights_of_group(layer, found):
@@ -102,23 +101,30 @@ def _weight_name(names):
 
 
 def _layer_names(root):
-    """Every layer's name that the attribute `layer_names` gives, also those without weights."""
-    if "layer_names" not in root.attrs or root.attrs.get_id("layer_names").get_storage_size() > 1 << 20:
+    """Every layer's name that the attribute `layer_names` gives, also those without weights.
+
+    Keras 2 wrote an array of fixed-length texts. Anything else is not read: texts of variable length are
+    where the HDF5 library is weakest against damaged bytes, and the names are only a hint.
+    """
+    if "layer_names" not in root.attrs:
         return ()
-    names = np.asarray(root.attrs["layer_names"]).reshape(-1).tolist()
-    return tuple(n.decode("utf-8", errors="replace") if isinstance(n, bytes) else str(n) for n in names)
+    stored = root.attrs.get_id("layer_names")
+    if stored.dtype.kind != "S" or len(stored.shape) != 1 or stored.get_storage_size() > MAX_NAMES_BYTES:
+        return ()
+    return tuple(name.decode("utf-8", errors="replace") for name in root.attrs["layer_names"].tolist())
 
 
-def _first_layer_channels(layers, known, version):
+def _first_layer_channels(layers, known, plain_names):
     """Colour order of the first convolution: from a complete list of layers, else by convention.
 
     The published VGG files come from Caffe and expect BGR behind the swap layer. A complete list of layers
     (one that names also layers without weights) shows whether the swap was there; the files of the Caffe
-    converter list only layers with weights and were made for models that swap.
+    converter list only layers with weights and were made for models that swap. Keras 3 names weights plainly
+    (`kernel`, not `kernel:0`): such a file was never ssd_keras's.
     """
     if VGG_FIRST not in layers:
         return "bgr" if CHANNEL_SWAP in known else "rgb"
     if CHANNEL_SWAP in known:
         return "bgr"
     complete = bool(known - set(layers))
-    return "rgb" if complete or version.startswith("3") else "bgr"
+    return "rgb" if complete or plain_names else "bgr"

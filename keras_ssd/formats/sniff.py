@@ -1,5 +1,6 @@
 """Which format a file has, by its bytes and not by its name."""
 
+import codecs
 import zipfile
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def _sniff_other(head):
         return "html"
     if start.startswith(b"version https://git-lfs"):
         return "git_lfs"
-    if head[:1] == b"\x80" and head[1] in range(2, 6) if len(head) > 1 else False:
+    if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         return "pickle"
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"(\xb5/\xfd")):
         return "archive"
@@ -132,9 +133,7 @@ def _sniff_other(head):
 
 def _is_text(head):
     try:
-        text = head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # otherwise only the last character is cut
-            return False
-        text = head[: error.start].decode("utf-8")
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
+    except UnicodeDecodeError:
+        return False
     return all(c.isprintable() or c.isspace() for c in text)

@@ -109,27 +109,29 @@ def port(model, arrays, *, rename=None, ignore=(), keep=()):
     )
 
 
-def arrays_of(model):
+def arrays_of(model, *, layers=None):
     """The weights of a model as `NamedArrays`: for moving them into another one, say with other classes.
 
     Args:
         model: a built `keras.Model`.
+        layers: names of the layers wanted; None for all.
 
     Returns:
         `NamedArrays` of copies, with the model's `class_names` if it has them.
     """
-    layers = {}
+    found = {}
     for (layer, weight), variable in target_weights(model).items():
-        layers.setdefault(layer, {})[weight] = to_numpy(variable)
+        if layers is None or layer in layers:
+            found.setdefault(layer, {})[weight] = to_numpy(variable)
     names = getattr(model, "class_names", None)
-    return NamedArrays(layers, format="model", class_names=tuple(names) if names else None)
+    return NamedArrays(found, format="model", class_names=tuple(names) if names else None)
 
 
 def to_numpy(variable):
     """A copy of a Keras variable's value as float32."""
     import keras
 
-    return np.array(keras.ops.convert_to_numpy(variable.value), dtype=np.float32)
+    return np.array(keras.ops.convert_to_numpy(keras.ops.cast(variable, "float32")))
 
 
 def target_weights(model):
@@ -171,8 +173,7 @@ def first_convolution(arrays):
     if len(found) != 1:
         raise PortError(
             f"{arrays.source}: the first layer takes BGR, and exactly one kernel with 3 input channels was "
-            "expected to "
-            f"turn to RGB. Received: {found}"
+            f"expected to turn to RGB. Received: {found}"
         )
     return found[0]
 

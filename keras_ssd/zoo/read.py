@@ -2,11 +2,12 @@
 
 import logging
 import os
+from collections import Counter
 from dataclasses import replace
 
 from keras_ssd.formats import NamedArrays
 from keras_ssd.formats import read as read_file
-from keras_ssd.zoo.port import PortError, arrays_of, port
+from keras_ssd.zoo.port import PortError, arrays_of, leaf_layers, port
 from keras_ssd.zoo.subsample import check_classes, class_heads, subsample
 
 log = logging.getLogger("keras_ssd")
@@ -46,7 +47,8 @@ def load_weights_into(model, source, *, source_classes=None, classes=None, ignor
     if source_classes is not None and classes is not None and class_heads(arrays):
         _check_count(arrays, check_classes("source_classes", source_classes))
         if tuple(classes) != tuple(source_classes):
-            arrays, chosen = subsample(arrays, source_classes, classes, initial=arrays_of(model).layers)
+            initial = arrays_of(model, layers=class_heads(arrays)).layers
+            arrays, chosen = subsample(arrays, source_classes, classes, initial=initial)
     try:
         report = port(model, arrays, ignore=ignore, keep=keep)
     except PortError as error:
@@ -76,11 +78,10 @@ def load_backbone_into(model, source, *, heads=()):
     arrays = source if isinstance(source, NamedArrays) else read_file(os.fspath(source))
     if identify(arrays) != "vgg16":
         raise PortError(
-            f"{arrays.source} is not the VGG16 with fully convolutional fc6 and fc7 that detectors start "
-            "from. "
+            f"{arrays.source} is not the VGG16 with fully convolutional fc6 and fc7 that detectors need. "
             f"Received: a file of {identify(arrays) or 'unknown kind'} with {len(arrays.layers)} layers."
         )
-    keep = heads or tuple(layer for layer in arrays_of(model).layers if layer not in VGG16)
+    keep = heads or tuple(layer.name for layer in leaf_layers(model) if layer.name not in VGG16)
     return port(model, arrays, ignore=CLASSIFIER, keep=keep)
 
 
@@ -114,34 +115,29 @@ def count_classes(arrays, *, background=True):
     """The number of classes, without background, that arrays were trained on; None without class heads.
 
     A localisation head has four channels a box, which gives the boxes a cell; the class head then gives the
-    classes.
+    classes. What most heads say counts: a single head of a wrong shape is for `port` to report.
 
     Args:
         arrays: `NamedArrays`.
         background: whether the class heads have a background channel.
-
-    Raises:
-        PortError: the heads disagree.
     """
-    found = {}
+    votes = Counter()
     for head, boxes_head in class_heads(arrays).items():
-        channels = arrays[head]["kernel"].shape[-1] if "kernel" in arrays[head] else None
-        offsets = arrays[boxes_head]["kernel"].shape[-1] if boxes_head in arrays else None
-        if not channels or not offsets or offsets % 4 or channels % (offsets // 4):
-            raise PortError(
-                f"{arrays.source}: class head {head} with {channels} channels and localisation head "
-                f"{boxes_head} with "
-                f"{offsets} do not go together."
-            )
-        found[head] = channels // (offsets // 4) - (1 if background else 0)
-    if len(set(found.values())) > 1:
-        raise PortError(f"{arrays.source}: the class heads disagree about the number of classes: {found}")
-    return next(iter(found.values()), None)
+        channels, offsets = _channels(arrays, head), _channels(arrays, boxes_head)
+        if channels and offsets and offsets % 4 == 0 and channels % (offsets // 4) == 0:
+            votes[channels // (offsets // 4) - (1 if background else 0)] += 1
+    return votes.most_common(1)[0][0] if votes else None
+
+
+def _channels(arrays, layer):
+    """Output channels of a convolution, or None."""
+    kernel = arrays[layer].get("kernel") if layer in arrays else None
+    return None if kernel is None else kernel.shape[-1]
 
 
 def _check_count(arrays, source_classes):
     count = count_classes(arrays)
-    if count != len(source_classes):
+    if count is not None and count != len(source_classes):
         raise ValueError(
             f"{arrays.source} was trained on {count} classes. Received: {len(source_classes)} "
             "source_classes. Name the "

@@ -52,7 +52,8 @@ def subsample(arrays, source_classes, classes, *, initial=None, heads=None, back
     stay.
 
     Names are matched exactly, else without regard to case, spaces and underscores, else by what the
-    shelf's maps between label sets call the same ("aeroplane" is "airplane"); the report says which name the rows came from.
+    shelf's maps between label sets call the same ("aeroplane" is "airplane"); the report says which name the
+    rows came from.
 
     Args:
         arrays: `NamedArrays` of a detector trained on `source_classes`.
