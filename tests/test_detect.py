@@ -218,9 +218,28 @@ def test_values_a_model_is_composed_once_for_the_same_options(monkeypatch):
     monkeypatch.setattr(
         Predictor, "_compose", classmethod(lambda cls, *args: made.append(1) or real(cls, *args))
     )
-    for confidence in (0.1, 0.5, 0.9):
+    for confidence in (0.5, 0.7, 0.9):
         list(detect(model, flat(1), confidence=confidence, class_names=NAMES))
     assert len(made) == 1
+
+
+def test_values_compiled_kinds_of_a_model_are_few():
+    model = raw_model()
+    for k in range(1, 2 * predictor_module.COMPILED_KINDS):
+        detect(model, [], keep_top_k=k, class_names=NAMES)
+    assert len(predictor_module._predictors[model]) == predictor_module.COMPILED_KINDS
+
+
+@pytest.mark.parametrize("confidence", [0.005, 0.01, 0.3, 0.5, 0.6])
+def test_values_the_decoder_threshold_changes_nothing(confidence):
+    """Whatever the decoder leaves out early, the report is that of the lowest threshold, sorted out later."""
+    model = raw_model()
+    pictures = np.random.default_rng(3).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    decoder = DecodeDetections(confidence_threshold=0.0)
+    options = {"confidence": confidence, "class_names": NAMES}
+    found = list(detect(model, pictures, **options))
+    assert 6 <= sum(map(len, found)) < 6 * 2 * 64
+    assert found == list(detect(model, pictures, decoder=decoder, **options))
 
 
 def test_values_what_is_compiled_ends_with_the_model():
@@ -294,10 +313,22 @@ def test_rejects_arguments_before_any_work(run, options, said):
         run("nowhere.jpg", **options)
 
 
-def raw_model(columns=3 + NUM_BOX_COLUMNS):
-    inputs = keras.Input((8, 8, 3))
-    flattened = keras.layers.Reshape((-1, columns))(keras.layers.Conv2D(columns, 8)(inputs))
-    return keras.Model(inputs, flattened)
+class AppendAnchors(keras.layers.Layer):
+    """Four equal anchors after each other and their variances, behind logits and offsets."""
+
+    def call(self, predictions):
+        centres = np.repeat((np.arange(16) + 0.5) / 16, 4)
+        anchors = [[c, 0.5, 0.1, 0.4, 0.1, 0.1, 0.2, 0.2] for c in centres]
+        anchors = ops.convert_to_tensor(np.array(anchors, "float32"))[None]
+        return ops.concatenate([predictions, anchors + ops.zeros_like(predictions[..., :1])], axis=-1)
+
+
+def raw_model(classes=2):
+    """64 predictions of all scores for a picture of 64 x 64, whose boxes overlap."""
+    inputs = keras.Input((64, 64, 3))
+    start = keras.initializers.RandomUniform(-0.002, 0.002, seed=5)
+    predictions = keras.layers.Conv2D(classes + 5, 8, strides=8, kernel_initializer=start)(inputs)
+    return keras.Model(inputs, AppendAnchors()(keras.layers.Reshape((64, classes + 5))(predictions)))
 
 
 def test_rejects_decoder_arguments_that_contradict():
@@ -312,8 +343,9 @@ def test_rejects_decoder_arguments_that_contradict():
 def test_rejects_models_of_another_form():
     with pytest.raises(ValueError, match=r"2 classes.*Received: 3 names"):
         detect(raw_model(), flat(1), class_names=("a", "b", "c"))
-    with pytest.raises(ValueError, match=r"output shapes \[\(None, 1, 9\)\]"):
-        detect(raw_model(9), flat(1), class_names=NAMES)
+    picture = keras.Input((8, 8, 3))
+    with pytest.raises(ValueError, match=r"output shapes \[\(None, 64, 3\)\]"):
+        detect(keras.Model(picture, keras.layers.Reshape((64, 3))(picture)), flat(1), class_names=NAMES)
     any_size = keras.Input((None, None, 3))
     with pytest.raises(ValueError, match="fixed size"):
         detect(keras.Model(any_size, keras.layers.Conv2D(3, 1)(any_size)), flat(1), class_names=NAMES)
