@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import os
 import sys
+import warnings
 
 FORMATS = ("pictures", "json", "csv")
 
@@ -51,9 +52,7 @@ def add_parser(commands):
         "--weights", "-w", required=True, help="name from `keras-ssd zoo list`, or a .keras, .h5 or .npz file"
     )
     parser.add_argument("--model", help="ssd300, ssd512 or ssd7, where the weights do not tell")
-    parser.add_argument(
-        "--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a text file"
-    )
+    parser.add_argument("--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a text file")
     parser.add_argument("--out", "-o", metavar="DIR", help="folder to write to; made if it is missing")
     parser.add_argument(
         "--format",
@@ -62,15 +61,9 @@ def add_parser(commands):
         metavar="LIST",
         help=f"what to write to --out, any of {','.join(FORMATS)} (default: pictures)",
     )
-    parser.add_argument(
-        "--classes", type=_names, metavar="LIST", help="report these classes alone: person,dog"
-    )
-    parser.add_argument(
-        "--confidence", "-c", type=_fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)"
-    )
-    parser.add_argument(
-        "--iou", type=_fraction, help="overlap above which two boxes are one object (default: 0.45)"
-    )
+    parser.add_argument("--classes", type=_names, metavar="LIST", help="report these classes alone: person,dog")
+    parser.add_argument("--confidence", "-c", type=_fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)")
+    parser.add_argument("--iou", type=_fraction, help="overlap above which two boxes are one object (default: 0.45)")
     parser.add_argument("--batch-size", "-b", type=_count, default=8, help="pictures at once (default: 8)")
     parser.add_argument("--max-pixels", type=_count, help="refuse larger pictures (default: 89478485)")
     parser.set_defaults(run=run)
@@ -94,6 +87,8 @@ def run(args):
         raise ValueError("--format says what to write to a folder, and none is given. Add --out DIR.")
     if args.out:
         prepare_folder(args.out)
+    # Pillow's own warning of a huge picture would only repeat the error that names it.
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     log = _Log()
     sources = _sources(args.sources, log)
     if not sources:
@@ -265,9 +260,7 @@ def _formats(text):
     names = _names(text)
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
-        raise argparse.ArgumentTypeError(
-            f"expected any of {', '.join(FORMATS)}; received {', '.join(unknown)}"
-        )
+        raise argparse.ArgumentTypeError(f"expected any of {', '.join(FORMATS)}; received {', '.join(unknown)}")
     return tuple(dict.fromkeys(names))
 
 
