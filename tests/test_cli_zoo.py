@@ -131,9 +131,7 @@ def two_sets(monkeypatch):
         file["x"] = [1.0]
     with Server() as server:
         url = server.play("/good.h5", Reply(memory.getvalue()))
-        good = replace(
-            zoo.find("ssd300.coco"), tag="good", sources=(zoo.Source("ssd_keras_h5", url, "good.h5"),)
-        )
+        good = replace(zoo.find("ssd300.coco"), tag="good", sources=(zoo.Source("ssd_keras_h5", url, "good.h5"),))
         lost = zoo.Source("ssd_keras_h5", server.address + "/lost.h5", "lost.h5")
         bad = replace(good, tag="bad", sources=(lost,))
         formats, models, _ = catalog._tables()

@@ -150,10 +150,7 @@ def test_reference_coco_names_of_the_annotations(shared):
 
 def test_reference_coco_to_voc_map():
     """The numbers of Caffe's coco_voc_map.txt: COCO label -> VOC label, both counted from 1."""
-    pairs = (
-        "5>1 2>2 15>3 9>4 40>5 6>6 3>7 16>8 57>9 20>10 "
-        "61>11 17>12 18>13 4>14 1>15 59>16 19>17 58>18 7>19 63>20"
-    )
+    pairs = "5>1 2>2 15>3 9>4 40>5 6>6 3>7 16>8 57>9 20>10 61>11 17>12 18>13 4>14 1>15 59>16 19>17 58>18 7>19 63>20"
     coco, voc = zoo.labels("coco"), zoo.labels("voc")
     wanted = {coco[int(a) - 1]: voc[int(b) - 1] for a, b in (pair.split(">") for pair in pairs.split())}
     assert zoo.same_classes("coco", "voc") == wanted

@@ -30,9 +30,7 @@ from keras_ssd.zoo.progress import Silent
 # The package's attribute `download` is the function; the module behind it is wanted here.
 download_module = importlib.import_module("keras_ssd.zoo.download")
 
-FAST = Policy(
-    connect_timeout=2, read_timeout=0.4, attempts=3, worthwhile=1 << 20, backoff=0.0, max_wait=0.3, chunk=512
-)
+FAST = Policy(connect_timeout=2, read_timeout=0.4, attempts=3, worthwhile=1 << 20, backoff=0.0, max_wait=0.3, chunk=512)
 
 
 def h5_bytes(seed=0, count=10_000):
@@ -278,9 +276,7 @@ def test_values_last_modified_serves_as_validator(server):
     "lie", ["bytes 0-99/40960", "bytes 1-99/*", "nonsense", f"bytes 19999-{len(BODY)}/{len(BODY) + 1}"]
 )
 def test_rejects_wrong_content_range(server, lie):
-    url = server.play(
-        "/w.h5", Reply(BODY, cut=20_000), Reply(BODY, content_range=lie), Reply(BODY, ranges=False)
-    )
+    url = server.play("/w.h5", Reply(BODY, cut=20_000), Reply(BODY, content_range=lie), Reply(BODY, ranges=False))
     assert get(source(url)).read_bytes() == BODY
     assert ranges(server, "/w.h5")[2] is None  # after the lie it starts anew
 
@@ -531,8 +527,7 @@ def test_values_two_processes_download_once(server):
     root = str(Path(zoo.__file__).parents[2])
     env = {**os.environ, "PYTHONPATH": root + os.pathsep + os.environ.get("PYTHONPATH", "")}
     racers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
-        for _ in range(2)
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) for _ in range(2)
     ]
     try:
         assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 2
@@ -592,9 +587,7 @@ def test_values_drive_confirmation_form(google):
 
 
 def test_values_drive_confirmation_link_and_cookie(google):
-    link = (
-        b'<html><a id="uc-download-link" href="/file?export=download&amp;confirm=xyz&amp;id=abc">x</a></html>'
-    )
+    link = b'<html><a id="uc-download-link" href="/file?export=download&amp;confirm=xyz&amp;id=abc">x</a></html>'
     google.play("/uc", Reply(link, headers=HTML))
     google.play("/file", Reply(BODY))
     assert get(source(google.address + "/open?id=abc")).read_bytes() == BODY

@@ -26,9 +26,7 @@ def home():
     if chosen:
         return Path(chosen).expanduser().absolute()
     if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "keras_ssd" / "Cache"
-        )
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "keras_ssd" / "Cache"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "keras_ssd"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_ssd"

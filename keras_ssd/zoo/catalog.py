@@ -193,9 +193,7 @@ def entries(*, model=None, readable=None):
     """
     if model is not None and model not in architectures():
         raise ValueError(unknown_name("model", model, architectures()))
-    return tuple(
-        entry for entry in _tables()[2] if model in (None, entry.model) and readable in (None, entry.readable)
-    )
+    return tuple(entry for entry in _tables()[2] if model in (None, entry.model) and readable in (None, entry.readable))
 
 
 def find(name, model=None):

@@ -145,9 +145,7 @@ def _transfer(session, source, part, policy, report):
             if done and done == note["total"]:
                 return  # the earlier run got the last byte, but not to the end of its checks
             part.discard()
-            raise TransientError(
-                "the server refuses to continue the unfinished file; the download starts anew"
-            )
+            raise TransientError("the server refuses to continue the unfinished file; the download starts anew")
         if response.status_code == 206:
             total = _continued_total(response, done, note, part)
         else:

@@ -169,11 +169,7 @@ def check_source(source):
     if source.member and not source.archive:
         raise ValueError(f"member is given without archive. Received: member={source.member!r}")
     parts = urlsplit(source.url)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or set(source.url) & set(string.whitespace)
-    ):
+    if parts.scheme not in ("http", "https") or not parts.hostname or set(source.url) & set(string.whitespace):
         raise ValueError(f"url must be an http or https address. Received: url={source.url!r}")
     if source.size is not None and source.size <= 0:
         raise ValueError(f"size must be positive. Received: size={source.size!r}")
