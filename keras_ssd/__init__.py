@@ -35,6 +35,7 @@ if not _environment.started_as_command():
     from keras_ssd.models import Extra as Extra
     from keras_ssd.models import Tap as Tap
     from keras_ssd.models import load as load
+    from keras_ssd.models import open_model as open_model
     from keras_ssd.models import ssd as ssd
     from keras_ssd.models import ssd7 as ssd7
     from keras_ssd.models import ssd300 as ssd300

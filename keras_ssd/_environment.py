@@ -1,8 +1,8 @@
 """Makes `import keras` succeed, or says what to install.
 
-Keras takes TensorFlow unless `KERAS_BACKEND` or `~/.keras/keras.json` says otherwise, and writes that default into the
-file by itself. Someone who installed `keras-ssd[torch]` would meet "No module named 'tensorflow'". So where the
-backend that Keras would take is not installed and nobody asked for it through `KERAS_BACKEND`, an installed one is taken.
+Keras takes TensorFlow unless `KERAS_BACKEND` or `~/.keras/keras.json` says otherwise, and writes that default
+into the file by itself. Someone who installed `keras-ssd[torch]` would meet "No module named 'tensorflow'". So
+where the backend that Keras would take is not installed and `KERAS_BACKEND` is not set, an installed one is taken.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ EXTRAS = ("tensorflow", "jax", "torch")
 
 
 def started_as_command():
-    """Whether this process is the command `keras-ssd` (or `python -m keras_ssd`) rather than a program of the user's."""
+    """Whether this process is the command `keras-ssd` or `python -m keras_ssd`, not a program of the user's."""
     if sys.argv and Path(sys.argv[0]).stem == "keras-ssd":
         return True
     arguments = sys.orig_argv
@@ -72,4 +72,3 @@ def choose_backend():
         "keras_ssd runs on Keras 3, and Keras needs a backend: TensorFlow, JAX or PyTorch. None is installed. "
         + _install_hint()
     )
-

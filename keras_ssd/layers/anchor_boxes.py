@@ -33,7 +33,7 @@ class AnchorBoxes(keras.layers.Layer):
         >>> predictions = AnchorBoxes(spec)([conf_a, conf_b], [loc_a, loc_b])
     """
 
-    def __init__(self, spec, *, name=None, trainable=False, dtype=None):
+    def __init__(self, spec, *, name=None, trainable=True, dtype=None):
         # `dtype` is taken so that a saved config loads; anchors lose their places in anything but float32.
         super().__init__(name=name, trainable=trainable, dtype="float32", autocast=False)
         self.spec = spec if isinstance(spec, AnchorSpec) else AnchorSpec.from_dict(spec)

@@ -36,7 +36,7 @@ class DecodeDetections(keras.layers.Layer):
     Source: weiliu89/caffe, branch ssd, src/caffe/layers/detection_output_layer.cpp.
     """
 
-    def __init__(self, *, from_logits=True, name=None, trainable=False, dtype=None, **options):
+    def __init__(self, *, from_logits=True, name=None, trainable=True, dtype=None, **options):
         # Coordinates and scores need float32, whatever the global policy says; `dtype` is taken so that a saved
         # config of another policy still loads.
         super().__init__(name=name, trainable=trainable, dtype="float32", autocast=False)

@@ -13,8 +13,8 @@ def with_decoder(model, **options):
             `keep_top_k`, ...
 
     Returns:
-        An `SSD` from (B, H, W, 3) to (B, K, 6) rows [class id, score, xmin, ymin, xmax, ymax], boxes as fractions of the
-        picture, unused rows with class -1.
+        An `SSD` from (B, H, W, 3) to (B, K, 6) rows [class id, score, xmin, ymin, xmax, ymax], boxes as fractions of
+        the picture, unused rows with class -1.
 
     Raises:
         TypeError: not an `SSD`, or an unknown option.

@@ -11,8 +11,8 @@ class SSD(keras.Model):
     """A functional `keras.Model` from RGB pictures to raw predictions, or to detections.
 
     Everything of `keras.Model` works as ever: `fit`, `save`, `summary`, `export`, callbacks. What belongs to a detector
-    travels inside its `.keras` file: anchors (in the layer `AnchorBoxes`), preprocessing (in the layer `preprocessing`),
-    class names and the package's version.
+    travels inside its `.keras` file: anchors (in the layer `AnchorBoxes`), preprocessing (in the layer
+    `preprocessing`), class names and the package's version.
 
     Args:
         inputs, outputs, name: as of a functional `keras.Model`.

@@ -47,8 +47,8 @@ def load(path):
         model = keras.saving.load_model(path, safe_mode=True)
     except Exception as error:
         raise ValueError(
-            f"'{path}' cannot be loaded as a model: {error} Files from elsewhere must not contain code (Lambda layers); "
-            "files of a newer Keras need that Keras."
+            f"'{path}' cannot be loaded as a model: {error} Files from elsewhere must not contain code (Lambda "
+            "layers); files of a newer Keras need that Keras."
         ) from error
     if not isinstance(model, SSD):
         raise ValueError(

@@ -1,0 +1,266 @@
+"""The models: Caffe's outputs, parameter counts, classes, options, and bad arguments."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from reference_weights import assign_reference_weights, reference_picture
+
+import keras_ssd
+from keras_ssd.anchors import named_recipe, named_spec
+from keras_ssd.coding import Predictions
+from keras_ssd.models.composing import Extra, ssd
+from keras_ssd.models.heads import Tap
+
+VOC = keras_ssd.zoo.labels("voc")
+FACTORIES = {"ssd300": (keras_ssd.ssd300, 300), "ssd512": (keras_ssd.ssd512, 512)}
+
+
+@pytest.fixture(scope="module", params=["ssd300", "ssd512"])
+def reference_model(request):
+    factory, size = FACTORIES[request.param]
+    model = factory(classes=VOC)
+    assign_reference_weights(model)
+    picture = reference_picture(size)
+    return request.param, model, picture, model.predict_on_batch(picture)
+
+
+@pytest.mark.numerical
+@pytest.mark.slow
+def test_reference_caffe_forward_pass(reference_model, oracle, record_property):
+    name, _, _, raw = reference_model
+    reference = oracle("caffe", f"{name}_random_part.npz")
+    parts = Predictions.split(raw[0])
+    index = reference["index"]
+    differences = {
+        "mbox_loc": abs(parts.offsets[index] - reference["mbox_loc"]).max(),
+        "mbox_conf": abs(parts.logits[index] - reference["mbox_conf"]).max(),
+    }
+    print(f"{name} on {keras.backend.backend()}: largest difference from Caffe {differences}")
+    record_property("largest_difference", str(differences))
+    assert max(differences.values()) < 1e-4
+    assert abs(reference["mbox_conf"]).max() > 1  # the comparison is not one of zeros
+
+
+@pytest.mark.numerical
+@pytest.mark.slow
+def test_reference_caffe_forward_pass_whole(reference_model, shared):
+    name, _, _, raw = reference_model
+    parts = Predictions.split(raw[0])
+    with np.load(shared("oracle", "caffe", f"{name}_random.npz")) as reference:
+        np.testing.assert_allclose(parts.offsets.ravel(), reference["mbox_loc"].ravel(), rtol=0, atol=1e-4)
+    with np.load(shared("oracle", "caffe", f"{name}_random_conf.npz")) as reference:
+        np.testing.assert_allclose(parts.logits.ravel(), reference["mbox_conf"].ravel(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_reference_caffe_feature_maps(reference_model, shared):
+    name, model, picture, _ = reference_model
+    with np.load(shared("oracle", "caffe", f"{name}_random.npz")) as reference:
+        blobs = [k.removeprefix("summary_").removesuffix("_index") for k in reference.files if k.endswith("_index")]
+        blobs = [blob for blob in blobs if blob and blob != "conf"]
+        assert len(blobs) >= 22
+        outputs = keras.Model(model.input, [model.get_layer(blob).output for blob in blobs])(picture)
+        for blob, output in zip(blobs, outputs, strict=True):
+            values = np.transpose(ops.convert_to_numpy(output), (0, 3, 1, 2))
+            assert values.shape == tuple(reference[f"summary_{blob}_shape"])
+            picked = values.ravel()[reference[f"summary_{blob}_index"]]
+            expected = reference[f"summary_{blob}_value"]
+            np.testing.assert_allclose(picked, expected, rtol=1e-4, atol=1e-4 * abs(expected).max(), err_msg=blob)
+
+
+@pytest.mark.numerical
+@pytest.mark.slow
+def test_reference_caffe_detections_as_a_set(reference_model, oracle):
+    name, model, picture, _ = reference_model
+    reference = oracle("caffe", f"{name}_random_part.npz")["detection_out"]
+    found = keras_ssd.with_decoder(model).predict_on_batch(picture)[0]
+    expected = np.column_stack([reference[:, 1] - 1, reference[:, 2:]])
+    # Scores lie 1e-5 apart here, so rounding may change a detection or two at the limits.
+    hits = sum(bool((abs(found - row).max(axis=1) < 1e-4).any()) for row in expected)
+    assert hits >= len(expected) - 2
+    assert len(expected) == (found[:, 0] >= 0).sum() == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "parameters"),
+    [
+        ("ssd300", "voc", 26_285_486),
+        ("ssd512", "voc", 27_188_676),
+        ("ssd300", "coco", 34_305_206),
+        ("ssd512", "coco", 36_038_196),
+        ("ssd300", "ilsvrc", 50_344_646),
+        ("ssd512", "ilsvrc", 53_737_236),
+    ],
+)
+def test_values_parameter_counts(name, classes, parameters):
+    factory, _ = FACTORIES[name]
+    assert factory(classes=keras_ssd.zoo.labels(classes)).count_params() == parameters
+
+
+def test_values_parameter_count_of_90_classes_is_torchvisions():
+    assert keras_ssd.ssd300(classes=[f"slot_{i}" for i in range(90)]).count_params() == 35_641_826
+
+
+def test_values_vgg_backbone():
+    body = keras_ssd.backbones.vgg16((300, 300))
+    assert body.count_params() == 20_483_904
+    assert body.get_layer("conv4_3").output.shape == (None, 38, 38, 512)
+    assert body.get_layer("fc7").output.shape == (None, 19, 19, 1024)
+
+
+@pytest.mark.numerical
+@pytest.mark.parametrize("picture", ["1478899159823020309", "1478899365487445082"])
+def test_reference_ssd7(shared, picture):
+    from PIL import Image
+
+    folder = shared("weights", "ssd7_traffic")
+    model = keras_ssd.ssd7(weights=folder / "ssd7_traffic.h5", classes=["car", "truck", "pedestrian", "bicyclist", "light"])
+    report = model.weights_report
+    assert report.parameters == 213_904 == model.count_params()
+    assert not report.ignored
+    assert not report.kept
+    with Image.open(folder / f"{picture}.jpg") as image:
+        pixels = np.asarray(image.convert("RGB"), np.float32)[None]
+    parts = Predictions.split(model.predict_on_batch(pixels)[0])
+    ours = Predictions(
+        ops.convert_to_numpy(ops.softmax(parts.logits)), parts.offsets, parts.anchors_cxcywh, parts.variances
+    ).join()
+    with np.load(shared("oracle", "ssd7", "onnx_predictions.npz")) as reference:
+        difference = abs(ours - reference[f"img_{picture}"]).max()
+    print(f"ssd7 on {keras.backend.backend()}: largest difference {difference}")
+    assert difference < 1e-4
+
+
+def test_values_other_input_sizes_and_classes():
+    model = keras_ssd.ssd300(classes=["cat"], input_size=(330, 500))
+    assert model.input_size == (330, 500)
+    assert model.class_names == ("cat",)
+    assert model.num_classes == 1
+    assert model.anchor_spec.grids[0] == (42, 63)
+    assert model.output.shape == (None, model.anchor_spec.num_anchors, 14)
+    assert model.anchor_spec.levels[0].boxes_hw[0] == (33.0, 33.0)
+
+
+def test_values_anchors_argument():
+    assert keras_ssd.ssd300(classes=["a"], anchors="coco").anchor_spec == named_spec("ssd300_coco")
+    floats = named_recipe("ssd512_voc", truncate_sizes=False)
+    model = keras_ssd.ssd512(classes=["a"], anchors=floats)
+    assert model.anchor_spec.levels[0].boxes_hw[0] == pytest.approx((35.84, 35.84))
+
+
+def test_values_initializer_is_caffes_xavier_unless_asked():
+    kernel = ops.convert_to_numpy(keras_ssd.ssd300(classes=["a"]).get_layer("conv4_1").kernel)
+    limit = np.sqrt(3 / (3 * 3 * 256))
+    assert abs(kernel).max() == pytest.approx(limit, rel=1e-3)  # uniform reaches its limit
+    assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.01)
+    model = keras_ssd.ssd300(classes=["a"], kernel_initializer="he_normal")
+    twins = [ops.convert_to_numpy(model.get_layer(n).kernel) for n in ("conv4_2", "conv4_3")]
+    assert twins[0].std() == pytest.approx(np.sqrt(2 / (9 * 512)), rel=0.01)
+    assert abs(twins[0] - twins[1]).max() > 0
+
+
+def test_values_dropout_l2_and_freezing():
+    model = keras_ssd.ssd300(classes=["a"], dropout=0.5, l2=0.00025, freeze=("conv1_*", "conv2_*"))
+    assert [layer.name for layer in model.layers if not layer.trainable] == ["conv1_1", "conv1_2", "conv2_1", "conv2_2"]
+    assert model.get_layer("fc6_dropout").rate == 0.5
+    kernel = ops.convert_to_numpy(model.get_layer("conv3_1").kernel)
+    penalty = float(model.get_layer("conv3_1").kernel.regularizer(model.get_layer("conv3_1").kernel))
+    assert penalty == pytest.approx(0.00025 * float((kernel.astype(np.float64) ** 2).sum()), rel=1e-4)
+    reloaded = keras_ssd.SSD.from_config(model.get_config())
+    assert not reloaded.get_layer("conv1_1").trainable
+    assert reloaded.get_layer("conv3_1").trainable
+
+
+def tiny_backbone(size=(40, 56)):
+    inputs = keras.Input((*size, 3))
+    x = keras.layers.Conv2D(8, 3, strides=4, padding="same", activation="relu", name="fine")(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="coarse")(x)
+    return keras.Model(inputs, x, name="tiny")
+
+
+def tiny_spec(size=(40, 56)):
+    level = keras_ssd.AnchorLevel.prior_box
+    levels = (level(size, (10, 14), (8,), (), (2,)), level(size, (5, 7), (16,), (24,)), level(size, (3, 4), (30,)))
+    return keras_ssd.AnchorSpec(size, levels)
+
+
+def tiny_ssd(**options):
+    row = keras_ssd.backbones.ConvRow("extra", 8, 3, stride=2, pad=1)
+    return ssd(
+        tiny_backbone(),
+        [Tap("fine", l2_scale=10.0), "coarse"],
+        ["cat", "dog"],
+        tiny_spec(),
+        extras=(Extra((row,)),),
+        **options,
+    )
+
+
+@pytest.mark.numerical
+def test_values_any_backbone():
+    model = tiny_ssd()
+    assert model.output.shape == (None, 10 * 14 * 3 + 5 * 7 * 2 + 3 * 4, 3 + 12)
+    assert model.get_layer("fine_norm_mbox_conf").filters == 9
+    assert model.get_layer("extra_mbox_loc").filters == 4
+    assert model.get_layer("fine").output.shape == (None, 10, 14, 8)  # layers of the backbone keep their names
+    y = model.predict_on_batch(np.zeros((2, 40, 56, 3), np.float32))
+    np.testing.assert_array_equal(y[1, :, 7:11], tiny_spec().anchors_cxcywh())
+
+
+@pytest.mark.numerical
+def test_values_with_decoder_shares_weights_and_names():
+    model = tiny_ssd()
+    detector = keras_ssd.with_decoder(model, confidence_threshold=0.2, keep_top_k=7)
+    assert detector.output.shape == (None, 7, 6)
+    assert detector.class_names == ("cat", "dog")
+    assert detector.has_decoder
+    assert not model.has_decoder
+    assert detector.get_layer("fine") is model.get_layer("fine")
+    picture = np.random.default_rng(0).uniform(0, 255, (1, 40, 56, 3)).astype(np.float32)
+    options = keras_ssd.DecodeOptions(confidence_threshold=0.2, keep_top_k=7)
+    expected = keras_ssd.decode_arrays(model.predict_on_batch(picture), options)
+    np.testing.assert_allclose(detector.predict_on_batch(picture), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="decoder already"):
+        keras_ssd.with_decoder(detector)
+    with pytest.raises(TypeError, match="keras_ssd model"):
+        keras_ssd.with_decoder(tiny_backbone())
+
+
+def test_values_keras_owns_the_model():
+    model = tiny_ssd()
+    clone = keras.models.clone_model(model)
+    assert clone.anchor_spec == model.anchor_spec
+    model.compile("sgd", loss=lambda y_true, y_pred: ops.mean(ops.square(y_pred[..., :7])))
+    history = model.fit(np.zeros((2, 40, 56, 3)), np.zeros((2, 502, 15)), epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({}, ValueError, r"needs `classes=\[...\]`"),
+        ({"classes": 20}, TypeError, "list of class names"),
+        ({"classes": "cat"}, TypeError, "list of class names"),
+        ({"classes": []}, ValueError, "at least one name"),
+        ({"classes": ["cat", "dog", "cat"]}, ValueError, "'cat'.*more than once"),
+        ({"classes": ["background", "cat"]}, ValueError, "must not name the background"),
+        ({"classes": ["cat"], "input_size": 300}, ValueError, "whole pixels"),
+        ({"classes": ["cat"], "input_size": (100, 100)}, ValueError, "too small.*conv8_2"),
+        ({"classes": ["cat"], "freeze": ("conv11_*",)}, ValueError, "conv1_1"),
+        ({"classes": ["cat"], "anchors": "cocoo"}, ValueError, "ssd300_coco"),
+        ({"classes": ["cat"], "anchors": named_spec("ssd512_voc")}, ValueError, r"\(512, 512\)"),
+        ({"classes": ["cat"], "anchors": 3}, ValueError, "ssd300_3"),
+        ({"classes": ["cat"], "dropot": 0.5}, TypeError, "dropot"),
+        ({"weights": "voc07+21"}, ValueError, r"voc07\+12"),
+        ({"weights": "missing/file.h5"}, FileNotFoundError, "missing/file.h5"),
+    ],
+)
+def test_rejects_bad_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        keras_ssd.ssd300(**arguments)
+
+
+def test_rejects_unknown_taps():
+    with pytest.raises(ValueError, match="Did you mean 'coarse'"):
+        ssd(tiny_backbone(), ["fine", "coarze"], ["cat"], tiny_spec())

@@ -1,0 +1,192 @@
+"""Saving and opening: bit-identical anchors and predictions, other processes, other backends, hostile files."""
+
+import importlib.util
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from test_models import tiny_ssd
+
+import keras_ssd
+
+READ_AND_PREDICT = """
+import json, sys
+import numpy as np
+import keras, keras_ssd
+model = keras.saving.load_model(sys.argv[1])
+assert type(model) is keras_ssd.SSD, type(model)
+np.savez(
+    sys.argv[3],
+    y=model.predict_on_batch(np.load(sys.argv[2])),
+    anchors=model.anchor_spec.anchors_cxcywh(),
+    names=np.array(model.class_names),
+    backend=keras.backend.backend(),
+)
+"""
+
+
+@pytest.fixture
+def saved(tmp_path):
+    keras.utils.set_random_seed(1)
+    model = tiny_ssd()
+    picture = np.random.default_rng(0).uniform(0, 255, (2, 40, 56, 3)).astype(np.float32)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    return model, picture, path
+
+
+@pytest.mark.numerical
+def test_roundtrip_keras_file(saved):
+    model, picture, path = saved
+    for opened in (keras_ssd.load(path), keras.saving.load_model(path)):
+        assert type(opened) is keras_ssd.SSD
+        assert opened.anchor_spec == model.anchor_spec
+        assert opened.class_names == ("cat", "dog")
+        assert opened.saved_with == keras_ssd.__version__
+        np.testing.assert_array_equal(
+            opened.anchor_spec.anchors_cxcywh(), model.anchor_spec.anchors_cxcywh()
+        )
+        np.testing.assert_array_equal(opened.predict_on_batch(picture), model.predict_on_batch(picture))
+
+
+@pytest.mark.numerical
+def test_roundtrip_decoder_file(saved, tmp_path):
+    model, picture, _ = saved
+    detector = keras_ssd.with_decoder(model, confidence_threshold=0.05, top_k=None, eta=0.9)
+    detector.save(tmp_path / "detector.keras")
+    opened = keras_ssd.load(tmp_path / "detector.keras")
+    assert opened.has_decoder
+    assert opened.class_names == ("cat", "dog")
+    np.testing.assert_array_equal(opened.predict_on_batch(picture), detector.predict_on_batch(picture))
+
+
+@pytest.mark.numerical
+def test_roundtrip_weights_file(saved, tmp_path):
+    model, picture, _ = saved
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = tiny_ssd()
+    assert abs(other.predict_on_batch(picture) - model.predict_on_batch(picture)).max() > 0
+    other.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(other.predict_on_batch(picture), model.predict_on_batch(picture))
+
+
+@pytest.mark.numerical
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_roundtrip_fresh_process_on_each_backend(saved, tmp_path, backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    model, picture, path = saved
+    np.save(tmp_path / "picture.npy", picture)
+    arguments = [str(tmp_path / name) for name in ("model.keras", "picture.npy", "result.npz")]
+    subprocess.run(
+        [sys.executable, "-c", READ_AND_PREDICT, *arguments],
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        timeout=300,
+    )
+    with np.load(arguments[2]) as result:
+        assert str(result["backend"]) == backend
+        assert result["names"].tolist() == ["cat", "dog"]
+        np.testing.assert_array_equal(result["anchors"], model.anchor_spec.anchors_cxcywh())
+        expected = model.predict_on_batch(picture)
+        if backend == keras.backend.backend():
+            np.testing.assert_allclose(result["y"], expected, rtol=0, atol=1e-6)
+        else:
+            np.testing.assert_allclose(result["y"], expected, rtol=0, atol=1e-4)
+
+
+def test_values_anchors_are_plain_data_in_the_file(saved):
+    model, _, path = saved
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    [layer] = [entry for entry in config["config"]["layers"] if entry["class_name"] == "AnchorBoxes"]
+    assert layer["config"]["spec"] == model.anchor_spec.to_dict()
+    assert config["config"]["class_names"] == ["cat", "dog"]
+    assert config["config"]["keras_ssd_version"] == keras_ssd.__version__
+
+
+def rewritten(path, target, change):
+    """A copy of a .keras file with another config."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == "config.json":
+                config = json.loads(data)
+                change(config)
+                data = json.dumps(config)
+            copy.writestr(name, data)
+    return target
+
+
+def test_rejects_code_in_a_model_file(saved, tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs))
+    model.save(tmp_path / "lambda.keras")
+    with pytest.raises(ValueError, match="must not contain code"):
+        keras_ssd.load(tmp_path / "lambda.keras")
+
+
+def test_rejects_files_that_are_no_models(saved, tmp_path):
+    _, _, path = saved
+    (tmp_path / "pickle.keras").write_bytes(pickle.dumps({"a": 1}))
+    (tmp_path / "empty.keras").write_bytes(b"")
+    (tmp_path / "cut.keras").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for name in ("pickle", "empty", "cut"):
+        with pytest.raises(ValueError, match=f"{name}.keras' is no .keras file"):
+            keras_ssd.load(tmp_path / f"{name}.keras")
+    with pytest.raises(FileNotFoundError, match="nothing.keras"):
+        keras_ssd.load(tmp_path / "nothing.keras")
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match="holds a Sequential"):
+        keras_ssd.load(tmp_path / "other.keras")
+
+
+def test_rejects_anchors_of_a_newer_version(saved, tmp_path):
+    _, _, path = saved
+
+    def from_the_future(config):
+        for entry in config["config"]["layers"]:
+            if entry["class_name"] == "AnchorBoxes":
+                entry["config"]["spec"]["version"] = 99
+
+    with pytest.raises(ValueError, match="Update keras_ssd"):
+        keras_ssd.load(rewritten(path, tmp_path / "future.keras", from_the_future))
+
+
+@pytest.mark.slow
+def test_values_own_file_as_weights_keeps_trained_rows(tmp_path):
+    """A fine-tuned model's file starts the next one: rows of shared classes are the same to the bit."""
+    keras.utils.set_random_seed(2)
+    first = keras_ssd.ssd7(classes=["cat", "dog", "horse"], input_size=(160, 160))
+    first.save(tmp_path / "first.keras")
+    second = keras_ssd.ssd7(weights=tmp_path / "first.keras", classes=["horse", "bird", "cat"])
+    picture = np.random.default_rng(0).uniform(0, 255, (1, 160, 160, 3)).astype(np.float32)
+    before, after = (keras_ssd.Predictions.split(m.predict_on_batch(picture)) for m in (first, second))
+    np.testing.assert_allclose(after.logits[..., [0, 1, 3]], before.logits[..., [0, 3, 1]], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(after.offsets, before.offsets, rtol=0, atol=1e-5)
+    head = [ops.convert_to_numpy(m.get_layer("classes5").kernel) for m in (first, second)]
+    np.testing.assert_array_equal(head[1][..., 1::4], head[0][..., 3::4])
+    assert second.anchor_spec == first.anchor_spec
+
+
+def test_values_open_model_finds_the_network_out(shared, saved):
+    _, _, path = saved
+    assert keras_ssd.open_model(path).class_names == ("cat", "dog")
+    h5 = shared("weights", "ssd7_traffic", "ssd7_traffic.h5")
+    model = keras_ssd.open_model(h5)
+    assert model.name == "ssd7"
+    assert model.class_names == tuple(f"class_{i}" for i in range(5))
+    assert model.anchor_spec.variances == (1.0,) * 4
+    with pytest.raises(ValueError, match="ssd7, not ssd300"):
+        keras_ssd.open_model(h5, model="ssd300")
+    with pytest.raises(ValueError, match="'ssd300'"):
+        keras_ssd.open_model(h5, model="ssd30")
