@@ -94,7 +94,9 @@ def _download(url, name):
             expected = response.headers.get("Content-Length")
             plain = "Content-Encoding" not in response.headers
     except requests.RequestException as error:
-        raise PictureError(name, f"the download failed ({type(error).__name__}: {error}).") from None
+        cause = error.args[0] if error.args else error
+        cause = getattr(cause, "reason", cause)  # urllib3 wraps what happened in what it tried
+        raise PictureError(name, f"the download failed ({type(error).__name__}: {cause}).") from None
     if plain and expected is not None and expected.isdigit() and int(expected) != len(data):
         raise PictureError(name, f"the download broke off after {len(data)} of {expected} bytes.")
     return io.BytesIO(bytes(data))
