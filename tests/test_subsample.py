@@ -32,9 +32,7 @@ def test_values_bias_by_hand():
     kernel = np.arange(8, dtype=np.float32).reshape(1, 1, 1, 8)
     fresh = {"kernel": -np.ones((1, 1, 1, 6), np.float32), "bias": -np.array([1, 2, 3, 4, 5, 6], np.float32)}
     arrays = NamedArrays({"fc7_mbox_conf": {"kernel": kernel, "bias": bias}}, "test")
-    found, report = subsample(
-        arrays, ["cat", "dog", "cow"], ["helmet", "dog"], initial={"fc7_mbox_conf": fresh}
-    )
+    found, report = subsample(arrays, ["cat", "dog", "cow"], ["helmet", "dog"], initial={"fc7_mbox_conf": fresh})
     assert found["fc7_mbox_conf"]["bias"].tolist() == [10, -2, 12, 20, -5, 22]
     assert found["fc7_mbox_conf"]["kernel"].ravel().tolist() == [0, -1, 2, 4, -1, 6]
     assert report.kept == (("dog", "dog"),)
@@ -92,6 +90,8 @@ def test_values_report_says_all():
     text = str(report)
     assert "2 of 4 keep their trained rows: aeroplane (trained as 'airplane'), cat." in text
     assert "Newly initialised, to be trained: helmet, persn (did you mean 'Person'?)." in text
+    other = replace(report, source_classes=("elephant", "dog"))
+    assert "to be trained: helmet, persn." in str(other)
 
 
 @pytest.mark.parametrize(

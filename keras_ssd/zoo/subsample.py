@@ -1,12 +1,12 @@
 """Sub-sampling by class name: trained rows for the classes that stay, fresh rows for the new ones."""
 
+import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_ssd.names import nearest
 from keras_ssd.zoo.classes import same_classes
 from keras_ssd.zoo.shelf import shelf
 
@@ -40,8 +40,10 @@ class SubsampleReport:
         return text
 
     def _with_hint(self, name):
-        close = nearest(name, self.source_classes, count=1)
-        return f"{name} (did you mean {close[0]!r}?)" if close else name
+        # Only what looks like a slip of the pen: a new class is legitimate, and "helmet" is no "elephant".
+        folded = {fold(known): known for known in self.source_classes}
+        close = difflib.get_close_matches(fold(name), folded, n=1, cutoff=0.8)
+        return f"{name} (did you mean {folded[close[0]]!r}?)" if close else name
 
 
 def subsample(arrays, source_classes, classes, *, initial=None, heads=None, background=True):
@@ -89,9 +91,7 @@ def subsample(arrays, source_classes, classes, *, initial=None, heads=None, back
     for head in heads:
         layers[head] = _subsample_head(arrays, head, rows, counts, (initial or {}).get(head))
     report = SubsampleReport(
-        kept=tuple(
-            (name, source_classes[at]) for name, at in zip(classes, origin, strict=True) if at is not None
-        ),
+        kept=tuple((name, source_classes[at]) for name, at in zip(classes, origin, strict=True) if at is not None),
         initialised=tuple(name for name, at in zip(classes, origin, strict=True) if at is None),
         heads=heads,
         source_classes=source_classes,
@@ -113,8 +113,7 @@ def match_classes(source_classes, classes):
         at = exact.get(name, folded.get(fold(name), synonym.get(_synonym(name))))
         if at is not None and at in owner:
             raise ValueError(
-                f"classes {owner[at]!r} and {name!r} are both the trained class {source_classes[at]!r}; "
-                "name it once."
+                f"classes {owner[at]!r} and {name!r} are both the trained class {source_classes[at]!r}; name it once."
             )
         owner[at] = name
         found.append(at)
