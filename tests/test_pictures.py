@@ -98,7 +98,7 @@ def test_values_sixteen_bits_keep_the_upper_eight(tmp_path, ending):
     deep = np.array([[0, 255, 256, 0x8000, 65535]], np.uint16)
     expected = np.array([[0, 0, 1, 128, 255]], np.uint8)[..., None].repeat(3, 2)
     path = saved(tmp_path / f"deep.{ending}", Image.fromarray(deep))
-    for source in (path, deep):
+    for source in (path, deep, deep.astype(">u2")):
         np.testing.assert_array_equal(read_picture(source), expected)
 
 

@@ -44,7 +44,7 @@ def _to_numpy(source, name):
 def _to_uint8(array, name):
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order
         return (array >> 8).astype(np.uint8)
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= 255):  # so written that NaN is refused
