@@ -73,16 +73,12 @@ def detect(
     if workers is not None:
         _check_count("workers", workers)
     if on_error != "raise" and not callable(on_error):
-        raise ValueError(
-            f"on_error must be 'raise' or a function of the error. Received: on_error={on_error!r}"
-        )
+        raise ValueError(f"on_error must be 'raise' or a function of the error. Received: on_error={on_error!r}")
     predictor = Predictor.of(model, *_decoder_options(confidence, iou_threshold, keep_top_k, decoder))
     names = _class_names(model, class_names, predictor.num_classes)
     wanted = None if classes is None else class_ids_of(classes, names)
     report = _Report(names, confidence, None if wanted is None else np.array(wanted, int))
-    return _run(
-        predictor, sources, report, batch_size, workers or min(8, os.cpu_count() or 1), on_error, max_pixels
-    )
+    return _run(predictor, sources, report, batch_size, workers or min(8, os.cpu_count() or 1), on_error, max_pixels)
 
 
 def _decoder_options(confidence, iou_threshold, keep_top_k, decoder):
@@ -105,8 +101,7 @@ def _class_names(model, class_names, num_classes):
         raise ValueError("The model carries no class names. Pass class_names=[...], without background.")
     if num_classes is not None and len(names) != num_classes:
         raise ValueError(
-            f"class_names must name the model's {num_classes} classes, without background. "
-            f"Received: {len(names)} names"
+            f"class_names must name the model's {num_classes} classes, without background. Received: {len(names)} names"
         )
     return tuple(names)
 
@@ -128,9 +123,7 @@ class _Report:
         rows = rows[keep]
         boxes = _to_pixels(rows[:, 2:], size_hw)
         picture = source.picture if source.in_memory else None
-        return Detections(
-            boxes, rows[:, 1], rows[:, 0].astype(int), self.class_names, size_hw, source.name, picture
-        )
+        return Detections(boxes, rows[:, 1], rows[:, 0].astype(int), self.class_names, size_hw, source.name, picture)
 
 
 def _to_pixels(boxes_xyxy, size_hw):

@@ -60,9 +60,7 @@ def model():
 @pytest.fixture
 def run(model):
     def run_detect(sources, **options):
-        return detect(
-            model, sources, **{"class_names": NAMES, "confidence": 0, "classes": "light", **options}
-        )
+        return detect(model, sources, **{"class_names": NAMES, "confidence": 0, "classes": "light", **options})
 
     return run_detect
 
@@ -177,9 +175,7 @@ def test_values_no_source_at_all(run):
 def computed_batches(monkeypatch):
     sizes = []
     real = keras.Model.predict_on_batch
-    monkeypatch.setattr(
-        keras.Model, "predict_on_batch", lambda self, x: sizes.append(len(x)) or real(self, x)
-    )
+    monkeypatch.setattr(keras.Model, "predict_on_batch", lambda self, x: sizes.append(len(x)) or real(self, x))
     return sizes
 
 
@@ -215,9 +211,7 @@ def test_values_a_model_is_composed_once_for_the_same_options(monkeypatch):
     model = brightness_model()
     made = []
     real = Predictor._compose.__func__
-    monkeypatch.setattr(
-        Predictor, "_compose", classmethod(lambda cls, *args: made.append(1) or real(cls, *args))
-    )
+    monkeypatch.setattr(Predictor, "_compose", classmethod(lambda cls, *args: made.append(1) or real(cls, *args)))
     for confidence in (0.5, 0.7, 0.9):
         list(detect(model, flat(1), confidence=confidence, class_names=NAMES))
     assert len(made) == 1

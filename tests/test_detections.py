@@ -61,9 +61,7 @@ def test_values_parts(found, index, kept):
 
 
 def test_values_filter(found):
-    assert (
-        found.filter(confidence=0.7).scores.tolist() == found.scores[:2].tolist()
-    )  # the bound itself passes
+    assert found.filter(confidence=0.7).scores.tolist() == found.scores[:2].tolist()  # the bound itself passes
     assert found.filter(classes="car").names == ("car", "car")
     assert found.filter(classes=["dog", "person"]).names == ("dog",)
     assert found.filter(min_area=2000).names == ("dog", "car")

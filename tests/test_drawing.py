@@ -52,9 +52,7 @@ def test_values_a_box_frames_its_object():
 def test_values_boxes_are_scaled_to_the_picture_drawn_on():
     found = found_in(1000, 2000, [[500, 200, 1500, 800]])
     small = draw_detections(grey(100, 200), found, labels=False, line_width=1)
-    same = draw_detections(
-        grey(100, 200), found_in(100, 200, [[50, 20, 150, 80]]), labels=False, line_width=1
-    )
+    same = draw_detections(grey(100, 200), found_in(100, 200, [[50, 20, 150, 80]]), labels=False, line_width=1)
     np.testing.assert_array_equal(np.asarray(small), np.asarray(same))
 
 
@@ -102,9 +100,7 @@ def test_values_labels_stay_inside_the_picture(box, monkeypatch):
 
 
 def test_values_labels_do_not_cover_each_other(monkeypatch):
-    boxes = [
-        [100 + 3 * i, 100 + 2 * i, 240 + 3 * i, 220 + 2 * i] for i in range(4)
-    ]  # one object found four times
+    boxes = [[100 + 3 * i, 100 + 2 * i, 240 + 3 * i, 220 + 2 * i] for i in range(4)]  # one object found four times
     places = label_places(boxes, (400, 500), monkeypatch)
     assert len(places) == 4
     assert overlaps(places).max() == 0
@@ -144,9 +140,7 @@ def test_values_a_colour_depends_on_the_name_alone():
     assert class_colours(("person", "zebra"))[0] == class_colours(("person",))[0] == first["person"]
     code = "from keras_ssd.drawing import class_colours; print(*class_colours(('person', 'dog', 'car')))"
     runs = {
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-        ).stdout
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout
         for _ in range(2)  # each with a hash seed of its own
     }
     assert runs == {" ".join(class_colours(("person", "dog", "car"))) + "\n"}

@@ -82,9 +82,7 @@ def test_values_palette(tmp_path, transparent):
 
 
 def test_values_rgb_with_a_transparent_colour(tmp_path):
-    path = saved(
-        tmp_path / "key.png", Image.fromarray(np.array([[RED, GREEN]], np.uint8)), transparency=GREEN
-    )
+    path = saved(tmp_path / "key.png", Image.fromarray(np.array([[RED, GREEN]], np.uint8)), transparency=GREEN)
     np.testing.assert_array_equal(read_picture(path), [[RED, (255, 255, 255)]])
 
 
@@ -209,16 +207,12 @@ def bomb(path, side):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
-    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b""))
     return path
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize(
-    "side", [9_460, 12_000, 30_000]
-)  # just above our limit, Pillow warns, Pillow refuses
+@pytest.mark.parametrize("side", [9_460, 12_000, 30_000])  # just above our limit, Pillow warns, Pillow refuses
 def test_rejects_decompression_bombs(tmp_path, side):
     message = refusal(bomb(tmp_path / "bomb.png", side))
     assert "bomb.png" in message
@@ -397,9 +391,7 @@ def test_values_works_without_opencv(noise):
         "from keras_ssd.pictures import resize_bilinear\n"
         "print(resize_bilinear(np.full((5, 4, 3), 9, np.uint8), (7, 6)).mean())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "9.0"
 
 

@@ -23,9 +23,7 @@ def prepare_folder(folder):
         probe.unlink()
     except OSError as error:
         reason = error.strerror or error
-        raise OSError(
-            f"cannot write to the output folder {folder}: {reason}. Choose another with --out."
-        ) from None
+        raise OSError(f"cannot write to the output folder {folder}: {reason}. Choose another with --out.") from None
     return folder
 
 
@@ -96,9 +94,7 @@ class PictureResults:
         target.parent.mkdir(parents=True, exist_ok=True)
         drawn = found.draw()
         with replacing(target) as temporary:
-            drawn.save(
-                temporary, **({"quality": 92} if target.suffix.lower() in (".jpg", ".jpeg", ".webp") else {})
-            )
+            drawn.save(temporary, **({"quality": 92} if target.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}))
 
     def finish(self):
         pass

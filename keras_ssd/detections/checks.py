@@ -39,9 +39,7 @@ def check(given, boxes, scores, class_ids):
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise ValueError("boxes_xyxy and scores must be finite numbers; some are NaN or infinite.")
     if isinstance(given.class_names, str) or not isinstance(given.class_names, Sequence):
-        raise TypeError(
-            f"class_names must be a sequence of names. Received: class_names={given.class_names!r}"
-        )
+        raise TypeError(f"class_names must be a sequence of names. Received: class_names={given.class_names!r}")
     if count and class_ids.dtype.kind not in "iu":
         raise TypeError(f"class_ids must be whole numbers. Received: class_ids of dtype {class_ids.dtype}")
     if count and not (class_ids.min() >= 0 and class_ids.max() < len(given.class_names)):

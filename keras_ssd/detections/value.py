@@ -207,9 +207,7 @@ class Detections:
         """
         categories = category_ids_of(category_ids, self.class_names)
         rows = []
-        for class_id, score, (xmin, ymin, xmax, ymax) in zip(
-            self.class_ids, self.scores, self.boxes_xyxy, strict=True
-        ):
+        for class_id, score, (xmin, ymin, xmax, ymax) in zip(self.class_ids, self.scores, self.boxes_xyxy, strict=True):
             bbox = [shortest(value) for value in (xmin, ymin, xmax - xmin, ymax - ymin)]
             row = {"image_id": image_id, "category_id": categories[class_id], "bbox": bbox}
             rows.append({**row, "score": shortest(score)})

@@ -48,14 +48,10 @@ def _to_uint8(array, name):
         return (array >> 8).astype(np.uint8)
     low, high = array.min(), array.max()
     if not (low >= 0 and high <= 255):  # so written that NaN is refused
-        raise PictureError(
-            name, f"{array.dtype} values must lie in 0..255. Received: values in {low}..{high}"
-        )
+        raise PictureError(name, f"{array.dtype} values must lie in 0..255. Received: values in {low}..{high}")
     if array.dtype.kind == "f":
         if 0 < high <= 1:
-            raise PictureError(
-                name, "its float values lie in 0..1 and 0..255 is expected. Multiply it by 255 first."
-            )
+            raise PictureError(name, "its float values lie in 0..1 and 0..255 is expected. Multiply it by 255 first.")
         array = np.rint(array)
     return array.astype(np.uint8)
 

@@ -111,9 +111,7 @@ def _decode(file, name, max_pixels):
 
     if max_pixels is not None and max_pixels <= (Image.MAX_IMAGE_PIXELS or max_pixels):
         return _guarded(work, name, file)
-    with (
-        _pillow_limit
-    ):  # Pillow knows one limit for the whole process; it is raised for as long as it is needed
+    with _pillow_limit:  # Pillow knows one limit for the whole process; it is raised for as long as it is needed
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return _guarded(work, name, file)

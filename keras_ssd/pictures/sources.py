@@ -10,8 +10,7 @@ from keras_ssd.pictures.errors import PictureError, describe
 from keras_ssd.pictures.reading import is_url
 
 PICTURE_ENDINGS = tuple(
-    f".{kind}"
-    for kind in ("avif", "bmp", "gif", "jp2", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
+    f".{kind}" for kind in ("avif", "bmp", "gif", "jp2", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
 )
 
 
@@ -115,8 +114,7 @@ def _expand_memory(item, index):
     else:
         raise PictureError(
             f"number {index}",
-            "expected a path, a folder, a pattern, a URL, a PIL image or an array. "
-            f"Received: {describe(item)}",
+            f"expected a path, a folder, a pattern, a URL, a PIL image or an array. Received: {describe(item)}",
         )
 
 
