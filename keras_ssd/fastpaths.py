@@ -28,6 +28,42 @@ def on_host():
     return not tracing and str(get_device()) == "cpu"
 
 
+def _may_use_dynamic_shapes():
+    """Whether TensorFlow is running or tracing outside of XLA, which needs static shapes."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util
+
+    return not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def drop_hopeless_rows(predictions, can_pass, least):
+    """Predictions without the anchors that cannot become detections, in their order, padded with such anchors.
+
+    Most anchors see background, and everything after this costs time for each anchor. The result's number of rows
+    depends on the picture, so only TensorFlow outside of XLA does it; all others return the input.
+
+    Args:
+        predictions: (B, N, D).
+        can_pass: (B, N) bool.
+        least: smallest number of rows to return; also the fewest for which this pays.
+
+    Returns:
+        (B, N or n, D), with zeros behind the last row; and (B, N or n) bool: the rows that can pass.
+    """
+    if not _may_use_dynamic_shapes() or predictions.shape[1] <= least:
+        return predictions, can_pass
+    import tensorflow as tf
+
+    counts = tf.reduce_sum(tf.cast(can_pass, "int32"), axis=1)
+    kept = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(predictions, can_pass), counts, validate=False)
+    kept = kept.to_tensor()  # (B, n, D)
+    rows = tf.maximum(tf.shape(kept)[1], least)
+    kept = tf.pad(kept, [[0, 0], [0, rows - tf.shape(kept)[1]], [0, 0]])
+    return tf.ensure_shape(kept, (None, None, predictions.shape[2])), tf.sequence_mask(counts, rows)
+
+
 def suppression_mask(boxes_xyxy, valid, limit, iou_threshold):
     """Greedy suppression by TensorFlow's `combined_non_max_suppression`, or None where that cannot serve.
 
@@ -43,13 +79,10 @@ def suppression_mask(boxes_xyxy, valid, limit, iou_threshold):
     Returns:
         (B, C, K) bool, or None.
     """
-    if keras.backend.backend() != "tensorflow":
+    if not _may_use_dynamic_shapes():
         return None
     import tensorflow as tf
-    from tensorflow.python.ops import control_flow_util
 
-    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
-        return None
     _, classes, count, _ = boxes_xyxy.shape
     batch = tf.shape(boxes_xyxy)[0]
     ranks = tf.where(valid, tf.range(count, 0, -1, dtype="float32"), 0.0)

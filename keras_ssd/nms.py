@@ -26,7 +26,7 @@ def top_k(scores, k):
 def gather(values, indices):
     """Rows of `values` (..., N, D) at `indices` (..., K): (..., K, D); leading axes of size 1 broadcast."""
     lead = ops.shape(indices)[:-1]
-    target = (*lead, values.shape[-2], values.shape[-1])
+    target = (*lead, *ops.shape(values)[-2:])
     return ops.take_along_axis(ops.broadcast_to(values, target), indices[..., None], axis=-2)
 
 

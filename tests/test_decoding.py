@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_ssd
 from keras_ssd import boxes as bx
 from keras_ssd import coding, fastpaths
 from keras_ssd.coding import Predictions
@@ -104,7 +105,16 @@ def eager_path(predictions, options):
     return ops.convert_to_numpy(decode_predictions(tensor, options, from_logits=False))
 
 
-PATHS = [numpy_path, graph_path, eager_path]
+def model_path(predictions, options):
+    """Inside a Keras model, as users run it: traced, and without XLA on TensorFlow."""
+    raw = keras.Input(predictions.shape[1:])
+    detections = keras_ssd.DecodeDetections(from_logits=False, **vars(options))(raw)
+    found = keras.Model(raw, detections).predict_on_batch(predictions)
+    assert found.shape[1:] == detections.shape[1:]
+    return found
+
+
+PATHS = [numpy_path, graph_path, eager_path, model_path]
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.__name__)

@@ -1,5 +1,7 @@
 """Decoding in graphs, on every backend: `keras.ops` with static shapes."""
 
+import math
+
 from keras import ops
 
 from keras_ssd import coding, fastpaths, nms
@@ -22,9 +24,10 @@ def detection_rows(probabilities, boxes_xyxy, options):
     """
     scores, classes_of_anchor = _candidate_scores(probabilities, options)
     _, num_classes, num_anchors = scores.shape
+    num_anchors = num_anchors or options.top_k  # unknown: at least that many, see `_without_hopeless_anchors`
     candidates, per_class, keep = options.sizes(num_anchors, num_classes)
     boxes = boxes_xyxy[:, None]  # (B, 1, N, 4)
-    if options.is_plain or candidates < num_anchors:
+    if options.is_plain or candidates < (scores.shape[-1] or math.inf):
         scores, order = nms.top_k(scores, candidates)  # (B, C, K), sorted
         boxes = nms.gather(boxes, order)
         if classes_of_anchor is not None:
@@ -104,8 +107,11 @@ def decode_predictions(predictions, options, *, from_logits=True):
         return ops.convert_to_tensor(
             decode_arrays(ops.convert_to_numpy(predictions), options, from_logits=from_logits)
         )
+    predictions, real = _without_hopeless_anchors(predictions, options, from_logits)
     parts = coding.Predictions.split(predictions)
     probabilities = ops.softmax(parts.logits, axis=-1) if from_logits else parts.logits
+    if real is not None:
+        probabilities = ops.where(real[..., None], probabilities, 0.0)
     boxes = coding.decode(
         parts.offsets,
         parts.anchors_cxcywh,
@@ -115,3 +121,20 @@ def decode_predictions(predictions, options, *, from_logits=True):
         xp=ops,
     )
     return detection_rows(probabilities, boxes, options)
+
+
+def _without_hopeless_anchors(predictions, options, from_logits):
+    """Predictions that may be fewer and padded, and which of them are real (None: all).
+
+    A class's probability p exceeds t only if p / p_background does exceed t / (1 - t), because the background's
+    probability is part of 1 - p. So one subtraction finds the anchors that are worth a softmax.
+    """
+    if not options.top_k or options.floor <= 0 or options.floor >= 1:
+        return predictions, None
+    classes = coding.Predictions.split(predictions).logits
+    if from_logits:
+        odds = math.log(options.floor / (1 - options.floor)) - 1e-3  # room for rounding
+        can_pass = ops.max(classes[..., 1:], axis=-1) - classes[..., 0] > odds
+    else:
+        can_pass = ops.max(classes[..., 1:], axis=-1) > options.floor
+    return fastpaths.drop_hopeless_rows(predictions, can_pass, options.top_k)
