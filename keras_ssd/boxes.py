@@ -48,10 +48,10 @@ def iou(boxes_a_xyxy, boxes_b_xyxy, xp=np):
 
     The order of operations, inter / (area_a + area_b - inter), is Caffe's: in float32 its last bit decides ties.
     """
-    low = xp.maximum(boxes_a_xyxy[..., :2], boxes_b_xyxy[..., :2])
-    high = xp.minimum(boxes_a_xyxy[..., 2:], boxes_b_xyxy[..., 2:])
-    sides = xp.maximum(high - low, 0)
-    inter = sides[..., 0] * sides[..., 1]
+    left, top, right, bottom = ((boxes_a_xyxy[..., i], boxes_b_xyxy[..., i]) for i in range(4))
+    width = xp.maximum(xp.minimum(*right) - xp.maximum(*left), 0)
+    height = xp.maximum(xp.minimum(*bottom) - xp.maximum(*top), 0)
+    inter = width * height
     union = area(boxes_a_xyxy, xp) + area(boxes_b_xyxy, xp) - inter
     return xp.where(inter > 0, inter / xp.where(inter > 0, union, 1), 0)
 

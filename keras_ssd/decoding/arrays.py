@@ -8,6 +8,8 @@ import numpy as np
 from keras_ssd import boxes as bx
 from keras_ssd import coding
 
+MOST_PAIRED = 1500  # candidates of a class up to which comparing all pairs is faster than going box by box
+
 
 def decode_arrays(predictions, options, *, from_logits=True):
     """Detections of raw predictions held as a numpy array.
@@ -91,8 +93,24 @@ def _one_suppression(ids, scores, boxes_xyxy, limit, options):
     candidates = np.flatnonzero(scores > options.floor)
     order = candidates[np.argsort(-scores[candidates], kind="stable")][: options.top_k]
     boxes, scores, ids = boxes_xyxy[order], scores[order], ids[order]
-    kept, kept_boxes = _greedy(boxes, scores, limit, options)
+    if options.is_plain and len(boxes) <= MOST_PAIRED:
+        kept = _fixed_point(boxes, options.iou_threshold)[:limit]
+        kept_boxes = boxes[kept]
+    else:
+        kept, kept_boxes = _greedy(boxes, scores, limit, options)
     return np.column_stack([ids[kept], scores[kept], kept_boxes]).astype(np.float32)
+
+
+def _fixed_point(boxes, iou_threshold):
+    """Indices that greedy suppression keeps, from all pairs at once; see `keras_ssd.nms.fixed_point_mask`."""
+    blocks = bx.iou_matrix(boxes, boxes) > np.float32(iou_threshold)
+    blocks = np.triu(blocks, 1).astype(np.float32)  # row blocks column
+    kept = np.ones(len(boxes), np.float32)
+    while True:
+        following = (kept @ blocks < 0.5).astype(np.float32)
+        if np.array_equal(following, kept):
+            return np.flatnonzero(kept)
+        kept = following
 
 
 def _greedy(boxes, scores, limit, options):
