@@ -1,0 +1,209 @@
+"""The package as a whole: import order, what the wheel holds, what an import does."""
+
+import ast
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import keras_ssd
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(keras_ssd.__file__).parent
+
+# Rooms from the ground up: a module imports from rooms below its own, or from its own.
+FLOORS = (
+    ("_version", "_environment", "names"),
+    ("anchors", "boxes", "detections", "drawing", "pictures", "formats", "reading_ahead"),
+    ("coding", "fastpaths", "nms"),
+    ("decoding",),
+    ("layers",),
+    ("backbones",),
+    ("zoo",),
+    ("models", "detect", "predictor"),
+    ("cli",),
+    ("__init__", "__main__"),
+)
+# `detections` draw themselves and read their pictures again, with the rooms beside them.
+BACKENDS = {"tensorflow", "jax", "torch", "openvino"}
+
+
+def modules():
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if "data" not in path.relative_to(PACKAGE).parts]
+
+
+def room(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+def imported(path):
+    """Absolute names of everything that a module imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def floor_of(name):
+    [floor] = [index for index, rooms in enumerate(FLOORS) if name in rooms] or [None]
+    assert floor is not None, f"{name} stands on no floor; add it to FLOORS"
+    return floor
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_values_imports_point_downward(path):
+    own = floor_of(room(path))
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] != "keras_ssd" or len(parts) < 2 or own == len(FLOORS) - 1:
+            continue
+        assert floor_of(parts[1]) <= own, f"{path.relative_to(ROOT)} imports {name} from a floor above"
+
+
+def test_values_only_one_module_names_backends():
+    naming = {path.name for path in modules() if BACKENDS & {name.split(".")[0] for name in imported(path)}}
+    assert naming == {"fastpaths.py"}
+
+
+def test_values_zoo_never_imports_models_and_formats_need_no_keras():
+    for path in modules():
+        names = imported(path)
+        if room(path) == "zoo":
+            assert not [name for name in names if name.startswith("keras_ssd.models")], path
+        if room(path) == "formats":
+            assert not [name for name in names if name.split(".")[0] in {"keras", *BACKENDS}], path
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+
+
+WITHOUT = """
+import importlib.util, os
+os.environ.pop("KERAS_BACKEND", None)
+real = importlib.util.find_spec
+gone = {gone!r}
+importlib.util.find_spec = lambda name, *rest: None if name in gone else real(name, *rest)
+{code}
+"""
+
+
+def test_rejects_import_without_a_backend(tmp_path):
+    code = WITHOUT.format(gone=["tensorflow", "jax", "torch"], code="import keras_ssd")
+    result = run_python(code, KERAS_HOME=str(tmp_path))
+    assert result.returncode != 0
+    message = result.stderr.strip().splitlines()
+    assert any("ImportError: keras_ssd runs on Keras 3, and Keras needs a backend" in line for line in message)
+    assert message[-3:] == [
+        f"    pip install 'keras-ssd[{extra}]'" for extra in ("tensorflow", "jax", "torch")
+    ]
+
+
+def test_rejects_a_backend_that_is_asked_for_and_missing(tmp_path):
+    code = (
+        "import importlib.util as u; r = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n == 'jax' else r(n, *a)\nimport keras_ssd"
+    )
+    result = run_python(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="jax")
+    assert result.returncode != 0
+    assert "'keras-ssd[jax]'" in result.stderr.splitlines()[-1]
+
+
+def test_values_an_installed_backend_is_taken(tmp_path):
+    code = WITHOUT.format(
+        gone=["tensorflow"],
+        code="from keras_ssd import _environment as e\n"
+        "importlib.util.find_spec = lambda name, *rest: object() if name == 'torch' else None\n"
+        "import sys; [sys.modules.pop(m) for m in list(sys.modules) if m.split('.')[0] == 'keras']\n"
+        "os.environ.pop('KERAS_BACKEND', None)\n"
+        "e.choose_backend(); print('chosen', os.environ['KERAS_BACKEND'])",
+    )
+    result = run_python(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+    assert "chosen torch" in result.stdout, result.stderr
+
+
+def test_values_the_command_answers_help_without_keras():
+    code = (
+        "import sys; sys.orig_argv = ['python', '-m', 'keras_ssd']\n"
+        "from keras_ssd.cli import main\n"
+        "try: main(['zoo', 'list'])\n"
+        "finally: print([m for m in ('keras', 'tensorflow', 'jax', 'torch') if m in sys.modules])"
+    )
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_values_heavy_modules_are_not_imported_before_they_are_needed():
+    code = (
+        "import sys, keras; before = set(sys.modules); import keras_ssd\n"
+        "print(sorted({m.split('.')[0] for m in set(sys.modules) - before} & {'requests', 'filelock', 'cv2', 'rich'}))"
+    )
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip().splitlines()[-1] == "[]"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("an installed package has nothing to build from")
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+        timeout=120,
+    )
+    return next(folder.glob("keras_ssd-*.whl"))
+
+
+def test_values_wheel_holds_the_package_and_the_shelf_alone(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
+        commands = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"keras_ssd"}
+    assert "keras_ssd/zoo/data/catalog.toml" in names
+    assert "keras_ssd/zoo/data/labels/coco.txt" in names
+    assert "keras_ssd/py.typed" in names
+    assert not [name for name in names if name.endswith((".h5", ".npz", ".keras", ".pyc"))]
+    assert wheel.stat().st_size < 1_000_000
+    assert "Name: keras-ssd" in metadata
+    assert "keras-ssd = keras_ssd.cli:main" in commands
+
+
+def test_values_shelf_is_found_in_a_wheel(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.orig_argv = ['python', '-m', 'keras_ssd']\n"
+        "import keras_ssd.zoo.shelf as s, keras_ssd.zoo as z\n"
+        "print(s.shelf()); print(len(z.labels('voc')), z.find('ssd300.coco').name)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [str(tmp_path / "keras_ssd" / "zoo" / "data"), "20 ssd300.coco"]
+
+
+def test_values_version_and_public_names():
+    assert keras_ssd.__version__.count(".") >= 2
+    for name in ("ssd300", "ssd512", "ssd7", "ssd", "with_decoder", "load", "detect", "Detections", "DecodeDetections"):
+        assert getattr(keras_ssd, name).__doc__
