@@ -3,9 +3,9 @@
     python benchmarks/detecting.py speed --model ssd7 --pictures 160
     python benchmarks/detecting.py memory
 
-`speed`: 500x375 JPEGs are read, resized, run in batches of 8, decoded and turned into `Detections`; the bare network gets
-ready batches. The two alternate, and each ratio is of neighbours, so noise meets both. `memory`: the largest resident
-memory of a process that detects in 200 and in 2,000 pictures.
+`speed`: 500x375 JPEGs are read, resized, run in batches of 8, decoded and turned into `Detections`; the bare network
+gets ready batches. The two alternate, and each ratio is of neighbours, so noise meets both. `memory`: the largest
+resident memory of a process that detects in 200 and in 2,000 pictures.
 """
 
 import argparse

@@ -23,9 +23,7 @@ def check_code_type(code_type):
         raise ValueError(unknown_name("code type", code_type, CODE_TYPES))
 
 
-def decode(
-    offsets, anchors_cxcywh, variances, *, code_type="center_size", variance_encoded_in_target=False, xp=np
-):
+def decode(offsets, anchors_cxcywh, variances, *, code_type="center_size", variance_encoded_in_target=False, xp=np):
     """Boxes from predicted offsets.
 
     Args:
@@ -55,9 +53,7 @@ def decode(
     return bx.cxcywh_to_xyxy(anchors_cxcywh, xp) + offsets
 
 
-def encode(
-    boxes_xyxy, anchors_cxcywh, variances, *, code_type="center_size", variance_encoded_in_target=False, xp=np
-):
+def encode(boxes_xyxy, anchors_cxcywh, variances, *, code_type="center_size", variance_encoded_in_target=False, xp=np):
     """Offsets that `decode` turns back into the boxes; arguments as there.
 
     Boxes must have a positive width and height for "center_size" (its logarithm); the caller checks that.

@@ -68,8 +68,7 @@ def ssd_shapes(kind, classes):
     if kind != "vgg16":
         convolutions |= EXTRAS | (TAIL_512 if kind == "ssd512" else {})
     shapes = {
-        name: {"kernel": (size, size, into, out), "bias": (out,)}
-        for name, (size, into, out) in convolutions.items()
+        name: {"kernel": (size, size, into, out), "bias": (out,)} for name, (size, into, out) in convolutions.items()
     }
     if kind == "vgg16":
         return shapes
@@ -127,9 +126,7 @@ def write_keras_h5(path, arrays, *, config=None, weightless=(), suffix=":0"):
             group = root.create_group(name)
             # L2Normalization of ssd_keras names its variable after the layer once more.
             names = {
-                w: f"{name}/{name}_gamma{suffix}"
-                if w == "gamma" and "norm" in name
-                else f"{name}/{w}{suffix}"
+                w: f"{name}/{name}_gamma{suffix}" if w == "gamma" and "norm" in name else f"{name}/{w}{suffix}"
                 for w in weights
             }
             group.attrs["weight_names"] = np.array([n.encode() for n in names.values()])

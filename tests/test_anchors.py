@@ -63,9 +63,7 @@ def test_reference_prior_box_options(oracle, case):
     variances = reference[f"{case}_variances"]
     np.testing.assert_allclose(variances, np.tile(spec.variances, (len(variances), 1)), rtol=1e-7)
     centres = spec.anchors_cxcywh()
-    corners = np.concatenate(
-        [centres[:, :2] - centres[:, 2:] / 2, centres[:, :2] + centres[:, 2:] / 2], axis=1
-    )
+    corners = np.concatenate([centres[:, :2] - centres[:, 2:] / 2, centres[:, :2] + centres[:, 2:] / 2], axis=1)
     np.testing.assert_allclose(corners, reference[f"{case}_priors"], rtol=0, atol=3e-7)
 
 

@@ -36,9 +36,7 @@ def test_values_area_and_iou():
 
 @pytest.mark.parametrize("formula", [bx.xyxy_to_cxcywh, bx.xyxy_to_xywh, bx.swap_xy, bx.area])
 def test_reference_ops_equal_numpy(formula):
-    np.testing.assert_allclose(
-        as_numpy(formula(ops.convert_to_tensor(BOXES), ops)), formula(BOXES), rtol=1e-6
-    )
+    np.testing.assert_allclose(as_numpy(formula(ops.convert_to_tensor(BOXES), ops)), formula(BOXES), rtol=1e-6)
 
 
 def test_reference_iou_in_ops_equals_numpy():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from PIL import Image
 
 from keras_ssd.cli import detect as command
 from keras_ssd.cli import main, results
+from keras_ssd.cli.arguments import class_names
 from keras_ssd.cli.quiet import quiet_backend
 from keras_ssd.detections import Detections
 from keras_ssd.pictures import Source
+from keras_ssd.zoo import DownloadError
 
 NAMES = ("cat", "dog")
 
@@ -279,26 +282,153 @@ def test_rejects_format_without_folder(folder, capsys):
     assert "--out" in capsys.readouterr().err
 
 
+# -- weights ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opens(monkeypatch):
+    """Replaces opening: `opens[name]` is the error that a name meets; others open."""
+    import keras_ssd.models.opening
+
+    errors = {}
+
+    def open_model(weights, model=None, class_names=None):
+        if weights in errors:
+            raise errors[weights]
+        Lookalike.opened = (weights, model, class_names)
+        return Lookalike()
+
+    monkeypatch.setattr(keras_ssd.models.opening, "open_model", open_model)
+    return errors
+
+
+def weights(*names):
+    return [part for name in names for part in ("--weights", name)]
+
+
+@pytest.mark.usefixtures("pretend")
+def test_values_the_first_weights_that_can_be_had(folder, opens, capsys):
+    opens["a"] = DownloadError("a could not be downloaded. Tried:\n  one\n  two")
+    opens["b.h5"] = FileNotFoundError("No weight file at 'b.h5'.")
+    assert main(["detect", str(folder / "a.png"), *weights("a", "b.h5", "c", "d")]) == 0
+    assert Lookalike.opened[0] == "c"
+    assert capsys.readouterr().err.splitlines() == [
+        "keras-ssd detect: a could not be downloaded. Tried: Trying the next weights, b.h5.",
+        "keras-ssd detect: No weight file at 'b.h5'. Trying the next weights, c.",
+    ]
+
+
+@pytest.mark.usefixtures("pretend")
+def test_rejects_weights_none_of_which_can_be_had(folder, opens, tmp_path, capsys):
+    opens["a"] = DownloadError("a could not be downloaded.\n  one")
+    opens["b.h5"] = FileNotFoundError("No weight file at 'b.h5'.")
+    arguments = ["detect", str(folder), "--out", str(tmp_path / "out"), "--format", "json", *weights("a", "b.h5")]
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "none of the 2 weights can be had:\n- a could not be downloaded.\n  one\n- No weight file at 'b.h5'." in err
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.usefixtures("pretend")
+def test_rejects_unfit_weights_although_others_follow(folder, opens, capsys):
+    opens["a"] = ValueError("a is no detector")
+    assert main(["detect", str(folder), *weights("a", "b")]) == 2
+    assert capsys.readouterr().err == "keras-ssd detect: a is no detector\n"
+
+
+def test_values_a_lost_network_leads_to_the_next_weights(monkeypatch, tmp_path, shared, capsys):
+    """The real catalogue and a real file; the network is refused where the librarian asks for it."""
+    import requests
+
+    def refuse(*args, **kwargs):
+        raise requests.ConnectionError("refused")
+
+    monkeypatch.setattr(requests.Session, "request", refuse)
+    monkeypatch.setattr(requests.Session, "send", refuse)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setenv("KERAS_SSD_HOME", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    trained = shared("weights", "ssd7_traffic", "ssd7_traffic.h5")
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (60, 40)).save(picture)
+    assert main(["detect", str(picture), *weights("voc07+12", str(trained))]) == 0
+    out, err = capsys.readouterr()
+    assert "a.png (60 x 40): nothing found" in out
+    assert "ssd300.voc07+12 could not be downloaded" in err
+    assert f"Trying the next weights, {trained}" in err
+
+
+# -- failures -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("pretend")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyError("model_config"), "failed unexpectedly (KeyError: 'model_config'). `keras-ssd --traceback ...`"),
+        (zipfile.BadZipFile("bad magic\nmore"), "failed unexpectedly (BadZipFile: bad magic)."),
+        (RuntimeError(), "failed unexpectedly (RuntimeError)."),
+        (MemoryError(), "not enough memory. Try a smaller --batch-size."),
+        (TypeError("plainly told"), "keras-ssd detect: plainly told\n"),
+    ],
+)
+def test_rejects_any_failure_without_a_traceback(folder, opens, error, said, capsys):
+    opens["a"] = error
+    assert main(["detect", str(folder), *weights("a")]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    with pytest.raises(type(error)):
+        main(["--traceback", "detect", str(folder), *weights("a")])
+
+
+@pytest.mark.usefixtures("pretend")
+def test_rejects_large_pictures_with_the_name_of_the_option(folder, capsys):
+    assert run(folder / "a.png", "--max-pixels", "100") == 2
+    err = capsys.readouterr().err
+    assert "60 x 40 pixels and at most 100" in err
+    assert "Pass a larger --max-pixels" in err
+    assert "max_pixels" not in err
+
+
+def test_values_a_closed_output_ends_quietly():
+    command = [sys.executable, "-m", "keras_ssd", "zoo", "list", "--all", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.wait(60) == 141
+        assert process.stderr.read() == b""
+
+
 # -- labels -----------------------------------------------------------------------------------------
 
 
 def test_values_labels(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_text("red fox\n\n owl \n", encoding="utf-8")
-    assert command._labels(str(path)) == ("red fox", "owl")
-    assert command._labels("cat, dog") == NAMES
-    assert command._labels("voc")[0] == "aeroplane"
-    assert command._labels(None) is None
+    assert class_names(str(path)) == ("red fox", "owl")
+    assert class_names("cat, dog") == NAMES
+    assert class_names("voc")[0] == "aeroplane"
+    assert class_names(None) is None
+    assert class_names("helmet,") == ("helmet",)
+    path.write_text("red fox\n", encoding="utf-8-sig")  # as Windows editors write it
+    assert class_names(str(path)) == ("red fox",)
 
 
 def test_rejects_labels(tmp_path):
     with pytest.raises(ValueError, match="no label file"):
-        command._labels(str(tmp_path / "nowhere.txt"))
+        class_names(str(tmp_path / "nowhere.txt"))
     with pytest.raises(ValueError, match="'voc'"):
-        command._labels("vox")
+        class_names("vox")
     (tmp_path / "none.txt").touch()
     with pytest.raises(ValueError, match="is empty"):
-        command._labels(str(tmp_path / "none.txt"))
+        class_names(str(tmp_path / "none.txt"))
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(ValueError, match=r"picture.jpg is no UTF-8 text \(.* at byte 0\)"):
+        class_names(str(tmp_path / "picture.jpg"))
+    with pytest.raises(ValueError, match="a list of one is written helmet,$"):
+        class_names("helmet")
+    with pytest.raises(ValueError, match="Unknown label set ','"):
+        class_names(",")
 
 
 # -- silence ----------------------------------------------------------------------------------------

@@ -159,9 +159,7 @@ def test_reference_background_elsewhere_on_arrays(oracle):
         bx.xyxy_to_cxcywh(reference["priors"]),
         reference["variances"],
     )
-    rows = detection_rows_arrays(
-        reference["conf"].reshape(len(boxes), -1), boxes, options_of(params), background=20
-    )
+    rows = detection_rows_arrays(reference["conf"].reshape(len(boxes), -1), boxes, options_of(params), background=20)
     expected = reference["output_background_20"][:, 1:]  # classes 0..19 before the background
     assert_same_detections(rows, expected)
 
@@ -171,12 +169,8 @@ def test_reference_boxes_for_each_class_on_arrays(oracle):
     params = json.loads(str(reference["params"]))["not_shared"]
     priors = bx.xyxy_to_cxcywh(reference["priors"])[:, None]
     count, slots = len(priors), reference["not_shared_conf"].size // len(priors)
-    boxes = coding.decode(
-        reference["not_shared_loc"].reshape(count, slots, 4), priors, reference["variances"][:, None]
-    )
-    rows = detection_rows_arrays(
-        reference["not_shared_conf"].reshape(count, slots), boxes, options_of(params)
-    )
+    boxes = coding.decode(reference["not_shared_loc"].reshape(count, slots, 4), priors, reference["variances"][:, None])
+    rows = detection_rows_arrays(reference["not_shared_conf"].reshape(count, slots), boxes, options_of(params))
     assert_same_detections(rows, caffe_rows(reference["output_not_shared"], 0))
 
 

@@ -109,9 +109,7 @@ def test_reference_pooling(oracle, case):
     given = caffe_settings(json.loads(str(reference["params"]))[case])
     x = nhwc(reference[f"{case}_x"])
     inputs = keras.Input(x.shape[1:])
-    model = keras.Model(
-        inputs, max_pool(inputs, "pool", given["kernel_size"], given["stride"], given.get("pad", 0))
-    )
+    model = keras.Model(inputs, max_pool(inputs, "pool", given["kernel_size"], given["stride"], given.get("pad", 0)))
     np.testing.assert_array_equal(nchw(model(x)), reference[f"{case}_y"])
 
 
@@ -172,10 +170,7 @@ def test_values_coordinates_stay_float32_under_mixed_precision(policy):
     keras.config.set_dtype_policy(policy)
     try:
         maps = [
-            [
-                keras.Input((*grid, boxes * width))
-                for grid, boxes in zip(spec.grids, spec.boxes_per_cell, strict=True)
-            ]
+            [keras.Input((*grid, boxes * width)) for grid, boxes in zip(spec.grids, spec.boxes_per_cell, strict=True)]
             for width in (3, 4)
         ]
         raw = AnchorBoxes(spec)(*maps)
@@ -205,15 +200,11 @@ def layers_and_inputs():
     return [
         (AnchorBoxes(two_level_spec(), name="anchors"), (confidences, offsets)),
         (
-            DecodeDetections(
-                from_logits=False, confidence_threshold=0.1, top_k=7, keep_top_k=9, eta=0.9, name="found"
-            ),
+            DecodeDetections(from_logits=False, confidence_threshold=0.1, top_k=7, keep_top_k=9, eta=0.9, name="found"),
             (predictions,),
         ),
         (
-            L2Normalization(
-                3.0, epsilon=1e-8, channel_shared=True, gamma_regularizer=keras.regularizers.L2(0.1)
-            ),
+            L2Normalization(3.0, epsilon=1e-8, channel_shared=True, gamma_regularizer=keras.regularizers.L2(0.1)),
             (features,),
         ),
         (LowestPadding2D(((1, 0), (2, 3))), (features,)),

@@ -109,9 +109,7 @@ def test_rejects_import_without_a_backend(tmp_path):
     assert result.returncode != 0
     message = result.stderr.strip().splitlines()
     assert any("ImportError: keras_ssd runs on Keras 3, and Keras needs a backend" in line for line in message)
-    assert message[-3:] == [
-        f"    pip install 'keras-ssd[{extra}]'" for extra in ("tensorflow", "jax", "torch")
-    ]
+    assert message[-3:] == [f"    pip install 'keras-ssd[{extra}]'" for extra in ("tensorflow", "jax", "torch")]
 
 
 def test_rejects_a_backend_that_is_asked_for_and_missing(tmp_path):

@@ -216,6 +216,8 @@ def bomb(path, side):
 def test_rejects_decompression_bombs(tmp_path, side):
     message = refusal(bomb(tmp_path / "bomb.png", side))
     assert "bomb.png" in message
+    assert "at most 89478485" in message
+    assert f"{side} x {side}" in message or str(side * side) in message
     assert "max_pixels" in message
 
 
@@ -458,3 +460,24 @@ def test_rejects_sources_that_name_nothing(tmp_path):
         names(["a.jpg", 5])
     with pytest.raises(TypeError, match="Received: int"):
         names(5)
+
+
+def test_rejects_what_is_no_url_and_goes_on():
+    names = []
+    for part in split_sources(["http://[bad/x.jpg", "a.jpg"]):
+        try:
+            names += [source.name for source in part()]
+        except PictureError as error:
+            assert "Cannot read picture http://[bad/x.jpg: it is no URL" in str(error)
+            names.append("refused")
+    assert names == ["refused", "a.jpg"]
+
+
+def test_rejects_an_empty_name_visibly():
+    assert refusal("") == "Cannot read picture '': there is no such file."
+
+
+def test_roundtrip_errors_between_processes():
+    error = PictureTooLargeError("a.png", "2 x 3", 5)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.limit) == (PictureTooLargeError, str(error), 5)

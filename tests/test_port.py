@@ -144,9 +144,7 @@ def test_rejects_one_fault(shapes, fault):
     model = model_of(shapes)
     before = values(model)
     with pytest.raises(PortError) as caught:
-        load_weights_into(
-            model, NamedArrays(arrays, "test"), source_classes=["cat", "dog"], classes=["cat", "dog"]
-        )
+        load_weights_into(model, NamedArrays(arrays, "test"), source_classes=["cat", "dog"], classes=["cat", "dog"])
     error = caught.value
     assert [bool(x) for x in (error.misshaped, error.missing, error.unused)] == [
         fault == kind for kind in ("shape", "missing", "surplus")
@@ -172,9 +170,7 @@ def test_rejects_other_class_count_with_advice(shapes):
 
 def test_values_backbone_alone(tmp_path, shapes):
     arrays = random_arrays(thinned(ssd_shapes("vgg16", 0)))
-    write_chainercv_npz(
-        tmp_path / "a.npz", arrays, **{"fc8/W": np.ones((5, 4), np.float32), "fc8/b": np.ones(5)}
-    )
+    write_chainercv_npz(tmp_path / "a.npz", arrays, **{"fc8/W": np.ones((5, 4), np.float32), "fc8/b": np.ones(5)})
     model = model_of(shapes)
     before = values(model)
     report = load_backbone_into(model, tmp_path / "a.npz")

@@ -50,9 +50,7 @@ def test_roundtrip_keras_file(saved):
         assert opened.anchor_spec == model.anchor_spec
         assert opened.class_names == ("cat", "dog")
         assert opened.saved_with == keras_ssd.__version__
-        np.testing.assert_array_equal(
-            opened.anchor_spec.anchors_cxcywh(), model.anchor_spec.anchors_cxcywh()
-        )
+        np.testing.assert_array_equal(opened.anchor_spec.anchors_cxcywh(), model.anchor_spec.anchors_cxcywh())
         np.testing.assert_array_equal(opened.predict_on_batch(picture), model.predict_on_batch(picture))
 
 
@@ -83,7 +81,7 @@ def test_roundtrip_weights_file(saved, tmp_path):
 def test_roundtrip_fresh_process_on_each_backend(saved, tmp_path, backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    model, picture, path = saved
+    model, picture, _ = saved
     np.save(tmp_path / "picture.npy", picture)
     arguments = [str(tmp_path / name) for name in ("model.keras", "picture.npy", "result.npz")]
     subprocess.run(

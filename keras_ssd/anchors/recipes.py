@@ -68,18 +68,14 @@ class AnchorRecipe:
         if len(grids) != len(self.rows):
             raise ValueError(f"`grids` must have {len(self.rows)} entries. Received: grids={grids}")
         factor = min(size) / min(self.image_size)
-        levels = tuple(
-            self._level(row, size, grid, factor) for row, grid in zip(self.rows, grids, strict=True)
-        )
+        levels = tuple(self._level(row, size, grid, factor) for row, grid in zip(self.rows, grids, strict=True))
         return AnchorSpec(size, levels, self.variances)
 
     def _level(self, row, size, grid, factor):
         if self.ordered:
             shorter = min(self.image_size)
             following = None if row.max_size is None else row.max_size / shorter
-            return AnchorLevel.scaled(
-                size, grid, row.min_size / shorter, following, row.aspect_ratios, step=row.step
-            )
+            return AnchorLevel.scaled(size, grid, row.min_size / shorter, following, row.aspect_ratios, step=row.step)
         max_sizes = () if row.max_size is None else (row.max_size * factor,)
         return AnchorLevel.prior_box(
             size,
@@ -96,9 +92,7 @@ def _table(image_size, grids, sizes, aspect_ratios, steps, **options):
     """A recipe whose levels hand their max size on to the next level's min size."""
     rows = tuple(
         RecipeLevel((grid, grid), small, large, ratios, step)
-        for grid, (small, large), ratios, step in zip(
-            grids, pairwise(sizes), aspect_ratios, steps, strict=True
-        )
+        for grid, (small, large), ratios, step in zip(grids, pairwise(sizes), aspect_ratios, steps, strict=True)
     )
     return AnchorRecipe((image_size, image_size), rows, **options)
 

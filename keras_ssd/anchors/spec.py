@@ -141,9 +141,7 @@ class AnchorLevel:
             )
         for small, large in zip(min_sizes, max_sizes, strict=False):
             if not large > small:
-                raise ValueError(
-                    f"Each max size must be larger than its min size. Received: min={small}, max={large}"
-                )
+                raise ValueError(f"Each max size must be larger than its min size. Received: min={small}, max={large}")
         if aspect_ratios:
             _positive(aspect_ratios, "aspect_ratios")
         cut = math.trunc if truncate_sizes else float
@@ -155,9 +153,7 @@ class AnchorLevel:
         return cls(grid_hw, _step(image_size, grid_hw, step), tuple(boxes), _pair(offset, "offset"))
 
     @classmethod
-    def scaled(
-        cls, image_size, grid_hw, scale, next_scale=None, aspect_ratios=(1.0,), *, step=None, offset=0.5
-    ):
+    def scaled(cls, image_size, grid_hw, scale, next_scale=None, aspect_ratios=(1.0,), *, step=None, offset=0.5):
         """A level with the meaning of ssd_keras's AnchorBoxes layer.
 
         Sizes are fractions of the picture's shorter side and are never cut; ratios stand in the order given, and

@@ -101,9 +101,7 @@ def max_pool(x, name, size=2, stride=2, pad=0):
     mode = "same" if padding == keras_same else "valid"
     if mode == "valid" and any(map(any, padding)):
         x = LowestPadding2D(padding, name=f"{name}_padding")(x)
-    layer = keras.layers.MaxPooling2D(
-        size, strides=stride, padding=mode, data_format="channels_last", name=name
-    )
+    layer = keras.layers.MaxPooling2D(size, strides=stride, padding=mode, data_format="channels_last", name=name)
     return layer(x)
 
 
@@ -121,9 +119,7 @@ def picture_input(input_size, scale=1.0, offset=0.0):
     """
     size = tuple(input_size) if isinstance(input_size, (tuple, list)) else ()
     if len(size) != 2 or not all(isinstance(s, int) and s > 0 for s in size):
-        raise ValueError(
-            f"`input_size` must be (height, width) in whole pixels. Received: input_size={input_size!r}"
-        )
+        raise ValueError(f"`input_size` must be (height, width) in whole pixels. Received: input_size={input_size!r}")
     inputs = keras.Input((*size, 3), name="pictures", dtype="float32")
     x = keras.layers.Rescaling(scale, offset, dtype="float32", name="preprocessing")(inputs)
     return inputs, x

@@ -104,9 +104,7 @@ def decode_predictions(predictions, options, *, from_logits=True):
         (B, K, 6) rows as in `detection_rows`.
     """
     if fastpaths.on_host():
-        return ops.convert_to_tensor(
-            decode_arrays(ops.convert_to_numpy(predictions), options, from_logits=from_logits)
-        )
+        return ops.convert_to_tensor(decode_arrays(ops.convert_to_numpy(predictions), options, from_logits=from_logits))
     predictions, real = _without_hopeless_anchors(predictions, options, from_logits)
     parts = coding.Predictions.split(predictions)
     probabilities = ops.softmax(parts.logits, axis=-1) if from_logits else parts.logits

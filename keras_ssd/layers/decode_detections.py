@@ -44,9 +44,7 @@ class DecodeDetections(keras.layers.Layer):
         self.options = DecodeOptions(**options)
 
     def call(self, predictions):
-        return decode_predictions(
-            ops.cast(predictions, "float32"), self.options, from_logits=self.from_logits
-        )
+        return decode_predictions(ops.cast(predictions, "float32"), self.options, from_logits=self.from_logits)
 
     def compute_output_shape(self, input_shape):
         num_classes = input_shape[-1] - coding.NUM_BOX_COLUMNS - 1

@@ -38,9 +38,7 @@ class L2Normalization(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if not epsilon > 0:
-            raise ValueError(
-                f"`epsilon` must be positive, or zero columns give NaN. Received: epsilon={epsilon}"
-            )
+            raise ValueError(f"`epsilon` must be positive, or zero columns give NaN. Received: epsilon={epsilon}")
         self.scale = float(scale)
         self.epsilon = float(epsilon)
         self.channel_shared = bool(channel_shared)

@@ -34,8 +34,7 @@ class LowestPadding2D(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
         height, width = (
-            None if size is None else size + sum(pair)
-            for size, pair in zip((height, width), self.padding, strict=True)
+            None if size is None else size + sum(pair) for size, pair in zip((height, width), self.padding, strict=True)
         )
         return (batch, height, width, channels)
 

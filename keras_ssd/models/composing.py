@@ -3,6 +3,8 @@
 import fnmatch
 from dataclasses import dataclass
 
+import keras
+
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec
 from keras_ssd.backbones.blocks import ConvStyle, apply_row
 from keras_ssd.layers import AnchorBoxes
@@ -43,8 +45,7 @@ def check_classes(classes):
         raise ValueError(f"`classes` names {twice} more than once. Received: classes={names}")
     if any(name.casefold() in ("background", "__background__") for name in names):
         raise ValueError(
-            "`classes` must not name the background: it is added by the model itself. "
-            f"Received: classes={names}"
+            f"`classes` must not name the background: it is added by the model itself. Received: classes={names}"
         )
     return names
 
@@ -75,25 +76,38 @@ def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), n
         >>> spec = keras_ssd.anchors.named_recipe("ssd300_voc")
     """
     classes = check_classes(classes)
+    pictures, x = _ends(backbone)
     style = style or ConvStyle()
     taps = [tap if isinstance(tap, Tap) else Tap(tap) for tap in taps]
     maps = [feature_map(tap, _tapped(backbone, tap)) for tap in taps]
-    x = backbone.output
     for extra in extras:
         for row in extra.rows:
             x = apply_row(x, row, style)
         taps.append(Tap(extra.layer))
         maps.append(x)
-    spec = _fitted(anchors, backbone.input.shape[1:3], maps)
+    spec = _fitted(anchors, pictures.shape[1:3], maps)
     heads = [
         head(tap, x, level.boxes_per_cell, len(classes), style)
         for tap, x, level in zip(taps, maps, spec.levels, strict=True)
     ]
     confidence_maps, offset_maps = (list(column) for column in zip(*heads, strict=True))
     predictions = AnchorBoxes(spec, name="predictions")(confidence_maps, offset_maps)
-    model = SSD(backbone.input, predictions, name=name, class_names=classes)
+    model = SSD(pictures, predictions, name=name, class_names=classes)
     freeze_layers(model, freeze)
     return model
+
+
+def _ends(backbone):
+    """The one input and the one output of a backbone."""
+    if not isinstance(backbone, keras.Model) or not getattr(backbone, "inputs", None):
+        raise TypeError(f"`backbone` must be a functional keras.Model from pictures. Received: backbone={backbone!r}")
+    shapes = [tuple(x.shape) for x in backbone.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or len(backbone.outputs) != 1:
+        raise ValueError(
+            "`backbone` must have one input (B, H, W, 3) of fixed size, channels last, and one output. "
+            f"Received: inputs {shapes} and {len(backbone.outputs)} outputs"
+        )
+    return backbone.inputs[0], backbone.outputs[0]
 
 
 def _tapped(backbone, tap):

@@ -28,5 +28,5 @@ def with_decoder(model, **options):
         raise TypeError(f"`model` must be a keras_ssd model. Received: model={type(model).__name__}")
     if model.has_decoder:
         raise ValueError(f"Model '{model.name}' ends in a decoder already; pass the model it was made from.")
-    detections = DecodeDetections(**options, name="detections")(model.output)
-    return SSD(model.input, detections, name=f"{model.name}_detector", class_names=model.class_names)
+    detections = DecodeDetections(**options, name="detections")(model.outputs[0])
+    return SSD(model.inputs[0], detections, name=f"{model.name}_detector", class_names=model.class_names)

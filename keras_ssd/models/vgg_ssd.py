@@ -26,9 +26,7 @@ class _Architecture:
 
 
 def _extra(name, squeeze, filters, kernel_size=3, stride=2, pad=1):
-    return Extra(
-        (ConvRow(f"{name}_1", squeeze, 1), ConvRow(f"{name}_2", filters, kernel_size, stride=stride, pad=pad))
-    )
+    return Extra((ConvRow(f"{name}_1", squeeze, 1), ConvRow(f"{name}_2", filters, kernel_size, stride=stride, pad=pad)))
 
 
 # examples/ssd/ssd_pascal.py, AddExtraLayers

@@ -79,9 +79,7 @@ def read_weight_file(path):
 
         model = load(path)
         arrays = arrays_of(model)
-        return TrainedWeights(
-            arrays, identify(arrays), classes=tuple(model.class_names), spec=model.anchor_spec
-        )
+        return TrainedWeights(arrays, identify(arrays), classes=tuple(model.class_names), spec=model.anchor_spec)
     return _described(formats.read(path), zoo.by_file_name(path))
 
 
