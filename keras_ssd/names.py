@@ -1,6 +1,9 @@
-"""Error texts for names that are not known: one wording, always with the nearest known name."""
+"""Names: what class names may be, and one wording for names that are not known, always with the nearest known one."""
 
 import difflib
+from collections.abc import Iterable, Mapping
+
+SHOWN = 20  # names that an error lists; all of VOC
 
 
 def nearest(name, known, count=3):
@@ -17,6 +20,42 @@ def unknown_name(kind, name, known, advice=""):
     text = f"Unknown {kind} {name!r}."
     if close:
         text += " Did you mean " + " or ".join(repr(c) for c in close) + "?"
-    shown = ", ".join(known[:30]) + (f", ... ({len(known)} in all)" if len(known) > 30 else "")
+    shown = ", ".join(known[:SHOWN]) + (f", ... ({len(known)} in all)" if len(known) > SHOWN else "")
     text += f" Known: {shown}." if known else " None is known."
     return text + (f" {advice}" if advice else "")
+
+
+def fold(name):
+    """A class name without what differs between label files: case, spaces, underscores and hyphens."""
+    return "".join(c for c in name.casefold() if c not in " _-")
+
+
+def check_class_names(argument, names):
+    """Class names as a tuple.
+
+    Args:
+        argument: what messages call them.
+        names: list of strings, background not counted.
+
+    Raises:
+        TypeError: no list of strings.
+        ValueError: none, an empty name, a name twice, or the background.
+    """
+    listed = isinstance(names, Iterable) and not isinstance(names, (str, bytes, Mapping))
+    given = tuple(names) if listed else ()
+    if not listed or not all(isinstance(name, str) for name in given):
+        raise TypeError(
+            f"`{argument}` must be a list of class names, such as ['cat', 'dog']; the background is not counted. "
+            f"Received: {argument}={names!r}"
+        )
+    if not given or not all(name.strip() for name in given):
+        raise ValueError(f"`{argument}` needs at least one name and no empty one. Received: {argument}={given}")
+    twice = sorted({name for name in given if given.count(name) > 1})
+    if twice:
+        raise ValueError(f"`{argument}` names {twice} more than once. Received: {argument}={given}")
+    if any(fold(name) == "background" for name in given):
+        raise ValueError(
+            f"`{argument}` must not name the background: it is always there and never counted. "
+            f"Received: {argument}={given}"
+        )
+    return given

@@ -188,3 +188,104 @@ def test_values_open_model_finds_the_network_out(shared, saved):
         keras_ssd.open_model(h5, model="ssd300")
     with pytest.raises(ValueError, match="'ssd300'"):
         keras_ssd.open_model(h5, model="ssd30")
+
+
+TRAFFIC = ("car", "truck", "pedestrian", "bicyclist", "light")
+
+
+def test_values_class_names_of_weights_that_tell_none(shared, saved, tmp_path, caplog):
+    h5 = shared("weights", "ssd7_traffic", "ssd7_traffic.h5")
+    assert keras_ssd.open_model(h5, class_names=TRAFFIC).class_names == TRAFFIC
+    model, _, path = saved
+    assert keras_ssd.open_model(path, class_names=["cat", "dog"]).class_names == ("cat", "dog")
+    assert not caplog.records
+    assert keras_ssd.open_model(path, class_names=["x", "y", "z"]).class_names == ("cat", "dog")
+    assert "names its 2 classes itself" in caplog.text
+    nameless = keras_ssd.SSD(model.input, model.output)
+    assert nameless.class_names == ("class_0", "class_1")
+    nameless.save(tmp_path / "nameless.keras")
+    assert keras_ssd.open_model(tmp_path / "nameless.keras", class_names=["x", "y"]).class_names == ("x", "y")
+    with pytest.raises(ValueError, match=r"nameless.keras was trained on 2 classes.*Received: 1 names, x"):
+        keras_ssd.open_model(tmp_path / "nameless.keras", class_names=["x"])
+
+
+@pytest.mark.parametrize("names", [["a", "b"], [f"n{i}" for i in range(20)]])
+def test_rejects_class_names_of_another_number(shared, names):
+    h5 = shared("weights", "ssd7_traffic", "ssd7_traffic.h5")
+    said = f"trained on 5 classes.*Expected 5 names.*Received: {len(names)} names, {names[0]}"
+    with pytest.raises(ValueError, match=said):
+        keras_ssd.open_model(h5, class_names=names)
+    with pytest.raises(ValueError, match=said):
+        keras_ssd.ssd7(weights=h5, weights_classes=names, classes=names[:1])
+    with pytest.raises(ValueError, match="'a'.*more than once"):
+        keras_ssd.open_model(h5, class_names=["a", "a", "b", "c", "d"])
+
+
+def test_values_a_tag_alone_is_ssd300s(monkeypatch):
+    """Asked for as far as the librarian, who must not go to the network here."""
+    asked = []
+
+    def download(entry):
+        asked.append(entry.name)
+        raise keras_ssd.zoo.DownloadError("not today")
+
+    monkeypatch.setattr(keras_ssd.zoo, "download", download)
+    for name, model in (("voc07+12", None), ("voc07+12", "ssd512"), ("ssd512.coco", None), ("coco", "ssd300")):
+        with pytest.raises(keras_ssd.zoo.DownloadError, match="not today"):
+            keras_ssd.open_model(name, model=model)
+    assert asked == ["ssd300.voc07+12", "ssd512.voc07+12", "ssd512.coco", "ssd300.coco"]
+    with pytest.raises(ValueError, match="'ssd300.voc07"):
+        keras_ssd.open_model("voc07+21")
+    with pytest.raises(ValueError, match="catalogue has no weights of ssd7.*weights='voc07"):
+        keras_ssd.open_model("voc07+12", model="ssd7")
+
+
+def test_values_a_folder_does_not_hide_a_catalogue_name(tmp_path, monkeypatch):
+    """Who trains on COCO often stands beside a folder called "coco"."""
+    (tmp_path / "coco").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(keras_ssd.zoo, "download", lambda entry: pytest.fail(entry.name))
+    with pytest.raises(pytest.fail.Exception, match="ssd300.coco"):
+        keras_ssd.open_model("coco")
+    with pytest.raises(FileNotFoundError, match="That is a folder: '.*coco'"):
+        keras_ssd.ssd300(weights=tmp_path / "coco")
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(FileNotFoundError, match="That is a folder: 'mine'"):
+        keras_ssd.open_model("mine")
+    with pytest.raises(ValueError, match="Unknown weights ''"):
+        keras_ssd.open_model("")
+    with pytest.raises(TypeError, match="Received: weights=5"):
+        keras_ssd.ssd300(weights=5)
+
+
+def test_rejects_a_file_that_would_fill_the_memory(saved, tmp_path, monkeypatch):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * (1 << 22))
+    monkeypatch.setattr("keras_ssd.models.opening.MOST_UNPACKED", 1 << 20)
+    with pytest.raises(ValueError, match="bomb.keras' cannot be loaded as a model: its .* bytes unpack to 4,194,304"):
+        keras_ssd.load(path)
+    assert keras_ssd.load(saved[2])
+
+
+def test_rejects_damaged_files_in_one_short_line(saved, tmp_path):
+    _, _, path = saved
+
+    def unknown_class(config):
+        config["config"]["layers"][1].update(class_name="Nonesuch", module="elsewhere", registered_name="a>Nonesuch")
+
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    (tmp_path / "damaged.keras").write_bytes(whole[:middle] + b"\xff" * 200 + whole[middle + 200 :])
+    with zipfile.ZipFile(tmp_path / "hollow.keras", "w"):
+        pass
+    for file in (
+        rewritten(path, tmp_path / "unknown.keras", unknown_class),
+        tmp_path / "damaged.keras",
+        tmp_path / "hollow.keras",
+    ):
+        with pytest.raises(ValueError, match="cannot be loaded as a model: .*The file is damaged, or") as caught:
+            keras_ssd.load(file)
+        assert len(str(caught.value)) < 600
+        assert "\n" not in str(caught.value)
+        assert "Lambda" not in str(caught.value)

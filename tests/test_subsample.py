@@ -9,9 +9,10 @@ import pytest
 from foreign_files import random_arrays, ssd_shapes, thinned
 
 from keras_ssd.formats import NamedArrays
+from keras_ssd.names import fold
 from keras_ssd.zoo import labels
 from keras_ssd.zoo.read import load_weights_into
-from keras_ssd.zoo.subsample import class_heads, fold, match_classes, subsample
+from keras_ssd.zoo.subsample import class_heads, match_classes, subsample
 
 SOURCE = ("cat", "dining table", "Person", "airplane")
 
@@ -97,11 +98,13 @@ def test_values_report_says_all():
 @pytest.mark.parametrize(
     ("source", "classes", "message"),
     [
-        (SOURCE, [], "classes must name at least one"),
-        ([], ["cat"], "source_classes must name at least one"),
+        (SOURCE, [], "`classes` needs at least one"),
+        ([], ["cat"], "`source_classes` needs at least one"),
+        (SOURCE, ["cat", " "], "no empty one"),
         (SOURCE, ["cat", "cat"], "'cat'.*more than once"),
         (SOURCE, ["airplane", "aeroplane"], "'airplane' and 'aeroplane' are both the trained class"),
-        (SOURCE, ["cat", "Background"], "must not name 'background'"),
+        (SOURCE, ["cat", "Background"], "must not name the background"),
+        (SOURCE, ["__background__", "cat"], "must not name the background"),
         (SOURCE[:3], ["cat"], r"fc7_mbox_conf/kernel of shape \(3, 3, 3, 10\) cannot be 4 channels a box"),
         (SOURCE, ["helmet"], "New classes need initial values"),
     ],
@@ -112,7 +115,7 @@ def test_rejects_lists(source, classes, message):
 
 
 def test_rejects_other_arguments():
-    with pytest.raises(TypeError, match="sequence of class names"):
+    with pytest.raises(TypeError, match="list of class names"):
         subsample(head_arrays(4), SOURCE, "cat")
     with pytest.raises(ValueError, match="no class heads"):
         subsample(NamedArrays({}, "test"), SOURCE, ["cat"])

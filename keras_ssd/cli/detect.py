@@ -6,11 +6,10 @@ done); 2 nothing could be done.
 
 import argparse
 import contextlib
-import os
 import sys
 import warnings
 
-FORMATS = ("pictures", "json", "csv")
+from keras_ssd.cli.arguments import FORMATS, class_names, count, format_list, fraction, name_list
 
 DESCRIPTION = """\
 Find objects in pictures: files, folders, patterns in quotes, or URLs.
@@ -49,23 +48,32 @@ def add_parser(commands):
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="picture, folder, pattern or URL")
     parser.add_argument(
-        "--weights", "-w", required=True, help="name from `keras-ssd zoo list`, or a .keras, .h5 or .npz file"
+        "--weights",
+        "-w",
+        required=True,
+        action="append",
+        help="name from `keras-ssd zoo list` (a tag such as voc07+12 alone is SSD300's), or a .keras, .h5 or .npz "
+        "file; given several times, the first that can be had is used",
     )
     parser.add_argument("--model", help="ssd300, ssd512 or ssd7, where the weights do not tell")
-    parser.add_argument("--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a text file")
+    parser.add_argument(
+        "--labels",
+        help="class names, where the weights do not tell: voc, coco, a list a,b,c (of one class: a,), or a text file "
+        "with one name a line",
+    )
     parser.add_argument("--out", "-o", metavar="DIR", help="folder to write to; made if it is missing")
     parser.add_argument(
         "--format",
         "-f",
-        type=_formats,
+        type=format_list,
         metavar="LIST",
         help=f"what to write to --out, any of {','.join(FORMATS)} (default: pictures)",
     )
-    parser.add_argument("--classes", type=_names, metavar="LIST", help="report these classes alone: person,dog")
-    parser.add_argument("--confidence", "-c", type=_fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)")
-    parser.add_argument("--iou", type=_fraction, help="overlap above which two boxes are one object (default: 0.45)")
-    parser.add_argument("--batch-size", "-b", type=_count, default=8, help="pictures at once (default: 8)")
-    parser.add_argument("--max-pixels", type=_count, help="refuse larger pictures (default: 89478485)")
+    parser.add_argument("--classes", type=name_list, metavar="LIST", help="report these classes alone: person,dog")
+    parser.add_argument("--confidence", "-c", type=fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)")
+    parser.add_argument("--iou", type=fraction, help="overlap above which two boxes are one object (default: 0.45)")
+    parser.add_argument("--batch-size", "-b", type=count, default=8, help="pictures at once (default: 8)")
+    parser.add_argument("--max-pixels", type=count, help="refuse larger pictures (default: 89478485)")
     parser.set_defaults(run=run)
 
 
@@ -124,7 +132,11 @@ class _Log:
             print(line, file=sys.stderr)
 
     def failure(self, error):
+        from keras_ssd.pictures import PictureTooLargeError
+
         self.failed += 1
+        if isinstance(error, PictureTooLargeError):
+            error = PictureTooLargeError(error.source, error.size, error.limit, option="--max-pixels")
         self.error(error)
 
 
@@ -195,9 +207,7 @@ def _open_and_detect(args, sources, log):
         from keras_ssd.detect import detect
 
         keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
-    from keras_ssd.models.opening import open_model
-
-    model = open_model(args.weights, model=args.model, class_names=_labels(args.labels))
+    model = _open_first(args.weights, args.model, class_names(args.labels), log)
     options = {"max_pixels": args.max_pixels} if args.max_pixels else {}
     return detect(
         model,
@@ -211,23 +221,28 @@ def _open_and_detect(args, sources, log):
     )
 
 
-def _labels(given):
-    """Class names from --labels, or None."""
-    if given is None:
-        return None
-    if os.path.isfile(given):
-        with open(given, encoding="utf-8") as file:
-            names = [line.strip() for line in file if line.strip()]
-        if not names:
-            raise ValueError(f"The label file {given} is empty. Expected one class name a line.")
-        return tuple(names)
-    if "," in given:
-        return _names(given)
-    from keras_ssd.zoo import label_sets, labels
+def _open_first(weights, model, names, log):
+    """The model of the first weights that can be had.
 
-    if given not in label_sets() and ("." in given or os.sep in given):
-        raise ValueError(f"There is no label file {given}.")
-    return labels(given)
+    A file that is missing or a download that fails leads on to the next; a misspelt name or a file that does not fit
+    is an error at once, because other weights would hide it.
+    """
+    from keras_ssd.models.opening import open_model
+    from keras_ssd.zoo import DownloadError
+
+    failures = []
+    for place, name in enumerate(weights):
+        try:
+            return open_model(name, model=model, class_names=names)
+        except (FileNotFoundError, DownloadError) as error:
+            if len(weights) == 1:
+                raise
+            failures.append(error)
+            if place + 1 < len(weights):
+                problem = "could not be downloaded" if isinstance(error, DownloadError) else "are not there"
+                log.error(f"weights {name} {problem}; trying {weights[place + 1]}")
+    reasons = "\n".join(f"- {error}" for error in failures)
+    raise FileNotFoundError(f"none of the {len(weights)} weights can be had:\n{reasons}")
 
 
 @contextlib.contextmanager
@@ -247,32 +262,3 @@ def _progress(total, wanted, log):
             yield lambda count: progress.update(task, completed=count)
         finally:
             log.console = None
-
-
-def _names(text):
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise argparse.ArgumentTypeError("expected names separated by commas")
-    return names
-
-
-def _formats(text):
-    names = _names(text)
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"expected any of {', '.join(FORMATS)}; received {', '.join(unknown)}")
-    return tuple(dict.fromkeys(names))
-
-
-def _fraction(text):
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number in 0..1; received {text}")
-    return value
-
-
-def _count(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on; received {text}")
-    return value

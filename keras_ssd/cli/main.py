@@ -1,6 +1,7 @@
 """Entry point of `keras-ssd`: parses, dispatches, and turns expected errors into one line and an exit code."""
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
@@ -41,7 +42,7 @@ def main(argv=None):
         argv: list of strings, or None for the process's own arguments.
 
     Returns:
-        The exit code: 0 all done, 1 some inputs failed, 2 nothing could be done, 130 interrupted.
+        The exit code: 0 all done, 1 some inputs failed, 2 nothing could be done, 130 interrupted, 141 output closed.
     """
     # A user wants boxes, not the start-up messages of TensorFlow; whoever wants them sets the variable.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -50,12 +51,29 @@ def main(argv=None):
     try:
         if getattr(args, "needs_backend", True):
             start_backend()
-        return args.run(args)
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
+        with contextlib.suppress(OSError, ValueError):  # else Python complains when it closes the output at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # what a shell calls a process that SIGPIPE ended
+    except Exception as error:
         if args.traceback:
             raise
-        print(f"keras-ssd {args.command}: {error}", file=sys.stderr)
+        print(f"keras-ssd {args.command}: {_told(error)}", file=sys.stderr)
         return 2
+
+
+def _told(error):
+    """An error as a user should read it: those meant for users as they are, all others with a way to find out more."""
+    if isinstance(error, (ValueError, TypeError, OSError, ImportError)) and str(error):
+        return error
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory. Try a smaller --batch-size. {error}".rstrip()
+    lines = str(error).strip().splitlines()
+    what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"failed unexpectedly ({what}). `keras-ssd --traceback ...` shows where."

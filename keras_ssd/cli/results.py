@@ -22,7 +22,7 @@ def prepare_folder(folder):
         probe.touch()
         probe.unlink()
     except OSError as error:
-        reason = error.strerror or error
+        reason = "it is a file" if folder.is_file() else error.strerror or error
         raise OSError(f"cannot write to the output folder {folder}: {reason}. Choose another with --out.") from None
     return folder
 

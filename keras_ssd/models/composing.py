@@ -10,7 +10,7 @@ from keras_ssd.backbones.blocks import ConvStyle, apply_row
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models.heads import Tap, feature_map, head
 from keras_ssd.models.model import SSD
-from keras_ssd.names import unknown_name
+from keras_ssd.names import check_class_names, unknown_name
 
 
 @dataclass(frozen=True)
@@ -23,31 +23,6 @@ class Extra:
     def layer(self):
         """Name of the feature map."""
         return self.rows[-1].name
-
-
-def check_classes(classes):
-    """The class names as a tuple.
-
-    Raises:
-        TypeError: not a sequence of strings.
-        ValueError: none, an empty name, a name twice, or the background.
-    """
-    if isinstance(classes, (str, int)) or not all(isinstance(name, str) for name in classes):
-        raise TypeError(
-            "`classes` must be a list of class names, such as ['cat', 'dog']; the background is not counted. "
-            f"Received: classes={classes!r}"
-        )
-    names = tuple(classes)
-    if not names or not all(name.strip() for name in names):
-        raise ValueError(f"`classes` needs at least one name and no empty one. Received: classes={names}")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"`classes` names {twice} more than once. Received: classes={names}")
-    if any(name.casefold() in ("background", "__background__") for name in names):
-        raise ValueError(
-            f"`classes` must not name the background: it is added by the model itself. Received: classes={names}"
-        )
-    return names
 
 
 def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), name="ssd"):
@@ -75,7 +50,7 @@ def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), n
         >>> body = keras_ssd.backbones.vgg16((300, 300))
         >>> spec = keras_ssd.anchors.named_recipe("ssd300_voc")
     """
-    classes = check_classes(classes)
+    classes = check_class_names("classes", classes)
     pictures, x = _ends(backbone)
     style = style or ConvStyle()
     taps = [tap if isinstance(tap, Tap) else Tap(tap) for tap in taps]

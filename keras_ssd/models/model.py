@@ -4,6 +4,7 @@ import keras
 
 from keras_ssd._version import __version__
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
+from keras_ssd.names import check_class_names
 
 
 @keras.saving.register_keras_serializable("keras_ssd")
@@ -38,6 +39,21 @@ class SSD(keras.Model):
     def class_names(self):
         """Names of the classes without background; class id i of a detection is entry i."""
         return self._class_names or tuple(f"class_{i}" for i in range(self.num_classes))
+
+    @class_names.setter
+    def class_names(self, names):
+        names = check_class_names("class_names", names)
+        if len(names) != self.num_classes:
+            raise ValueError(
+                f"`class_names` must name the model's {self.num_classes} classes, without background. "
+                f"Received: {len(names)} names"
+            )
+        self._class_names = names
+
+    @property
+    def names_classes(self):
+        """Whether the model was given names of its classes; else `class_names` are numbered ones."""
+        return bool(self._class_names)
 
     @property
     def input_size(self):

@@ -9,6 +9,7 @@ import keras
 
 from keras_ssd import formats, zoo
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
+from keras_ssd.names import check_class_names
 from keras_ssd.zoo.port import arrays_of
 from keras_ssd.zoo.read import count_classes, identify, load_backbone_into, load_weights_into
 from keras_ssd.zoo.reduced_vgg import is_keras_vgg16, reduce_vgg16
@@ -39,16 +40,45 @@ class TrainedWeights:
 
 
 def is_file(weights):
-    """Whether `weights` means a file rather than a catalogue name."""
-    path = Path(os.fspath(weights))
-    return path.exists() or path.suffix.lower() in FILE_ENDINGS or len(path.parts) > 1
+    """Whether `weights` means a file rather than a catalogue name.
+
+    A folder counts unless the catalogue knows its name: many have one that is called "coco".
+
+    Raises:
+        TypeError: neither text nor a path.
+    """
+    if not isinstance(weights, (str, os.PathLike)):
+        raise TypeError(
+            "`weights` must be a name that `keras-ssd zoo list` shows, or the path of a weight file. "
+            f"Received: weights={weights!r}"
+        )
+    path = Path(weights)
+    named = isinstance(weights, os.PathLike) or path.suffix.lower() in FILE_ENDINGS or len(path.parts) > 1
+    return named or path.is_file() or (path.is_dir() and bool(weights) and not _catalogue_has(weights))
+
+
+def _catalogue_has(name):
+    return any(name in (entry.tag, entry.name) for entry in zoo.entries())
+
+
+def find_entry(name, model):
+    """The catalogue's row of this name; `model` is the factory's, or None.
+
+    Raises:
+        ValueError: unknown name, or a model without published weights.
+    """
+    if model is not None and model not in zoo.architectures():
+        raise ValueError(
+            f"The catalogue has no weights of {model}; give the path of a weight file. Received: weights={name!r}"
+        )
+    return zoo.find(name, model=model)
 
 
 def read_weights(weights, model=None):
     """The arrays behind a catalogue name (downloaded if need be) or a file.
 
     Args:
-        weights: catalogue name or path.
+        weights: catalogue name or path; `TrainedWeights` are returned as they are.
         model: the factory's name, which a bare catalogue tag needs.
 
     Raises:
@@ -56,14 +86,17 @@ def read_weights(weights, model=None):
         FileNotFoundError: no such file.
         DownloadError: no source delivered the file.
     """
+    if isinstance(weights, TrainedWeights):
+        return weights
     if is_file(weights):
-        path = Path(os.fspath(weights))
+        path = Path(weights)
         if not path.is_file():
+            what = "That is a folder" if path.is_dir() else "No weight file"
             raise FileNotFoundError(
-                f"No weight file at '{path}'. Give the path of a file, or a name that `keras-ssd zoo list` shows."
+                f"{what}: '{path}'. Give the path of a file, or a name that `keras-ssd zoo list` shows."
             )
         return read_weight_file(path)
-    entry = zoo.find(weights, model=model)
+    entry = find_entry(weights, model)
     if not entry.readable:
         raise ValueError(
             f"Weights '{entry.name}' are listed, but this version cannot read any of their files "
@@ -104,13 +137,15 @@ def source_classes(trained, classes, given=None):
         given: what the user says they are, or None.
 
     Raises:
-        ValueError: nothing tells.
+        ValueError: nothing tells, or names of another number than the weights have classes.
     """
+    count = count_classes(trained.arrays)
     if given is not None:
-        return tuple(given)
+        given = check_class_names("weights_classes", given)
+        check_count(trained.arrays.source, count, given)
+        return given
     if trained.classes is not None:
         return trained.classes
-    count = count_classes(trained.arrays)
     if classes is not None and len(classes) == count:
         return tuple(classes)
     if count in LABELS_BY_COUNT:
@@ -121,6 +156,15 @@ def source_classes(trained, classes, given=None):
         f"{trained.arrays.source} was trained on {count} classes whose names nothing tells. Give them in order as "
         f"`weights_classes=[...]`; then `classes` picks from them. Received: classes={list(classes)}"
     )
+
+
+def check_count(source, count, names):
+    """Raises ValueError unless there are as many names as the weights of `source` have classes."""
+    if count is not None and len(names) != count:
+        raise ValueError(
+            f"{source} was trained on {count} classes, background not counted. Expected {count} names, in the order "
+            f"of its training. Received: {len(names)} names, {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+        )
 
 
 def recipe_for(trained, model, anchors):

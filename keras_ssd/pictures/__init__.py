@@ -5,6 +5,7 @@ by a camera, sixteen bits deep, broken, far too large) ends here, with the pictu
 """
 
 from keras_ssd.pictures.errors import PictureError as PictureError
+from keras_ssd.pictures.errors import PictureTooLargeError as PictureTooLargeError
 from keras_ssd.pictures.errors import describe as describe
 from keras_ssd.pictures.reading import MAX_PIXELS as MAX_PIXELS
 from keras_ssd.pictures.reading import is_url as is_url

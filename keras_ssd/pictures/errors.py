@@ -1,4 +1,4 @@
-"""The one error of this package, and the names it calls pictures by."""
+"""The errors of this package, and the names it calls pictures by."""
 
 import os
 
@@ -12,14 +12,34 @@ class PictureError(ValueError):
     """
 
     def __init__(self, source, reason):
-        super().__init__(f"Cannot read picture {source}: {reason}")
+        super().__init__(f"Cannot read picture {source or repr(source)}: {reason}")
         self.source = str(source)
         self.reason = reason
 
-    def __reduce__(
-        self,
-    ):  # the two arguments do not follow from `args`, which pickling between processes would use
+    # The arguments do not follow from `args`, which pickling between processes would use.
+    def __reduce__(self):
         return type(self), (self.source, self.reason)
+
+
+class PictureTooLargeError(PictureError):
+    """A picture with more pixels than are accepted.
+
+    Attributes:
+        size: what it holds, in words.
+        limit: how many pixels are accepted.
+    """
+
+    def __init__(self, source, size, limit, option="max_pixels"):
+        super().__init__(
+            source,
+            f"it has {size} pixels and at most {limit} are accepted, since a small file may unpack into all of the "
+            f"memory. Pass a larger {option} if you trust it.",
+        )
+        self.size = size
+        self.limit = limit
+
+    def __reduce__(self):
+        return type(self), (self.source, self.size, self.limit)
 
 
 def describe(source):

@@ -5,13 +5,14 @@ All files are decoded by Pillow alone, so that the same file gives the same pixe
 
 import io
 import os
+import re
 import threading
 import time
 
 import numpy as np
 
 from keras_ssd.pictures.arrays import array_to_rgb, over_white
-from keras_ssd.pictures.errors import PictureError, describe
+from keras_ssd.pictures.errors import PictureError, PictureTooLargeError, describe
 
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB; Pillow warns from here on
 MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024
@@ -45,8 +46,8 @@ def read_picture(source, *, name=None, max_pixels=MAX_PIXELS):
         (H, W, 3) uint8 array. It may share memory with an array that was given.
 
     Raises:
-        PictureError: the picture is missing, broken, too large, or of a kind that has no defined meaning
-            here.
+        PictureError: the picture is missing, broken, too large (`PictureTooLargeError`), or of a kind that has
+            no defined meaning here.
 
     Example:
         >>> read_picture(np.zeros((2, 3), "uint8")).shape
@@ -58,7 +59,7 @@ def read_picture(source, *, name=None, max_pixels=MAX_PIXELS):
     if isinstance(source, (str, os.PathLike)):
         return _read_file(source, name, max_pixels)
     if _is_pil(source):
-        return _guarded(lambda: _pil_to_rgb(source, name, max_pixels), name)
+        return _guarded(lambda: _pil_to_rgb(source, name, max_pixels), name, max_pixels)
     return array_to_rgb(source, name)
 
 
@@ -110,16 +111,16 @@ def _decode(file, name, max_pixels):
             return _pil_to_rgb(image, name, max_pixels)
 
     if max_pixels is not None and max_pixels <= (Image.MAX_IMAGE_PIXELS or max_pixels):
-        return _guarded(work, name, file)
+        return _guarded(work, name, max_pixels, file)
     with _pillow_limit:  # Pillow knows one limit for the whole process; it is raised for as long as it is needed
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return _guarded(work, name, file)
+            return _guarded(work, name, max_pixels, file)
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _guarded(work, name, file=None):
+def _guarded(work, name, max_pixels, file=None):
     """Runs Pillow and turns its failures into a PictureError: on hostile bytes its readers raise anything."""
     from PIL import Image, UnidentifiedImageError
 
@@ -128,7 +129,8 @@ def _guarded(work, name, file=None):
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(name, f"{error} Pass a larger max_pixels if you trust it.") from None
+        announced = re.search(r"\d+", str(error))
+        raise PictureTooLargeError(name, announced[0] if announced else "too many", max_pixels) from None
     except UnidentifiedImageError:
         raise PictureError(name, _not_a_picture(file)) from None
     except MemoryError:
@@ -154,11 +156,7 @@ def _is_pil(source):
 def _pil_to_rgb(image, name, max_pixels):
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
-        raise PictureError(
-            name,
-            f"it has {width} x {height} pixels and at most {max_pixels} are accepted. "
-            "Pass a larger max_pixels if you trust it.",
-        )
+        raise PictureTooLargeError(name, f"{width} x {height}", max_pixels)
     if not width or not height:
         raise PictureError(name, f"it has no pixels ({width} x {height}).")
     image.load()

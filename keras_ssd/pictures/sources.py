@@ -155,4 +155,8 @@ def _fixed_part(pattern):
 def _last_part_of_url(url):
     from urllib.parse import unquote, urlsplit
 
-    return os.path.basename(unquote(urlsplit(url).path)) or "picture"
+    try:
+        path = urlsplit(url).path
+    except ValueError as error:  # such as a bracket that opens an IPv6 address and never closes
+        raise PictureError(url, f"it is no URL ({error}).") from None
+    return os.path.basename(unquote(path)) or "picture"

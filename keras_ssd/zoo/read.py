@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from keras_ssd.formats import NamedArrays
 from keras_ssd.formats import read as read_file
+from keras_ssd.names import check_class_names
 from keras_ssd.zoo.port import PortError, arrays_of, leaf_layers, port
-from keras_ssd.zoo.subsample import check_classes, class_heads, subsample
+from keras_ssd.zoo.subsample import class_heads, subsample
 
 log = logging.getLogger("keras_ssd")
 
@@ -45,7 +46,7 @@ def load_weights_into(model, source, *, source_classes=None, classes=None, ignor
     classes = getattr(model, "class_names", None) if classes is None else classes
     chosen = None
     if source_classes is not None and classes is not None and class_heads(arrays):
-        _check_count(arrays, check_classes("source_classes", source_classes))
+        _check_count(arrays, check_class_names("source_classes", source_classes))
         if tuple(classes) != tuple(source_classes):
             initial = arrays_of(model, layers=class_heads(arrays)).layers
             arrays, chosen = subsample(arrays, source_classes, classes, initial=initial)

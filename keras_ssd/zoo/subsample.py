@@ -2,15 +2,13 @@
 
 import difflib
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from keras_ssd.names import check_class_names, fold
 from keras_ssd.zoo.classes import same_classes
 from keras_ssd.zoo.shelf import shelf
-
-BACKGROUND = "background"
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,8 @@ def subsample(arrays, source_classes, classes, *, initial=None, heads=None, back
     Example:
         >>> arrays, report = subsample(read("coco.h5"), COCO, ["dog", "person"])
     """
-    source_classes = check_classes("source_classes", source_classes)
-    classes = check_classes("classes", classes)
+    source_classes = check_class_names("source_classes", source_classes)
+    classes = check_class_names("classes", classes)
     origin = match_classes(source_classes, classes)
     heads = tuple(class_heads(arrays) if heads is None else heads)
     if not heads:
@@ -129,30 +127,6 @@ def class_heads(arrays):
         elif layer.startswith("classes") and layer[len("classes") :].isdigit():
             found[layer] = "boxes" + layer[len("classes") :]
     return found
-
-
-def fold(name):
-    """A class name without what differs between label files: case, spaces, underscores and hyphens."""
-    return "".join(c for c in name.casefold() if c not in " _-")
-
-
-def check_classes(argument, classes):
-    """The class names as a tuple.
-
-    Raises:
-        TypeError: no sequence of texts.
-        ValueError: empty, a name twice, or background among them.
-    """
-    if isinstance(classes, (str, bytes, Mapping)) or not all(isinstance(name, str) for name in classes):
-        raise TypeError(f"{argument} must be a sequence of class names. Received: {argument}={classes!r}")
-    classes = tuple(classes)
-    doubles = sorted({name for name in classes if classes.count(name) > 1})
-    if not classes or doubles:
-        wrong = f"{doubles} more than once" if doubles else "an empty list"
-        raise ValueError(f"{argument} must name at least one class, each once. Received: {wrong}")
-    if any(fold(name) == BACKGROUND for name in classes):
-        raise ValueError(f"{argument} must not name {BACKGROUND!r}: it is always there and never counted.")
-    return classes
 
 
 @functools.cache
