@@ -51,8 +51,7 @@ def build(classes, input_size=(320, 320), alpha=1.0):
     pictures = keras.Input((*input_size, 3), name="pictures")  # RGB, 0..255
     # The preprocessing of the backbone belongs into the model: `detect` and everybody else hand over plain RGB.
     x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocessing")(pictures)
-    network = keras.applications.MobileNetV2(input_tensor=x, include_top=False, weights=None, alpha=alpha)
-    backbone = keras.Model(pictures, network.output)  # one model from pictures to the coarsest map, layers by name
+    backbone = keras.applications.MobileNetV2(input_tensor=x, include_top=False, weights=None, alpha=alpha)
     return keras_ssd.ssd(backbone, TAPS, classes, ANCHORS, extras=EXTRAS, name="ssd_mobilenet_v2")
 
 
