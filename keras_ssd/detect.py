@@ -1,6 +1,7 @@
 """Sources -> batches -> model -> `Detections`."""
 
 import dataclasses
+import numbers
 import os
 
 import keras
@@ -187,7 +188,7 @@ def _padded_size(count, batch_size, first):
 
 
 def _check_range(name, value, low, high):
-    if not low <= value <= high:
+    if not isinstance(value, numbers.Real) or not low <= value <= high:
         raise ValueError(f"{name} must lie in {low}..{high}. Received: {name}={value!r}")
 
 

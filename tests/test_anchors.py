@@ -84,6 +84,8 @@ def test_values_named_specs():
     assert named_spec("ssd300_voc").num_anchors == 8732
     assert named_spec("ssd512_coco").num_anchors == 24564
     assert named_spec("ssd7").num_anchors == 11692
+    assert named_spec("ssd7").variances == (1.0,) * 4
+    assert named_spec("ssd300_voc").variances == (0.1, 0.1, 0.2, 0.2)
     mobilenet = named_spec("mobilenet_ssd")
     assert mobilenet.num_anchors == 1917
     assert mobilenet.boxes_per_cell == (3, 6, 6, 6, 6, 6)
@@ -102,6 +104,14 @@ def test_values_one_level_by_hand():
     ]
     np.testing.assert_allclose(spec.anchors_cxcywh()[:4], expected, rtol=1e-6)
     np.testing.assert_allclose(spec.anchors_cxcywh()[4:, 0], 0.75, rtol=1e-6)
+
+
+def test_values_offsets_and_steps_of_rows_and_columns():
+    level = AnchorLevel((2, 3), (10, 20), ((8, 4),), offset_hw=(0.25, 0.75))
+    x, y, w, h = AnchorSpec((40, 80), (level,)).anchors_cxcywh().T
+    np.testing.assert_allclose(x * 80, [15, 35, 55, 15, 35, 55])
+    np.testing.assert_allclose(y * 40, [2.5, 2.5, 2.5, 12.5, 12.5, 12.5])
+    np.testing.assert_allclose((w * 80, h * 40), [[4] * 6, [8] * 6], rtol=1e-6)
 
 
 def test_values_other_picture_size_scales_boxes_and_keeps_strides():

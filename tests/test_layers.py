@@ -133,12 +133,12 @@ def test_reference_convolution(oracle, case):
     np.testing.assert_allclose(nchw(model(x)), reference[f"{case}_y"], rtol=0, atol=1e-5)
 
 
-def two_level_spec():
+def two_level_spec(clip=False):
     levels = (
         AnchorLevel((2, 3), 16, ((20, 10), (10, 20))),
         AnchorLevel((1, 1), (32, 48), ((30, 30), (20, 40), (40, 20))),
     )
-    return AnchorSpec((32, 48), levels, (0.1, 0.1, 0.2, 0.2))
+    return AnchorSpec((32, 48), levels, (0.1, 0.1, 0.2, 0.2), clip)
 
 
 def two_level_maps(num_classes=4, batch=2, seed=0):
@@ -183,6 +183,9 @@ def test_values_coordinates_stay_float32_under_mixed_precision(policy):
     assert keras.backend.standardize_dtype(raw.dtype) == "float32"
     assert keras.backend.standardize_dtype(detections.dtype) == "float32"
     np.testing.assert_array_equal(ops.convert_to_numpy(raw)[0, :, 7:11], spec.anchors_cxcywh())
+    assert {layer.compute_dtype for layer in model.layers if isinstance(layer, AnchorBoxes | DecodeDetections)} == {
+        "float32"
+    }
 
 
 def test_values_long_features_do_not_overflow_in_half_precision():
@@ -193,12 +196,18 @@ def test_values_long_features_do_not_overflow_in_half_precision():
     np.testing.assert_allclose(ops.convert_to_numpy(y), 20 / 512**0.5, rtol=1e-3)
 
 
+def test_values_scales_can_be_penalised():
+    layer = L2Normalization(3.0, gamma_regularizer=keras.regularizers.L2(0.1))
+    layer(np.ones((1, 1, 1, 8), np.float32))
+    assert ops.convert_to_numpy(sum(layer.losses)) == pytest.approx(0.1 * 8 * 3.0**2)
+
+
 def layers_and_inputs():
     confidences, offsets = two_level_maps()
     predictions = np.random.default_rng(0).normal(size=(2, 15, 17)).astype(np.float32)
     features = np.random.default_rng(1).normal(size=(2, 3, 5, 8)).astype(np.float32)
     return [
-        (AnchorBoxes(two_level_spec(), name="anchors"), (confidences, offsets)),
+        (AnchorBoxes(two_level_spec(clip=True), name="anchors"), (confidences, offsets)),
         (
             DecodeDetections(from_logits=False, confidence_threshold=0.1, top_k=7, keep_top_k=9, eta=0.9, name="found"),
             (predictions,),
@@ -208,10 +217,11 @@ def layers_and_inputs():
             (features,),
         ),
         (LowestPadding2D(((1, 0), (2, 3))), (features,)),
+        (L2Normalization(3.0, across_spatial=True), (features,)),
     ]
 
 
-@pytest.mark.parametrize("index", range(4))
+@pytest.mark.parametrize("index", range(5))
 def test_roundtrip_config_and_symbolic_shape(index):
     layer, inputs = layers_and_inputs()[index]
     config = json.loads(json.dumps(layer.get_config()))

@@ -291,3 +291,68 @@ def test_rejects_backbones_without_one_fixed_picture():
 def test_rejects_unknown_taps():
     with pytest.raises(ValueError, match="Did you mean 'coarse'"):
         ssd(tiny_backbone(), ["fine", "coarze"], ["cat"], tiny_spec())
+
+
+@pytest.mark.parametrize("size", [[80, 96], np.array([80, 96]), (np.int64(80), np.int32(96))])
+def test_values_input_size_of_any_kind(size):
+    assert keras_ssd.ssd7(classes=["cat"], input_size=size).input_size == (80, 96)
+
+
+@pytest.mark.parametrize("size", [96, (96,), (96, 0), (96.0, 96), "ab", (96, 96, 3), None])
+def test_rejects_input_sizes(size):
+    with pytest.raises(ValueError, match=r"input_size.*\(height, width\) in whole pixels. Received"):
+        keras_ssd.ssd300(classes=["cat"], input_size=size)
+
+
+def test_rejects_pictures_too_small_for_ssd7():
+    assert keras_ssd.ssd7(classes=["cat"], input_size=(64, 64)).anchor_spec.grids[-1] == (1, 1)
+    with pytest.raises(ValueError, match=r"at least 64 pixels a side. Received: input_size=\(64, 63\)"):
+        keras_ssd.ssd7(classes=["cat"], input_size=(64, 63))
+
+
+@pytest.mark.parametrize("given", [{"std": 0}, {"mean": [1, 2, 3]}, {"std": "1"}])
+def test_rejects_preprocessing_of_ssd7(given):
+    with pytest.raises(ValueError, match="`mean` must be a number and `std` a positive one"):
+        keras_ssd.ssd7(classes=["cat"], **given)
+
+
+def test_rejects_classes_before_anything_is_downloaded(monkeypatch):
+    monkeypatch.setattr(keras_ssd.zoo, "download", lambda entry: pytest.fail("downloaded"))
+    with pytest.raises(TypeError, match="list of class names.*Received: classes='person'"):
+        keras_ssd.ssd300(weights="coco", classes="person")
+
+
+def test_values_classes_may_come_one_by_one():
+    assert keras_ssd.ssd7(classes=(name for name in ("cat", "dog")), input_size=(64, 64)).class_names == ("cat", "dog")
+
+
+def test_values_class_names_can_be_set(tmp_path):
+    model = tiny_ssd()
+    clone = keras.models.clone_model(model)
+    assert type(clone) is keras_ssd.SSD
+    assert clone.class_names == ("class_0", "class_1")
+    assert not clone.names_classes
+    clone.class_names = model.class_names
+    clone.save(tmp_path / "clone.keras")
+    assert keras_ssd.load(tmp_path / "clone.keras").class_names == ("cat", "dog")
+    for names in (["cat"], ["cat", "cat"], ["cat", "background"]):
+        with pytest.raises(ValueError, match="class_names"):
+            clone.class_names = names
+        with pytest.raises(ValueError, match="class_names"):
+            keras_ssd.SSD(model.input, model.output, class_names=names)
+    assert clone.class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("factory", [keras_ssd.ssd7, keras_ssd.ssd300])
+def test_values_models_do_not_follow_the_global_image_format(factory):
+    size = {keras_ssd.ssd7: (64, 96), keras_ssd.ssd300: (300, 330)}[factory]
+    expected = factory(classes=["cat"], input_size=size).output.shape
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = factory(classes=["cat"], input_size=size)
+        assert model.output.shape == expected
+        picture = np.random.default_rng(0).uniform(0, 255, (1, *size, 3)).astype(np.float32)
+        before = ops.convert_to_numpy(model(picture))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    np.testing.assert_allclose(ops.convert_to_numpy(model(picture)), before, rtol=0, atol=1e-5)

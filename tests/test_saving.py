@@ -289,3 +289,24 @@ def test_rejects_damaged_files_in_one_short_line(saved, tmp_path):
         assert len(str(caught.value)) < 600
         assert "\n" not in str(caught.value)
         assert "Lambda" not in str(caught.value)
+
+
+def test_values_own_file_as_weights_keeps_its_preprocessing_and_unnamed_classes(tmp_path, caplog):
+    first = keras_ssd.ssd7(classes=["cat", "dog"], input_size=(64, 64), mean=0, std=255)
+    keras_ssd.SSD(first.input, first.output).save(tmp_path / "nameless.keras")
+    second = keras_ssd.ssd7(weights=tmp_path / "nameless.keras", classes=["bird", "fish"])
+    picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    np.testing.assert_array_equal(second.predict_on_batch(picture), first.predict_on_batch(picture))
+    assert not caplog.records  # every row was trained
+    third = keras_ssd.ssd7(weights=tmp_path / "nameless.keras", mean=127.5, std=127.5)
+    assert third.get_layer("preprocessing").scale == pytest.approx(1 / 127.5)
+
+
+def test_roundtrip_decoder_options_of_numpy(saved, tmp_path):
+    model, _, _ = saved
+    given = {"confidence_threshold": np.float32(0.25), "top_k": np.int64(7), "eta": np.float64(0.5)}
+    detector = keras_ssd.with_decoder(model, **given)
+    detector.save(tmp_path / "detector.keras")
+    options = keras_ssd.load(tmp_path / "detector.keras").get_layer("detections").options
+    assert (options.confidence_threshold, options.top_k, options.eta) == (0.25, 7, 0.5)
+    assert type(options.top_k) is int

@@ -1,5 +1,6 @@
 """Building blocks with Caffe's conventions, shared by backbones and heads."""
 
+import operator
 from dataclasses import dataclass
 
 import keras
@@ -111,15 +112,28 @@ def _same_padding(size, kernel_size, stride):
     return total // 2, total - total // 2
 
 
+def check_input_size(input_size):
+    """The size (height, width) as two ints; lists, arrays and numpy's whole numbers will do.
+
+    Raises:
+        ValueError: not (height, width) in whole positive pixels.
+    """
+    try:
+        size = tuple(operator.index(side) for side in input_size)
+    except TypeError:
+        size = ()
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"`input_size` must be (height, width) in whole pixels. Received: input_size={input_size!r}")
+    return size
+
+
 def picture_input(input_size, scale=1.0, offset=0.0):
     """Input and preprocessing: RGB 0..255 (B, H, W, 3), times `scale` plus `offset`, computed in float32.
 
     Raises:
         ValueError: not (height, width) in whole positive pixels.
     """
-    size = tuple(input_size) if isinstance(input_size, (tuple, list)) else ()
-    if len(size) != 2 or not all(isinstance(s, int) and s > 0 for s in size):
-        raise ValueError(f"`input_size` must be (height, width) in whole pixels. Received: input_size={input_size!r}")
+    size = check_input_size(input_size)
     inputs = keras.Input((*size, 3), name="pictures", dtype="float32")
     x = keras.layers.Rescaling(scale, offset, dtype="float32", name="preprocessing")(inputs)
     return inputs, x

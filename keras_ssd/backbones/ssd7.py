@@ -2,10 +2,12 @@
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, picture_input
+from keras_ssd.backbones.blocks import ConvStyle, check_input_size, picture_input
 
 # (filters, kernel size) of conv1 .. conv7
 _CONVOLUTIONS = ((32, 5), (48, 3), (64, 3), (64, 3), (48, 3), (48, 3), (32, 3))
+
+SMALLEST = 2 ** (len(_CONVOLUTIONS) - 1)
 
 
 def ssd7_body(input_size=(300, 480), *, style=None, scale=1 / 127.5, offset=-1.0, name="ssd7_body"):
@@ -22,6 +24,11 @@ def ssd7_body(input_size=(300, 480), *, style=None, scale=1 / 127.5, offset=-1.0
         keras.Model from RGB pictures (B, H, W, 3) to elu7.
     """
     style = style or ConvStyle("he_normal")
+    if min(check_input_size(input_size)) < SMALLEST:
+        raise ValueError(
+            f"The picture is too small for SSD7, which halves it six times: `input_size` needs at least {SMALLEST} "
+            f"pixels a side. Received: input_size={tuple(input_size)}"
+        )
     inputs, x = picture_input(input_size, scale, offset)
     for index, (filters, kernel_size) in enumerate(_CONVOLUTIONS, start=1):
         if index > 1:

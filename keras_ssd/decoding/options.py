@@ -1,7 +1,10 @@
 """What decoding does, as one value."""
 
 import math
+import numbers
 from dataclasses import dataclass
+
+import numpy as np
 
 from keras_ssd import coding
 
@@ -52,11 +55,14 @@ class DecodeOptions:
             raise ValueError(f"`eta` must be above 0 and at most 1. Received: eta={self.eta!r}")
         for name in ("top_k", "keep_top_k", "max_per_class"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1):
                 raise ValueError(
                     f"`{name}` must be a positive integer, or None for no limit. Received: {name}={value!r}"
                 )
         coding.check_code_type(self.code_type)
+        for name, value in vars(self).items():  # numpy's numbers would not go into a saved config
+            if isinstance(value, np.number):
+                object.__setattr__(self, name, value.item())
 
     @property
     def is_plain(self):
@@ -77,4 +83,4 @@ class DecodeOptions:
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

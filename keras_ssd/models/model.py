@@ -17,12 +17,15 @@ class SSD(keras.Model):
 
     Args:
         inputs, outputs, name: as of a functional `keras.Model`.
-        class_names: names of the classes without background; none gives `class_0`, `class_1`, ...
+        class_names: names of the classes without background; none gives `class_0`, `class_1`, ... They can be set
+            later, as after `keras.models.clone_model`, which forgets them.
     """
 
     def __init__(self, inputs, outputs, name=None, *, class_names=(), **kwargs):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
-        self._class_names = tuple(class_names)
+        self._class_names = ()
+        if class_names:
+            self.class_names = class_names
         self._saved_with = __version__
 
     @property
@@ -100,7 +103,8 @@ class SSD(keras.Model):
         class_names = config.pop("class_names", ())
         version = config.pop("keras_ssd_version", None)
         model = super().from_config(config, custom_objects=custom_objects)
-        model._class_names = tuple(class_names)
+        if class_names:
+            model.class_names = class_names
         model._saved_with = version or __version__
         return model
 

@@ -74,8 +74,9 @@ def _why(error):
     said = said.rpartition("Exception encountered: ")[2]  # Keras puts the whole configuration before it
     if "arbitrary code" in said or "safe_mode" in said:
         return (
-            "it holds Python code (a Lambda layer), which is not run. Files from elsewhere must not contain code; if "
-            "you trust this one, open it with keras.saving.load_model(..., safe_mode=False) and save its weights."
+            "it holds Python code (a Lambda layer, or a lambda as its loss), which is not run. Files from elsewhere "
+            "must not contain code; if you trust this one, open it with keras.saving.load_model(..., safe_mode=False) "
+            "and save its weights."
         )
     return (
         f"{said[:300]}{' ...' if len(said) > 300 else ''} The file is damaged, or another program or a newer version "

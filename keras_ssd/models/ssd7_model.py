@@ -1,11 +1,14 @@
 """SSD7: ssd_keras's seven-layer detector, small enough to train on a laptop."""
 
+import numbers
+
 from keras_ssd.anchors import AnchorRecipe, RecipeLevel, named_recipe
 from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.ssd7 import ssd7_body
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
 from keras_ssd.models.weights import load_trained, read_weights, source_classes
+from keras_ssd.names import check_class_names
 
 TAPS = tuple(Tap(f"elu{i}", confidence_name=f"classes{i}", offsets_name=f"boxes{i}") for i in range(4, 8))
 
@@ -17,8 +20,8 @@ def ssd7(
     weights_classes=None,
     input_size=None,
     anchors=None,
-    mean=127.5,
-    std=127.5,
+    mean=None,
+    std=None,
     l2=0.0,
     kernel_initializer="he_normal",
     freeze=(),
@@ -33,7 +36,8 @@ def ssd7(
         weights_classes: what a weight file was trained on, where `classes` picks from them.
         input_size: (height, width) in pixels; None is the file's, or (300, 480).
         anchors: an `AnchorRecipe` or `AnchorSpec`; None is the file's, or ssd_keras's five scales 0.1 to 0.9.
-        mean, std: pictures (RGB, 0..255) enter as (x - mean) / std.
+        mean, std: numbers; pictures (RGB, 0..255) enter as (x - mean) / std. None is what a .keras file does, or
+            127.5.
         l2: factor of Keras's L2 penalty on the kernels.
         kernel_initializer: of fresh kernels.
         freeze: patterns of layers that are not trained.
@@ -50,6 +54,7 @@ def ssd7(
 
     Source: pierluigiferrari/ssd_keras, models/keras_ssd7.py.
     """
+    classes = None if classes is None else check_class_names("classes", classes)
     trained = None if weights is None else read_weights(weights, model="ssd7")
     if trained is not None and trained.kind != "ssd7":
         raise ValueError(
@@ -63,8 +68,11 @@ def ssd7(
         )
     known = None if trained is None else source_classes(trained, classes, weights_classes)
     style = ConvStyle(kernel_initializer, l2)
+    scale, offset = _preprocessing(mean, std, trained)
+    if input_size is None:
+        input_size = _input_size(trained)
     model = ssd(
-        ssd7_body(input_size or _input_size(trained), style=style, scale=1 / std, offset=-mean / std),
+        ssd7_body(input_size, style=style, scale=scale, offset=offset),
         TAPS,
         known if classes is None else classes,
         anchors or _anchors(trained),
@@ -75,6 +83,19 @@ def ssd7(
     if trained is not None:
         model.weights_report = load_trained(model, trained, known)
     return model
+
+
+def _preprocessing(mean, std, trained):
+    """(scale, offset) of the pictures."""
+    if mean is None and std is None and trained and trained.preprocessing:
+        return trained.preprocessing
+    mean, std = (127.5 if value is None else value for value in (mean, std))
+    if not isinstance(mean, numbers.Real) or not isinstance(std, numbers.Real) or not std > 0:
+        raise ValueError(
+            "`mean` must be a number and `std` a positive one, the same for all colours. "
+            f"Received: mean={mean!r}, std={std!r}"
+        )
+    return float(1 / std), float(-mean / std)
 
 
 def _input_size(trained):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from keras_ssd.anchors import AnchorSpec
-from keras_ssd.backbones.blocks import ConvRow, ConvStyle
+from keras_ssd.backbones.blocks import ConvRow, ConvStyle, check_input_size
 from keras_ssd.backbones.vgg16 import vgg16
 from keras_ssd.models.composing import Extra, ssd
 from keras_ssd.models.heads import Tap
@@ -14,6 +14,7 @@ from keras_ssd.models.weights import (
     recipe_for,
     source_classes,
 )
+from keras_ssd.names import check_class_names
 
 TAPS = (Tap("conv4_3", l2_scale=20.0), Tap("fc7"))
 
@@ -110,6 +111,8 @@ def _build(
     kernel_initializer=None,
     freeze=(),
 ):
+    classes = None if classes is None else check_class_names("classes", classes)
+    input_size = check_input_size(input_size)
     trained = _trained(architecture.name, weights)
     detects = trained is not None and trained.kind != "vgg16"
     if not detects and classes is None:
@@ -120,7 +123,7 @@ def _build(
     known = source_classes(trained, classes, weights_classes) if detects else None
     style = ConvStyle(kernel_initializer, l2)
     recipe = recipe_for(trained if detects else None, architecture.name, anchors)
-    if anchors is None and isinstance(recipe, AnchorSpec) and recipe.image_size != tuple(input_size):
+    if anchors is None and isinstance(recipe, AnchorSpec) and recipe.image_size != input_size:
         raise ValueError(
             f"{trained.arrays.source} has anchors for pictures of {recipe.image_size}. Give `anchors=` for "
             f"another input size. Received: input_size={input_size}"

@@ -30,6 +30,7 @@ class TrainedWeights:
         entry: the catalogue's `WeightSet`, or None for a file that it does not know.
         classes: the trained classes in order, or None where nothing tells.
         spec: the `AnchorSpec` of a model of this package that the file held, or None.
+        preprocessing: (scale, offset) of that model's pictures, or None.
     """
 
     arrays: formats.NamedArrays
@@ -37,6 +38,7 @@ class TrainedWeights:
     entry: zoo.WeightSet | None = None
     classes: tuple | None = None
     spec: AnchorSpec | None = None
+    preprocessing: tuple | None = None
 
 
 def is_file(weights):
@@ -112,8 +114,15 @@ def read_weight_file(path):
 
         model = load(path)
         arrays = arrays_of(model)
-        return TrainedWeights(arrays, identify(arrays), classes=tuple(model.class_names), spec=model.anchor_spec)
+        classes = model.class_names if model.names_classes else None
+        return TrainedWeights(arrays, identify(arrays), None, classes, model.anchor_spec, _preprocessing(model))
     return _described(formats.read(path), zoo.by_file_name(path))
+
+
+def _preprocessing(model):
+    """(scale, offset) of the model's first layer, or None where that is no `Rescaling`."""
+    [layer] = [layer for layer in model.layers if layer.name == "preprocessing"] or [None]
+    return (layer.scale, layer.offset) if isinstance(layer, keras.layers.Rescaling) else None
 
 
 def _described(arrays, entry):
