@@ -314,6 +314,69 @@ def test_values_averaging_by_hand():
     assert rows[2, 0] == -1
 
 
+def spread_predictions(probabilities, spread=0.1):
+    """(1, N, C + 1 + 12) with the class columns given, and small boxes side by side that do not overlap."""
+    columns = np.asarray(probabilities, np.float32)
+    count = len(columns)
+    anchors = np.column_stack([np.arange(count) * spread, np.full(count, 0.5), *[np.full(count, spread / 2)] * 2])
+    parts = Predictions(columns, np.zeros((count, 4)), anchors, np.full((count, 4), 0.1))
+    return parts.join().astype(np.float32)[None]
+
+
+@pytest.mark.parametrize("top_k", [4, None])
+def test_values_max_per_class_keeps_the_best_of_each_class(path, top_k):
+    columns = [[1 - p, p, 0] for p in (0.9, 0.8, 0.7, 0.6)] + [[1 - p, 0, p] for p in (0.85, 0.75)]
+    rows = path(spread_predictions(columns), DecodeOptions(top_k=top_k, max_per_class=2))[0]
+    rows = rows[rows[:, 0] >= 0]
+    np.testing.assert_array_equal(rows[:, 0], [0, 1, 0, 1])
+    np.testing.assert_allclose(rows[:, 1], [0.9, 0.85, 0.8, 0.75], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(None, 3), (0.0, 1)])
+def test_values_no_threshold_reports_scores_of_zero(path, threshold, count):
+    predictions = spread_predictions([[1.0, 0.0], [0.5, 0.5], [1.0, 0.0]])
+    rows = path(predictions, DecodeOptions(confidence_threshold=threshold))[0]
+    assert (rows[:, 0] >= 0).sum() == count
+    np.testing.assert_array_equal(rows[:count, 1], [0.5, 0.0, 0.0][:count])
+
+
+def test_values_a_score_just_above_the_threshold_is_found_among_many():
+    """What drops the hopeless early must leave those that hope barely, and must not count what fills the gaps."""
+    floor = 0.2
+    logits = np.tile([0.0, -9.0], (60, 1))
+    logits[[7, 31, 55], 1] = np.log(floor / (1 - floor)) + np.array([0.01, -0.01, 0.02])
+    raw = keras.Input((60, 14))
+    layer = keras_ssd.DecodeDetections(confidence_threshold=floor, top_k=20)
+    rows = keras.Model(raw, layer(raw)).predict_on_batch(spread_predictions(logits))[0]
+    rows = rows[rows[:, 0] >= 0]
+    np.testing.assert_allclose((rows[:, 2] + rows[:, 4]) / 2, [5.5, 0.7], rtol=1e-5)  # centres of anchors 55 and 7
+
+
+def test_values_boxes_with_swapped_corners_overlap_nothing(path):
+    """Only the corner codes can predict them; TensorFlow's own suppression would turn them around."""
+    parts = Predictions.split(spread_predictions([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]))
+    parts.anchors_cxcywh[...] = [0.5, 0.5, 0.2, 0.2]
+    parts.offsets[0, 1] = [2.0, 0, -2.0, 0]  # times the variance of 0.1: from xmin 0.6 to xmax 0.4
+    rows = path(parts.join(), DecodeOptions(code_type="corner"))[0]
+    np.testing.assert_allclose(rows[rows[:, 0] >= 0][:, 1], [0.9, 0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("iou_threshold", [0.5, 0.0])
+def test_values_averaging_keeps_overlaps_equal_to_the_threshold_and_boxes_without_area(path, iou_threshold):
+    parts = Predictions.split(spread_predictions([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]))
+    side = 0.25
+    parts.anchors_cxcywh[0] = [[0.125, 0.125, side, side], [0.125, 0.0625, side, side / 2], [0.75, 0.75, 0, 0]]
+    rows = path(parts.join(), DecodeOptions(average_boxes=True, iou_threshold=iou_threshold))[0]
+    found = rows[rows[:, 0] >= 0]
+    if iou_threshold:  # the second box has an IoU of exactly one half with the first
+        np.testing.assert_allclose(found[:, 1], [0.9, 0.8, 0.7], rtol=1e-6)
+        np.testing.assert_allclose(found[0, 2:], [0, 0, side, side], atol=1e-6)
+    else:
+        np.testing.assert_allclose(found[:, 1], [0.9, 0.7], rtol=1e-6)
+        np.testing.assert_allclose(found[0, 5], side * (0.9 + 0.8 / 2) / 1.7, rtol=1e-5)
+    np.testing.assert_allclose(found[-1, 2:], 0.75, rtol=1e-6)
+
+
 def test_values_threshold_is_strict():
     boxes = np.float32([[0, 0, 0.1, 0.1], [0.5, 0.5, 0.6, 0.6]])
     scores = np.float32([[0.5, 0.5], [0.4, 0.6]])

@@ -202,6 +202,15 @@ def test_values_scales_can_be_penalised():
     assert ops.convert_to_numpy(sum(layer.losses)) == pytest.approx(0.1 * 8 * 3.0**2)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_values_padding_is_the_lowest_finite_number(dtype):
+    y = LowestPadding2D(((1, 0), (0, 0)), dtype=dtype)(np.zeros((1, 1, 1, 1), np.float32))
+    assert keras.backend.standardize_dtype(y.dtype) == dtype
+    lowest = float(ops.convert_to_numpy(ops.cast(y, "float32")).min())
+    assert np.isfinite(lowest)
+    assert lowest <= -65504.0
+
+
 def layers_and_inputs():
     confidences, offsets = two_level_maps()
     predictions = np.random.default_rng(0).normal(size=(2, 15, 17)).astype(np.float32)
