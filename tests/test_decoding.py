@@ -9,7 +9,7 @@ from keras import ops
 
 import keras_ssd
 from keras_ssd import boxes as bx
-from keras_ssd import coding, fastpaths
+from keras_ssd import coding, fastpaths, nms
 from keras_ssd.coding import Predictions
 from keras_ssd.decoding import (
     DecodeOptions,
@@ -375,6 +375,19 @@ def test_values_averaging_keeps_overlaps_equal_to_the_threshold_and_boxes_withou
         np.testing.assert_allclose(found[:, 1], [0.9, 0.7], rtol=1e-6)
         np.testing.assert_allclose(found[0, 5], side * (0.9 + 0.8 / 2) / 1.7, rtol=1e-5)
     np.testing.assert_allclose(found[-1, 2:], 0.75, rtol=1e-6)
+
+
+def test_values_a_batch_without_pictures():
+    predictions = spread_predictions([[0.1, 0.9, 0.0]] * 3)[:0]
+    assert decode_arrays(predictions, DecodeOptions()).shape == (0, 6, 6)
+    assert decode_arrays(predictions, DecodeOptions(keep_top_k=4)).shape == (0, 4, 6)
+
+
+def test_values_general_suppression_keeps_what_overlaps_as_much_as_the_threshold():
+    boxes = ops.convert_to_tensor([[0, 0, 1, 1], [0, 0, 1, 0.5], [0, 0, 1, 0.75]], "float32")
+    for threshold, kept in ((0.5, [True, True, False]), (0.75, [True, True, True]), (0.49, [True, False, False])):
+        found = nms.fixed_point_mask(boxes[None], ops.ones((1, 3), "bool"), threshold)
+        assert ops.convert_to_numpy(found)[0].tolist() == kept
 
 
 def test_values_threshold_is_strict():

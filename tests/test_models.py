@@ -356,3 +356,31 @@ def test_values_models_do_not_follow_the_global_image_format(factory):
     finally:
         keras.config.set_image_data_format("channels_last")
     np.testing.assert_allclose(ops.convert_to_numpy(model(picture)), before, rtol=0, atol=1e-5)
+
+
+def test_values_vgg_models_start_as_caffes():
+    model = keras_ssd.ssd512(classes=["cat"], kernel_initializer=keras.initializers.HeNormal())
+    inputs = np.float32([[[[123, 117, 104], [0, 255, 255]]]])
+    np.testing.assert_allclose(model.get_layer("preprocessing")(inputs)[0, 0], [[0, 0, 0], [-123, 138, 151]])
+    np.testing.assert_array_equal(ops.convert_to_numpy(model.get_layer("conv4_3_norm").gamma), 20)
+    assert model.get_layer("conv10_2").strides == (1, 1)  # tells only in pictures larger than 512
+    assert model.get_layer("fc6").dilation_rate == (6, 6)
+    # One initializer, yet no two layers of one shape with the same numbers.
+    kernels = [ops.convert_to_numpy(model.get_layer(name).kernel) for name in ("conv5_1", "conv5_2")]
+    assert abs(kernels[0] - kernels[1]).max() > 0.01
+
+
+def test_rejects_imagenet_where_no_source_delivers(monkeypatch, caplog):
+    def fail(entry):
+        raise keras_ssd.zoo.DownloadError("vgg16.imagenet could not be downloaded.")
+
+    def fail_in_keras(**options):
+        raise Exception("URL fetch failure on somewhere")
+
+    monkeypatch.setattr(keras_ssd.zoo, "download", fail)
+    monkeypatch.setattr(keras.applications, "VGG16", fail_in_keras)
+    with pytest.raises(
+        keras_ssd.zoo.DownloadError, match=r"(?s)vgg16.imagenet could not.*Keras's own.*URL fetch failure"
+    ):
+        keras_ssd.ssd300(weights="imagenet", classes=["cat"])
+    assert not caplog.records

@@ -1,6 +1,7 @@
 """Saving and opening: bit-identical anchors and predictions, other processes, other backends, hostile files."""
 
 import importlib.util
+import io
 import json
 import os
 import pickle
@@ -279,10 +280,17 @@ def test_rejects_damaged_files_in_one_short_line(saved, tmp_path):
     (tmp_path / "damaged.keras").write_bytes(whole[:middle] + b"\xff" * 200 + whole[middle + 200 :])
     with zipfile.ZipFile(tmp_path / "hollow.keras", "w"):
         pass
+    empty = io.BytesIO()
+    np.savez(empty)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(tmp_path / "weightless.keras", "w") as copy:
+        for name in ("config.json", "metadata.json"):
+            copy.writestr(name, source.read(name))
+        copy.writestr("model.weights.npz", empty.getvalue())
     for file in (
         rewritten(path, tmp_path / "unknown.keras", unknown_class),
         tmp_path / "damaged.keras",
         tmp_path / "hollow.keras",
+        tmp_path / "weightless.keras",
     ):
         with pytest.raises(ValueError, match="cannot be loaded as a model: .*The file is damaged, or") as caught:
             keras_ssd.load(file)

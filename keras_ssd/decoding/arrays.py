@@ -32,7 +32,9 @@ def decode_arrays(predictions, options, *, from_logits=True):
         code_type=options.code_type,
         variance_encoded_in_target=options.variance_encoded_in_target,
     )
-    return np.stack([detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)])
+    rows = [detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)]
+    keep = options.sizes(boxes.shape[1], parts.num_classes)[2]
+    return np.array(rows, np.float32).reshape(-1, keep, 6)  # also of a batch without pictures
 
 
 def softmax(logits):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -51,9 +52,12 @@ def load(path):
         )
     try:
         _check_size(path)
-        model = keras.saving.load_model(path, safe_mode=True)
+        with warnings.catch_warnings(record=True) as told:  # they only lead up to the error, if there is one
+            model = keras.saving.load_model(path, safe_mode=True)
     except Exception as error:
         raise ValueError(f"'{path}' cannot be loaded as a model: {_why(error)}") from error
+    for warning in told:
+        warnings.warn(warning.message, stacklevel=2)
     if not isinstance(model, SSD):
         raise ValueError(
             f"'{path}' holds a {type(model).__name__}, not a keras_ssd model. keras.saving.load_model opens it."

@@ -220,10 +220,18 @@ def load_trained(model, trained, classes):
 
 
 def imagenet_arrays():
-    """The fc_reduced VGG16: from the catalogue, or where no source delivers, thinned out of Keras's own VGG16."""
+    """The fc_reduced VGG16: from the catalogue, or where no source delivers, thinned out of Keras's own VGG16.
+
+    Raises:
+        DownloadError: neither can be had.
+    """
     try:
         return read_weights("imagenet", model="vgg16")
     except zoo.DownloadError as error:
-        log.warning("%s\nTaking Keras's own VGG16 instead, with fc6 and fc7 thinned out.", error)
+        reason = error
+    try:
         full = keras.applications.VGG16(weights="imagenet", include_top=True)
-        return TrainedWeights(reduce_vgg16(arrays_of(full)), "vgg16")
+    except Exception as error:  # Keras raises a bare Exception where a download fails
+        raise zoo.DownloadError(f"{reason}\nKeras's own VGG16, which would do, failed as well: {error}") from error
+    log.warning("%s\nTook Keras's own VGG16 instead, with fc6 and fc7 thinned out.", reason)
+    return TrainedWeights(reduce_vgg16(arrays_of(full)), "vgg16")
