@@ -9,8 +9,10 @@ from reference_weights import assign_reference_weights, reference_picture
 import keras_ssd
 from keras_ssd.anchors import named_recipe, named_spec
 from keras_ssd.coding import Predictions
+from keras_ssd.formats import NamedArrays
 from keras_ssd.models.composing import Extra, ssd
 from keras_ssd.models.heads import Tap
+from keras_ssd.models.weights import TrainedWeights, recipe_for
 
 VOC = keras_ssd.zoo.labels("voc")
 FACTORIES = {"ssd300": (keras_ssd.ssd300, 300), "ssd512": (keras_ssd.ssd512, 512)}
@@ -283,7 +285,7 @@ def test_rejects_backbones_without_one_fixed_picture():
     with pytest.raises(ValueError, match="one input"):
         ssd(two, ["x"], ["cat"], tiny_spec())
     with pytest.raises(ValueError, match="fixed size"):
-        ssd(keras.Model(x := keras.Input((None, None, 3)), x), ["x"], ["cat"], tiny_spec())
+        ssd(keras.Sequential([keras.Input((None, None, 3)), keras.layers.ReLU()]), ["x"], ["cat"], tiny_spec())
     with pytest.raises(TypeError, match="functional keras.Model"):
         ssd("mobilenet", ["x"], ["cat"], tiny_spec())
 
@@ -384,3 +386,16 @@ def test_rejects_imagenet_where_no_source_delivers(monkeypatch, caplog):
     ):
         keras_ssd.ssd300(weights="imagenet", classes=["cat"])
     assert not caplog.records
+
+
+def test_values_anchors_of_an_own_file_come_before_guesses():
+    spec = named_spec("ssd300_coco")
+    trained = TrainedWeights(NamedArrays({}, "test"), "ssd300", spec=spec)
+    assert recipe_for(trained, "ssd300", None) == spec
+    assert recipe_for(trained, "ssd300", "voc") == named_recipe("ssd300_voc")
+
+
+def test_values_a_decoder_of_a_nameless_model_is_nameless():
+    named = tiny_ssd()
+    assert keras_ssd.with_decoder(named).names_classes
+    assert not keras_ssd.with_decoder(keras_ssd.SSD(named.input, named.output)).names_classes

@@ -318,3 +318,21 @@ def test_roundtrip_decoder_options_of_numpy(saved, tmp_path):
     options = keras_ssd.load(tmp_path / "detector.keras").get_layer("detections").options
     assert (options.confidence_threshold, options.top_k, options.eta) == (0.25, 7, 0.5)
     assert type(options.top_k) is int
+
+
+def test_values_the_version_that_made_a_model_stays(saved, tmp_path):
+    def older(config):
+        config["config"]["keras_ssd_version"] = "0.0.1"
+
+    opened = keras_ssd.load(rewritten(saved[2], tmp_path / "older.keras", older))
+    assert opened.saved_with == "0.0.1"
+    opened.save(tmp_path / "again.keras")
+    assert keras_ssd.load(tmp_path / "again.keras").saved_with == "0.0.1"
+
+
+def test_rejects_a_file_whose_names_do_not_fit_its_classes(saved, tmp_path):
+    def longer(config):
+        config["config"]["class_names"] = ["cat", "dog", "horse"]
+
+    with pytest.raises(ValueError, match="2 classes, without background. Received: 3 names"):
+        keras_ssd.load(rewritten(saved[2], tmp_path / "longer.keras", longer))

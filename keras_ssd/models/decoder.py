@@ -29,4 +29,5 @@ def with_decoder(model, **options):
     if model.has_decoder:
         raise ValueError(f"Model '{model.name}' ends in a decoder already; pass the model it was made from.")
     detections = DecodeDetections(**options, name="detections")(model.outputs[0])
-    return SSD(model.inputs[0], detections, name=f"{model.name}_detector", class_names=model.class_names)
+    names = model.class_names if model.names_classes else ()
+    return SSD(model.inputs[0], detections, name=f"{model.name}_detector", class_names=names)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssd._version import __version__
+from keras_ssd.coding import Predictions
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.names import check_class_names
 
@@ -21,7 +22,10 @@ class SSD(keras.Model):
             later, as after `keras.models.clone_model`, which forgets them.
     """
 
-    def __init__(self, inputs, outputs, name=None, *, class_names=(), **kwargs):
+    def __init__(self, inputs, outputs, name=None, **kwargs):
+        # The signature is that of Keras's own functional model to the letter: that is how Keras knows that this class
+        # is one, too, and can be saved and cloned as one.
+        class_names = kwargs.pop("class_names", ())
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         self._class_names = ()
         if class_names:
@@ -36,7 +40,7 @@ class SSD(keras.Model):
     @property
     def num_classes(self):
         """Classes without background."""
-        return self._one_layer(AnchorBoxes).output.shape[-1] - 13
+        return Predictions.classes_in(self._one_layer(AnchorBoxes).output.shape[-1])
 
     @property
     def class_names(self):
