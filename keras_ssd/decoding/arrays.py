@@ -25,13 +25,7 @@ def decode_arrays(predictions, options, *, from_logits=True):
     """
     parts = coding.Predictions.split(np.asarray(predictions, np.float32))
     probabilities = softmax(parts.logits) if from_logits else parts.logits
-    boxes = coding.decode(
-        parts.offsets,
-        parts.anchors_cxcywh,
-        parts.variances,
-        code_type=options.code_type,
-        variance_encoded_in_target=options.variance_encoded_in_target,
-    )
+    boxes = options.boxes(parts)
     rows = [detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)]
     keep = options.sizes(boxes.shape[1], parts.num_classes)[2]
     return np.array(rows, np.float32).reshape(-1, keep, 6)  # also of a batch without pictures

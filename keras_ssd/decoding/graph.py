@@ -110,14 +110,7 @@ def decode_predictions(predictions, options, *, from_logits=True):
     probabilities = ops.softmax(parts.logits, axis=-1) if from_logits else parts.logits
     if real is not None:
         probabilities = ops.where(real[..., None], probabilities, 0.0)
-    boxes = coding.decode(
-        parts.offsets,
-        parts.anchors_cxcywh,
-        parts.variances,
-        code_type=options.code_type,
-        variance_encoded_in_target=options.variance_encoded_in_target,
-        xp=ops,
-    )
+    boxes = options.boxes(parts, ops)
     return detection_rows(probabilities, boxes, options)
 
 

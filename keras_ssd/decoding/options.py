@@ -74,6 +74,17 @@ class DecodeOptions:
         """The score that a candidate must exceed."""
         return -0.5 if self.confidence_threshold is None else self.confidence_threshold
 
+    def boxes(self, parts, xp=np):
+        """Boxes (B, N, 4) of the parts of a predictions tensor, `keras_ssd.coding.Predictions`."""
+        return coding.decode(
+            parts.offsets,
+            parts.anchors_cxcywh,
+            parts.variances,
+            code_type=self.code_type,
+            variance_encoded_in_target=self.variance_encoded_in_target,
+            xp=xp,
+        )
+
     def sizes(self, num_anchors, num_classes):
         """Static sizes: candidates a class, kept a class, and rows a picture."""
         candidates = min(self.top_k or num_anchors, num_anchors)
