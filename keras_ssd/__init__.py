@@ -23,6 +23,8 @@ if not _environment.started_as_command():
     from keras_ssd.anchors import AnchorLevel as AnchorLevel
     from keras_ssd.anchors import AnchorRecipe as AnchorRecipe
     from keras_ssd.anchors import AnchorSpec as AnchorSpec
+    from keras_ssd.anchors import RecipeLevel as RecipeLevel
+    from keras_ssd.backbones import ConvRow as ConvRow
     from keras_ssd.coding import Predictions as Predictions
     from keras_ssd.decoding import DecodeOptions as DecodeOptions
     from keras_ssd.decoding import decode_arrays as decode_arrays

@@ -123,3 +123,8 @@ class Predictions:
     def width(num_classes):
         """Columns of the tensor for this many classes (background not counted)."""
         return num_classes + 1 + NUM_BOX_COLUMNS
+
+    @staticmethod
+    def classes_in(width):
+        """Classes (background not counted) of a tensor with this many columns; below 1 if it is no such tensor."""
+        return width - 1 - NUM_BOX_COLUMNS

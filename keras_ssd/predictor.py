@@ -6,7 +6,7 @@ import weakref
 import keras
 import numpy as np
 
-from keras_ssd.coding import NUM_BOX_COLUMNS
+from keras_ssd.coding import Predictions
 from keras_ssd.layers.decode_detections import DecodeDetections
 
 DECODED_COLUMNS = 6  # class id, score, four box sides
@@ -56,7 +56,7 @@ class Predictor:
             return cls(_without_reference_to(model), size_hw, None)
         layer = options if isinstance(options, keras.layers.Layer) else DecodeDetections(**(options or {}))
         composed = keras.Model(model.inputs[0], layer(model.outputs[0]), name="detector")
-        return cls(composed, size_hw, columns - NUM_BOX_COLUMNS - 1)
+        return cls(composed, size_hw, Predictions.classes_in(columns))
 
     def rows(self, pictures, batch):
         """Decoded rows of some pictures.
@@ -93,7 +93,7 @@ def _input_size(model):
 def _output_columns(model):
     shapes = [tuple(output.shape) for output in model.outputs]
     columns = shapes[0][-1] if len(shapes) == 1 and len(shapes[0]) == 3 else None
-    if columns == DECODED_COLUMNS or (columns is not None and columns >= NUM_BOX_COLUMNS + 2):
+    if columns == DECODED_COLUMNS or (columns is not None and Predictions.classes_in(columns) >= 1):
         return columns
     raise ValueError(
         "Detecting needs a model with one output: raw predictions (None, N, C + 1 + 12) or, after "

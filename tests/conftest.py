@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import keras_ssd as keras_ssd  # first of all: it chooses an installed backend before a test imports Keras
+
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helper modules
 
 REFERENCE = Path(__file__).parent / "reference"

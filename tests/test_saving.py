@@ -263,7 +263,7 @@ def test_rejects_a_file_that_would_fill_the_memory(saved, tmp_path, monkeypatch)
     path = tmp_path / "bomb.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", b" " * (1 << 22))
-    monkeypatch.setattr("keras_ssd.models.opening.MOST_UNPACKED", 1 << 20)
+    monkeypatch.setattr("keras_ssd.models.saved.MOST_UNPACKED", 1 << 20)
     with pytest.raises(ValueError, match="bomb.keras' cannot be loaded as a model: its .* bytes unpack to 4,194,304"):
         keras_ssd.load(path)
     assert keras_ssd.load(saved[2])

@@ -34,14 +34,14 @@ class AnchorRecipe:
         image_size: (height, width) of the reference picture.
         rows: one `RecipeLevel` a feature map.
         variances: as in `AnchorSpec`.
-        truncate_sizes: cut sizes to whole pixels as Caffe does.
+        truncate_sizes: cut sizes to whole pixels, as Caffe does and so the recipes of its models.
         ordered: the ratios are used in the order given (ssd_keras) instead of Caffe's ratio-and-inverse order.
     """
 
     image_size: tuple
     rows: tuple
     variances: tuple = (0.1, 0.1, 0.2, 0.2)
-    truncate_sizes: bool = True
+    truncate_sizes: bool = False
     ordered: bool = False
 
     def spec(self, image_size=None, grids=None):
@@ -108,12 +108,12 @@ _SSD512 = (
 
 def _ssd300(sizes):
     grids, ratios, steps = _SSD300
-    return _table(300, grids, sizes, ratios, steps)
+    return _table(300, grids, sizes, ratios, steps, truncate_sizes=True)
 
 
 def _ssd512(sizes):
     grids, ratios, steps = _SSD512
-    return _table(512, grids, sizes, ratios, steps)
+    return _table(512, grids, sizes, ratios, steps, truncate_sizes=True)
 
 
 def _ssd7(image_size, grids, scales, aspect_ratios=(0.5, 1.0, 2.0)):
@@ -122,7 +122,7 @@ def _ssd7(image_size, grids, scales, aspect_ratios=(0.5, 1.0, 2.0)):
         RecipeLevel(grid, scale * shorter, following * shorter, aspect_ratios)
         for grid, (scale, following) in zip(grids, pairwise(scales), strict=True)
     )
-    return AnchorRecipe(image_size, rows, (1.0,) * 4, truncate_sizes=False, ordered=True)
+    return AnchorRecipe(image_size, rows, (1.0,) * 4, ordered=True)
 
 
 def _mobilenet_ssd():
@@ -133,7 +133,7 @@ def _mobilenet_ssd():
         RecipeLevel((grid, grid), small, large, (2,) if large is None else (2, 3))
         for grid, (small, large) in zip(grids, sizes, strict=True)
     )
-    return AnchorRecipe((300, 300), rows)
+    return AnchorRecipe((300, 300), rows, truncate_sizes=True)
 
 
 # Sizes: weiliu89/caffe, examples/ssd/ssd_pascal.py, ssd_coco.py, ssd_ilsvrc.py (SSD300), and the scripts of the SSD512

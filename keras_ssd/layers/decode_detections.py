@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ssd import coding
+from keras_ssd.coding import Predictions
 from keras_ssd.decoding import DecodeOptions, decode_predictions
 
 
@@ -47,7 +47,7 @@ class DecodeDetections(keras.layers.Layer):
         return decode_predictions(ops.cast(predictions, "float32"), self.options, from_logits=self.from_logits)
 
     def compute_output_shape(self, input_shape):
-        num_classes = input_shape[-1] - coding.NUM_BOX_COLUMNS - 1
+        num_classes = Predictions.classes_in(input_shape[-1])
         if input_shape[1] is None or num_classes < 1:
             raise ValueError(
                 "DecodeDetections needs raw predictions (B, N, C + 1 + 12) with a fixed number of anchors N. "

@@ -5,8 +5,8 @@ from keras_ssd.models.composing import ssd as ssd
 from keras_ssd.models.decoder import with_decoder as with_decoder
 from keras_ssd.models.heads import Tap as Tap
 from keras_ssd.models.model import SSD as SSD
-from keras_ssd.models.opening import load as load
 from keras_ssd.models.opening import open_model as open_model
+from keras_ssd.models.saved import load as load
 from keras_ssd.models.ssd7_model import ssd7 as ssd7
 from keras_ssd.models.vgg_ssd import ssd300 as ssd300
 from keras_ssd.models.vgg_ssd import ssd512 as ssd512

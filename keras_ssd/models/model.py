@@ -20,17 +20,21 @@ class SSD(keras.Model):
         inputs, outputs, name: as of a functional `keras.Model`.
         class_names: names of the classes without background; none gives `class_0`, `class_1`, ... They can be set
             later, as after `keras.models.clone_model`, which forgets them.
+
+    Attributes:
+        weights_report: what a factory loaded, sub-sampled and left fresh (`print` it); None without `weights`.
     """
 
-    def __init__(self, inputs, outputs, name=None, **kwargs):
-        # The signature is that of Keras's own functional model to the letter: that is how Keras knows that this class
-        # is one, too, and can be saved and cloned as one.
+    def __init__(self, *args, **kwargs):
+        # By this very signature every supported version of Keras knows a class that is saved and cloned as a
+        # functional model.
         class_names = kwargs.pop("class_names", ())
-        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        super().__init__(*args, **kwargs)
         self._class_names = ()
         if class_names:
             self.class_names = class_names
         self._saved_with = __version__
+        self.weights_report = None
 
     @property
     def anchor_spec(self):

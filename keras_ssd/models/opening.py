@@ -1,15 +1,11 @@
-"""Opening what was saved: `.keras` files of this package, and weight files whose network can be told."""
+"""Opening any trained detector: by catalogue name, or from a file whose network can be told."""
 
 import logging
 import os
-import warnings
-import zipfile
 from pathlib import Path
 
-import keras
-
 from keras_ssd import zoo
-from keras_ssd.models.model import SSD
+from keras_ssd.models.saved import load
 from keras_ssd.models.ssd7_model import ssd7
 from keras_ssd.models.vgg_ssd import ssd300, ssd512
 from keras_ssd.models.weights import check_count, find_entry, is_file, read_weights
@@ -17,75 +13,7 @@ from keras_ssd.names import check_class_names, unknown_name
 
 FACTORIES = {"ssd300": ssd300, "ssd512": ssd512, "ssd7": ssd7}
 
-# An honest file is stored as it is; one that unpacks to many times its size is made to fill the memory.
-MOST_UNPACKED, MOST_GROWTH = 1 << 30, 100
-
 log = logging.getLogger("keras_ssd")
-
-
-def load(path):
-    """A model that was saved with `model.save("name.keras")`: no `custom_objects`, anchors bit for bit the same.
-
-    Code in the file (Lambda layers, pickles) is never run. `keras.saving.load_model` does the same once keras_ssd is
-    imported; this one has clearer errors.
-
-    Args:
-        path: a `.keras` file, written on any backend.
-
-    Returns:
-        `SSD`, compiled if it was.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: no `.keras` file, one that is damaged or holds code, or one of another kind of model.
-
-    Example:
-        >>> model = keras_ssd.load("mine.keras")
-    """
-    path = Path(os.fspath(path))
-    if not path.is_file():
-        raise FileNotFoundError(f"No model file at '{path}'.")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"'{path}' is no .keras file (a zip archive), or it is cut short. Expected what `model.save('x.keras')` "
-            "writes; for .h5 and .npz weights use the factory, such as ssd300(weights=...)."
-        )
-    try:
-        _check_size(path)
-        with warnings.catch_warnings(record=True) as told:  # they only lead up to the error, if there is one
-            model = keras.saving.load_model(path, safe_mode=True)
-    except Exception as error:
-        raise ValueError(f"'{path}' cannot be loaded as a model: {_why(error)}") from error
-    for warning in told:
-        warnings.warn(warning.message, stacklevel=2)
-    if not isinstance(model, SSD):
-        raise ValueError(
-            f"'{path}' holds a {type(model).__name__}, not a keras_ssd model. keras.saving.load_model opens it."
-        )
-    return model
-
-
-def _check_size(path):
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(info.file_size for info in archive.infolist())
-    if unpacked > MOST_UNPACKED and unpacked > MOST_GROWTH * path.stat().st_size:
-        raise ValueError(f"its {path.stat().st_size:,} bytes unpack to {unpacked:,}, as no honest model's do.")
-
-
-def _why(error):
-    """What Keras says, in short, and what to do about it."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    said = said.rpartition("Exception encountered: ")[2]  # Keras puts the whole configuration before it
-    if "arbitrary code" in said or "safe_mode" in said:
-        return (
-            "it holds Python code (a Lambda layer, or a lambda as its loss), which is not run. Files from elsewhere "
-            "must not contain code; if you trust this one, open it with keras.saving.load_model(..., safe_mode=False) "
-            "and save its weights."
-        )
-    return (
-        f"{said[:300]}{' ...' if len(said) > 300 else ''} The file is damaged, or another program or a newer version "
-        "of Keras or keras_ssd wrote it."
-    )
 
 
 def open_model(weights, model=None, class_names=None):

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -110,10 +110,10 @@ def read_weights(weights, model=None):
 def read_weight_file(path):
     """The arrays of one file, described by the catalogue where it knows the file's name."""
     if path.suffix.lower() == ".keras":
-        from keras_ssd.models.opening import load
+        from keras_ssd.models.saved import load
 
         model = load(path)
-        arrays = arrays_of(model)
+        arrays = replace(arrays_of(model), path=path)
         classes = model.class_names if model.names_classes else None
         return TrainedWeights(arrays, identify(arrays), None, classes, model.anchor_spec, _preprocessing(model))
     return _described(formats.read(path), zoo.by_file_name(path))
@@ -158,7 +158,14 @@ def source_classes(trained, classes, given=None):
     if classes is not None and len(classes) == count:
         return tuple(classes)
     if count in LABELS_BY_COUNT:
-        return zoo.labels(LABELS_BY_COUNT[count])
+        label_set = LABELS_BY_COUNT[count]
+        log.warning(
+            "%s does not name its %d classes; taking those of %s. `weights_classes=` sets others.",
+            trained.arrays.source,
+            count,
+            label_set.upper(),
+        )
+        return zoo.labels(label_set)
     if classes is None and count is not None:
         return tuple(f"class_{i}" for i in range(count))
     raise ValueError(
