@@ -390,8 +390,9 @@ def test_rejects_large_pictures_with_the_name_of_the_option(folder, capsys):
     assert "max_pixels" not in err
 
 
-def test_values_a_closed_output_ends_quietly():
-    command = [sys.executable, "-m", "keras_ssd", "zoo", "list", "--all", "--json"]
+@pytest.mark.parametrize("arguments", [["list", "--all", "--json"], ["show", "ssd300.coco"]])  # long, and short
+def test_values_a_closed_output_ends_quietly(arguments):
+    command = [sys.executable, "-m", "keras_ssd", "zoo", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.wait(60) == 141
