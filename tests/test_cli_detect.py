@@ -393,7 +393,8 @@ def test_rejects_large_pictures_with_the_name_of_the_option(folder, capsys):
 @pytest.mark.parametrize("arguments", [["list", "--all", "--json"], ["show", "ssd300.coco"]])  # long, and short
 def test_values_a_closed_output_ends_quietly(arguments):
     command = [sys.executable, "-m", "keras_ssd", "zoo", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=buffered) as process:
         process.stdout.close()
         assert process.wait(60) == 141
         assert process.stderr.read() == b""
