@@ -300,7 +300,7 @@ def test_rejects_damaged_files_in_one_short_line(saved, tmp_path):
 
 
 def test_values_own_file_as_weights_keeps_its_preprocessing_and_unnamed_classes(tmp_path, caplog):
-    first = keras_ssd.ssd7(classes=["cat", "dog"], input_size=(64, 64), mean=0, std=255)
+    first = keras_ssd.ssd7(classes=["cat", "dog"], input_size=(64, 64), mean=10, std=255)
     keras_ssd.SSD(first.input, first.output).save(tmp_path / "nameless.keras")
     second = keras_ssd.ssd7(weights=tmp_path / "nameless.keras", classes=["bird", "fish"])
     picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
