@@ -93,15 +93,14 @@ def run(args):
 
     if args.format and not args.out:
         raise ValueError("--format says what to write to a folder, and none is given. Add --out DIR.")
-    if args.out:
-        prepare_folder(args.out)
+    folder = prepare_folder(args.out) if args.out else None
     # Pillow's own warning of a huge picture would only repeat the error that names it.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     log = _Log()
     sources = _sources(args.sources, log)
     if not sources:
         return 2
-    results = _results(args, sources)
+    results = _results(folder, args.format, sources)
     try:
         _detect_all(args, sources, results, log)
     except KeyboardInterrupt:
@@ -153,18 +152,17 @@ def _sources(given, log):
     return found
 
 
-def _results(args, sources):
-    from keras_ssd.cli.results import CsvResults, JsonResults, PictureResults, prepare_folder
+def _results(folder, formats, sources):
+    from keras_ssd.cli.results import CsvResults, JsonResults, PictureResults
 
-    if not args.out:
+    if folder is None:
         return []
-    folder = prepare_folder(args.out)
     makers = {
         "pictures": lambda: PictureResults(folder, sources),
         "json": lambda: JsonResults(folder),
         "csv": lambda: CsvResults(folder),
     }
-    return [makers[name]() for name in args.format or ("pictures",)]
+    return [makers[name]() for name in formats or ("pictures",)]
 
 
 def _close(results, done):
