@@ -1,0 +1,104 @@
+"""What a builder is given: the layer, its settings, and the one way to make Keras layers with weights."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_ssd.formats.caffe import CaffeLayer
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a weight of a Keras layer comes from.
+
+    Args:
+        index: which of the Caffe layer's blobs.
+        shape: Caffe's shape. Files of old versions pad it with ones to four axes, so (1, 1, 1, 64) passes for (64,).
+        convert: from Caffe's array of that shape to Keras's.
+        layer: the Caffe layer, where it is not the step's own (a Scale that is merged into a BatchNorm).
+    """
+
+    index: int
+    shape: tuple
+    convert: Callable = field(default=np.asarray, repr=False)
+    layer: CaffeLayer | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A weight of the model and its source in the file."""
+
+    target: str  # name of the Keras layer
+    weight: str
+    stored: Stored
+
+
+class Plan:
+    """All weights of a model that is being built, and the names that are taken."""
+
+    def __init__(self):
+        self.placed = []
+        self.names = set()
+
+    def unique(self, name):
+        """The name, or with a number behind it if it is taken."""
+        candidate, number = name, 1
+        while candidate in self.names:
+            number += 1
+            candidate = f"{name}_{number}"
+        self.names.add(candidate)
+        return candidate
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of the net, being built.
+
+    Args:
+        layer: the `CaffeLayer`.
+        name: its name, made legal for Keras. Use it for the Keras layer that holds the weights, or for the last one.
+        plan: where weights are noted.
+        merged: Caffe layers that this one takes in: the Scale behind a BatchNorm.
+        truncate_sizes: cut prior sizes to whole pixels.
+    """
+
+    layer: CaffeLayer
+    name: str
+    plan: Plan
+    merged: tuple = ()
+    truncate_sizes: bool = True
+
+    def settings(self, message):
+        """Fields of one of the layer's parameter messages, with Caffe's defaults."""
+        return self.layer.settings(message)
+
+    def label(self, suffix=None):
+        """A free layer name: the step's own, or with `_suffix`."""
+        return self.plan.unique(self.name if suffix is None else f"{self.name}_{suffix}")
+
+    def apply(self, layer, *tensors, weights: Mapping[str, Stored] | None = None):
+        """Calls a Keras layer and notes where its weights come from.
+
+        Args:
+            layer: a new Keras layer, named by `label`.
+            tensors: its inputs; several are passed as a list, as merging layers want them.
+            weights: {weight name: Stored}, one for every weight of the layer.
+
+        Returns:
+            Its output tensor.
+        """
+        output = layer(tensors[0] if len(tensors) == 1 else list(tensors))
+        for weight, stored in (weights or {}).items():
+            self.plan.placed.append(Placed(layer.name, weight, stored))
+        named = {variable.name for variable in layer.weights}
+        if named != set(weights or {}) and not layer.name.startswith("custom"):
+            raise ValueError(
+                f"Layer '{layer.name}' has the weights {sorted(named)}; the builder of '{self.layer.type}' gives "
+                f"sources for {sorted(weights or {})}."
+            )
+        return output
+
+    def fail(self, what):
+        """Raises the error of a layer whose settings make no sense."""
+        raise ValueError(f"Layer '{self.layer.name}' ({self.layer.type}): {what}")

@@ -1,0 +1,27 @@
+"""The layer between pictures in RGB and networks that take grey."""
+
+import keras
+from keras import ops
+
+# ITU-R BT.601, as OpenCV's COLOR_RGB2GRAY and Pillow's "L" weigh.
+WEIGHTS = (0.299, 0.587, 0.114)
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class Grayscale(keras.layers.Layer):
+    """RGB to one channel of whole grey levels, as OpenCV's COLOR_RGB2GRAY; three equal channels stay what they are.
+
+    Input: (B, H, W, 3) in 0..255; output: (B, H, W, 1). No gradient passes the rounding, and none is needed: it stands
+    before all weights.
+    """
+
+    def call(self, inputs):
+        x = ops.cast(inputs, "float32")
+        grey = sum(x[..., i : i + 1] * weight for i, weight in enumerate(WEIGHTS))
+        return ops.cast(ops.round(grey), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 1)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)

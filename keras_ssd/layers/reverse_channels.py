@@ -1,0 +1,21 @@
+"""The layer between a network of RGB and one of BGR."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class ReverseChannels(keras.layers.Layer):
+    """Reverses the last axis: RGB to BGR and back.
+
+    Input and output: (..., C).
+    """
+
+    def call(self, inputs):
+        return ops.flip(inputs, axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
