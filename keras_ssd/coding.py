@@ -2,7 +2,7 @@
 
 A network cannot say where an object is: the same filter answers at every cell. It can only say how far the object is
 from the anchor it looks at, so boxes are coded as offsets relative to an anchor. This is the only place that applies
-variances, and the only place that knows the columns of the predictions tensor.
+variances, and the only place that knows the columns of the predictions tensor and of its targets.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from keras_ssd import boxes as bx
 from keras_ssd.names import unknown_name
 
 NUM_BOX_COLUMNS = 12
+NUM_TARGET_COLUMNS = 5
+BACKGROUND, NEUTRAL = 0, -1
 CODE_TYPES = ("center_size", "corner", "corner_size")
 
 
@@ -128,3 +130,49 @@ class Predictions:
     def classes_in(width):
         """Classes (background not counted) of a tensor with this many columns; below 1 if it is no such tensor."""
         return width - 1 - NUM_BOX_COLUMNS
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What each anchor shall predict: the parts of a targets tensor (B, N, 1 + 4).
+
+    Compact, because one-hot classes and a copy of the anchors would be 93 columns an anchor for COCO, of which 88 say
+    nothing. `split` reads those one-hot tensors of ssd_keras, too.
+
+    Args:
+        class_ids: (B, N), 1..C of the object that the anchor answers for, `BACKGROUND` (0), or `NEUTRAL` (-1) where
+            the anchor is neither and takes no part in the loss; in a tensor they have its float type.
+        offsets: (B, N, 4) coded boxes; zero where there is no object.
+    """
+
+    class_ids: Any
+    offsets: Any
+
+    @classmethod
+    def split(cls, targets, xp=np):
+        """The parts of a tensor (..., N, 5), or of one-hot targets (..., N, C + 1 + 12), told apart by their width.
+
+        In one-hot targets an anchor whose class columns are all zero is neutral.
+
+        Raises:
+            ValueError: neither 5 columns, nor at least 14.
+        """
+        width = targets.shape[-1]
+        if width == NUM_TARGET_COLUMNS:
+            return cls(targets[..., 0], targets[..., 1:])
+        if width is None or width < NUM_BOX_COLUMNS + 2:
+            raise ValueError(
+                "A targets tensor has 5 columns in its last axis (class id, 4 offsets), or as in ssd_keras C + 1 "
+                "one-hot class columns (background first) and 12 box columns. "
+                f"Received: shape={tuple(targets.shape)}"
+            )
+        columns = width - NUM_BOX_COLUMNS
+        one_hot = targets[..., :columns]
+        class_ids = xp.where(xp.any(one_hot > 0, axis=-1), xp.argmax(one_hot, axis=-1), NEUTRAL)
+        return cls(class_ids, targets[..., columns : columns + 4])
+
+    def join(self, xp=np):
+        """The compact tensor (..., N, 5) of these parts."""
+        dtype = self.offsets.dtype
+        class_ids = self.class_ids.astype(dtype) if xp is np else xp.cast(self.class_ids, dtype)
+        return xp.concatenate([class_ids[..., None], self.offsets], axis=-1)
