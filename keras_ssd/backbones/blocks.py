@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 
 from keras_ssd.layers import LowestPadding2D
+from keras_ssd.layers.windows import caffe_padding, size_pair
 
 
 def caffe_xavier():
@@ -84,21 +85,20 @@ def apply_row(x, row, style, activation="relu"):
     return layer(x)
 
 
-def _pooling_padding(size, kernel_size, stride, pad):
-    """(before, after) that give Caffe's number of windows, which is rounded up."""
-    windows = -(-(size + 2 * pad - kernel_size) // stride) + 1
-    if pad and (windows - 1) * stride >= size + pad:
-        windows -= 1  # a window must not start behind the padded picture
-    return pad, max((windows - 1) * stride + kernel_size - size - pad, 0)
+def max_pool(x, name, size=2, stride=2, pad=0, *, ceil_mode=True):
+    """Caffe's max pooling: the number of windows is rounded up, and padding never wins.
 
-
-def max_pool(x, name, size=2, stride=2, pad=0):
-    """Caffe's max pooling: its maps round up, and padding never wins.
+    Args:
+        x: symbolic feature map (B, H, W, C) of known size.
+        name: of the pooling layer; a padding layer before it is called `{name}_padding`.
+        size, stride, pad: Caffe's numbers: one, or (height, width).
+        ceil_mode: False rounds the number of windows down.
 
     Source: weiliu89/caffe, branch ssd, src/caffe/layers/pooling_layer.cpp.
     """
-    padding = tuple(_pooling_padding(extent, size, stride, pad) for extent in x.shape[1:3])
-    keras_same = tuple(_same_padding(extent, size, stride) for extent in x.shape[1:3])
+    size, stride = size_pair(size, "size", 1), size_pair(stride, "stride", 1)
+    padding = caffe_padding(x.shape[1:3], size, stride, size_pair(pad, "pad"), ceil_mode)
+    keras_same = tuple(_same_padding(*numbers) for numbers in zip(x.shape[1:3], size, stride, strict=True))
     mode = "same" if padding == keras_same else "valid"
     if mode == "valid" and any(map(any, padding)):
         x = LowestPadding2D(padding, name=f"{name}_padding")(x)

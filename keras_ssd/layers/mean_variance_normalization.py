@@ -1,0 +1,49 @@
+"""Normalization of each map by its own mean and deviation."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class MeanVarianceNormalization(keras.layers.Layer):
+    """(x - mean) / (standard deviation + epsilon) over each map, computed in float32 whatever the dtype policy is.
+
+    Args:
+        normalize_variance: False takes only the mean away.
+        across_channels: one mean and deviation for all channels of a picture.
+        epsilon: added to the deviation, outside the root.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input and output: (B, H, W, C), channels last.
+
+    Source: BVLC/caffe, src/caffe/layers/mvn_layer.cpp.
+    """
+
+    def __init__(self, normalize_variance=True, *, across_channels=False, epsilon=1e-9, **kwargs):
+        super().__init__(**kwargs)
+        self.normalize_variance = bool(normalize_variance)
+        self.across_channels = bool(across_channels)
+        self.epsilon = float(epsilon)
+
+    def call(self, inputs):
+        axes = (1, 2, 3) if self.across_channels else (1, 2)
+        x = ops.cast(inputs, "float32")
+        x = x - ops.mean(x, axis=axes, keepdims=True)
+        if self.normalize_variance:
+            variance = ops.mean(ops.square(x), axis=axes, keepdims=True)
+            # The root's slope at zero is infinite; a map without variance is zero already and needs no slope.
+            flat = variance <= 0.0
+            deviation = ops.where(flat, 0.0, ops.sqrt(ops.where(flat, 1.0, variance)))
+            x = x / (deviation + self.epsilon)
+        return ops.cast(x, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "normalize_variance": self.normalize_variance,
+            "across_channels": self.across_channels,
+            "epsilon": self.epsilon,
+        }

@@ -1,0 +1,77 @@
+"""Average pooling whose padding counts."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ssd.layers.windows import caffe_padding, size_pair
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class PaddedAveragePooling2D(keras.layers.Layer):
+    """Averages over windows as Caffe does: padding counts as zeros, and the number of windows is rounded up.
+
+    Keras's "same" leaves padding out of the mean. Here a window's sum is divided by its area inside the padded
+    picture; what reaches beyond the padding, because of the rounding, does not count. PyTorch's
+    `AvgPool2d(ceil_mode=True)` is the same.
+
+    Args:
+        pool_size: cells of a window: one number or (height, width).
+        strides: steps from window to window: one number or (height, width); None is `pool_size`.
+        padding: zeros on each side: one number or (height, width).
+        ceil_mode: False rounds the number of windows down.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input: (B, H, W, C) with a fixed size, channels last; output: (B, H', W', C).
+
+    Source: BVLC/caffe, src/caffe/layers/pooling_layer.cpp.
+    """
+
+    def __init__(self, pool_size, strides=None, padding=0, *, ceil_mode=True, **kwargs):
+        super().__init__(**kwargs)
+        self.pool_size = size_pair(pool_size, "pool_size", 1)
+        self.strides = self.pool_size if strides is None else size_pair(strides, "strides", 1)
+        self.padding = size_pair(padding, "padding")
+        self.ceil_mode = bool(ceil_mode)
+
+    def _pads(self, shape):
+        if len(shape) != 4 or None in shape[1:3]:
+            raise ValueError(
+                "PaddedAveragePooling2D needs a map (B, H, W, C) whose height and width are known. "
+                f"Received: shape={tuple(shape)}"
+            )
+        return caffe_padding(shape[1:3], self.pool_size, self.strides, self.padding, self.ceil_mode)
+
+    def _windows(self, size, axis, pads):
+        """Starts of the windows on one axis, counted from the padding's edge."""
+        count = (size + sum(pads) - self.pool_size[axis]) // self.strides[axis] + 1
+        return np.arange(count) * self.strides[axis]
+
+    def call(self, inputs):
+        pads = self._pads(inputs.shape)
+        x = ops.pad(inputs, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else inputs
+        means = ops.average_pool(x, self.pool_size, self.strides, padding="valid", data_format="channels_last")
+        lengths = []
+        for axis, (size, kernel) in enumerate(zip(inputs.shape[1:3], self.pool_size, strict=True)):
+            starts = self._windows(size, axis, pads[axis])
+            ends = np.minimum(starts + kernel, size + 2 * self.padding[axis])
+            lengths.append(np.maximum(ends - starts, 1))  # a window behind the picture is empty: its mean is 0
+        areas = np.outer(*lengths)[None, :, :, None]
+        whole = self.pool_size[0] * self.pool_size[1]
+        if (areas == whole).all():
+            return means
+        return means * ops.convert_to_tensor(whole / areas, dtype=means.dtype)
+
+    def compute_output_shape(self, input_shape):
+        pads = self._pads(input_shape)
+        sizes = (len(self._windows(input_shape[1 + axis], axis, pads[axis])) for axis in (0, 1))
+        return (input_shape[0], *sizes, input_shape[3])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "ceil_mode": self.ceil_mode,
+        }

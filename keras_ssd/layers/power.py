@@ -1,0 +1,43 @@
+"""A power of a straight line."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class Power(keras.layers.Layer):
+    """(shift + scale * x) ** power, computed in float32 whatever the dtype policy is.
+
+    Args:
+        power, scale, shift: numbers.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input and output: any shape.
+
+    Source: BVLC/caffe, src/caffe/layers/power_layer.cpp.
+    """
+
+    def __init__(self, power=1.0, scale=1.0, shift=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.power = float(power)
+        self.scale = float(scale)
+        self.shift = float(shift)
+
+    def call(self, inputs):
+        x = self.shift + self.scale * ops.cast(inputs, "float32")
+        # Whole powers by themselves: the general power's gradient is NaN at zero and below on some backends.
+        if self.power == 2.0:
+            x = ops.square(x)
+        elif self.power == 0.5:
+            x = ops.sqrt(x)
+        elif self.power == 0.0:
+            x = ops.ones_like(x)
+        elif self.power != 1.0:
+            x = ops.power(x, self.power)
+        return ops.cast(x, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "power": self.power, "scale": self.scale, "shift": self.shift}

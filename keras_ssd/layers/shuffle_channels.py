@@ -1,0 +1,44 @@
+"""The channel shuffle of ShuffleNet."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class ShuffleChannels(keras.layers.Layer):
+    """Deals the channels of each group out to all groups, so that grouped convolutions see each other's features.
+
+    The channels, seen as a table (groups, C / groups), are read column by column.
+
+    Args:
+        groups: number of groups; it divides the channels.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input and output: (B, ..., C), channels last.
+
+    Source: Zhang et al., ShuffleNet (arXiv 1707.01083), section 3.1; farmingyard/ShuffleNet, shuffle_channel_layer.cpp.
+    """
+
+    def __init__(self, groups, **kwargs):
+        super().__init__(**kwargs)
+        self.groups = int(groups)
+        if self.groups < 1:
+            raise ValueError(f"`groups` must be at least 1. Received: groups={groups}")
+
+    def build(self, input_shape):
+        if input_shape[-1] is None or input_shape[-1] % self.groups:
+            raise ValueError(
+                f"The channels must be a multiple of {self.groups} groups. Received: shape={tuple(input_shape)}"
+            )
+        super().build(input_shape)
+
+    def call(self, inputs):
+        shape = ops.shape(inputs)
+        table = ops.reshape(inputs, (*shape[:-1], self.groups, shape[-1] // self.groups))
+        return ops.reshape(ops.swapaxes(table, -1, -2), shape)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "groups": self.groups}

@@ -1,0 +1,56 @@
+"""A piece of a tensor."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class SliceAxis(keras.layers.Layer):
+    """x[start:stop] on one axis: Caffe's Slice and Crop.
+
+    Args:
+        axis: which axis; any but the batch.
+        start: first index that is kept, from 0.
+        stop: first index behind it; None keeps all that follow.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input: any shape; output: the same with `stop - start` on the axis.
+
+    Raises:
+        ValueError: nothing would be left, or the piece reaches beyond the input.
+    """
+
+    def __init__(self, axis, start=0, stop=None, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = int(axis)
+        self.start = int(start)
+        self.stop = None if stop is None else int(stop)
+        if self.start < 0 or (self.stop is not None and self.stop <= self.start):
+            raise ValueError(f"A piece needs 0 <= start < stop. Received: start={start}, stop={stop}")
+
+    def _checked_axis(self, shape):
+        rank = len(shape)
+        if not (-rank <= self.axis < rank and self.axis % rank):
+            raise ValueError(
+                f"`axis` must name an axis of the input {tuple(shape)} other than the batch. Received: axis={self.axis}"
+            )
+        axis = self.axis % rank
+        size = shape[axis]
+        if size is not None and max(self.stop or 0, self.start + 1) > size:
+            raise ValueError(
+                f"The piece {self.start}:{self.stop} of axis {self.axis} reaches beyond the input. "
+                f"Received: shape={tuple(shape)}"
+            )
+        return axis
+
+    def call(self, inputs):
+        axis = self._checked_axis(inputs.shape)
+        return inputs[(slice(None),) * axis + (slice(self.start, self.stop),)]
+
+    def compute_output_shape(self, input_shape):
+        axis = self._checked_axis(input_shape)
+        size = input_shape[axis]
+        stop = self.stop if self.stop is not None else size
+        return (*input_shape[:axis], None if stop is None else stop - self.start, *input_shape[axis + 1 :])
+
+    def get_config(self):
+        return {**super().get_config(), "axis": self.axis, "start": self.start, "stop": self.stop}
