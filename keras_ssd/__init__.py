@@ -19,6 +19,7 @@ if not _environment.started_as_command():
     from keras_ssd import boxes as boxes
     from keras_ssd import formats as formats
     from keras_ssd import layers as layers
+    from keras_ssd import losses as losses
     from keras_ssd import zoo as zoo
     from keras_ssd.anchors import AnchorLevel as AnchorLevel
     from keras_ssd.anchors import AnchorRecipe as AnchorRecipe
@@ -33,6 +34,8 @@ if not _environment.started_as_command():
     from keras_ssd.layers import AnchorBoxes as AnchorBoxes
     from keras_ssd.layers import DecodeDetections as DecodeDetections
     from keras_ssd.layers import L2Normalization as L2Normalization
+    from keras_ssd.losses import SSDLoss as SSDLoss
+    from keras_ssd.losses import SSDLossMetric as SSDLossMetric
     from keras_ssd.models import SSD as SSD
     from keras_ssd.models import Extra as Extra
     from keras_ssd.models import Tap as Tap

@@ -104,3 +104,36 @@ def suppression_mask(boxes_xyxy, valid, limit, iou_threshold):
         (batch, classes * (count + 1)),
     )
     return tf.reshape(mask, (batch, classes, count + 1))[..., :count] > 0
+
+
+def num_replicas():
+    """How many replicas train one batch together, each with a share of it, as far as gradients are averaged over them.
+
+    JAX sees the whole batch on all devices of `keras.distribution`, so it has one.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return 1 if tf.distribute.in_cross_replica_context() else tf.distribute.get_strategy().num_replicas_in_sync
+    if backend == "torch":
+        import torch.distributed as dist
+
+        return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return 1
+
+
+def sum_over_replicas(x):
+    """The sum of a tensor over the replicas that `num_replicas` counts; no gradient flows through it."""
+    x = ops.stop_gradient(x)
+    if num_replicas() == 1:
+        return x
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, x)
+    import torch.distributed as dist
+
+    x = x.clone()
+    dist.all_reduce(x)
+    return x

@@ -20,7 +20,7 @@ FLOORS = (
     ("anchors", "boxes", "detections", "drawing", "pictures", "formats", "reading_ahead"),
     ("coding", "fastpaths", "nms"),
     ("decoding",),
-    ("layers",),
+    ("layers", "losses"),
     ("backbones",),
     ("zoo",),
     ("models", "detect", "predictor"),

@@ -1,0 +1,127 @@
+"""What an anchor pays for the class scores it gives."""
+
+from dataclasses import dataclass
+
+from keras import ops
+
+from keras_ssd.losses.checks import check_choice, number
+
+ACTIVATIONS = ("softmax", "sigmoid")
+# -log of the smallest normal float32: Caffe takes the logarithm of max(probability, FLT_MIN).
+LARGEST_SOFTMAX_LOSS = 87.33654475055310898657
+SMALLEST_PROBABILITY = 1e-15  # ssd_keras's; a smaller one would make gradients that overflow
+SMALLEST_FOCAL_BASE = 1e-12  # a power below 1 has no gradient at 0
+LARGEST_LOGIT = 1e30  # the difference of two infinities is no number, and a sum of many must still be finite
+
+
+@dataclass(frozen=True)
+class ConfidenceLoss:
+    """Cross-entropy of class scores, anchor by anchor.
+
+    Args:
+        activation: "softmax" (one decision between background and classes) or "sigmoid" (each of the C + 1 columns
+            by itself, the background's included: Caffe's LOGISTIC).
+        from_logits: scores are raw; False for probabilities.
+        label_smoothing: 0..1, the share of the target that is spread evenly over all columns ("softmax") or moved
+            towards one half ("sigmoid").
+        focal_gamma: above 0 each term is multiplied with (1 - p)^gamma, for p the probability given to what is true
+            (focal loss): what is already right stops counting.
+        focal_alpha: 0..1, weight of what is an object against 1 - alpha for what is none; None for no such weight.
+        class_weights: C weights, background not counted (its weight is 1); None for none.
+
+    Raises:
+        ValueError: an unknown activation, or a number outside its range.
+
+    Source: weiliu89/caffe, branch ssd, src/caffe/layers/softmax_loss_layer.cpp, sigmoid_cross_entropy_loss_layer.cpp;
+    Lin et al., Focal Loss for Dense Object Detection (2017), section 3.
+    """
+
+    activation: str = "softmax"
+    from_logits: bool = True
+    label_smoothing: float = 0.0
+    focal_gamma: float = 0.0
+    focal_alpha: float | None = None
+    class_weights: tuple | None = None
+
+    def __post_init__(self):
+        check_choice("activation", self.activation, ACTIVATIONS)
+        set_value = object.__setattr__
+        set_value(self, "label_smoothing", number("label_smoothing", self.label_smoothing, below=1))
+        set_value(self, "focal_gamma", number("focal_gamma", self.focal_gamma))
+        if self.focal_alpha is not None:
+            set_value(self, "focal_alpha", number("focal_alpha", self.focal_alpha, below=1))
+        if self.class_weights is not None:
+            weights = tuple(number(f"class_weights[{i}]", w) for i, w in enumerate(self.class_weights))
+            set_value(self, "class_weights", weights)
+
+    def __call__(self, scores, class_ids):
+        """The loss of each anchor.
+
+        Args:
+            scores: (B, N, C + 1), background first; finite or infinite.
+            class_ids: (B, N) integers 0..C.
+
+        Returns:
+            (B, N), finite and not negative, without `class_weights`.
+        """
+        columns = ops.arange(scores.shape[-1], dtype=class_ids.dtype)
+        is_true = ops.equal(class_ids[..., None], columns)  # (B, N, C + 1)
+        if self.activation == "softmax":
+            return self._softmax(scores, is_true, class_ids)
+        return self._sigmoid(scores, is_true)
+
+    def weights_of(self, class_ids, num_classes):
+        """(B, N) class weights, or None.
+
+        Raises:
+            ValueError: not one weight a class.
+        """
+        if self.class_weights is None:
+            return None
+        if len(self.class_weights) != num_classes:
+            raise ValueError(
+                f"`class_weights` needs one number for each of the model's {num_classes} classes, background not "
+                f"counted. Received: {len(self.class_weights)} numbers, class_weights={self.class_weights}"
+            )
+        return ops.take(ops.convert_to_tensor((1.0, *self.class_weights), dtype="float32"), class_ids)
+
+    def _softmax(self, scores, is_true, class_ids):
+        if self.from_logits:
+            losses = -ops.log_softmax(ops.clip(scores, -LARGEST_LOGIT, LARGEST_LOGIT), axis=-1)
+        else:
+            losses = -ops.log(ops.clip(scores, SMALLEST_PROBABILITY, 1.0))
+        # Infinitely wrong columns of other classes must not enter a product with 0.
+        true_loss = ops.sum(ops.where(is_true, losses, 0.0), axis=-1)  # (B, N)
+        result = capped(true_loss)
+        if self.label_smoothing:
+            spread = ops.mean(capped(losses), axis=-1)
+            result = (1 - self.label_smoothing) * result + self.label_smoothing * spread
+        if self.focal_gamma:
+            result = result * ops.power(ops.maximum(-ops.expm1(-true_loss), SMALLEST_FOCAL_BASE), self.focal_gamma)
+        if self.focal_alpha is not None:
+            result = result * ops.where(class_ids > 0, self.focal_alpha, 1 - self.focal_alpha)
+        return result
+
+    def _sigmoid(self, scores, is_true):
+        target = ops.cast(is_true, scores.dtype)
+        smooth = target * (1 - self.label_smoothing) + self.label_smoothing / 2
+        if self.from_logits:
+            scores = ops.clip(scores, -LARGEST_LOGIT, LARGEST_LOGIT)
+            losses = ops.softplus(scores) - scores * smooth
+            wrong = ops.sigmoid(ops.where(is_true, -scores, scores))
+        else:
+            scores = ops.clip(scores, 0.0, 1.0)
+            inverse = ops.maximum(1 - scores, SMALLEST_PROBABILITY)
+            losses = -smooth * ops.log(ops.maximum(scores, SMALLEST_PROBABILITY)) - (1 - smooth) * ops.log(inverse)
+            wrong = ops.where(is_true, 1 - scores, scores)
+        if self.focal_gamma:
+            losses = losses * ops.power(ops.maximum(wrong, SMALLEST_FOCAL_BASE), self.focal_gamma)
+        if self.focal_alpha is not None:
+            losses = losses * ops.where(is_true, self.focal_alpha, 1 - self.focal_alpha)
+        return ops.sum(losses, axis=-1)
+
+
+def capped(losses):
+    """Losses of at most `LARGEST_SOFTMAX_LOSS`; the gradient is not cut: what is hopelessly wrong still learns."""
+    excess = losses - ops.stop_gradient(losses)  # 0, with the gradient of the loss
+    return ops.where(losses > LARGEST_SOFTMAX_LOSS, LARGEST_SOFTMAX_LOSS + excess, losses)

@@ -1,0 +1,87 @@
+"""The parts of `SSDLoss` as a metric, so that `fit` shows them."""
+
+import keras
+from keras import ops
+
+from keras_ssd import boxes as bx
+from keras_ssd.losses.ssd_loss import SSDLoss
+
+FOUND_IOU = 0.5
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class SSDLossMetric(keras.metrics.Metric):
+    """Four numbers from the tensors that `SSDLoss` sees, in one pass.
+
+    - `localization_loss`, `confidence_loss`: their sum is the loss (without regularisation).
+    - `positives`: anchors that answer for an object, on average in a picture.
+    - `found`: the share of those anchors whose best class is the object's and whose box overlaps it by an IoU of at
+      least 0.5. It rises towards 1 as the model learns, long before a mean AP can be measured.
+
+    Args:
+        loss: the `SSDLoss` that is trained with; None for one with its defaults.
+        name: Keras's.
+        dtype: Keras's.
+
+    Example:
+        >>> loss = keras_ssd.SSDLoss(alpha=2)
+        >>> model.compile("sgd", loss=loss, metrics=[keras_ssd.SSDLossMetric(loss)])
+        >>> sorted(model.fit(batches).history)
+        ['confidence_loss', 'found', 'localization_loss', 'loss', 'positives']
+    """
+
+    def __init__(self, loss=None, name="ssd", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        if loss is not None and not isinstance(loss, SSDLoss):
+            raise TypeError(f"`loss` must be an SSDLoss, the one that is trained with. Received: loss={loss!r}")
+        self.loss = loss or SSDLoss()
+        self.sums = {
+            key: self.add_variable((), "zeros", dtype="float32", name=key)
+            for key in ("pictures", "positives", "found", "localization_loss", "confidence_loss")
+        }
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch.
+
+        Args:
+            y_true: targets, as in `SSDLoss`.
+            y_pred: raw predictions, as in `SSDLoss`.
+            sample_weight: (B,) weights of the pictures in the two losses; None for 1.
+        """
+        terms = self.loss.terms(y_true, y_pred)
+        weights = 1.0 if sample_weight is None else ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+        new = {
+            "pictures": ops.shape(terms.positives)[0],
+            "positives": ops.sum(ops.cast(terms.positives, "float32")),
+            "found": ops.sum(ops.cast(self._found(y_true, y_pred, terms.positives), "float32")),
+            "localization_loss": ops.sum(terms.localization * weights),
+            "confidence_loss": ops.sum(terms.confidence * weights),
+        }
+        for key, value in new.items():
+            self.sums[key].assign(self.sums[key] + ops.cast(value, "float32"))
+
+    def result(self):
+        """The four numbers by name."""
+        pictures, positives = self.sums["pictures"], self.sums["positives"]
+        per_picture = ("localization_loss", "confidence_loss", "positives")
+        return {
+            **{key: ops.divide_no_nan(self.sums[key], pictures) for key in per_picture},
+            "found": ops.divide_no_nan(self.sums["found"], positives),
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "loss": keras.saving.serialize_keras_object(self.loss)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+
+    def _found(self, y_true, y_pred, positives):
+        predictions, targets = self.loss.split(y_true, y_pred)
+        best = ops.cast(ops.argmax(predictions.logits, axis=-1), "int32")
+        boxes, wanted = (
+            self.loss.coder.boxes(predictions, ops.where(positives[..., None], offsets, 0.0))
+            for offsets in (predictions.offsets, targets.offsets)
+        )
+        near = bx.iou(boxes, wanted, ops) >= FOUND_IOU
+        return ops.logical_and(positives, ops.logical_and(near, best == targets.class_ids))

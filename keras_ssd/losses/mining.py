@@ -1,0 +1,109 @@
+"""Which of the many background anchors a training step learns from."""
+
+import numbers
+from dataclasses import dataclass
+
+from keras import ops
+
+from keras_ssd.losses.checks import check_choice, number
+
+POOLS = ("picture", "batch", None)
+NEGATIVE_IMAGES = ("ignore", "mine", None)
+
+
+@dataclass(frozen=True)
+class HardNegatives:
+    """The choice of negatives: background anchors with the largest confidence loss, a few for each positive.
+
+    Nearly all anchors see background. If all counted, saying "background" everywhere would be the easiest way to a
+    small loss.
+
+    Args:
+        mining: "picture" (each picture has its own negatives, as in Caffe), "batch" (one choice from all pictures,
+            as in ssd_keras), or None: every background anchor counts.
+        neg_pos_ratio: negatives for each positive; the product is cut to a whole number.
+        n_neg_min: at least so many, a picture or a batch.
+        negative_images: pictures without a positive anchor. "ignore": none of their anchors counts, and
+            `n_neg_min` does not either. "mine": they give negatives; with "picture" as many as if they had one
+            positive. None is Caffe's and ssd_keras's way: "ignore" with `mining="picture"`, else "mine".
+
+    Raises:
+        ValueError: an unknown choice, or a number outside its range.
+
+    Source: weiliu89/caffe, branch ssd, src/caffe/util/bbox_util.cpp, MineHardExamples (MAX_NEGATIVE).
+    """
+
+    mining: str | None = "picture"
+    neg_pos_ratio: float = 3.0
+    n_neg_min: int = 0
+    negative_images: str | None = None
+
+    def __post_init__(self):
+        check_choice("mining", self.mining, POOLS)
+        check_choice("negative_images", self.negative_images, NEGATIVE_IMAGES)
+        object.__setattr__(self, "neg_pos_ratio", number("neg_pos_ratio", self.neg_pos_ratio))
+        if not isinstance(self.n_neg_min, numbers.Integral) or isinstance(self.n_neg_min, bool) or self.n_neg_min < 0:
+            raise ValueError(f"`n_neg_min` must be an integer of at least 0. Received: n_neg_min={self.n_neg_min!r}")
+        object.__setattr__(self, "n_neg_min", int(self.n_neg_min))
+
+    @property
+    def ignores_negative_images(self):
+        """Whether pictures without a positive take no part."""
+        return (self.negative_images or ("ignore" if self.mining == "picture" else "mine")) == "ignore"
+
+    def choose(self, losses, background, positives):
+        """The negatives.
+
+        Args:
+            losses: (B, N) confidence losses.
+            background: (B, N) bool, anchors that may be taken.
+            positives: (B, N) bool.
+
+        Returns:
+            (B, N) bool.
+        """
+        counts = ops.sum(ops.cast(positives, "int32"), axis=1)  # (B,)
+        if self.ignores_negative_images:
+            background = ops.logical_and(background, counts[:, None] > 0)
+        if self.mining is None:
+            return background
+        losses = ops.stop_gradient(losses)
+        if self.mining == "batch":
+            chosen = hardest(
+                ops.reshape(losses, (1, -1)),
+                ops.reshape(background, (1, -1)),
+                self._wanted(ops.sum(counts, keepdims=True)),
+            )
+            return ops.reshape(chosen, ops.shape(background))
+        return hardest(
+            losses, background, self._wanted(counts if self.ignores_negative_images else ops.maximum(counts, 1))
+        )
+
+    def _wanted(self, positives):
+        wanted = ops.cast(ops.floor(ops.cast(positives, "float32") * self.neg_pos_ratio), "int32")
+        return ops.maximum(wanted, self.n_neg_min)
+
+
+def hardest(losses, candidates, counts):
+    """The `counts` candidates with the largest losses in each row; of equal ones those that come first.
+
+    One sort finds the smallest loss that is taken; shapes stay static.
+
+    Args:
+        losses: (G, M), at most infinite; NaN comes first, so that it is seen and not passed over.
+        candidates: (G, M) bool.
+        counts: (G,) int32; fewer are taken where there are fewer candidates.
+
+    Returns:
+        (G, M) bool.
+    """
+    losses = ops.where(ops.isnan(losses), float("inf"), losses)
+    losses = ops.where(candidates, losses, float("-inf"))
+    counts = ops.minimum(counts, ops.sum(ops.cast(candidates, "int32"), axis=1))[:, None]  # (G, 1)
+    last = ops.shape(losses)[1] - ops.maximum(counts, 1)  # in ascending order
+    limit = ops.take_along_axis(ops.sort(losses, axis=1), last, axis=1)
+    above = losses > limit
+    equal = ops.logical_and(losses == limit, candidates)
+    room = counts - ops.sum(ops.cast(above, "int32"), axis=1, keepdims=True)
+    first = ops.cumsum(ops.cast(equal, "int32"), axis=1) <= room
+    return ops.logical_and(ops.logical_or(above, ops.logical_and(equal, first)), counts > 0)

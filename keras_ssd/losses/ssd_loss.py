@@ -1,0 +1,220 @@
+"""The loss of SSD as one Keras loss."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ssd import coding, fastpaths
+from keras_ssd.coding import BACKGROUND, Predictions, Targets
+from keras_ssd.losses.checks import check_choice, number
+from keras_ssd.losses.confidence import ConfidenceLoss
+from keras_ssd.losses.localization import LOCALIZATIONS, Coder, localization_loss
+from keras_ssd.losses.mining import HardNegatives
+
+NORMALIZATIONS = ("valid", "full", "batch_size", "none")
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """What `SSDLoss` is made of, picture by picture.
+
+    The values are scaled so that their mean over the batch is the loss.
+
+    Args:
+        localization: (B,), `alpha` included.
+        confidence: (B,).
+        positives: (B, N) bool, anchors that answer for an object.
+        negatives: (B, N) bool, background anchors that count.
+    """
+
+    localization: Any
+    confidence: Any
+    positives: Any
+    negatives: Any
+
+    @property
+    def total(self):
+        """(B,) the whole loss."""
+        return self.localization + self.confidence
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class SSDLoss(keras.losses.Loss):
+    """Confidence and localisation together, with hard negatives: Caffe's MultiBoxLoss.
+
+    An anchor is positive (it answers for an object), background or neutral. Positives pay for class and box; of the
+    background only the anchors with the largest loss count, `neg_pos_ratio` for each positive; neutral ones never do.
+    The defaults are the original's. ssd_keras's loss is `SSDLoss(from_logits=False, mining="batch")`.
+
+    Args:
+        from_logits: the class columns are raw scores; False for models that end in a softmax.
+        confidence: "softmax" or "sigmoid", see `keras_ssd.losses.ConfidenceLoss`.
+        localization: "smooth_l1", "l1", "l2", "giou", "diou" or "ciou", see `keras_ssd.losses.localization_loss`.
+        alpha: weight of the localisation.
+        mining: "picture" (Caffe), "batch" (ssd_keras; of a replica's share if several train one batch) or None: every
+            background anchor counts, as focal loss wants it.
+        neg_pos_ratio: negatives for each positive.
+        n_neg_min: at least so many negatives, a picture or a batch.
+        negative_images: "ignore" or "mine" pictures without positives, see `keras_ssd.losses.HardNegatives`.
+        normalization: what the sum is divided by: "valid" positives of the batch (at least 1), "full" anchors,
+            "batch_size" pictures, or "none".
+        label_smoothing: 0..1, taken from the true class and spread over all.
+        focal_gamma: above 0 for focal loss (2 is usual, with `mining=None`).
+        focal_alpha: 0..1, weight of objects against 1 - alpha for background; None for no such weight.
+        class_weights: C factors of the confidence loss of each class, background not counted.
+        code_type: how offsets are coded, see `keras_ssd.coding.decode`; matters to losses of boxes alone.
+        variance_encoded_in_target: offsets already carry the variances; matters to losses of boxes alone.
+        reduction: Keras's. Each picture's share is multiplied with the batch size (but for "sum"), so that Keras's mean
+            gives the loss, and `sample_weight` (B,) weighs pictures; None gives the shares (B,).
+        name: Keras's.
+        dtype: Keras's; at least float32 whatever the model's dtype policy is.
+
+    Called with `y_true`, targets (B, N, 1 + 4) or one-hot targets of ssd_keras (B, N, C + 1 + 12), see
+    `keras_ssd.coding.Targets`; and `y_pred`, raw predictions (B, N, C + 1 + 12).
+
+    Several replicas that train one batch (`tf.distribute`, `keras.distribution`, `torch.distributed`) divide by the
+    positives of the whole batch, not each by its own: the gradient is that of one device. Loss and gradient are
+    finite where no picture has an object, and for any scores; only offsets of a positive anchor near the largest float
+    can make the loss infinite.
+
+    Caffe's HARD_EXAMPLE mining, suppression among negatives, matching by predicted boxes, and variances in targets
+    (whose gradient Caffe gets wrong) are not offered.
+
+    Raises:
+        ValueError: an unknown choice or a number outside its range; when called, shapes that don't belong together.
+
+    Example:
+        >>> loss = keras_ssd.SSDLoss()
+        >>> model.compile("sgd", loss=loss, metrics=[keras_ssd.SSDLossMetric(loss)])
+
+    Source: weiliu89/caffe, branch ssd, src/caffe/layers/multibox_loss_layer.cpp; Liu et al. (2016), section 2.2.
+    """
+
+    def __init__(
+        self,
+        *,
+        from_logits=True,
+        confidence="softmax",
+        localization="smooth_l1",
+        alpha=1.0,
+        mining="picture",
+        neg_pos_ratio=3.0,
+        n_neg_min=0,
+        negative_images=None,
+        normalization="valid",
+        label_smoothing=0.0,
+        focal_gamma=0.0,
+        focal_alpha=None,
+        class_weights=None,
+        code_type="center_size",
+        variance_encoded_in_target=False,
+        reduction="sum_over_batch_size",
+        name="ssd_loss",
+        dtype=None,
+    ):
+        # Coordinates and losses need float32, whatever Keras's default is.
+        super().__init__(name=name, reduction=reduction, dtype=dtype or _at_least_float32(keras.config.floatx()))
+        check_choice("confidence", confidence, ("softmax", "sigmoid"))
+        check_choice("localization", localization, LOCALIZATIONS)
+        check_choice("normalization", normalization, NORMALIZATIONS)
+        self.coder = Coder(code_type, bool(variance_encoded_in_target))
+        self.confidence = ConfidenceLoss(
+            confidence, bool(from_logits), label_smoothing, focal_gamma, focal_alpha, class_weights
+        )
+        self.negatives = HardNegatives(mining, neg_pos_ratio, n_neg_min, negative_images)
+        self.localization = localization
+        self.alpha = number("alpha", alpha)
+        self.normalization = normalization
+
+    def call(self, y_true, y_pred):
+        return self.terms(y_true, y_pred).total
+
+    def terms(self, y_true, y_pred):
+        """The `LossTerms` of a batch; arguments as when called."""
+        predictions, targets = self.split(y_true, y_pred)
+        positives = targets.class_ids > 0
+        background = ops.equal(targets.class_ids, BACKGROUND)
+        negatives, confidence = self._confidence(predictions, targets.class_ids, positives, background)
+        localization = localization_loss(self.localization, predictions, targets.offsets, positives, self.coder)
+        factor = ops.cast(self._factor(positives), localization.dtype)
+        return LossTerms(
+            ops.sum(localization, axis=1) * factor * self.alpha,
+            ops.sum(confidence, axis=1) * factor,
+            positives,
+            negatives,
+        )
+
+    def split(self, y_true, y_pred):
+        """Predictions and targets in at least float32, class ids as integers.
+
+        Raises:
+            ValueError: shapes that don't belong together.
+        """
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        _check_shapes(y_true, y_pred)
+        dtype = _at_least_float32(keras.backend.standardize_dtype(y_pred.dtype))
+        targets = Targets.split(ops.cast(y_true, dtype), ops)
+        return (
+            Predictions.split(ops.cast(y_pred, dtype)),
+            Targets(ops.cast(targets.class_ids, "int32"), targets.offsets),
+        )
+
+    def get_config(self):
+        confidence = dict(vars(self.confidence))
+        return {
+            **super().get_config(),
+            "dtype": self.dtype,
+            "confidence": confidence.pop("activation"),
+            **confidence,
+            **vars(self.negatives),
+            "localization": self.localization,
+            "alpha": self.alpha,
+            "normalization": self.normalization,
+            **vars(self.coder),
+        }
+
+    def _confidence(self, predictions, class_ids, positives, background):
+        """Negatives (B, N), and the confidence loss (B, N) of what counts."""
+        counts = ops.logical_or(positives, background)
+        scores = ops.where(counts[..., None], predictions.logits, 0.0)  # neutral anchors may hold anything
+        class_ids = ops.maximum(class_ids, 0)
+        losses = self.confidence(scores, class_ids)
+        negatives = self.negatives.choose(losses, background, positives)
+        weights = self.confidence.weights_of(class_ids, predictions.num_classes)
+        if weights is not None:
+            losses = losses * ops.cast(weights, losses.dtype)
+        return negatives, ops.where(ops.logical_or(positives, negatives), losses, 0.0)
+
+    def _factor(self, positives):
+        """What turns a picture's sum into its share of the loss: batch size / normaliser."""
+        batch, anchors = ops.shape(positives)[0], ops.shape(positives)[1]
+        batch = ops.cast(batch, "float32")
+        total = {
+            "valid": lambda: ops.cast(ops.sum(ops.cast(positives, "int32")), "float32"),
+            "full": lambda: batch * ops.cast(anchors, "float32"),
+            "batch_size": lambda: batch,
+            "none": None,
+        }[self.normalization]
+        replicas = fastpaths.num_replicas()
+        total = ops.maximum(fastpaths.sum_over_replicas(total()), 1.0) if total else 1.0
+        if self.reduction == "sum":
+            return 1.0 / total
+        return batch * (replicas / total)
+
+
+def _at_least_float32(dtype):
+    return "float64" if dtype == "float64" else "float32"
+
+
+def _check_shapes(y_true, y_pred):
+    true, pred = tuple(y_true.shape), tuple(y_pred.shape)
+    wide = len(true) == 3 and true[-1] is not None and true[-1] != coding.NUM_TARGET_COLUMNS
+    fits = len(true) == len(pred) == 3 and (None in (true[1], pred[1]) or true[1] == pred[1])
+    if not fits or (wide and true[-1] != pred[-1]):
+        raise ValueError(
+            "SSDLoss compares targets (B, N, 5), or one-hot targets (B, N, C + 1 + 12), with raw predictions "
+            "(B, N, C + 1 + 12) of as many anchors and classes. Targets are made for one model; make them with its own "
+            f"anchors and classes. Received: y_true.shape={true}, y_pred.shape={pred}"
+        )
