@@ -47,8 +47,9 @@ def detect(
         confidence: lowest score to report, 0..1.
         classes: report these classes alone; a name or several.
         batch_size: pictures that the network sees at once.
-        iou_threshold: boxes of one class that overlap more are taken for one object; Caffe's 0.45 by default.
-        keep_top_k: most objects in one picture; Caffe's 200 by default.
+        iou_threshold: boxes of one class that overlap more are taken for one object; by default the model's
+            own value, which is Caffe's 0.45 unless it says otherwise.
+        keep_top_k: most objects in one picture; by default the model's own value or Caffe's 200.
         decoder: a `DecodeDetections` layer with other options, for a model of raw predictions; it stands for
             the two arguments before.
         class_names: names of the classes without background; by default those that the model carries.
@@ -75,20 +76,21 @@ def detect(
         _check_count("workers", workers)
     if on_error != "raise" and not callable(on_error):
         raise ValueError(f"on_error must be 'raise' or a function of the error. Received: on_error={on_error!r}")
-    predictor = Predictor.of(model, *_decoder_options(confidence, iou_threshold, keep_top_k, decoder))
+    own = getattr(model, "decoding", None) or {}
+    predictor = Predictor.of(model, *_decoder_options(own, confidence, iou_threshold, keep_top_k, decoder))
     names = _class_names(model, class_names, predictor.num_classes)
     wanted = None if classes is None else class_ids_of(classes, names)
     report = _Report(names, confidence, None if wanted is None else np.array(wanted, int))
     return _run(predictor, sources, report, batch_size, workers or min(8, os.cpu_count() or 1), on_error, max_pixels)
 
 
-def _decoder_options(confidence, iou_threshold, keep_top_k, decoder):
+def _decoder_options(own, confidence, iou_threshold, keep_top_k, decoder):
     """Options for `DecodeDetections` or such a layer, and whether the user asked for them."""
     given = {"iou_threshold": iou_threshold, "keep_top_k": keep_top_k}
     given = {name: value for name, value in given.items() if value is not None}
     if decoder is None:
         threshold = max((low for low in DECODER_THRESHOLDS if low < confidence), default=confidence)
-        return {"confidence_threshold": threshold, **given}, bool(given)
+        return {**own, "confidence_threshold": threshold, **given}, bool(given)
     if not isinstance(decoder, DecodeDetections):
         raise TypeError(f"decoder must be a DecodeDetections layer. Received: {type(decoder).__name__}")
     if given:

@@ -24,7 +24,7 @@ def decode_arrays(predictions, options, *, from_logits=True):
         of the picture; unused rows have class -1.
     """
     parts = coding.Predictions.split(np.asarray(predictions, np.float32))
-    probabilities = softmax(parts.logits) if from_logits else parts.logits
+    probabilities = SCORING[options.kind_of_scores(from_logits)](parts.logits)
     boxes = options.boxes(parts)
     rows = [detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)]
     keep = options.sizes(boxes.shape[1], parts.num_classes)[2]
@@ -35,6 +35,15 @@ def softmax(logits):
     """Softmax over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def sigmoid(logits):
+    """Sigmoid of each value."""
+    small = np.exp(-np.abs(logits))  # never overflows
+    return np.where(logits >= 0, 1, small) / (1 + small)
+
+
+SCORING = {"softmax": softmax, "sigmoid": sigmoid, "probabilities": np.asarray}
 
 
 def detection_rows_arrays(probabilities, boxes_xyxy, options, *, background=0):

@@ -7,6 +7,7 @@ from keras import ops
 from keras_ssd import coding, fastpaths, nms
 from keras_ssd.decoding.arrays import decode_arrays
 
+SCORING = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "probabilities": ops.convert_to_tensor}
 MAX_PAIRS = 50_000_000  # elements of a pair matrix for one picture: 200 MB in float32
 
 
@@ -105,27 +106,30 @@ def decode_predictions(predictions, options, *, from_logits=True):
     """
     if fastpaths.on_host():
         return ops.convert_to_tensor(decode_arrays(ops.convert_to_numpy(predictions), options, from_logits=from_logits))
-    predictions, real = _without_hopeless_anchors(predictions, options, from_logits)
+    kind = options.kind_of_scores(from_logits)
+    predictions, real = _without_hopeless_anchors(predictions, options, kind)
     parts = coding.Predictions.split(predictions)
-    probabilities = ops.softmax(parts.logits, axis=-1) if from_logits else parts.logits
+    probabilities = SCORING[kind](parts.logits)
     if real is not None:
         probabilities = ops.where(real[..., None], probabilities, 0.0)
     boxes = options.boxes(parts, ops)
     return detection_rows(probabilities, boxes, options)
 
 
-def _without_hopeless_anchors(predictions, options, from_logits):
+def _without_hopeless_anchors(predictions, options, kind_of_scores):
     """Predictions that may be fewer and padded, and which of them are real (None: all).
 
-    A class's probability p exceeds t only if p / p_background does exceed t / (1 - t), because the background's
-    probability is part of 1 - p. So one subtraction finds the anchors that are worth a softmax.
+    Of a softmax, a class's probability p exceeds t only if p / p_background does exceed t / (1 - t), because the
+    background's probability is part of 1 - p. So one subtraction finds the anchors that are worth a softmax. Of a
+    sigmoid, p / (1 - p) is the odds themselves.
     """
     if not options.top_k or options.floor <= 0 or options.floor >= 1:
         return predictions, None
     classes = coding.Predictions.split(predictions).logits
-    if from_logits:
-        odds = math.log(options.floor / (1 - options.floor)) - 1e-3  # room for rounding
-        can_pass = ops.max(classes[..., 1:], axis=-1) - classes[..., 0] > odds
+    best = ops.max(classes[..., 1:], axis=-1)
+    if kind_of_scores == "probabilities":
+        can_pass = best > options.floor
     else:
-        can_pass = ops.max(classes[..., 1:], axis=-1) > options.floor
+        odds = math.log(options.floor / (1 - options.floor)) - 1e-3  # room for rounding
+        can_pass = best - (classes[..., 0] if kind_of_scores == "softmax" else 0.0) > odds
     return fastpaths.drop_hopeless_rows(predictions, can_pass, options.top_k)

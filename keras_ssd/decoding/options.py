@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd import coding
+from keras_ssd.names import unknown_name
+
+SCORES = ("softmax", "sigmoid", "probabilities")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class DecodeOptions:
         code_type: how offsets are coded, see `keras_ssd.coding.decode`.
         variance_encoded_in_target: the offsets already carry the variances.
         clip_boxes: clamp boxes to the picture at the end.
+        scores: how scores follow from the class columns: "softmax" over them; "sigmoid" of each; or "probabilities",
+            which they are already.
 
     Raises:
         ValueError: a value outside its range.
@@ -44,6 +49,7 @@ class DecodeOptions:
     code_type: str = "center_size"
     variance_encoded_in_target: bool = False
     clip_boxes: bool = False
+    scores: str = "softmax"
 
     def __post_init__(self):
         for name in ("confidence_threshold", "iou_threshold"):
@@ -60,6 +66,8 @@ class DecodeOptions:
                     f"`{name}` must be a positive integer, or None for no limit. Received: {name}={value!r}"
                 )
         coding.check_code_type(self.code_type)
+        if self.scores not in SCORES:
+            raise ValueError(unknown_name("kind of scores", self.scores, SCORES))
         for name, value in vars(self).items():  # numpy's numbers would not go into a saved config
             if isinstance(value, np.number):
                 object.__setattr__(self, name, value.item())
@@ -73,6 +81,10 @@ class DecodeOptions:
     def floor(self):
         """The score that a candidate must exceed."""
         return -0.5 if self.confidence_threshold is None else self.confidence_threshold
+
+    def kind_of_scores(self, from_logits):
+        """`scores`, or "probabilities" for class columns that are no logits any more."""
+        return self.scores if from_logits else "probabilities"
 
     def boxes(self, parts, xp=np):
         """Boxes (B, N, 4) of the parts of a predictions tensor, `keras_ssd.coding.Predictions`."""

@@ -16,10 +16,11 @@ class DecodeDetections(keras.layers.Layer):
     float32 whatever the model's dtype policy is.
 
     Args:
-        from_logits: the class columns are raw scores; False for tensors that went through a softmax (ssd_keras).
+        from_logits: the class columns are raw scores; False for tensors that went through a softmax (ssd_keras), which
+            is the same as `scores="probabilities"`.
         **options: the fields of `keras_ssd.decoding.DecodeOptions`, with its defaults: `confidence_threshold`,
             `iou_threshold`, `top_k`, `keep_top_k`, `max_per_class`, `eta`, `class_agnostic`, `average_boxes`,
-            `code_type`, `variance_encoded_in_target`, `clip_boxes`; and Keras's `name`, `trainable`.
+            `code_type`, `variance_encoded_in_target`, `clip_boxes`, `scores`; and Keras's `name`, `trainable`.
 
     Input: raw predictions (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
 

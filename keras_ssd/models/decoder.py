@@ -10,7 +10,7 @@ def with_decoder(model, **options):
     Args:
         model: an `SSD` of raw predictions.
         **options: of `keras_ssd.layers.DecodeDetections`: `confidence_threshold`, `iou_threshold`, `top_k`,
-            `keep_top_k`, ...
+            `keep_top_k`, ...; what is not named is the model's own `decoding`, or else Caffe's default.
 
     Returns:
         An `SSD` from (B, H, W, 3) to (B, K, 6) rows [class id, score, xmin, ymin, xmax, ymax], boxes as fractions of
@@ -28,6 +28,6 @@ def with_decoder(model, **options):
         raise TypeError(f"`model` must be a keras_ssd model. Received: model={type(model).__name__}")
     if model.has_decoder:
         raise ValueError(f"Model '{model.name}' ends in a decoder already; pass the model it was made from.")
-    detections = DecodeDetections(**options, name="detections")(model.outputs[0])
+    detections = DecodeDetections(**{**model.decoding, **options}, name="detections")(model.outputs[0])
     names = model.class_names if model.names_classes else ()
     return SSD(model.inputs[0], detections, name=f"{model.name}_detector", class_names=names)

@@ -4,6 +4,7 @@ import keras
 
 from keras_ssd._version import __version__
 from keras_ssd.coding import Predictions
+from keras_ssd.decoding import DecodeOptions
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.names import check_class_names
 
@@ -20,6 +21,8 @@ class SSD(keras.Model):
         inputs, outputs, name: as of a functional `keras.Model`.
         class_names: names of the classes without background; none gives `class_0`, `class_1`, ... They can be set
             later, as after `keras.models.clone_model`, which forgets them.
+        decoding: what `DecodeDetections` does with this model's predictions unless it is told otherwise: some of its
+            options, such as the thresholds of an imported net or `{"scores": "sigmoid"}`. None is the original SSD's.
 
     Attributes:
         weights_report: what a factory loaded, sub-sampled and left fresh (`print` it); None without `weights`.
@@ -29,8 +32,11 @@ class SSD(keras.Model):
         # By this very signature every supported version of Keras knows a class that is saved and cloned as a
         # functional model.
         class_names = kwargs.pop("class_names", ())
+        decoding = kwargs.pop("decoding", None) or {}
         super().__init__(*args, **kwargs)
         self._class_names = ()
+        self._decoding = dict(decoding)
+        DecodeOptions(**self._decoding)  # refuses what it does not know
         if class_names:
             self.class_names = class_names
         self._saved_with = __version__
@@ -60,6 +66,11 @@ class SSD(keras.Model):
                 f"Received: {len(names)} names"
             )
         self._class_names = names
+
+    @property
+    def decoding(self):
+        """Options of `DecodeDetections` that this model's predictions want, where they are not the original SSD's."""
+        return dict(self._decoding)
 
     @property
     def names_classes(self):
@@ -102,6 +113,7 @@ class SSD(keras.Model):
         return {
             **super().get_config(),
             "class_names": list(self._class_names),
+            "decoding": self.decoding,
             "keras_ssd_version": self._saved_with,
         }
 
@@ -109,10 +121,12 @@ class SSD(keras.Model):
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
         class_names = config.pop("class_names", ())
+        decoding = config.pop("decoding", None) or {}
         version = config.pop("keras_ssd_version", None)
         model = super().from_config(config, custom_objects=custom_objects)
         if class_names:
             model.class_names = class_names
+        model._decoding = dict(decoding)
         model._saved_with = version or __version__
         return model
 
