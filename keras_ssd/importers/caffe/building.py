@@ -16,12 +16,15 @@ class Stored:
         index: which of the Caffe layer's blobs.
         shape: Caffe's shape. Files of old versions pad it with ones to four axes, so (1, 1, 1, 64) passes for (64,).
         convert: from Caffe's array of that shape to Keras's.
+        factor: which blob holds one number that the array is divided by (BatchNorm's moving averages), or None. Zero
+            gives zeros, as in Caffe; a file without that blob means one.
         layer: the Caffe layer, where it is not the step's own (a Scale that is merged into a BatchNorm).
     """
 
     index: int
     shape: tuple
     convert: Callable = field(default=np.asarray, repr=False)
+    factor: int | None = None
     layer: CaffeLayer | None = None
 
 
@@ -32,6 +35,7 @@ class Placed:
     target: str  # name of the Keras layer
     weight: str
     stored: Stored
+    layer: CaffeLayer
 
 
 class Plan:
@@ -90,9 +94,9 @@ class Step:
         """
         output = layer(tensors[0] if len(tensors) == 1 else list(tensors))
         for weight, stored in (weights or {}).items():
-            self.plan.placed.append(Placed(layer.name, weight, stored))
+            self.plan.placed.append(Placed(layer.name, weight, stored, self.layer))
         named = {variable.name for variable in layer.weights}
-        if named != set(weights or {}) and not layer.name.startswith("custom"):
+        if named != set(weights or {}):
             raise ValueError(
                 f"Layer '{layer.name}' has the weights {sorted(named)}; the builder of '{self.layer.type}' gives "
                 f"sources for {sorted(weights or {})}."

@@ -1,0 +1,68 @@
+"""What an import did: a line for every layer of the net, the choices that were made, and what was left."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One layer of the net.
+
+    Args:
+        layer, kind: its name and type in Caffe.
+        shape: of its blob, in Caffe's order, the batch as None; empty for a layer without one.
+        parameters: values that it brought from the file.
+        note: what became of it where that is not plain: merged, vanished, skipped.
+    """
+
+    layer: str
+    kind: str
+    shape: tuple = ()
+    parameters: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What `from_caffe` made of a net; `str()` is a readable table.
+
+    Args:
+        source: the files.
+        rows: a `ReportRow` for every layer.
+        choices: what was decided for the user, a sentence each.
+        unused: (layer/blob, shape) of arrays of the file that the net has no place for.
+        parameters: values written.
+    """
+
+    source: str
+    rows: tuple
+    choices: tuple
+    unused: tuple = field(default=())
+    parameters: int = 0
+
+    def __str__(self):
+        cells = [("layer", "kind", "shape", "parameters", "")]
+        cells += [
+            (r.layer, r.kind, shape_text(r.shape), f"{r.parameters:,}" if r.parameters else "", r.note)
+            for r in self.rows
+        ]
+        widths = [max(len(row[i]) for row in cells) for i in range(4)]
+        lines = [
+            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip()
+            for a, b, c, d, e in cells
+        ]
+        return "\n".join([*lines, "", self.summary])
+
+    @property
+    def summary(self):
+        """The choices and what was left, without the table."""
+        lines = [f"{self.source}: {self.parameters:,} values in {len(self.rows)} layers.", *self.choices]
+        if self.unused:
+            listed = ", ".join(f"{name} {shape_text(shape)}" for name, shape in self.unused[:20])
+            more = ", ..." if len(self.unused) > 20 else ""
+            lines.append(f"Not needed from the weights ({len(self.unused)} arrays): {listed}{more}.")
+        return "\n".join(lines)
+
+
+def shape_text(shape):
+    """A shape as people write it: 64x38x38."""
+    return "x".join("?" if side is None else str(side) for side in (shape[1:] if shape[:1] == (None,) else shape))

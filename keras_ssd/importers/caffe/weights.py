@@ -1,0 +1,100 @@
+"""Blobs of a .caffemodel -> the arrays that the porter writes."""
+
+import math
+
+import numpy as np
+
+from keras_ssd.formats import NamedArrays, WeightFileError
+from keras_ssd.zoo.port import LISTED, PortError
+
+
+def arrays_for(plan, weights, model_name):
+    """The arrays for every weight that was placed.
+
+    Args:
+        plan: the `Plan` of the model.
+        weights: the `CaffeNet` of the .caffemodel.
+        model_name: for messages.
+
+    Returns:
+        (`NamedArrays`, list of "layer/blob index" that the model has no place for).
+
+    Raises:
+        PortError: blobs are missing or of another shape; all are listed.
+        WeightFileError: values that are no finite numbers.
+    """
+    by_name = {layer.name: layer for layer in weights.layers if layer.blobs}
+    arrays, missing, misshaped, used = {}, [], [], set()
+    for placed in plan.placed:
+        stored, source = placed.stored, _source(placed)
+        blobs = by_name[source.name].blobs if source.name in by_name else ()
+        if stored.index >= len(blobs):
+            missing.append(f"{source.name}/{stored.index}")
+            continue
+        used.add((source.name, stored.index))
+        blob = blobs[stored.index]
+        if not _same_shape(blob.shape, stored.shape):
+            misshaped.append((f"{source.name}/{stored.index}", tuple(blob.shape), tuple(stored.shape)))
+            continue
+        array = blob.reshape(stored.shape)
+        if stored.factor is not None and stored.factor < len(blobs):
+            used.add((source.name, stored.factor))
+            factor = float(blobs[stored.factor].ravel()[0])
+            array = array * np.float32(0.0 if factor == 0 else 1.0 / factor)
+        array = np.ascontiguousarray(stored.convert(array), np.float32)
+        if not np.isfinite(array).all():
+            raise WeightFileError(
+                f"{weights.path}: blob {stored.index} of layer '{source.name}' holds values that are not finite "
+                "numbers. The file is damaged, or the training that wrote it had diverged."
+            )
+        arrays.setdefault(placed.target, {})[placed.weight] = array
+    if missing or misshaped:
+        raise PortError(_message(weights, model_name, by_name, missing, misshaped), (), missing, misshaped)
+    unused = [
+        (f"{name}/{index}", tuple(blob.shape))
+        for name, layer in by_name.items()
+        for index, blob in enumerate(layer.blobs)
+        if (name, index) not in used
+    ]
+    return NamedArrays(arrays, format="caffemodel", path=weights.path), unused
+
+
+def _source(placed):
+    return placed.stored.layer or placed.layer
+
+
+def _same_shape(found, wanted):
+    """Whether the shapes are the same, up to the ones that old files put in front or behind."""
+    if tuple(found) == tuple(wanted):
+        return True
+    return math.prod(found) == math.prod(wanted) and _trimmed(found) == _trimmed(wanted)
+
+
+def _trimmed(shape):
+    return [side for side in shape if side != 1]
+
+
+def _message(weights, model_name, by_name, missing, misshaped):
+    lines = [f"The weights of {weights.path or weights.name} do not fit the net '{model_name}'; nothing was loaded."]
+    if missing:
+        lines.append(_listed("not in the file (layer/blob)", missing))
+    if misshaped:
+        lines.append(
+            _listed("of another shape", [f"{n} {given} where the net has {want}" for n, given, want in misshaped])
+        )
+    wanted = {name.rsplit("/", 1)[0] for name in missing}
+    if wanted and not misshaped and not wanted & set(by_name):
+        lines.append(
+            f"None of these layers has weights in the file, which knows {_some(by_name)}: it is of another net."
+        )
+    return "\n".join(lines)
+
+
+def _listed(what, names):
+    more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
+    return f"  {what}: " + ", ".join(names[:LISTED]) + more
+
+
+def _some(names):
+    names = list(names)
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "no layer with weights"

@@ -1,0 +1,78 @@
+"""Batch normalisation folded into the convolution before it."""
+
+import keras
+import numpy as np
+
+from keras_ssd.models.model import SSD
+
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
+
+def fold_batch_normalization(model):
+    """A copy of a model whose batch normalisations are part of the convolutions before them.
+
+    A normalisation with fixed averages is a factor and a summand a channel, so a linear convolution can do it on the
+    way: the same outputs up to rounding, fewer layers, less time. Such a model is for detecting; training it goes on
+    without normalisation.
+
+    Args:
+        model: a functional `keras.Model`, for example an `SSD`.
+
+    Returns:
+        A new model of the same class and weights; the given one is unchanged.
+    """
+    pairs = _pairs(model)
+    folded = {conv.name: norm for conv, norm in pairs}
+    gone = {norm.name for _, norm in pairs}
+
+    def clone(layer):
+        config = layer.get_config()
+        if layer.name in folded:
+            config["use_bias"] = True
+        return layer.__class__.from_config(config)
+
+    def call(layer, *args, **kwargs):
+        return args[0] if layer.name in gone else layer(*args, **kwargs)
+
+    copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
+    for layer in copy.layers:
+        source = model.get_layer(layer.name)
+        if layer.name in folded:
+            _write(layer, source, folded[layer.name])
+        elif layer.weights:
+            layer.set_weights(source.get_weights())
+    if not isinstance(model, SSD):
+        return copy
+    names = model.class_names if model.names_classes else ()
+    return SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=names, decoding=model.decoding)
+
+
+def _pairs(model):
+    """(convolution, batch normalisation) pairs in which nothing else reads the convolution."""
+    pairs = []
+    for layer in model.layers:
+        if not isinstance(layer, CONVOLUTIONS) or layer.activation is not keras.activations.linear:
+            continue
+        if len(layer._inbound_nodes) != 1 or len(layer._outbound_nodes) != 1 or layer.output in model.outputs:
+            continue
+        reader = layer._outbound_nodes[0].operation
+        if isinstance(reader, keras.layers.BatchNormalization) and len(reader._inbound_nodes) == 1:
+            pairs.append((layer, reader))
+    return pairs
+
+
+def _write(layer, source, norm):
+    """Sets the folded kernel and bias, computed in double precision."""
+
+    def value(variable, default):
+        return np.float64(default) if variable is None else np.asarray(keras.ops.convert_to_numpy(variable), np.float64)
+
+    factor = value(norm.gamma, 1) / np.sqrt(value(norm.moving_variance, 1) + norm.epsilon)
+    bias = value(source.bias if source.use_bias else None, 0)
+    kernel = value(source.kernel, 0)
+    # A depthwise kernel is (kh, kw, channels, multiplier), its outputs are channel-major.
+    depthwise = isinstance(source, keras.layers.DepthwiseConv2D)
+    shaped = factor.reshape(kernel.shape[2:]) if depthwise else factor
+    layer.kernel.assign((kernel * shaped).astype(np.float32))
+    beta = value(norm.beta, 0) + (bias - value(norm.moving_mean, 0)) * factor
+    layer.bias.assign(beta.astype(np.float32))

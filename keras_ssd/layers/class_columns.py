@@ -1,0 +1,94 @@
+"""Layers that bring the class columns of foreign heads into this package's form."""
+
+import keras
+from keras import ops
+
+NEVER = -1e4  # a logit whose probability is 0 in float32
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class ClassColumns(keras.layers.Layer):
+    """Puts the background first among the class columns of every box.
+
+    Args:
+        num_columns: class columns a box in the input, a background among them if there is one.
+        background: its column; -1 if there is none, and then one that never wins is put in front.
+        **kwargs: of `keras.layers.Layer`.
+
+    Input: (B, H, W, boxes * num_columns), class fastest; output: the same, or (B, H, W, boxes * (num_columns + 1))
+    where a background had to be added.
+    """
+
+    def __init__(self, num_columns, background, **kwargs):
+        super().__init__(**kwargs)
+        if not -1 <= background < num_columns:
+            raise ValueError(
+                f"`background` must be one of the {num_columns} columns or -1. Received: background={background}"
+            )
+        self.num_columns = int(num_columns)
+        self.background = int(background)
+
+    def call(self, inputs):
+        height, width, channels = inputs.shape[1:]
+        boxes = channels // self.num_columns
+        x = ops.reshape(inputs, (-1, height, width, boxes, self.num_columns))
+        if self.background < 0:
+            x = ops.pad(x, ((0, 0),) * 4 + ((1, 0),), constant_values=NEVER)
+        else:
+            at = self.background
+            x = ops.concatenate([x[..., at : at + 1], x[..., :at], x[..., at + 1 :]], axis=-1)
+        return ops.reshape(x, (-1, *self.compute_output_shape(inputs.shape)[1:]))
+
+    def compute_output_shape(self, input_shape):
+        columns = self.num_columns + (self.background < 0)
+        return (*input_shape[:-1], input_shape[-1] // self.num_columns * columns)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "num_columns": self.num_columns, "background": self.background}
+
+
+@keras.saving.register_keras_serializable("keras_ssd")
+class BoxesOfClasses(keras.layers.Layer):
+    """The class columns of heads that predict a box of its own for each class (Caffe's `share_location: false`).
+
+    There a prior has as many boxes as there are classes, so here it is as many anchors, each of which can be of one
+    class alone: its column keeps the class's score as the logit of a sigmoid, and all others never win. Such
+    predictions are for detecting; targets for training know nothing of it.
+
+    Args:
+        num_columns: class columns a prior.
+        scores: how the net made scores: "softmax" over the columns, "sigmoid" of each, or "probabilities".
+        **kwargs: of `keras.layers.Layer`.
+
+    Input: (B, H, W, priors * num_columns), class fastest; output: (B, H, W, priors * num_columns * num_columns), logits
+    for a sigmoid, or probabilities where `scores` says so.
+    """
+
+    def __init__(self, num_columns, scores="softmax", **kwargs):
+        super().__init__(**kwargs)
+        self.num_columns = int(num_columns)
+        self.scores = scores
+
+    def call(self, inputs):
+        height, width, channels = inputs.shape[1:]
+        count = self.num_columns
+        own = ops.eye(count, dtype=self.compute_dtype)  # row: the anchor's class, column: the score's class
+        x = ops.reshape(inputs, (-1, height, width, channels // count, count, 1))
+        if self.scores == "softmax":
+            others = ops.swapaxes(x, -1, -2) + own * NEVER  # (..., 1, C) + (C, C): row c without column c
+            x = x - ops.logsumexp(others, axis=-1, keepdims=True)  # the logit of p is log p - log(1 - p)
+        never = 0.0 if self.scores == "probabilities" else NEVER
+        x = x * own + (1.0 - own) * never
+        return ops.reshape(x, (-1, height, width, channels * count))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] * self.num_columns)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "num_columns": self.num_columns, "scores": self.scores}
