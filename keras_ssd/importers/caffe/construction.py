@@ -1,0 +1,134 @@
+"""A net while it is being built, layer by layer, in Caffe's order."""
+
+import logging
+from dataclasses import replace
+
+from keras_ssd.importers.caffe.blobs import Blob
+from keras_ssd.importers.caffe.building import Plan, Step
+from keras_ssd.importers.caffe.graph import PRIORS, detecting_phase, needed_layers, refuse_unsupported, tasks
+from keras_ssd.importers.caffe.names import legal_name
+from keras_ssd.importers.caffe.pictures import picture_blob, picture_input, preprocessing_of
+from keras_ssd.importers.caffe.priors import prior_level
+from keras_ssd.importers.caffe.registry import BUILDERS, DATA
+from keras_ssd.importers.caffe.report import ReportRow
+
+log = logging.getLogger("keras_ssd")
+
+OWN_NAMES = ("pictures", "preprocessing", "grayscale", "predictions", "detections")
+
+
+class Construction:
+    """The blobs of a net while its layers are built one after the other, in Caffe's order."""
+
+    def __init__(self, net, weights, outputs, custom, truncate_sizes):
+        self.source, self.weights = net, weights
+        self.net, self.end = detecting_phase(net)
+        if self.end is None and not outputs:
+            raise ValueError(
+                f"{net.path or net.name} is no detector: it has neither a DetectionOutput nor a MultiBoxLoss layer. "
+                "Name blobs as outputs=[...] for a plain model of them."
+            )
+        if isinstance(outputs, str):
+            raise TypeError(f"`outputs` must be a list of blob names. Received: outputs={outputs!r}")
+        self.wanted = list(outputs or self.end.bottoms[:3])
+        self.layers, self.open = needed_layers(self.net, self.wanted)
+        self.builders = {**BUILDERS, **(custom or {})}
+        self.truncate_sizes = truncate_sizes
+        refuse_unsupported(self.net, self.layers, custom)
+        self.plan = Plan()
+        self.plan.names.update(OWN_NAMES)
+        self.blobs, self.rows = {}, []
+
+    def start(self, input_size, given):
+        """Makes the model's input; returns it and the `Preprocessing`."""
+        if self.open:
+            made = [top for layer in self.net.layers for top in layer.tops]
+            raise ValueError(
+                f"{self.source.path or self.source.name}: no layer makes the blobs {sorted(self.open)}. "
+                f"The net has the blobs {', '.join(dict.fromkeys(made))}."
+            )
+        self.picture = picture_input(self.layers, input_size)
+        preprocessing = preprocessing_of(self.picture, given, self.net, self.source, self.weights)
+        inputs, blob = picture_blob(self.picture.size_hw, preprocessing)
+        for layer in self.layers:
+            if layer.type in DATA:
+                self.blobs.update({top: Blob(None, layer=layer) for top in layer.tops})
+        self.blobs[self.picture.blob] = replace(blob, layer=self.picture.layer)
+        return inputs, preprocessing
+
+    def run(self):
+        """Builds every layer."""
+        for task in tasks(self.layers):
+            if task.layer.type in DATA:
+                self.rows.append(ReportRow(task.layer.name, task.layer.type, note="the picture, or left out"))
+                continue
+            self._build(task)
+
+    def _build(self, task):
+        layer, last = task.layer, (task.merged or (task.layer,))[-1]
+        inputs = [self.blob(layer, name) for name in layer.bottoms]
+        step = Step(layer, legal_name(layer.name), self.plan, task.merged, self.truncate_sizes)
+        placed = len(self.plan.placed)
+        try:
+            made = self._made(step, inputs)
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError, ZeroDivisionError) as error:
+            if str(error).startswith("Layer '"):
+                raise
+            shapes = ", ".join(str(blob.shape) if blob.tensor is not None else "no map" for blob in inputs)
+            raise ValueError(
+                f"Layer '{layer.name}' ({layer.type}) cannot be built on inputs of shape {shapes}: {error}"
+            ) from error
+        made = made if isinstance(made, (tuple, list)) else [made] * len(last.tops)
+        for top, blob in zip(last.tops, made, strict=True):
+            self.blobs[top] = replace(blob, layer=layer, inputs=tuple(inputs))
+        self._note(task, inputs, made[0], self.plan.placed[placed:])
+
+    def _made(self, step, inputs):
+        kind = step.layer.type
+        if kind in PRIORS:
+            level = prior_level(step, inputs[0], inputs[1] if len(inputs) > 1 else self.blobs[self.picture.blob])
+            return Blob(None, levels=(level,))
+        if any(blob.levels for blob in inputs):
+            return Blob(None, levels=tuple(level for blob in inputs for level in blob.levels))
+        for name, blob in zip(step.layer.bottoms, inputs, strict=True):
+            if blob.tensor is None:
+                step.fail(f"it needs the input '{name}' besides the picture, which a detector of pictures has not.")
+        return self.builders[kind](step, *inputs)
+
+    def blob(self, layer, name):
+        if name not in self.blobs:
+            raise ValueError(f"Layer '{layer.name}' reads blob '{name}' before any layer has made it.")
+        return self.blobs[name]
+
+    def _note(self, task, inputs, made, placed):
+        layer, parameters = task.layer, 0
+        for entry in placed:
+            size = 1
+            for side in entry.stored.shape:
+                size *= side
+            parameters += size
+        note = ", ".join(f"with {other.type} '{other.name}'" for other in task.merged)
+        if made.levels:
+            note = f"{sum(level.level.num_anchors for level in made.levels)} anchors"
+        elif any(blob.tensor is made.tensor for blob in inputs):
+            note = "no operation"
+        elif placed and inputs[0].turned and not made.turned:
+            note = "turned from BGR to RGB"
+        shape = made.shape if made.tensor is not None else ()
+        self.rows.append(ReportRow(layer.name, layer.type, shape, parameters, note))
+        self.rows += [ReportRow(other.name, other.type, shape, 0, f"in '{layer.name}'") for other in task.merged]
+
+    def choices(self, preprocessing):
+        """Sentences on what was decided."""
+        lines = [f"Preprocessing: {preprocessing}."]
+        if preprocessing.source.startswith("nowhere"):
+            lines.append("Give mean and scale if the net was trained with any, or it will detect badly.")
+            log.warning(
+                "%s states no mean or scale for its pictures, and none was given; taking 0 and 1. Nets on VGG16 mostly "
+                "want mean=(104, 117, 123), MobileNet-SSD mean=127.5 and scale=1/127.5.",
+                self.source.path or self.source.name,
+            )
+        skipped = [layer.name for layer in self.net.layers if layer not in self.layers and layer is not self.end]
+        if skipped:
+            lines.append(f"Left out, since the result does not depend on them: {', '.join(skipped)}.")
+        return tuple(lines)
