@@ -85,14 +85,15 @@ def apply_row(x, row, style, activation="relu"):
     return layer(x)
 
 
-def max_pool(x, name, size=2, stride=2, pad=0, *, ceil_mode=True):
+def max_pool(x, name, size=2, stride=2, pad=0, *, ceil_mode=True, padding_name=None):
     """Caffe's max pooling: the number of windows is rounded up, and padding never wins.
 
     Args:
         x: symbolic feature map (B, H, W, C) of known size.
-        name: of the pooling layer; a padding layer before it is called `{name}_padding`.
+        name: of the pooling layer.
         size, stride, pad: Caffe's numbers: one, or (height, width).
         ceil_mode: False rounds the number of windows down.
+        padding_name: of the padding layer before it, where one is needed; None is `{name}_padding`.
 
     Source: weiliu89/caffe, branch ssd, src/caffe/layers/pooling_layer.cpp.
     """
@@ -101,7 +102,7 @@ def max_pool(x, name, size=2, stride=2, pad=0, *, ceil_mode=True):
     keras_same = tuple(_same_padding(*numbers) for numbers in zip(x.shape[1:3], size, stride, strict=True))
     mode = "same" if padding == keras_same else "valid"
     if mode == "valid" and any(map(any, padding)):
-        x = LowestPadding2D(padding, name=f"{name}_padding")(x)
+        x = LowestPadding2D(padding, name=padding_name or f"{name}_padding")(x)
     layer = keras.layers.MaxPooling2D(size, strides=stride, padding=mode, data_format="channels_last", name=name)
     return layer(x)
 

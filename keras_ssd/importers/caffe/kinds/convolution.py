@@ -59,19 +59,13 @@ def window_of(step, x, depthwise=False):
     pad, dilation = per_axis(s, "pad", (0, 0)), per_axis(s, "dilation", (1, 1))
     if kernel is None or min((*kernel, *stride, *dilation, filters, groups)) < 1 or min(pad) < 0:
         step.fail(
-            "needs num_output, kernel_size, stride, dilation and group of at least 1. Received: "
-            f"num_output={filters}, kernel_size={kernel}, stride={stride}, dilation={dilation}, group={groups}, pad={pad}"
+            f"needs num_output, kernel_size, stride, dilation and group of at least 1. Received: num_output={filters}, "
+            f"kernel_size={kernel}, stride={stride}, dilation={dilation}, group={groups}, pad={pad}"
         )
     if channels % groups or filters % groups:
         step.fail(
             f"group must divide the channels of the input and num_output. Received: group={groups}, "
             f"{channels} channels, num_output={filters}"
-        )
-    reach = [size + 2 * p - d * (k - 1) for size, k, p, d in zip(x.shape[2:], kernel, pad, dilation, strict=True)]
-    if min(reach) < 1:
-        step.fail(
-            f"the map of {x.shape[2:]} is too small for the kernel {kernel} with the padding {pad} and the dilation "
-            f"{dilation}. Use a larger picture."
         )
     return Window(filters, groups, kernel, stride, pad, dilation, bool(s["bias_term"]))
 
@@ -89,6 +83,13 @@ def depthwise_convolution(step, x):
 
 
 def _convolution(step, x, window):
+    numbers = (x.shape[2:], window.kernel, window.pad, window.dilation)
+    reach = [size + 2 * p - d * (k - 1) for size, k, p, d in zip(*numbers, strict=True)]
+    if min(reach) < 1:
+        step.fail(
+            f"the map of {x.shape[2:]} is too small for the kernel {window.kernel} with the padding {window.pad} and the dilation "
+            f"{window.dilation}. Use a larger picture."
+        )
     if window.groups == 1 and x.turned:
         tensor, turn = x.tensor, (lambda a: a[:, ::-1])  # the kernel is turned instead of the picture
     else:
