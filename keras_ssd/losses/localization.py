@@ -91,7 +91,12 @@ def _of_boxes(kind, a_xyxy, b_xyxy):
 
 
 def _difference_of_shape(a_cxcywh, b_cxcywh, iou):
-    angles = [ops.arctan2(x[..., 2], ops.maximum(x[..., 3], TINY)) for x in (a_cxcywh, b_cxcywh)]
-    difference = ops.square(angles[0] - angles[1]) * (4 / math.pi**2)
+    difference = ops.square(_angle(a_cxcywh) - _angle(b_cxcywh)) * (4 / math.pi**2)
     weight = ops.stop_gradient(difference / ops.maximum(1 - iou + difference, TINY))
     return weight * difference
+
+
+def _angle(boxes_cxcywh):
+    width, height = boxes_cxcywh[..., 2], boxes_cxcywh[..., 3]
+    is_point = ops.logical_and(width == 0, height == 0)  # which has no angle, nor a gradient of it
+    return ops.arctan2(width, ops.where(is_point, 1.0, height))
