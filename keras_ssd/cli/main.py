@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("detect", "zoo")
+COMMANDS = ("detect", "convert", "zoo")
 
 
 def _parser():

@@ -21,7 +21,7 @@ def fold_batch_normalization(model):
     Returns:
         A new model of the same class and weights; the given one is unchanged.
     """
-    pairs = _pairs(model)
+    pairs = foldable_pairs(model)
     folded = {conv.name: norm for conv, norm in pairs}
     gone = {norm.name for _, norm in pairs}
 
@@ -47,7 +47,7 @@ def fold_batch_normalization(model):
     return SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=names, decoding=model.decoding)
 
 
-def _pairs(model):
+def foldable_pairs(model):
     """(convolution, batch normalisation) pairs in which nothing else reads the convolution."""
     pairs = []
     for layer in model.layers:

@@ -118,6 +118,15 @@ class Construction:
         self.rows.append(ReportRow(layer.name, layer.type, shape, parameters, note))
         self.rows += [ReportRow(other.name, other.type, shape, 0, f"in '{layer.name}'") for other in task.merged]
 
+    def note_folded(self, folded):
+        """Notes which batch normalisations became part of a convolution: {its name: the convolution's}, as in Keras."""
+        self.rows = [
+            replace(row, note=f"folded into '{folded[legal_name(row.layer)]}'")
+            if legal_name(row.layer) in folded
+            else row
+            for row in self.rows
+        ]
+
     def choices(self, preprocessing):
         """Sentences on what was decided."""
         lines = [f"Preprocessing: {preprocessing}."]

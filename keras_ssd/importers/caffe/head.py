@@ -22,12 +22,15 @@ class Ending:
         background: its column, or -1.
         share_location: one box a prior for all classes, instead of one for each.
         decoding: fields of `keras_ssd.decoding.DecodeOptions`.
+        scores: "softmax" or "sigmoid" where the layer says so itself, as a loss does; else None, and the activations in
+            front of it tell.
     """
 
     num_classes: int
     background: int
     share_location: bool
     decoding: dict
+    scores: str | None = None
 
 
 def ending_of(layer):
@@ -69,7 +72,8 @@ def _multibox_loss(layer):
         "code_type": s["code_type"].lower(),
         "variance_encoded_in_target": s["encode_variance_in_target"],
     }
-    return Ending(s["num_classes"], s["background_label_id"], s["share_location"], decoding)
+    scores = "sigmoid" if s["conf_loss_type"] == "LOGISTIC" else "softmax"
+    return Ending(s["num_classes"], s["background_label_id"], s["share_location"], decoding, scores)
 
 
 def _limit(number):
@@ -100,6 +104,7 @@ def heads_of(layer, ending, offsets, confidence, priors):
     boxes = 1 if ending.share_location else classes
     offset_parts, _ = parts_of(offsets)
     confidence_parts, scores = parts_of(confidence, classes)
+    scores = ending.scores or scores
     _check_size(layer, "offsets", offset_parts, spec.num_anchors * boxes * 4, f"{spec.num_anchors} priors")
     what = f"{spec.num_anchors} priors and num_classes={classes}"
     _check_size(layer, "scores", confidence_parts, spec.num_anchors * classes, what)

@@ -13,7 +13,7 @@ from keras_ssd.importers.caffe.head import ending_of, heads_of
 from keras_ssd.importers.caffe.names import legal_name
 from keras_ssd.importers.caffe.report import ImportReport
 from keras_ssd.importers.caffe.weights import arrays_for
-from keras_ssd.importers.folding import fold_batch_normalization
+from keras_ssd.importers.folding import fold_batch_normalization, foldable_pairs
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models.model import SSD
 from keras_ssd.names import check_class_names
@@ -86,6 +86,7 @@ def from_caffe(
         arrays = replace(arrays, layers={layer: arrays[layer] for layer in arrays.layers if _has(model, layer)})
         parameters = port(model, arrays).parameters
     if fold:
+        building.note_folded({norm.name: conv.name for conv, norm in foldable_pairs(model)})
         model = fold_batch_normalization(model)
     files = " and ".join(str(n.path) for n in (net, weights) if n is not None and n.path) or name
     report = ImportReport(files, tuple(building.rows), building.choices(preprocessing), tuple(unused), parameters)

@@ -87,8 +87,8 @@ def _convolution(step, x, window):
     reach = [size + 2 * p - d * (k - 1) for size, k, p, d in zip(*numbers, strict=True)]
     if min(reach) < 1:
         step.fail(
-            f"the map of {x.shape[2:]} is too small for the kernel {window.kernel} with the padding {window.pad} and the dilation "
-            f"{window.dilation}. Use a larger picture."
+            f"the map of {x.shape[2:]} is too small for the kernel {window.kernel} with the padding {window.pad} and "
+            f"the dilation {window.dilation}. Use a larger picture."
         )
     if window.groups == 1 and x.turned:
         tensor, turn = x.tensor, (lambda a: a[:, ::-1])  # the kernel is turned instead of the picture

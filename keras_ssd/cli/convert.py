@@ -1,0 +1,200 @@
+"""`keras-ssd convert`: Caffe nets into models of this package, and models into ONNX or Caffe."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from keras_ssd.cli.arguments import class_names
+
+DESCRIPTION = """\
+Convert a detector: a Caffe net, or any model that this package reads, into
+a .keras model, an ONNX model, or a Caffe net."""
+
+EPILOG = """\
+examples:
+  keras-ssd convert deploy.prototxt plates.caffemodel -o plates.keras --labels plate,
+  keras-ssd convert deploy.prototxt plates.caffemodel -o plates.onnx --input bgr --picture car.jpg
+  keras-ssd convert deploy.prototxt weights.caffemodel -o net.keras --mean 127.5 --scale 0.007843
+  keras-ssd convert mine.keras -o mine.prototxt        writes mine.caffemodel beside it
+
+A Caffe net saw (picture - mean) * scale. The numbers are taken from transform_param, of the prototxt or of
+the train net that a .caffemodel holds; where neither has them, give them as the net's authors do. They become
+part of the model, as does the change from BGR to RGB.
+
+The table shows what became of every layer. An ONNX model gives `boxes` (N, 4), corners in fractions of the
+picture, and `scores` (N, classes), before suppression; at the end the largest difference is shown that
+onnxruntime finds on random noise and on --picture.
+
+exit codes: 0 converted, 2 nothing was written.
+"""
+OUTPUTS = (".keras", ".onnx", ".prototxt")
+
+
+def add_parser(commands):
+    """Adds the command `convert` to the parser's commands."""
+    parser = commands.add_parser(
+        "convert",
+        help="Caffe nets to Keras, models to ONNX or Caffe",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="FILE",
+        help="a .prototxt and its .caffemodel, or one .keras, .h5, .npz or .caffemodel of a known network",
+    )
+    parser.add_argument("--out", "-o", required=True, metavar="FILE", help="a .keras, .onnx or .prototxt file")
+    parser.add_argument("--labels", help="class names without background: a label set (voc), a list, or a text file")
+    parser.add_argument("--mean", type=numbers, help="subtracted from pixels in 0..255: one number, or B,G,R")
+    parser.add_argument("--scale", type=numbers, help="multiplied after that: one number, or B,G,R")
+    parser.add_argument("--channel-order", choices=("bgr", "rgb"), help="what the Caffe net was trained on; bgr")
+    parser.add_argument("--input-size", type=size, metavar="HEIGHTxWIDTH", help="other than the prototxt says")
+    parser.add_argument(
+        "--keep-fractions",
+        action="store_true",
+        help="do not cut prior sizes to whole pixels: as OpenCV does, and Caffe does not",
+    )
+    parser.add_argument("--fold", action="store_true", help="fold batch normalisation into the convolutions")
+    parser.add_argument(
+        "--input",
+        choices=("rgb", "bgr", "blob"),
+        default="rgb",
+        help="what an ONNX model takes: RGB or BGR in 0..255, or the blob of the Caffe net, mean and scale applied",
+    )
+    parser.add_argument("--picture", metavar="FILE", help="compare the ONNX model on this picture too")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no table")
+    parser.set_defaults(run=run)
+
+
+def numbers(text):
+    """One number or several, separated by commas."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected numbers separated by commas; received {text}") from None
+    return values if len(values) > 1 else values[0]
+
+
+def size(text):
+    """(height, width) from 300x300."""
+    parts = text.lower().split("x")
+    if len(parts) == 2 and all(part.isdecimal() and int(part) for part in parts):
+        return int(parts[0]), int(parts[1])
+    raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, such as 300x300; received {text}")
+
+
+def run(args):
+    """Converts.
+
+    Args:
+        args: the parsed arguments.
+
+    Returns:
+        The exit code.
+    """
+    out = _checked_output(args)
+    model = _opened(args)
+    if not args.quiet and model.weights_report is not None:
+        _show(model.weights_report)
+    {".keras": _to_keras, ".onnx": _to_onnx, ".prototxt": _to_caffe}[out.suffix.lower()](model, out, args)
+    return 0
+
+
+def _checked_output(args):
+    out = Path(args.out)
+    if out.suffix.lower() not in OUTPUTS:
+        raise ValueError(f"--out must end in {', '.join(OUTPUTS)}. Received: {args.out}")
+    written = {out, out.with_suffix(".caffemodel")} if out.suffix.lower() == ".prototxt" else {out}
+    for source in args.sources:
+        if any(path.exists() and Path(source).exists() and path.samefile(source) for path in written):
+            raise ValueError(f"--out would overwrite {source}, which is to be converted. Name another file.")
+    if args.picture and out.suffix.lower() != ".onnx":
+        raise ValueError("--picture compares an ONNX model; --out names none.")
+    if not out.parent.is_dir():
+        raise ValueError(f"There is no folder {out.parent} to write {out.name} into.")
+    return out
+
+
+def _opened(args):
+    prototxts = [source for source in args.sources if source.lower().endswith((".prototxt", ".pbtxt", ".prototxt.txt"))]
+    rest = [source for source in args.sources if source not in prototxts]
+    if len(prototxts) > 1 or len(rest) > 1:
+        raise ValueError(
+            f"Expected a .prototxt and a .caffemodel, or one model or weight file. Received: {', '.join(args.sources)}"
+        )
+    if prototxts:
+        from keras_ssd.importers import from_caffe
+
+        return from_caffe(
+            prototxts[0],
+            rest[0] if rest else None,
+            classes=class_names(args.labels),
+            mean=args.mean,
+            scale=args.scale,
+            channel_order=args.channel_order,
+            input_size=args.input_size,
+            truncate_sizes=not args.keep_fractions,
+            fold=args.fold,
+        )
+    for name in ("mean", "scale", "channel_order", "input_size", "keep_fractions"):
+        if getattr(args, name):
+            raise ValueError(f"--{name.replace('_', '-')} is for a .prototxt, and none is given.")
+    from keras_ssd.models import open_model
+
+    model = open_model(rest[0], class_names=class_names(args.labels))
+    if not args.fold:
+        return model
+    from keras_ssd.importers.folding import fold_batch_normalization
+
+    return fold_batch_normalization(model)
+
+
+def _show(report):
+    rows = getattr(report, "rows", None)
+    if rows is None or not sys.stdout.isatty():
+        print(report, end="\n\n")
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from keras_ssd.importers.caffe.report import shape_text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("Layer", "Kind", "Shape"):
+        table.add_column(title, overflow="fold")
+    table.add_column("Parameters", justify="right")
+    table.add_column("What became of it", overflow="fold")
+    for row in rows:
+        count = f"{row.parameters:,}" if row.parameters else ""
+        table.add_row(row.layer, row.kind, shape_text(row.shape), count, row.note)
+    console = Console()
+    console.print(table, highlight=False, markup=False)
+    console.print(report.summary, highlight=False, markup=False)
+
+
+def _to_keras(model, out, args):
+    part = out.with_name(f".{out.stem}.part.keras")
+    try:
+        model.save(part)
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect PICTURE --weights {out}")
+
+
+def _to_onnx(model, out, args):
+    from keras_ssd.exporters.onnx import to_onnx
+    from keras_ssd.pictures import read_picture
+
+    pictures = [read_picture(args.picture)] if args.picture else []
+    print(to_onnx(model, out, input=args.input, check_with=pictures))
+
+
+def _to_caffe(model, out, args):
+    from keras_ssd.exporters.caffe import to_caffe
+
+    print(to_caffe(model, out, out.with_suffix(".caffemodel")))
