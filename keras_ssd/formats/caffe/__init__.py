@@ -1,8 +1,14 @@
 """Caffe's files, without Caffe and without protobuf: the text prototxt and the binary caffemodel."""
 
+from keras_ssd.formats.caffe.binary import looks_like_caffemodel as looks_like_caffemodel
+from keras_ssd.formats.caffe.binary import read_caffemodel as read_caffemodel
+from keras_ssd.formats.caffe.binary import read_mean as read_mean
 from keras_ssd.formats.caffe.net import CaffeFileError as CaffeFileError
 from keras_ssd.formats.caffe.net import CaffeLayer as CaffeLayer
 from keras_ssd.formats.caffe.net import CaffeNet as CaffeNet
 from keras_ssd.formats.caffe.net import Settings as Settings
 from keras_ssd.formats.caffe.text import parse_prototxt as parse_prototxt
 from keras_ssd.formats.caffe.text import read_prototxt as read_prototxt
+from keras_ssd.formats.caffe.writing import format_prototxt as format_prototxt
+from keras_ssd.formats.caffe.writing import write_caffemodel as write_caffemodel
+from keras_ssd.formats.caffe.writing import write_prototxt as write_prototxt

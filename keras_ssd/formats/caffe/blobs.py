@@ -28,8 +28,8 @@ def array_of_blob(blob, where):
     shape = _shape(blob, len(values), where)
     if math.prod(shape) != len(values):
         raise CaffeFileError(
-            f"{where()}: a blob of shape {_short(shape)} needs {_number(math.prod(shape))} values. Received: {len(values):,} "
-            "values. The file is damaged or was cut short; copy it again."
+            f"{where()}: a blob of shape {_short(shape)} needs {_number(math.prod(shape))} values. Received: "
+            f"{len(values):,} values. The file is damaged or was cut short; copy it again."
         )
     return _as_float32(values).reshape(shape)
 
@@ -51,7 +51,8 @@ def _values(blob, where):
     raw = memoryview(blob["raw_data"])
     if raw.nbytes % dtype.itemsize:
         raise CaffeFileError(
-            f"{where()}: raw data of {kind} must come in steps of {dtype.itemsize} bytes. Received: {raw.nbytes:,} bytes."
+            f"{where()}: raw data of {kind} must come in steps of {dtype.itemsize} bytes. Received: {raw.nbytes:,} "
+            "bytes. The file is damaged."
         )
     return np.frombuffer(raw, dtype=dtype)
 

@@ -27,21 +27,25 @@ def check_is_text(path):
     head = _head(path, "prototxt")
     if CONTROL.search(head):
         raise CaffeFileError(
-            f"{path} is a binary file; expected a prototxt, which is text. If it is the caffemodel, give the two files the "
-            "other way round."
+            f"{path} is a binary file; expected a prototxt, which is text. If it is the caffemodel, give the two "
+            "files the other way round."
         )
 
 
-def check_is_binary(path):
+def check_is_binary(path, what="caffemodel"):
     """Refuses a file that is text, and says what it is.
+
+    Args:
+        path: an existing file.
+        what: what it should be, for the message.
 
     Raises:
         CaffeFileError: the file is a prototxt, a web page, empty, or other text.
     """
-    head = _head(path, "caffemodel")
+    head = _head(path, what)
     if FIELD.match(head) and not CONTROL.search(head):
         raise CaffeFileError(
-            f"{path} is a prototxt, which describes a net without its weights; expected a caffemodel. If both files "
+            f"{path} is a prototxt, which describes a net without its weights; expected a {what}. If both files "
             "are at hand, give them the other way round."
         )
 

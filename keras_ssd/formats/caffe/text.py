@@ -24,8 +24,15 @@ TOKEN = re.compile(
 )
 ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))")
 ESCAPED = {"n": 10, "r": 13, "t": 9, "a": 7, "b": 8, "f": 12, "v": 11, "\\": 92, "'": 39, '"': 34, "?": 63}
+V1_ENUM = fields_by_name("V1LayerParameter")["type"].enum
 CLOSING = {"{": "}", "<": ">"}
 BOOLS = {"true": True, "True": True, "t": True, "1": True, "false": False, "False": False, "f": False, "0": False}
+
+
+class Word(str):
+    """A bare word, as enums have them, in a message that is not known: told apart from a text in quotes."""
+
+    __slots__ = ()
 
 
 def read_prototxt(path):
@@ -179,9 +186,9 @@ class _Parser:
         if self.kind not in ("number", "name", "string"):
             raise self.error(f"a value for {name!r}")
         if self.kind == "string":
-            if field is not None and field.type not in ("string", "bytes") and field.message is None:
-                if not (field.type == "enum" and field.name == "type"):  # `type: "Convolution"` in V1 records
-                    raise self.error(_expectation(field))
+            # In quotes may also be a V1 record's type: some write `layers { type: "Convolution" }`.
+            if field is not None and field.type not in ("string", "bytes") and field.enum is not V1_ENUM:
+                raise self.error(_expectation(field))
             return self.string(field)
         value = _scalar(self.kind, self.token, field)
         if value is None:
@@ -232,7 +239,7 @@ def _untyped(kind, token):
     if kind == "name":
         if token.lstrip("-") in ("inf", "infinity", "nan"):
             return float(token)
-        return BOOLS[token] if token in ("true", "false") else token
+        return BOOLS[token] if token in ("true", "false") else Word(token)
     number = _integer(token)
     return _float(token) if number is None else number
 
