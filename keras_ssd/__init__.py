@@ -31,12 +31,14 @@ if not _environment.started_as_command():
     from keras_ssd.decoding import decode_arrays as decode_arrays
     from keras_ssd.detect import detect as detect
     from keras_ssd.detections import Detections as Detections
+    from keras_ssd.encoder import TargetEncoder as TargetEncoder
     from keras_ssd.importers import from_caffe as from_caffe
     from keras_ssd.layers import AnchorBoxes as AnchorBoxes
     from keras_ssd.layers import DecodeDetections as DecodeDetections
     from keras_ssd.layers import L2Normalization as L2Normalization
     from keras_ssd.losses import SSDLoss as SSDLoss
     from keras_ssd.losses import SSDLossMetric as SSDLossMetric
+    from keras_ssd.matching import MatchRules as MatchRules
     from keras_ssd.models import SSD as SSD
     from keras_ssd.models import Extra as Extra
     from keras_ssd.models import Tap as Tap

@@ -18,12 +18,13 @@ PACKAGE = Path(keras_ssd.__file__).parent
 FLOORS = (
     ("_version", "_environment", "names"),
     ("anchors", "boxes", "detections", "drawing", "pictures", "formats", "reading_ahead"),
-    ("coding", "fastpaths", "nms"),
+    ("coding", "fastpaths", "matching", "nms"),
     ("decoding",),
-    ("layers", "losses"),
+    ("encoder", "layers", "losses"),
     ("backbones",),
     ("zoo",),
     ("models", "detect", "predictor"),
+    ("importers", "exporters"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -1,0 +1,7 @@
+"""Which anchor answers for which object: the rules of Caffe, ssd_keras and torchvision, in numpy and in graph."""
+
+from keras_ssd.matching.arrays import Matches as Matches
+from keras_ssd.matching.arrays import match as match
+from keras_ssd.matching.graph import match_in_graph as match_in_graph
+from keras_ssd.matching.rules import METHODS as METHODS
+from keras_ssd.matching.rules import MatchRules as MatchRules

@@ -1,0 +1,90 @@
+"""What matching does, as one value."""
+
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_ssd.names import unknown_name
+
+METHODS = ("caffe", "ssd_keras", "torchvision")
+# Caffe takes a smaller overlap for none (bbox_util.cpp, MatchBBox).
+CAFFE_LEAST_IOU = 1e-6
+
+
+@dataclass(frozen=True)
+class MatchRules:
+    """How objects and anchors find each other; the defaults are the original SSD's.
+
+    Matching has two stages. First each object gets an anchor of its own, however small their overlap, so that no object
+    goes unlearnt; `method` says how. Then each anchor left takes the object that it overlaps most, from `iou_threshold`
+    on; the first of equals.
+
+    - `"caffe"`: the pair of highest IoU of all is matched, then the highest of the objects and anchors left, and so
+      on. Of equal pairs the first anchor's goes first, then the first object's. An object that no free anchor overlaps
+      (IoU above 1e-6) gets none.
+    - `"ssd_keras"`: the same, but if an object finds no free anchor that overlaps it, then it *and the picture's first
+      object* are given anchor 0, which answers for the last of them. Meant for comparing with ssd_keras; with
+      `float64` to the last tie.
+    - `"torchvision"`: each object takes the anchor that it overlaps most (anchor 0 if it overlaps none), the last
+      object wherever two want the same.
+
+    Args:
+        method: one of `METHODS`.
+        iou_threshold: IoU from which an anchor takes an object in the second stage; above 0, at most 1.
+        neutral_iou: an unmatched anchor whose best IoU is at least this is neutral, neither object nor background
+            (Caffe's `neg_overlap`, ssd_keras's `neg_iou_limit`, there 0.3 unless given); None for no neutral anchors.
+        per_anchor: whether there is a second stage (Caffe's PER_PREDICTION, ssd_keras's `multi`) or not
+            (BIPARTITE, `bipartite`).
+        ignore_cross_boundary: anchors that reach beyond the picture match nothing and are neutral (Caffe's
+            `ignore_cross_boundary_bbox`).
+        float64: compute IoUs in float64 and in ssd_keras's order of operations: where an object lies inside several
+            anchors of one shape, rounding decides which one gets it. Only for `"ssd_keras"`, and only on the host.
+
+    Raises:
+        ValueError: an unknown method, a number outside its range, or `float64` with another method.
+
+    Source: weiliu89/caffe, branch ssd, src/caffe/util/bbox_util.cpp, MatchBBox; pierluigiferrari/ssd_keras,
+    matching_utils.py; torchvision, models/detection/_utils.py, SSDMatcher.
+    """
+
+    method: str = "caffe"
+    iou_threshold: float = 0.5
+    neutral_iou: float | None = 0.5
+    per_anchor: bool = True
+    ignore_cross_boundary: bool = False
+    float64: bool = False
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(unknown_name("matching method", self.method, METHODS))
+        for name in ("iou_threshold", "neutral_iou"):
+            value = getattr(self, name)
+            if value is None and name == "neutral_iou":
+                continue
+            number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+            if not (number and 0 < value <= 1):
+                raise ValueError(f"`{name}` must be above 0 and at most 1. Received: {name}={value!r}")
+            object.__setattr__(self, name, float(value))
+        if self.float64 and self.method != "ssd_keras":
+            raise ValueError(
+                "`float64` repeats ssd_keras's arithmetic; Caffe and torchvision match in float32. "
+                f"Received: method={self.method!r}, float64={self.float64!r}"
+            )
+
+    @property
+    def least_iou(self):
+        """What an IoU must exceed to count as an overlap in the first stage."""
+        return CAFFE_LEAST_IOU if self.method == "caffe" else 0.0
+
+    @property
+    def lowest_iou(self):
+        """The smallest IoU that the second stage and the neutral zone look at."""
+        asked = [self.iou_threshold] * self.per_anchor + [self.neutral_iou] * (self.neutral_iou is not None)
+        return min(asked, default=2.0)
+
+    def anchors_left_out(self, anchors_xyxy):
+        """(N,) bool: anchors that match nothing because they reach beyond the picture."""
+        if not self.ignore_cross_boundary:
+            return np.zeros(len(anchors_xyxy), bool)
+        return np.any((anchors_xyxy < 0) | (anchors_xyxy > 1), axis=1)
