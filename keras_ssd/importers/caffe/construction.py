@@ -1,11 +1,13 @@
 """A net while it is being built, layer by layer, in Caffe's order."""
 
 import logging
+import math
 from dataclasses import replace
 
 from keras_ssd.importers.caffe.blobs import Blob
 from keras_ssd.importers.caffe.building import Plan, Step
 from keras_ssd.importers.caffe.graph import PRIORS, detecting_phase, needed_layers, refuse_unsupported, tasks
+from keras_ssd.importers.caffe.head import ACTIVATIONS
 from keras_ssd.importers.caffe.names import legal_name
 from keras_ssd.importers.caffe.pictures import picture_blob, picture_input, preprocessing_of
 from keras_ssd.importers.caffe.priors import prior_level
@@ -37,7 +39,7 @@ class Construction:
         refuse_unsupported(self.net, self.layers, custom)
         self.plan = Plan()
         self.plan.names.update(OWN_NAMES)
-        self.blobs, self.rows = {}, []
+        self.blobs, self.rows, self.origins = {}, [], {}
 
     def start(self, input_size, given):
         """Makes the model's input; returns it and the `Preprocessing`."""
@@ -60,9 +62,10 @@ class Construction:
         """Builds every layer."""
         for task in tasks(self.layers):
             if task.layer.type in DATA:
-                self.rows.append(ReportRow(task.layer.name, task.layer.type, note="the picture, or left out"))
-                continue
-            self._build(task)
+                note = "the picture" if self.picture.blob in task.layer.tops else "left out"
+                self.rows.append(ReportRow(task.layer.name, task.layer.type, note=note))
+            else:
+                self._build(task)
 
     def _build(self, task):
         layer, last = task.layer, (task.merged or (task.layer,))[-1]
@@ -101,12 +104,7 @@ class Construction:
         return self.blobs[name]
 
     def _note(self, task, inputs, made, placed):
-        layer, parameters = task.layer, 0
-        for entry in placed:
-            size = 1
-            for side in entry.stored.shape:
-                size *= side
-            parameters += size
+        layer = task.layer
         note = ", ".join(f"with {other.type} '{other.name}'" for other in task.merged)
         if made.levels:
             note = f"{sum(level.level.num_anchors for level in made.levels)} anchors"
@@ -115,17 +113,26 @@ class Construction:
         elif placed and inputs[0].turned and not made.turned:
             note = "turned from BGR to RGB"
         shape = made.shape if made.tensor is not None else ()
+        parameters = sum(math.prod(entry.stored.shape) for entry in placed)
         self.rows.append(ReportRow(layer.name, layer.type, shape, parameters, note))
         self.rows += [ReportRow(other.name, other.type, shape, 0, f"in '{layer.name}'") for other in task.merged]
+        if made.tensor is not None:
+            self.origins[layer.name] = made.tensor._keras_history.operation.name
+
+    def note_unused(self, model):
+        """Notes the layers whose Keras layers the model does not need: what AnchorBoxes and the decoder do."""
+        names = {layer.name for layer in model.layers}
+        for place, row in enumerate(self.rows):
+            if not row.note and self.origins.get(row.layer, "predictions") not in names:
+                done = "done by the decoder" if row.kind in ACTIVATIONS else "done by 'predictions'"
+                self.rows[place] = replace(row, note=done)
 
     def note_folded(self, folded):
         """Notes which batch normalisations became part of a convolution: {its name: the convolution's}, as in Keras."""
-        self.rows = [
-            replace(row, note=f"folded into '{folded[legal_name(row.layer)]}'")
-            if legal_name(row.layer) in folded
-            else row
-            for row in self.rows
-        ]
+        for place, row in enumerate(self.rows):
+            conv = folded.get(legal_name(row.layer))
+            if conv:
+                self.rows[place] = replace(row, note=f"folded into '{conv}'")
 
     def choices(self, preprocessing):
         """Sentences on what was decided."""

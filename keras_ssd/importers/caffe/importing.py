@@ -80,6 +80,7 @@ def from_caffe(
     building.run()
     name = legal_name(name or net.name or "caffe")
     model = _plain(building, inputs, outputs, name) if outputs else _detector(building, inputs, classes, name)
+    building.note_unused(model)
     unused, parameters = (), 0
     if weights is not None:
         arrays, unused = arrays_for(building.plan, weights, name)
