@@ -70,8 +70,9 @@ def test_values_published_results():
 def test_values_two_readable_hosts_for_voc0712():
     for model in ("ssd300", "ssd512"):
         readable = zoo.find("voc07+12", model=model).readable_sources
-        assert [source.format for source in readable] == ["ssd_keras_h5", "chainercv_npz"]
-        assert len({urlsplit(source.url).hostname for source in readable}) == 2
+        formats = [source.format for source in readable]
+        assert formats == ["ssd_keras_h5", "chainercv_npz", "caffemodel", "caffemodel"]
+        assert len({urlsplit(source.url).hostname for source in readable}) == 3
 
 
 def test_values_published_sizes_and_checksums():

@@ -52,8 +52,8 @@ def add_parser(commands):
         "-w",
         required=True,
         action="append",
-        help="name from `keras-ssd zoo list` (a tag such as voc07+12 alone is SSD300's), or a .keras, .h5 or .npz "
-        "file; given several times, the first that can be had is used",
+        help="name from `keras-ssd zoo list` (a tag such as voc07+12 alone is SSD300's), or a .keras, .h5, .npz "
+        "or .caffemodel file; given several times, the first that can be had is used",
     )
     parser.add_argument("--model", help="ssd300, ssd512 or ssd7, where the weights do not tell")
     parser.add_argument(

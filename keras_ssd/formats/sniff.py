@@ -7,6 +7,9 @@ from pathlib import Path
 import h5py
 
 from keras_ssd.formats._hdf5 import child, opened
+from keras_ssd.formats.caffe.binary import looks_like_caffemodel
+from keras_ssd.formats.caffe.identity import looks_like_prototxt
+from keras_ssd.formats.caffe.named import read_caffemodel_arrays
 from keras_ssd.formats.chainercv_npz import read_chainercv_npz
 from keras_ssd.formats.keras3_h5 import read_keras3_h5, read_keras_archive
 from keras_ssd.formats.keras_h5 import read_keras_h5
@@ -17,6 +20,7 @@ READERS = {
     "keras3_h5": read_keras3_h5,
     "keras_archive": read_keras_archive,
     "chainercv_npz": read_chainercv_npz,
+    "caffemodel": read_caffemodel_arrays,
 }
 
 # What a file may be instead of weights, and what its owner can do about it.
@@ -30,10 +34,12 @@ REFUSED = {
     "torch": "is a PyTorch file, which is not read yet.",
     "zip": "is a zip archive, but neither a .keras model nor an .npz of arrays.",
     "archive": "is a compressed archive. Unpack it and name the weight file inside.",
+    "prototxt": "is a Caffe prototxt, which describes a net without its weights. Give the .caffemodel; a net of "
+    "your own takes both, in `keras_ssd.from_caffe(prototxt, caffemodel)`.",
     "text": "is a text file, not a weight file.",
     "unknown": "is in no known format.",
 }
-KNOWN = "Weight files that can be read: Keras .h5 and .weights.h5, .keras, and .npz of chainercv."
+KNOWN = "Weight files that can be read: Keras .h5 and .weights.h5, .keras, .caffemodel, and .npz of chainercv."
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -45,7 +51,7 @@ def sniff(path):
         path: the file.
 
     Returns:
-        "keras_h5", "keras3_h5", "keras_archive", "chainercv_npz", or a key of `REFUSED`.
+        "keras_h5", "keras3_h5", "keras_archive", "chainercv_npz", "caffemodel", or a key of `REFUSED`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -62,7 +68,8 @@ def sniff(path):
         return _sniff_hdf5(path)
     if head.startswith(b"PK"):
         return _sniff_zip(path)
-    return _sniff_other(head)
+    found = _sniff_other(head)
+    return "caffemodel" if found == "unknown" and looks_like_caffemodel(path) else found
 
 
 def read(path):
@@ -125,7 +132,9 @@ def _sniff_other(head):
         return "pickle"
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"(\xb5/\xfd")):
         return "archive"
-    return "text" if _is_text(head) else "unknown"
+    if not _is_text(head):
+        return "unknown"
+    return "prototxt" if looks_like_prototxt(head) else "text"
 
 
 def _is_text(head):

@@ -21,7 +21,7 @@ def open_model(weights, model=None, class_names=None):
 
     Args:
         weights: "ssd300.voc07+12", or its tag "voc07+12", which without `model` means SSD300 where SSD300 has it, or
-            the path of a .keras, .h5 or .npz file.
+            the path of a .keras, .h5, .npz or .caffemodel file.
         model: "ssd300", "ssd512" or "ssd7"; None finds it out.
         class_names: names of the classes that the weights were trained on, in order, where these do not tell them.
 

@@ -58,8 +58,8 @@ _DOC = """{title}: the original {size}x{size} model on VGG16, numerically equal 
 
     Args:
         weights: a catalogue name such as "voc07+12", "coco" or "ilsvrc" (`keras-ssd zoo list` shows all), the path of
-            a weight file (ssd_keras .h5, chainercv .npz, .keras), "imagenet" for a trained backbone under fresh
-            heads, or None.
+            a weight file (ssd_keras .h5, chainercv .npz, .caffemodel, .keras), "imagenet" for a trained backbone
+            under fresh heads, or None.
         classes: class names without background. None is what the weights were trained on. Classes that the
             weights know keep their trained rows, others start fresh, and a message says which.
         weights_classes: what a weight file was trained on, in order, where nothing else tells.

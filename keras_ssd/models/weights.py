@@ -17,7 +17,7 @@ from keras_ssd.zoo.reduced_vgg import is_keras_vgg16, reduce_vgg16
 log = logging.getLogger("keras_ssd")
 
 LABELS_BY_COUNT = {20: "voc", 80: "coco", 200: "ilsvrc"}
-FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras")
+FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras", ".caffemodel")
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,13 @@ def check_form(path, format_name):
                 pass
         except OSError as error:
             raise IntegrityError(f"the HDF5 file is damaged or cut off: {error}") from error
+    if form.extension == ".caffemodel":
+        from keras_ssd.formats.caffe import CaffeFileError, read_caffemodel
+
+        try:
+            read_caffemodel(path)  # maps the file: every length in it is followed, no number is touched
+        except CaffeFileError as error:
+            raise IntegrityError(f"this is no whole caffemodel: {error}") from error
 
 
 def read_pins(folder):

@@ -7,6 +7,9 @@ from keras_ssd.formats.caffe.net import CaffeFileError
 HEAD = 4096
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 FIELD = re.compile(rb"^\s*(?:#[^\n]*\n\s*)*\w+\s*[:{<]")
+NET_FIELD = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s|#[^\n]*\n)*(?:(?:name|input|force_backward)\s*:|(?:layers?|input_shape|state)\s*:?\s*[{<])"
+)
 NEITHER = (
     (
         re.compile(rb"\s*<(?:!doctype|html|head|\?xml)", re.I),
@@ -48,6 +51,15 @@ def check_is_binary(path, what="caffemodel"):
             f"{path} is a prototxt, which describes a net without its weights; expected a {what}. If both files "
             "are at hand, give them the other way round."
         )
+
+
+def looks_like_prototxt(head):
+    """Whether text begins as prototxts of nets do.
+
+    Args:
+        head: the file's first bytes, known to be text.
+    """
+    return NET_FIELD.match(head) is not None
 
 
 def _head(path, expected):
