@@ -1,11 +1,13 @@
 """What a builder is given: the layer, its settings, and the one way to make Keras layers with weights."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from keras_ssd.formats.caffe import CaffeLayer
+from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, MAX_TOTAL_BYTES
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Plan:
 
     def __init__(self):
         self.placed = []
+        self.bytes = 0
         self.names = set()
 
     def unique(self, name):
@@ -92,6 +95,7 @@ class Step:
         Returns:
             Its output tensor.
         """
+        self._check_sizes(weights or {})
         output = layer(tensors[0] if len(tensors) == 1 else list(tensors))
         for weight, stored in (weights or {}).items():
             self.plan.placed.append(Placed(layer.name, weight, stored, self.layer))
@@ -102,6 +106,17 @@ class Step:
                 f"sources for {sorted(weights or {})}."
             )
         return output
+
+    def _check_sizes(self, weights):
+        """Refuses weights that no honest net has, before any memory is taken for them."""
+        for weight, stored in weights.items():
+            size = 4 * math.prod(stored.shape)
+            self.plan.bytes += size
+            if size > MAX_ARRAY_BYTES or self.plan.bytes > MAX_TOTAL_BYTES:
+                self.fail(
+                    f"its {weight} of shape {tuple(stored.shape)} goes beyond what a net may hold "
+                    f"({MAX_ARRAY_BYTES:,} bytes an array, {MAX_TOTAL_BYTES:,} bytes in all)."
+                )
 
     def fail(self, what):
         """Raises the error of a layer whose settings make no sense."""
