@@ -5,6 +5,8 @@ import dataclasses
 import json
 import sys
 
+from keras_ssd.cli import inspecting
+
 HELP = "list, explain and download trained weights"
 EXAMPLES = """\
 examples:
@@ -12,6 +14,7 @@ examples:
   keras-ssd zoo list --model ssd300 --all       all known ones of SSD300, readable or not
   keras-ssd zoo show ssd300.voc07+12            what it is, how good it is, where it comes from
   keras-ssd zoo download ssd300.voc07+12        into the cache; prints the path
+  keras-ssd zoo inspect weights.caffemodel      what is inside a file
   keras-ssd zoo list --json | jq '.[].name'     for machines
 
 The cache is ~/.cache/keras_ssd (or this system's place for caches); KERAS_SSD_HOME moves it.
@@ -55,6 +58,8 @@ def add_parser(commands):
     )
     loader.add_argument("--quiet", action="store_true", help="no progress bar")
     loader.set_defaults(run=run, needs_backend=False, act=_download)
+
+    inspecting.add_parser(actions, _with).set_defaults(run=run, needs_backend=False, act=inspecting.run)
 
 
 def _with(epilog):
