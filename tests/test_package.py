@@ -24,7 +24,7 @@ FLOORS = (
     ("backbones",),
     ("zoo",),
     ("models", "detect", "predictor"),
-    ("importers", "exporters"),
+    ("data", "exporters", "importers"),
     ("cli",),
     ("__init__", "__main__"),
 )
@@ -33,7 +33,7 @@ BACKENDS = {"tensorflow", "jax", "torch", "openvino"}
 
 
 def modules():
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if "data" not in path.relative_to(PACKAGE).parts]
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[:2] != ("zoo", "data")]
 
 
 def room(path):

@@ -1,0 +1,96 @@
+"""One picture in memory with its objects: what augmentation takes and gives, and targets are made from."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_ssd.pictures import read_picture
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Sample:
+    """A picture and the boxes in it, as fractions, so that resizing leaves the boxes alone.
+
+    Args:
+        picture: (H, W, 3) RGB, uint8, or float32 in 0..255.
+        boxes_xyxy: (M, 4) xmin, ymin, xmax, ymax as fractions of the picture, float32.
+        class_ids: (M,) int32 from 0; background does not count.
+        difficult: (M,) bool; None for none.
+        name: of the picture, for messages.
+
+    Raises:
+        ValueError: shapes do not agree.
+
+    Example:
+        >>> sample = Sample(np.zeros((100, 200, 3), "uint8"), [[0.1, 0.2, 0.5, 0.6]], [0])
+        >>> sample.size_hw, len(sample)
+        ((100, 200), 1)
+    """
+
+    picture: np.ndarray
+    boxes_xyxy: np.ndarray
+    class_ids: np.ndarray
+    difficult: np.ndarray | None = None
+    name: str = ""
+
+    def __post_init__(self):
+        ids = np.asarray(self.class_ids, np.int32)
+        boxes = np.asarray(self.boxes_xyxy, np.float32)
+        boxes = boxes.reshape(-1, 4) if not boxes.size else boxes
+        difficult = np.zeros(len(ids), bool) if self.difficult is None else np.asarray(self.difficult, bool)
+        shapes = (np.ndim(self.picture), boxes.shape, ids.shape, difficult.shape)
+        if shapes != (3, (len(ids), 4), (len(ids),), (len(ids),)) or self.picture.shape[2] != 3:
+            raise ValueError(
+                "A sample takes a picture (H, W, 3), boxes_xyxy (M, 4), class_ids (M,) and difficult (M,). "
+                f"Received for {self.name!r}: {np.shape(self.picture)}, {boxes.shape}, {ids.shape}, {difficult.shape}"
+            )
+        object.__setattr__(self, "boxes_xyxy", boxes)
+        object.__setattr__(self, "class_ids", ids)
+        object.__setattr__(self, "difficult", difficult)
+
+    @classmethod
+    def of(cls, annotation):
+        """Reads the picture of an annotation.
+
+        Crowd regions count as difficult, as Caffe's SSD reads COCO (`ReadJSONToAnnotatedDatum`).
+
+        Args:
+            annotation: `keras_ssd.data.Annotation`.
+
+        Raises:
+            PictureError: the picture cannot be read.
+            ValueError: the picture is not of the size that the annotation speaks of, so that its boxes would lie
+                elsewhere.
+        """
+        picture = read_picture(annotation.picture, name=annotation.name if _in_memory(annotation) else None)
+        size_hw = picture.shape[:2]
+        if annotation.size_hw not in (None, size_hw):
+            raise ValueError(
+                f"Picture {annotation.name!r} is {size_hw[1]} x {size_hw[0]} pixels, and its annotation speaks of "
+                f"{annotation.size_hw[1]} x {annotation.size_hw[0]} ({annotation.source or annotation.picture}). "
+                "Correct the size in the annotation and its boxes, or leave the picture out."
+            )
+        known = dataclasses.replace(annotation, size_hw=size_hw)
+        return cls(picture, known.boxes_fraction, known.class_ids, known.difficult | known.crowd, known.name)
+
+    def __len__(self):
+        return len(self.class_ids)
+
+    def __getitem__(self, rows):
+        """The same picture with some of its objects: a mask, a slice or a list of places."""
+        rows = np.asarray(rows, int) if isinstance(rows, list) and not rows else rows
+        kept = {name: getattr(self, name)[rows] for name in ("boxes_xyxy", "class_ids", "difficult")}
+        return dataclasses.replace(self, **kept)
+
+    def __repr__(self):
+        height, width = self.size_hw
+        return f"Sample({self.name!r}, {len(self)} objects, {width} x {height} pixels)"
+
+    @property
+    def size_hw(self):
+        """(height, width) of the picture in pixels."""
+        return tuple(self.picture.shape[:2])
+
+
+def _in_memory(annotation):
+    return not isinstance(annotation.picture, str)
