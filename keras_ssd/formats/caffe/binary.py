@@ -176,7 +176,7 @@ class _Reader:
         return fields
 
     def where(self, fields, offset):
-        return f"{self.path}, byte {offset:,}, layer {fields.get('name', '')!r}"
+        return f"{self.path}, byte {offset:,}, layer {fields.get('name', '')[:60]!r}"
 
     def blob(self, start, end, where):
         """The array of the BlobProto in these bytes."""

@@ -198,10 +198,11 @@ class _Parser:
 
     def string(self, field):
         """Strings in quotes; neighbours are joined."""
-        data = b""
+        parts = []
         while self.kind == "string":
-            data += _unescaped(self.token[1:-1])
+            parts.append(_unescaped(self.token[1:-1]))
             self.advance()
+        data = b"".join(parts)
         return data if field is not None and field.type == "bytes" else data.decode("utf-8", errors="replace")
 
 

@@ -60,7 +60,7 @@ def _layer(record, source):
     bottoms, tops = params.pop("bottom", ()), params.pop("top", ())
     blobs = params.pop("blobs", ())
     if not kind:
-        raise CaffeFileError(f'{source}: layer {name!r} has no type. Expected: type: "Convolution" or another.')
+        raise CaffeFileError(f'{source}: layer {name[:60]!r} has no type. Expected: type: "Convolution" or another.')
     return CaffeLayer(name, kind, bottoms, tops, _with_transform(params), blobs)
 
 
