@@ -213,3 +213,22 @@ def test_rejects_the_wrong_backend(street):
     done = shell("inside_torch", "a.jpg", "--weights", "tiny.keras", KERAS_BACKEND="tensorflow")
     assert done.returncode == 2
     assert "Set KERAS_BACKEND=torch" in done.stderr
+
+
+def test_values_finetune_caffe_takes_one_step(shared, tmp_path, capsys):
+    """One step for another class set on the plate detector: filters of `plate` are kept, `sticker` is new."""
+    folder = shared("weights", "plate_ssd512")
+    table = tmp_path / "boxes.csv"
+    lines = [f"{folder}/1.jpg,261,203,377,241,plate", f"{folder}/2.jpg,465,810,590,880,sticker"]
+    table.write_text("\n".join(["picture,xmin,ymin,xmax,ymax,class", *lines]))
+    files = [folder / f"mininet_ssd_v1.{ending}" for ending in ("prototxt", "caffemodel")]
+    preprocessing = ["--mean", "123.675,116.28,103.53", "--scale", "0.01712,0.01751,0.01743", "--channel-order", "rgb"]
+    classes = ["--classes", "plate,sticker", "--trained-on", "plate"]
+    out = tmp_path / "mine.keras"
+    assert run("finetune_caffe", *files, table, *classes, *preprocessing, "--epochs", 1, "--out", out) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 2 keep their trained rows: plate" in printed
+    assert "loss:" in printed
+    model = keras_ssd.load(out)
+    assert model.class_names == ("plate", "sticker")
+    assert [found.names for found in model.detect(folder / "1.jpg", confidence=0.3, classes="plate")] == [("plate",)]
