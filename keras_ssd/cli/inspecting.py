@@ -1,0 +1,162 @@
+"""`keras-ssd zoo inspect`: what a weight file holds, without building a network."""
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+
+HELP = "show what is inside a weight file or a prototxt"
+NOTES = """\
+Reads .caffemodel (no prototxt is needed), .prototxt, .h5, .npz and .keras files, and builds nothing.
+
+examples:
+  keras-ssd zoo inspect VGG_VOC0712_SSD_300x300_iter_120000.caffemodel
+  keras-ssd zoo inspect ssd7_traffic.h5 --json | jq '.rows[].layer'
+"""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
+
+    Args:
+        facts: {title: text}, what can be said of the whole.
+        rows: a dictionary for every layer with `layer`, `kind`, `arrays` ({name: shape}) and `parameters`.
+    """
+
+    facts: dict
+    rows: list
+
+
+def add_parser(actions, with_notes):
+    """Adds `inspect` to the actions of `zoo`."""
+    parser = actions.add_parser("inspect", help=HELP, **with_notes(NOTES))
+    parser.add_argument("file", help="a weight file or a prototxt")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def run(args):
+    """Prints the contents of a file.
+
+    Args:
+        args: the parsed arguments.
+
+    Returns:
+        The exit code.
+    """
+    from keras_ssd.formats import sniff
+
+    kind = sniff(args.file)
+    if kind == "caffemodel":
+        from keras_ssd.formats.caffe import read_caffemodel
+
+        contents = _of_net(read_caffemodel(args.file), "Caffe weights (.caffemodel)", args.file)
+    elif kind == "prototxt":
+        from keras_ssd.formats.caffe import read_prototxt
+
+        contents = _of_net(read_prototxt(args.file), "a Caffe net without weights (.prototxt)")
+    else:
+        contents = _of_arrays(args.file)
+    if args.json:
+        print(json.dumps({**contents.facts, "rows": contents.rows}, indent=1))
+    else:
+        _print(contents)
+    return 0
+
+
+def _of_net(net, title, weights=None):
+    rows = [
+        {
+            "layer": layer.name,
+            "kind": layer.type,
+            "arrays": {str(i): list(blob.shape) for i, blob in enumerate(layer.blobs)},
+            "parameters": sum(blob.size for blob in layer.blobs),
+        }
+        for layer in net.layers
+    ]
+    facts = {"file": title, "net": net.name or "unnamed", **_counts(rows)}
+    if weights is not None:
+        facts |= _network(weights)
+    for layer in net.layers:
+        if "transform_param" in layer.params:
+            s = layer.settings("transform_param")
+            mean = ", ".join(f"{value:g}" for value in s["mean_value"]) or "0"
+            facts["trained on"] = f"(picture - ({mean})) * {s['scale']:g}, says layer '{layer.name}'"
+        if layer.type in ("DetectionOutput", "MultiBoxLoss"):
+            name = "detection_output_param" if layer.type == "DetectionOutput" else "multibox_loss_param"
+            facts["classes"] = f"{layer.settings(name)['num_classes']} with the background, says layer '{layer.name}'"
+    return Contents(facts, rows)
+
+
+def _of_arrays(path):
+    from keras_ssd import formats
+
+    arrays = formats.read(path)
+    rows = [
+        {
+            "layer": name,
+            "kind": "",
+            "arrays": {weight: list(array.shape) for weight, array in weights.items()},
+            "parameters": sum(array.size for array in weights.values()),
+        }
+        for name, weights in arrays.layers.items()
+    ]
+    facts = {"file": arrays.format, **_counts(rows), **_network(arrays)}
+    if arrays.class_names:
+        facts["class names"] = ", ".join(arrays.class_names)
+    return Contents(facts, rows)
+
+
+def _counts(rows):
+    held = [row for row in rows if row["arrays"]]
+    count = sum(math.prod(shape) for row in held for shape in row["arrays"].values())
+    return {"weights": f"{count:,} values in {len(held)} of {len(rows)} layers"}
+
+
+def _network(source):
+    """Which network the layer names belong to, and how many classes its heads have."""
+    from keras_ssd import formats
+    from keras_ssd.zoo.read import count_classes, identify
+
+    try:
+        arrays = source if isinstance(source, formats.NamedArrays) else formats.read(source)
+    except ValueError as error:
+        return {"network": f"cannot be told: {error}"}
+    kind, classes = identify(arrays), count_classes(arrays)
+    facts = {"network": kind or "none that this package knows by its layer names"}
+    if kind and classes:
+        facts["classes of the heads"] = f"{classes} without background"
+    if kind:
+        facts["first layer takes"] = arrays.first_layer_channels.upper()
+    return facts
+
+
+def _print(contents):
+    for title, text in contents.facts.items():
+        print(f"{title + ':':<22}{text}")
+    print()
+    rows = [
+        (
+            row["layer"],
+            row["kind"],
+            ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in row["arrays"].items()),
+            f"{row['parameters']:,}" if row["parameters"] else "",
+        )
+        for row in contents.rows
+    ]
+    if not sys.stdout.isatty():
+        for row in rows:
+            print("\t".join(row))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("Layer", "Kind", "Arrays"):
+        table.add_column(title, overflow="fold")
+    table.add_column("Parameters", justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, highlight=False, markup=False)

@@ -1,0 +1,75 @@
+"""The same detector for other classes: trained rows of the classes that stay, fresh rows for the new ones."""
+
+import keras
+
+from keras_ssd.layers import AnchorBoxes
+from keras_ssd.models.model import SSD
+from keras_ssd.names import check_class_names
+from keras_ssd.zoo.port import arrays_of, port
+from keras_ssd.zoo.subsample import subsample
+
+
+def with_classes(model, classes):
+    """A copy of a detector for other classes, its heads sub-sampled by class name.
+
+    For any model of this package, however its layers are called: one of a factory, an imported one, one of your own.
+    Classes that it knows keep their trained rows and detect as before; new ones are to be trained. Everything else,
+    anchors and preprocessing included, stays.
+
+    Args:
+        model: an `SSD` of raw predictions.
+        classes: the wanted class names in order, without background.
+
+    Returns:
+        A new `SSD`; its `weights_report` says what was kept. The given model is unchanged, and shares no weights with
+        it.
+
+    Raises:
+        ValueError: bad class names, or heads that are no convolutions with one channel for each class of each box.
+
+    Example:
+        >>> plates = keras_ssd.from_caffe("deploy.prototxt", "plates.caffemodel", classes=["plate"])
+        >>> mine = keras_ssd.with_classes(plates, ["plate", "sticker"])
+    """
+    classes = check_class_names("classes", classes)
+    heads = class_heads_of(model)
+    filters = {name: boxes * (len(classes) + 1) for name, boxes in heads.items()}
+
+    def clone(layer):
+        config = layer.get_config()
+        if layer.name in filters:
+            config["filters"] = filters[layer.name]
+        return layer.__class__.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    mine = SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=classes, decoding=model.decoding)
+    for layer in mine.layers:
+        layer.trainable = model.get_layer(layer.name).trainable
+    initial = arrays_of(mine, layers=tuple(heads)).layers
+    arrays, report = subsample(arrays_of(model), model.class_names, classes, initial=initial, heads=tuple(heads))
+    port(mine, arrays)
+    mine.weights_report = report
+    return mine
+
+
+def class_heads_of(model):
+    """{name of a convolution that makes class columns: boxes a cell}, found by what feeds the anchors.
+
+    Raises:
+        ValueError: the class columns of a level do not come straight out of a convolution.
+    """
+    if not isinstance(model, SSD) or model.has_decoder:
+        raise ValueError("`model` must be a keras_ssd model of raw predictions, the one that a decoder was put on.")
+    [anchors] = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
+    levels = anchors.spec.levels
+    tensors = anchors._inbound_nodes[0].input_tensors[: len(levels)]
+    heads = {}
+    for tensor, level in zip(tensors, levels, strict=True):
+        layer = tensor._keras_history.operation
+        if not isinstance(layer, keras.layers.Conv2D) or len(layer._inbound_nodes) != 1:
+            raise ValueError(
+                f"The class columns of model '{model.name}' come out of '{layer.name}' ({type(layer).__name__}), and "
+                "only heads that are convolutions of their own can be given other classes."
+            )
+        heads[layer.name] = level.boxes_per_cell
+    return heads
