@@ -235,7 +235,7 @@ class TargetEncoder:
         """
         parts = Targets.split(targets, xp)
         columns = xp.arange(self.num_classes + 1, dtype=targets.dtype)
-        boxes = [xp.broadcast_to(xp.asarray(each), parts.offsets.shape) for each in (self._anchors, self._variances)]
+        boxes = [xp.broadcast_to(xp.array(each), parts.offsets.shape) for each in (self._anchors, self._variances)]
         classes = parts.class_ids[..., None] == columns
         classes = classes.astype(targets.dtype) if xp is np else xp.cast(classes, targets.dtype)
         return Predictions(classes, parts.offsets, *boxes).join(xp)
