@@ -34,13 +34,23 @@ class PaddedAveragePooling2D(keras.layers.Layer):
         self.padding = size_pair(padding, "padding")
         self.ceil_mode = bool(ceil_mode)
 
-    def _pads(self, shape):
-        if len(shape) != 4 or None in shape[1:3]:
+    def pads(self, input_shape):
+        """((top, bottom), (left, right)): zeros around the map, with which all windows are whole."""
+        if len(input_shape) != 4 or None in input_shape[1:3]:
             raise ValueError(
                 "PaddedAveragePooling2D needs a map (B, H, W, C) whose height and width are known. "
-                f"Received: shape={tuple(shape)}"
+                f"Received: shape={tuple(input_shape)}"
             )
-        return caffe_padding(shape[1:3], self.pool_size, self.strides, self.padding, self.ceil_mode)
+        return caffe_padding(input_shape[1:3], self.pool_size, self.strides, self.padding, self.ceil_mode)
+
+    def factors(self, input_shape):
+        """(H', W'): a whole window's area by the area that counts, of each window."""
+        lengths = []
+        for axis, (size, kernel) in enumerate(zip(input_shape[1:3], self.pool_size, strict=True)):
+            starts = self._windows(size, axis, self.pads(input_shape)[axis])
+            ends = np.minimum(starts + kernel, size + 2 * self.padding[axis])
+            lengths.append(np.maximum(ends - starts, 1))  # a window behind the picture is empty: its mean is 0
+        return self.pool_size[0] * self.pool_size[1] / np.outer(*lengths)
 
     def _windows(self, size, axis, pads):
         """Starts of the windows on one axis, counted from the padding's edge."""
@@ -48,22 +58,14 @@ class PaddedAveragePooling2D(keras.layers.Layer):
         return np.arange(count) * self.strides[axis]
 
     def call(self, inputs):
-        pads = self._pads(inputs.shape)
+        pads = self.pads(inputs.shape)
         x = ops.pad(inputs, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else inputs
         means = ops.average_pool(x, self.pool_size, self.strides, padding="valid", data_format="channels_last")
-        lengths = []
-        for axis, (size, kernel) in enumerate(zip(inputs.shape[1:3], self.pool_size, strict=True)):
-            starts = self._windows(size, axis, pads[axis])
-            ends = np.minimum(starts + kernel, size + 2 * self.padding[axis])
-            lengths.append(np.maximum(ends - starts, 1))  # a window behind the picture is empty: its mean is 0
-        areas = np.outer(*lengths)[None, :, :, None]
-        whole = self.pool_size[0] * self.pool_size[1]
-        if (areas == whole).all():
-            return means
-        return means * ops.convert_to_tensor(whole / areas, dtype=means.dtype)
+        factors = self.factors(inputs.shape)[None, :, :, None]
+        return means if (factors == 1).all() else means * ops.convert_to_tensor(factors, dtype=means.dtype)
 
     def compute_output_shape(self, input_shape):
-        pads = self._pads(input_shape)
+        pads = self.pads(input_shape)
         sizes = (len(self._windows(input_shape[1 + axis], axis, pads[axis])) for axis in (0, 1))
         return (input_shape[0], *sizes, input_shape[3])
 

@@ -1,0 +1,119 @@
+"""An ONNX file against the model that it was written from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_ssd.exporters.onnx.detector import Detector
+from keras_ssd.exporters.onnx.ending import BOXES, SCORES
+from keras_ssd.exporters.onnx.inputs import PICTURES, PREPROCESSING, fed, input_kind
+from keras_ssd.pictures import read_picture, resize_bilinear
+
+RANDOM = "random noise"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The largest difference between two programs on one picture.
+
+    Args:
+        picture: its name.
+        boxes: in fractions of the picture; of coordinates beyond 1, as a share of them.
+        scores: 0..1.
+    """
+
+    picture: str
+    boxes: float
+    scores: float
+
+    def __str__(self):
+        return f"{self.picture}: boxes {self.boxes:.1e}, scores {self.scores:.1e}"
+
+
+@dataclass(frozen=True)
+class OnnxCheck:
+    """How an ONNX file compares with its model, picture by picture; `print` it.
+
+    Args:
+        path: of the file.
+        input: what it takes, see `to_onnx`.
+        runtime: what ran it, with its version; None if nothing did.
+        differences: a `Difference` for random noise and for each picture.
+    """
+
+    path: Path
+    input: str
+    runtime: str | None
+    differences: tuple
+
+    @property
+    def boxes(self):
+        """The largest difference of boxes."""
+        return max((row.boxes for row in self.differences), default=None)
+
+    @property
+    def scores(self):
+        """The largest difference of scores."""
+        return max((row.scores for row in self.differences), default=None)
+
+    def __str__(self):
+        head = f"{self.path}: takes {self.input}, gives {BOXES} and {SCORES}."
+        if self.runtime is None:
+            return f"{head} Not compared with the model, since onnxruntime is not installed."
+        return "\n".join([f"{head} Largest differences in {self.runtime}:", *(f"  {row}" for row in self.differences)])
+
+
+def check_onnx(path, model, pictures=()):
+    """Runs an ONNX file with onnxruntime and compares it with the model that it was written from.
+
+    Args:
+        path: of a file that `to_onnx` wrote.
+        model: the model.
+        pictures: paths, PIL pictures or arrays (H, W, 3) RGB, of any size, besides one of random noise.
+
+    Returns:
+        An `OnnxCheck`.
+
+    Raises:
+        ImportError: onnxruntime is not installed.
+        ValueError: the file was not written by `to_onnx`.
+
+    Example:
+        >>> print(check_onnx("plates.onnx", model, ["car.jpg"]))
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError("Checking ONNX needs the package `onnxruntime`: pip install 'keras-ssd[onnx]'") from error
+    detector = Detector.of(model)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    said = session.get_modelmeta().custom_metadata_map
+    if "input" not in said:
+        raise ValueError(f"{path} was not written by keras_ssd.to_onnx: it does not tell which input it takes.")
+    kind = input_kind(said["input"])
+    rows = []
+    for name, picture in _named(pictures, detector.model.inputs[0].shape[1:3]):
+        x = fed(kind, lambda batch: detector.output_of(PREPROCESSING, batch), picture)
+        found = session.run([BOXES, SCORES], {PICTURES: x})
+        expected = detector.results(picture[None])
+        rows.append(Difference(name, *(_largest(a, b[0]) for a, b in zip(found, expected, strict=True))))
+    return OnnxCheck(Path(path), said["input"], f"onnxruntime {onnxruntime.__version__}", tuple(rows))
+
+
+def _named(pictures, size_hw):
+    """(name, (H, W, 3) float32) of random noise and of each picture, in the model's size."""
+    noise = np.random.default_rng(0).integers(0, 256, (*size_hw, 3))
+    yield RANDOM, noise.astype(np.float32)
+    for number, source in enumerate(pictures, start=1):
+        name = str(source) if isinstance(source, (str, Path)) else f"picture {number}"
+        yield name, resize_bilinear(read_picture(source), size_hw).astype(np.float32)
+
+
+def _largest(found, expected):
+    """The largest |a - b|, of numbers beyond 1 as a share of them; NaN and infinity count as infinite."""
+    if found.shape != expected.shape:
+        raise ValueError(f"The file gives arrays {found.shape} where the model gives {expected.shape}.")
+    difference = np.abs(found.astype("float64") - expected) / np.maximum(np.abs(expected), 1.0)
+    largest = float(difference.max(initial=0.0))
+    return largest if np.isfinite(largest) else float("inf")

@@ -1,0 +1,72 @@
+"""A model seen as a detector: its predictions, and how they are decoded."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ssd.coding import Predictions
+from keras_ssd.decoding import DecodeOptions
+from keras_ssd.decoding.arrays import SCORING
+from keras_ssd.exporters.graph import ExportError
+from keras_ssd.layers import AnchorBoxes, DecodeDetections
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A model of raw predictions, or of detections.
+
+    Args:
+        model: the `keras.Model`.
+        predictions: its symbolic predictions (B, N, C + 1 + 12).
+        options: `DecodeOptions`, of which only the coding and the kind of scores matter here.
+        kind_of_scores: "softmax", "sigmoid" or "probabilities".
+    """
+
+    model: Any
+    predictions: Any
+    options: DecodeOptions
+    kind_of_scores: str
+
+    @classmethod
+    def of(cls, model):
+        """The detector that a model is.
+
+        Raises:
+            TypeError: not a functional `keras.Model`.
+            ExportError: it does not end in predictions of this package, or its picture has no fixed size.
+        """
+        if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+            raise TypeError(f"`model` must be a functional keras.Model. Received: {type(model).__name__}")
+        shape = tuple(model.inputs[0].shape)
+        if len(model.inputs) != 1 or len(shape) != 4 or None in shape[1:] or shape[3] != 3:
+            raise ExportError(
+                "The model needs one input (B, H, W, 3) of fixed size. "
+                f"Received: {[tuple(x.shape) for x in model.inputs]}"
+            )
+        joining = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
+        decoders = [layer for layer in model.layers if isinstance(layer, DecodeDetections)]
+        last = (decoders or joining)[-1:]
+        if len(joining) != 1 or len(decoders) > 1 or list(model.outputs) != [layer.output for layer in last]:
+            raise ExportError(
+                "The model must end in the predictions of one AnchorBoxes layer, or in a DecodeDetections layer on "
+                f"them; others export with Keras's own model.export. Received: {model.name} with the outputs "
+                f"{[x.name for x in model.outputs]}"
+            )
+        if decoders:
+            options, from_logits = decoders[0].options, decoders[0].from_logits
+        else:
+            options, from_logits = DecodeOptions(**getattr(model, "decoding", {})), True
+        return cls(model, joining[0].output, options, options.kind_of_scores(from_logits))
+
+    def results(self, pictures):
+        """(boxes (B, N, 4), scores (B, N, C)) of pictures (B, H, W, 3), as numpy arrays; no suppression."""
+        raw = keras.Model(self.model.inputs[0], self.predictions)(pictures, training=False)
+        parts = Predictions.split(ops.convert_to_numpy(raw))
+        return self.options.boxes(parts), SCORING[self.kind_of_scores](parts.logits)[..., 1:]
+
+    def output_of(self, name, pictures):
+        """What one layer makes of pictures, as a numpy array."""
+        part = keras.Model(self.model.inputs[0], self.model.get_layer(name).output)
+        return ops.convert_to_numpy(part(pictures, training=False))

@@ -1,0 +1,95 @@
+"""What an ONNX model takes: pictures in RGB or BGR, or what Caffe's nets took."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.onnx.values import CHANNELS_FIRST, Value
+from keras_ssd.names import unknown_name
+
+PICTURES, PREPROCESSING = "pictures", "preprocessing"
+
+
+@dataclass(frozen=True)
+class InputKind:
+    """One of the inputs that a model can be written with.
+
+    Args:
+        turned: the channels are those of Keras in reverse: BGR.
+        prepared: mean and scale are the caller's work.
+    """
+
+    turned: bool
+    prepared: bool
+
+
+INPUTS = {
+    "rgb": InputKind(turned=False, prepared=False),
+    "bgr": InputKind(turned=True, prepared=False),
+    "blob": InputKind(turned=True, prepared=True),
+    "rgb_blob": InputKind(turned=False, prepared=True),
+}
+
+
+def input_kind(name):
+    """The `InputKind` of a name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in INPUTS:
+        raise ValueError(unknown_name("input", name, INPUTS))
+    return INPUTS[name]
+
+
+def first_value(kind, calls, model_input):
+    """Where the graph begins.
+
+    Args:
+        kind: an `InputKind`.
+        calls: of the model.
+        model_input: its symbolic input.
+
+    Returns:
+        (Keras tensor that the input stands for, its `Value`, the calls that are left).
+
+    Raises:
+        ExportError: the caller shall prepare the picture, and the model has no layer that does.
+    """
+    tensor = model_input
+    if kind.prepared:
+        tensor, calls = _behind_preprocessing(calls)
+    shape = (1, *tensor.shape[1:])
+    return tensor, Value(PICTURES, shape, CHANNELS_FIRST, turned=kind.turned and shape[-1] > 1), calls
+
+
+def _behind_preprocessing(calls):
+    """The output of the layer `preprocessing`, and the calls without it and those before it."""
+    places = [place for place, call in enumerate(calls) if call.layer.name == PREPROCESSING]
+    if not places:
+        raise ExportError(
+            f"The model has no layer '{PREPROCESSING}', so nothing tells where a blob would enter. "
+            "Use input='rgb' or 'bgr', which take pictures in 0..255."
+        )
+    [place] = places
+    wanted, dropped = {id(x) for x in calls[place].inputs}, {place}
+    for before in range(place - 1, -1, -1):
+        if any(id(x) in wanted for x in calls[before].outputs):
+            dropped.add(before)
+            wanted |= {id(x) for x in calls[before].inputs}
+    return calls[place].outputs[0], [call for at, call in enumerate(calls) if at not in dropped]
+
+
+def fed(kind, prepare, picture):
+    """The array (1, C, H, W) that a model of this kind takes for a picture.
+
+    Args:
+        kind: an `InputKind`.
+        prepare: function from pictures (1, H, W, 3) to what the layer `preprocessing` makes of them.
+        picture: (H, W, 3) RGB, 0..255.
+    """
+    x = np.asarray(picture, np.float32)[None]
+    x = prepare(x) if kind.prepared else x
+    x = x[..., ::-1] if kind.turned else x
+    return np.ascontiguousarray(x.transpose(CHANNELS_FIRST))

@@ -1,0 +1,124 @@
+"""Convolution and what is computed like it."""
+
+from dataclasses import replace
+
+import keras
+
+from keras_ssd.exporters.onnx.kinds.activations import activated, part_before
+from keras_ssd.exporters.onnx.kinds.arrays import array_of
+from keras_ssd.exporters.onnx.kinds.windows import pads_attribute, same_padding, sum_of_sides, taken_padding
+from keras_ssd.exporters.onnx.values import CHANNELS_FIRST
+from keras_ssd.layers import Deconvolution2D
+
+
+def _window(step, x):
+    """(map, attributes) of a convolution: its padding is Keras's own and what stands before it."""
+    layer = step.layer
+    x, sides = taken_padding(step, x, lowest=False)
+    if layer.padding == "same":
+        size_hw = [size + sum(pair) for size, pair in zip(x.shape[1:3], sides, strict=True)]
+        own = same_padding(size_hw, layer.kernel_size, layer.strides, layer.dilation_rate)
+        sides = sum_of_sides(sides, own)
+    attributes = {
+        "kernel_shape": list(layer.kernel_size),
+        "strides": list(layer.strides),
+        "dilations": list(layer.dilation_rate),
+        "pads": pads_attribute(sides),
+    }
+    return x, attributes
+
+
+def _weights(step, kernel):
+    """Names of the kernel and, where there is one, the bias."""
+    names = [step.constant(kernel, "kernel")]
+    if step.layer.use_bias:
+        names.append(step.constant(array_of(step.layer.bias), "bias"))
+    return names
+
+
+def _result(step, x, stored):
+    """The layer's output, after its activation."""
+    return activated(step, replace(x.like(stored, step.shape), turned=False))
+
+
+def conv2d(step, x):
+    """A convolution; of a picture whose channels stand in reverse the kernel is turned instead."""
+    layer = step.layer
+    x, attributes = _window(step, x)
+    kernel = array_of(layer.kernel).transpose(3, 2, 0, 1)  # (filters, C / groups, h, w)
+    if x.turned and layer.groups == 1:
+        kernel = kernel[:, ::-1]
+    else:
+        x = step.graph.straight(x)
+    inputs = [x, *_weights(step, kernel)]
+    part = part_before(layer.activation)
+    return _result(step, x, step.node("Conv", *inputs, part=part, group=int(layer.groups), **attributes))
+
+
+def _depthwise_kernel(variable):
+    """(h, w, C, multiplier) -> (C * multiplier, 1, h, w)."""
+    kernel = array_of(variable).transpose(2, 3, 0, 1)
+    return kernel.reshape(-1, 1, *kernel.shape[2:])
+
+
+def depthwise_conv2d(step, x):
+    layer = step.layer
+    x, attributes = _window(step, x)
+    x = step.graph.straight(x)
+    inputs = [x, *_weights(step, _depthwise_kernel(layer.kernel))]
+    part = part_before(layer.activation)
+    return _result(step, x, step.node("Conv", *inputs, part=part, group=x.shape[-1], **attributes))
+
+
+def separable_conv2d(step, x):
+    """A depthwise convolution, and one over the channels of each cell."""
+    layer = step.layer
+    x, attributes = _window(step, x)
+    x = step.graph.straight(x)
+    depthwise = step.constant(_depthwise_kernel(layer.depthwise_kernel), "depthwise_kernel")
+    y = step.node("Conv", x, depthwise, part="depthwise", group=x.shape[-1], **attributes)
+    inputs = [y, *_weights(step, array_of(layer.pointwise_kernel).transpose(3, 2, 0, 1))]
+    return _result(step, x, step.node("Conv", *inputs, part=part_before(layer.activation), kernel_shape=[1, 1]))
+
+
+def deconvolution2d(step, x):
+    layer = step.layer
+    x = step.graph.straight(step.graph.maps(x))
+    stored = step.node(
+        "ConvTranspose",
+        x,
+        *_weights(step, array_of(layer.kernel).transpose(3, 2, 0, 1)),  # (C, filters / groups, h, w)
+        kernel_shape=list(layer.kernel_size),
+        strides=list(layer.strides),
+        dilations=list(layer.dilation_rate),
+        pads=[*layer.padding, *layer.padding],
+        group=layer.groups,
+    )
+    return x.like(stored, step.shape)
+
+
+def dense(step, x):
+    """A Dense layer; on a map it is a convolution of single cells, so the map stays as it stands."""
+    layer, part = step.layer, part_before(step.layer.activation)
+    kernel = array_of(layer.kernel)
+    if x.order == CHANNELS_FIRST:
+        x = step.graph.straight(x)
+        inputs = [x, *_weights(step, kernel.T[:, :, None, None])]
+        return _result(step, x, step.node("Conv", *inputs, part=part, kernel_shape=[1, 1]))
+    x = step.graph.plain(x)
+    weights = _weights(step, kernel)
+    if x.rank == 2:
+        return _result(step, x, step.node("Gemm", x, *weights, part=part))
+    if len(weights) == 1:
+        return _result(step, x, step.node("MatMul", x, *weights, part=part))
+    product = step.node("MatMul", x, weights[0], part="product")
+    return _result(step, x, step.node("Add", product, weights[1], part=part))
+
+
+WRITERS = {
+    keras.layers.Conv2D: conv2d,
+    keras.layers.DepthwiseConv2D: depthwise_conv2d,
+    keras.layers.SeparableConv2D: separable_conv2d,
+    Deconvolution2D: deconvolution2d,
+    keras.layers.Dense: dense,
+}

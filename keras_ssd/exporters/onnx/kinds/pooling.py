@@ -1,0 +1,118 @@
+"""Padding and pooling."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from keras_ssd.exporters.onnx.kinds.windows import (
+    pads_attribute,
+    same_padding,
+    sum_of_sides,
+    taken_padding,
+    within_kernel,
+)
+from keras_ssd.exporters.onnx.values import CHANNELS_FIRST, Padding
+from keras_ssd.layers import LowestPadding2D, PaddedAveragePooling2D
+
+
+def _padding(lowest):
+    """Writes nothing: the padding waits for its reader."""
+
+    def write(step, x):
+        sides = tuple(tuple(pair) for pair in step.layer.padding)
+        if x.padding is not None and x.padding.lowest == lowest:
+            sides = sum_of_sides(x.padding.sides, sides)
+        else:
+            x = step.graph.settled(x)
+        padding = Padding(sides, lowest)
+        return replace(x, shape=step.shape, padding=None if padding.is_empty else padding)
+
+    return write
+
+
+def _attributes(layer, sides):
+    return {
+        "kernel_shape": list(layer.pool_size),
+        "strides": list(layer.strides),
+        "pads": pads_attribute(sides),
+    }
+
+
+def _own_padding(layer, x, sides):
+    """The padding of a pooling layer that stands behind padding."""
+    if layer.padding != "same":
+        return sides
+    size_hw = [size + sum(pair) for size, pair in zip(x.shape[1:3], sides, strict=True)]
+    return sum_of_sides(sides, same_padding(size_hw, layer.pool_size, layer.strides))
+
+
+def max_pooling2d(step, x):
+    layer = step.layer
+    x, sides = taken_padding(step, x, lowest=True)
+    x, sides = within_kernel(step, x, _own_padding(layer, x, sides), layer.pool_size, lowest=True)
+    return x.like(step.node("MaxPool", x, **_attributes(layer, sides)), step.shape)
+
+
+def average_pooling2d(step, x):
+    """Padding before the layer counts as zeros, the layer's own does not count."""
+    layer = step.layer
+    if layer.padding == "same":
+        x = step.graph.maps(x)
+        sides = same_padding(x.shape[1:3], layer.pool_size, layer.strides)
+    else:
+        x, sides = taken_padding(step, x, lowest=False)
+        x, sides = within_kernel(step, x, sides, layer.pool_size, lowest=False)
+    counts = int(layer.padding != "same")
+    return x.like(step.node("AveragePool", x, count_include_pad=counts, **_attributes(layer, sides)), step.shape)
+
+
+def padded_average_pooling2d(step, x):
+    """Sums over whole windows, divided by the area that counts; the factor between them is a constant."""
+    layer, x = step.layer, step.graph.maps(x)
+    factors = layer.factors(x.shape)[None, :, :, None]
+    x, sides = within_kernel(step, x, layer.pads(x.shape), layer.pool_size, lowest=False)
+    all_whole = (factors == 1.0).all()
+    attributes = {**_attributes(layer, sides), "count_include_pad": 1}
+    stored = step.node("AveragePool", x, part=None if all_whole else "whole", **attributes)
+    if not all_whole:
+        stored = step.node("Mul", stored, step.constant(factors.transpose(CHANNELS_FIRST), "factors"))
+    return x.like(stored, step.shape)
+
+
+def _global(operator):
+    """One value a channel, as a map of one cell or without one."""
+
+    def write(step, x):
+        x = step.graph.maps(x)
+        if step.layer.keepdims:
+            return x.like(step.node(operator, x), step.shape)
+        stored = step.node(operator, step.graph.straight(x), part="map")
+        return replace(x, name=step.reshape(stored, step.shape), shape=step.shape, order=(0, 1), turned=False)
+
+    return write
+
+
+def upsampling2d(step, x):
+    """Every cell repeated, or the cells between computed from their neighbours."""
+    layer, x = step.layer, step.graph.maps(x)
+    nearest = layer.interpolation == "nearest"
+    attributes = (
+        {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        if nearest
+        else {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    )
+    scales = step.constant(np.asarray([1.0, 1.0, *layer.size], np.float32), "scales")
+    return x.like(step.node("Resize", x, "", scales, **attributes), step.shape)
+
+
+WRITERS = {
+    keras.layers.ZeroPadding2D: _padding(lowest=False),
+    LowestPadding2D: _padding(lowest=True),
+    keras.layers.MaxPooling2D: max_pooling2d,
+    keras.layers.AveragePooling2D: average_pooling2d,
+    PaddedAveragePooling2D: padded_average_pooling2d,
+    keras.layers.GlobalAveragePooling2D: _global("GlobalAveragePool"),
+    keras.layers.GlobalMaxPooling2D: _global("GlobalMaxPool"),
+    keras.layers.UpSampling2D: upsampling2d,
+}

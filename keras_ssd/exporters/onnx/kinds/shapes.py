@@ -1,0 +1,122 @@
+"""Layers that move values and compute nothing, or only between neighbours."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from keras_ssd.exporters.onnx.kinds.arithmetic import aligned
+from keras_ssd.exporters.onnx.values import Value
+from keras_ssd.layers import BilinearResize, ShuffleChannels, SliceAxis
+from keras_ssd.layers.reverse_channels import ReverseChannels
+
+
+def same(step, x):
+    """Nothing: what only happens in training."""
+    return x
+
+
+def reverse_channels(step, x):
+    """Nothing moves before a later layer asks for it."""
+    return replace(x, turned=not x.turned)
+
+
+def permute(step, x):
+    """Nothing moves: the axes are only called otherwise."""
+    x = step.graph.straight(x)
+    dims = (0, *step.layer.dims)
+    return Value(x.name, step.shape, tuple(dims.index(axis) for axis in x.order))
+
+
+def reshape(step, x):
+    """Flatten and Reshape."""
+    if x.shape == step.shape:
+        return x
+    x = _in_reading_order(step, x)
+    return Value.plain(step.reshape(x, step.shape), step.shape)
+
+
+def _in_reading_order(step, x):
+    """The value with its numbers one after the other as Keras has them."""
+    long = [axis for axis in x.order if x.shape[axis] != 1]
+    return step.graph.straight(x) if long == sorted(long) else step.graph.plain(x)
+
+
+def concatenate(step, *values):
+    axis = step.layer.axis % values[0].rank
+    if axis == values[0].rank - 1:
+        values = [step.graph.straight(value) for value in values]
+    values = aligned(step, values)
+    if len(values) == 1:
+        return values[0]
+    return values[0].like(step.node("Concat", *values, axis=values[0].axis(axis)), step.shape)
+
+
+def sliced(step, x, bounds, part=None):
+    """The name of a piece of a tensor.
+
+    Args:
+        step: the layer.
+        x: the `Value`.
+        bounds: {Keras's axis: (start, stop)}.
+        part: the part that the operation is; None if it is the layer's last.
+    """
+    rows = [(*ends, x.axis(axis)) for axis, ends in bounds.items()]
+    names = ("starts", "stops", "axes")
+    inputs = [step.constant(np.asarray(column), name) for column, name in zip(zip(*rows, strict=True), names, strict=True)]
+    return step.node("Slice", x, *inputs, part=part)
+
+
+def slice_axis(step, x):
+    layer = step.layer
+    axis = layer.axis % x.rank
+    if axis == x.rank - 1:
+        x = step.graph.straight(x)
+    stop = x.shape[axis] if layer.stop is None else layer.stop
+    return x.like(sliced(step, x, {axis: (layer.start, stop)}), step.shape)
+
+
+def cropping2d(step, x):
+    sides = zip((1, 2), step.layer.cropping, strict=True)
+    bounds = {axis: (before, x.shape[axis] - after) for axis, (before, after) in sides}
+    return x.like(sliced(step, x, bounds), step.shape)
+
+
+def shuffle_channels(step, x):
+    """The channels as a table, read column by column."""
+    x = step.graph.straight(x)
+    at, stored, groups = x.axis(-1), x.stored_shape, step.layer.groups
+    table = (*stored[:at], groups, stored[at] // groups, *stored[at + 1 :])
+    axes = list(range(len(table)))
+    axes[at : at + 2] = at + 1, at
+    y = step.node("Transpose", step.reshape(x, table, part="table"), part="turned_table", perm=axes)
+    return x.like(step.reshape(y, stored))
+
+
+def bilinear_resize(step, x):
+    layer, x = step.layer, step.graph.maps(x)
+    sides = zip((1, 2), layer.cropping, strict=True)
+    bounds = {axis: (before, x.shape[axis] - after) for axis, (before, after) in sides}
+    if any(map(any, layer.cropping)):
+        x = x.like(sliced(step, x, bounds, part="cropped"))
+    sizes = step.constant(np.asarray([1, x.shape[3], layer.height, layer.width]), "sizes")
+    attributes = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+    return x.like(step.node("Resize", x, "", "", sizes, **attributes), step.shape)
+
+
+WRITERS = {
+    keras.layers.Identity: same,
+    keras.layers.Dropout: same,
+    keras.layers.SpatialDropout2D: same,
+    keras.layers.GaussianNoise: same,
+    keras.layers.ActivityRegularization: same,
+    ReverseChannels: reverse_channels,
+    keras.layers.Permute: permute,
+    keras.layers.Flatten: reshape,
+    keras.layers.Reshape: reshape,
+    keras.layers.Concatenate: concatenate,
+    keras.layers.Cropping2D: cropping2d,
+    SliceAxis: slice_axis,
+    ShuffleChannels: shuffle_channels,
+    BilinearResize: bilinear_resize,
+}
