@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssd.importers.caffe.blobs import CHANNELS_LAST, Blob
+from keras_ssd.layers.reverse_channels import ReverseChannels
 
 
 def checked_axis(step, x, axis, name="axis"):
@@ -52,7 +53,7 @@ def reshaped(step, tensor, shape, suffix="reshape"):
 
 
 def spread(step, factor, x):
-    """A blob of the first axes of `x`, or of axes that are one or as long, with its axes where `x` has them."""
+    """A blob of the first axes of `x`, or of axes that are one or as long, with its axes and channels as in `x`."""
     if factor.order == x.order and factor.turned == x.turned:
         return factor.tensor
     x_shape, missing = x.shape, len(x.shape) - len(factor.shape)
@@ -62,5 +63,9 @@ def spread(step, factor, x):
         step.fail(f"a factor of shape {factor.shape} does not fit an input of shape {x_shape}.")
     values = values_in_order(factor)
     if sum(size != 1 for size in shape) <= 1:
-        return reshaped(step, values, [shape[axis - 1] for axis in x.order[1:]], "spread")
-    return Blob.of_plain(reshaped(step, values, shape, "spread")).ordered(x.order)
+        spread_out = reshaped(step, values, [shape[axis - 1] for axis in x.order[1:]], "spread")
+    else:
+        spread_out = Blob.of_plain(reshaped(step, values, shape, "spread")).ordered(x.order)
+    if x.turned and shape[0] != 1:
+        spread_out = step.apply(ReverseChannels(name=step.label("turned")), spread_out)
+    return spread_out
