@@ -17,13 +17,22 @@ class RecipeLevel:
         max_size: the second square has the side sqrt(min_size * max_size); None for no second square.
         aspect_ratios: width / height of the other boxes (`ordered` recipes: of all boxes, in order).
         step: pixels between cells where the network's stride fixes it; None is picture size / grid.
+        boxes_hw: (height, width) of each box in order, instead of sizes and ratios, where they were fitted to data.
     """
 
     grid: tuple
-    min_size: float
-    max_size: float | None
-    aspect_ratios: tuple
+    min_size: float | None = None
+    max_size: float | None = None
+    aspect_ratios: tuple = ()
     step: float | None = None
+    boxes_hw: tuple = ()
+
+    def __post_init__(self):
+        if (self.min_size is None) == (not self.boxes_hw):
+            raise ValueError(
+                "A RecipeLevel needs either `min_size` or `boxes_hw`. "
+                f"Received: min_size={self.min_size}, boxes_hw={self.boxes_hw}"
+            )
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,9 @@ class AnchorRecipe:
         return AnchorSpec(size, levels, self.variances)
 
     def _level(self, row, size, grid, factor):
+        if row.boxes_hw:
+            boxes = tuple((height * factor, width * factor) for height, width in row.boxes_hw)
+            return AnchorLevel.of_boxes(size, grid, boxes, step=row.step)
         if self.ordered:
             shorter = min(self.image_size)
             following = None if row.max_size is None else row.max_size / shorter
@@ -136,6 +148,18 @@ def _mobilenet_ssd():
     return AnchorRecipe((300, 300), rows, truncate_sizes=True)
 
 
+def _ssd_small(rows):
+    grids, steps = ((30, 40), (15, 20), (8, 10)), (8, 16, 32)
+    rows = (RecipeLevel(grid, step=step, **row) for grid, step, row in zip(grids, steps, rows, strict=True))
+    return AnchorRecipe((240, 320), tuple(rows))
+
+
+def _cells(squares, oblong=None):
+    """Squares, and one oblong lying and standing: blood cells have no other shapes."""
+    boxes = [(side, side) for side in squares]
+    return {"boxes_hw": (*boxes, *((oblong, oblong[::-1]) if oblong else ()))}
+
+
 # Sizes: weiliu89/caffe, examples/ssd/ssd_pascal.py, ssd_coco.py, ssd_ilsvrc.py (SSD300), and the scripts of the SSD512
 # model archives; SSD7: ssd_keras's keras_ssd7.py (five scales from 0.1 to 0.9) for its 300x480 pictures.
 _RECIPES = {
@@ -145,6 +169,21 @@ _RECIPES = {
     "ssd512_coco": _ssd512((20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72)),
     "ssd7": _ssd7((300, 480), ((37, 60), (18, 30), (9, 15), (4, 7)), (0.1, 0.3, 0.5, 0.7, 0.9)),
     "mobilenet_ssd": _mobilenet_ssd(),
+    "ssd_small": _ssd_small(
+        (
+            {"min_size": 20, "max_size": 45, "aspect_ratios": (2,)},
+            {"min_size": 45, "max_size": 95, "aspect_ratios": (2,)},
+            {"min_size": 95, "max_size": 190, "aspect_ratios": (2, 3)},
+        )
+    ),
+    # Fitted to the training pictures of BCCD: platelets on the finest map, then red cells, then white ones.
+    "ssd_small_cells": _ssd_small(
+        (
+            _cells((16, 21, 29)),
+            _cells((42, 52, 63), (43.5, 62.5)),
+            _cells((75, 100, 120), (83.5, 120)),
+        )
+    ),
 }
 
 

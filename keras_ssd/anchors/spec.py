@@ -153,6 +153,19 @@ class AnchorLevel:
         return cls(grid_hw, _step(image_size, grid_hw, step), tuple(boxes), _pair(offset, "offset"))
 
     @classmethod
+    def of_boxes(cls, image_size, grid_hw, boxes_hw, *, step=None, offset=0.5):
+        """A level of boxes that are given one by one.
+
+        Args:
+            image_size: (height, width) of the input picture in pixels.
+            grid_hw: (height, width) of the feature map.
+            boxes_hw: (height, width) in pixels of each box of a cell.
+            step: pixels between cells, one number or (height, width); None is image size / grid.
+            offset: centre of the first cell as a fraction of the step.
+        """
+        return cls(grid_hw, _step(image_size, grid_hw, step), tuple(boxes_hw), _pair(offset, "offset"))
+
+    @classmethod
     def scaled(cls, image_size, grid_hw, scale, next_scale=None, aspect_ratios=(1.0,), *, step=None, offset=0.5):
         """A level with the meaning of ssd_keras's AnchorBoxes layer.
 

@@ -93,13 +93,15 @@ VGG16 = (
 
 
 def identify(arrays):
-    """The model that arrays belong to, by layer names: "ssd300", "ssd512", "ssd7", "vgg16" or None.
+    """The model that arrays belong to, by layer names: "ssd300", "ssd512", "ssd7", "ssd_small", "vgg16" or None.
 
     Args:
         arrays: `NamedArrays`.
     """
     if {f"{kind}{i}" for kind in ("conv", "bn") for i in range(1, 8)} <= set(arrays.layers):
         return "ssd7" if "classes4" in arrays else None
+    if {f"stage{stride}_mbox_{kind}" for stride in (8, 16, 32) for kind in ("loc", "conf")} <= set(arrays.layers):
+        return "ssd_small" if "stem1_conv" in arrays else None
     if not set(VGG16) <= set(arrays.layers):
         return None
     heads = {layer.removesuffix("_mbox_conf") for layer in class_heads(arrays)}

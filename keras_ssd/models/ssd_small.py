@@ -1,0 +1,95 @@
+"""`ssd_small`: a detector that a laptop trains in minutes."""
+
+from keras_ssd.anchors import named_recipe
+from keras_ssd.backbones.blocks import ConvStyle
+from keras_ssd.backbones.small import small_body
+from keras_ssd.models.composing import ssd
+from keras_ssd.models.weights import load_trained, read_weights, source_classes
+from keras_ssd.names import check_class_names
+
+TAPS = ("stage8", "stage16", "stage32")
+ANCHORS = ("general", "cells")
+
+
+def ssd_small(
+    weights=None,
+    classes=None,
+    *,
+    weights_classes=None,
+    input_size=None,
+    anchors=None,
+    l2=0.0,
+    kernel_initializer="he_normal",
+    freeze=(),
+    name="ssd_small",
+):
+    """A compact SSD of 1.5 million parameters: plain convolutions, heads at strides 8, 16 and 32.
+
+    It is made for training from nothing on a CPU. Its anchors cover objects of about a twelfth to four fifths of the
+    picture's height; give others where yours are of other sizes.
+
+    Args:
+        weights: a catalogue name, the path of a weight file, or None.
+        classes: class names without background; with weights of other classes the heads are sub-sampled by name.
+        weights_classes: what a weight file was trained on, where it does not tell.
+        input_size: (height, width) in pixels; None is the file's, or (240, 320).
+        anchors: "general", "cells" (round objects of few sizes), an `AnchorRecipe` or an `AnchorSpec`; None is the
+            file's, or "general".
+        l2: factor of Keras's L2 penalty on the kernels.
+        kernel_initializer: of fresh kernels.
+        freeze: patterns of layers that are not trained.
+        name: the model's name.
+
+    Returns:
+        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+
+    Raises:
+        ValueError: weights of another network, neither weights nor classes, or a picture that is too small.
+
+    Example:
+        >>> model = keras_ssd.ssd_small(classes=["RBC", "WBC", "Platelets"], anchors="cells")
+    """
+    classes = None if classes is None else check_class_names("classes", classes)
+    trained = None if weights is None else read_weights(weights, model="ssd_small")
+    if trained is not None and trained.kind != "ssd_small":
+        raise ValueError(
+            f"{trained.arrays.source} holds {trained.kind or 'an unknown network'}, not ssd_small. "
+            "Use the factory of that network."
+        )
+    if trained is None and classes is None:
+        raise ValueError(
+            "ssd_small() needs `classes=[...]`, names without background, where no weights tell them. "
+            "Received: weights=None, classes=None."
+        )
+    known = None if trained is None else source_classes(trained, classes, weights_classes)
+    style = ConvStyle(kernel_initializer, l2)
+    recipe = _anchors(anchors, trained)
+    if input_size is None:
+        input_size = recipe.image_size
+    model = ssd(
+        small_body(input_size, style=style),
+        TAPS,
+        known if classes is None else classes,
+        recipe,
+        style=style,
+        freeze=freeze,
+        name=name,
+    )
+    if trained is not None:
+        model.weights_report = load_trained(model, trained, known)
+    return model
+
+
+def _anchors(anchors, trained):
+    """The recipe or spec: what the user names, else what belongs to the weights."""
+    if anchors is None and trained is not None:
+        if trained.spec is not None:
+            return trained.spec
+        if trained.entry is not None and trained.entry.scales:
+            anchors = trained.entry.scales
+    anchors = anchors or "general"
+    if not isinstance(anchors, str):
+        return anchors
+    if anchors not in ANCHORS:
+        raise ValueError(f"`anchors` must be one of {', '.join(ANCHORS)}, or a recipe. Received: anchors={anchors!r}")
+    return named_recipe("ssd_small" if anchors == "general" else f"ssd_small_{anchors}")
