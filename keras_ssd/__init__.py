@@ -32,6 +32,8 @@ if not _environment.started_as_command():
     from keras_ssd.detect import detect as detect
     from keras_ssd.detections import Detections as Detections
     from keras_ssd.encoder import TargetEncoder as TargetEncoder
+    from keras_ssd.exporters.caffe import CaffeExport as CaffeExport
+    from keras_ssd.exporters.caffe import to_caffe as to_caffe
     from keras_ssd.importers import from_caffe as from_caffe
     from keras_ssd.layers import AnchorBoxes as AnchorBoxes
     from keras_ssd.layers import DecodeDetections as DecodeDetections

@@ -1,0 +1,118 @@
+"""`to_caffe`: a model of this package -> prototxt and caffemodel."""
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from keras_ssd.exporters.caffe import kinds as kinds
+from keras_ssd.exporters.caffe.blobs import MAPS
+from keras_ssd.exporters.caffe.heads import ENDS, ends_of, options_of, write_heads
+from keras_ssd.exporters.caffe.pictures import write_picture
+from keras_ssd.exporters.caffe.registry import writer_of
+from keras_ssd.exporters.caffe.report import CaffeExport
+from keras_ssd.exporters.caffe.writing import Net, Step
+from keras_ssd.exporters.graph import calls_of, readers_of, refuse_unknown
+from keras_ssd.formats.caffe import CaffeNet, write_caffemodel, write_prototxt
+from keras_ssd.importers.caffe.names import caffe_name
+from keras_ssd.models.model import SSD
+
+
+def to_caffe(model, prototxt, caffemodel, *, decoding=None, channel_order="bgr", mean_inside=False):
+    """Writes a model as a Caffe net, for OpenCV 4 (`cv2.dnn.readNetFromCaffe`) and devices that run Caffe.
+
+    A detector becomes a whole one: heads, priors and DetectionOutput under the names of the original, whatever the
+    backbone. Colours are turned in the first convolution; mean and scale stay outside, as Caffe's users expect, and
+    stand in the report and in the Input layer's `transform_param`. Weights are moved, not computed anew. A model that
+    is no detector is written up to its outputs.
+
+    Args:
+        model: an `SSD` with or without decoder, or another functional `keras.Model` from pictures of fixed size.
+        prototxt, caffemodel: paths to write; existing files are replaced when both are whole.
+        decoding: options of `DecodeDetections` that DetectionOutput shall have, such as {"confidence_threshold": 0.3};
+            what is not named is the model's own.
+        channel_order: of the net's pictures, "bgr" as Caffe and OpenCV have them, or "rgb".
+        mean_inside: the net subtracts the mean and scales by itself, and is given plain pixels.
+
+    Returns:
+        A `CaffeExport`: `print` it.
+
+    Raises:
+        ExportError: layers or anchors that Caffe cannot express; unknown layers are all named at once.
+        TypeError: no functional model, or an unknown decoding option.
+
+    Example:
+        >>> report = keras_ssd.to_caffe(model, "plates.prototxt", "plates.caffemodel")
+        >>> net = cv2.dnn.readNetFromCaffe("plates.prototxt", "plates.caffemodel")
+        >>> net.setInput(cv2.dnn.blobFromImage(picture, report.scale, report.input_shape[:1:-1], report.mean))
+        >>> rows = net.forward()[0, 0]  # [picture, label, score, xmin, ymin, xmax, ymax]
+    """
+    paths = Path(os.fspath(prototxt)), Path(os.fspath(caffemodel))
+    if paths[0].absolute() == paths[1].absolute():
+        raise ValueError(f"`prototxt` and `caffemodel` must be two files. Received: {paths[0]} for both")
+    net, picture, outputs = _written(model, decoding, channel_order, mean_inside)
+    made = CaffeNet(caffe_name(model.name), tuple(net.layers))
+    _write_both(made, *paths)
+    return CaffeExport(
+        *paths,
+        picture.name,
+        (1, *picture.input_shape),
+        picture.channel_order,
+        picture.mean,
+        picture.scale,
+        tuple(outputs),
+        sum(blob.size for layer in net.layers for blob in layer.blobs),
+        tuple(model.class_names) if isinstance(model, SSD) else (),
+        tuple(net.notes),
+    )
+
+
+def _written(model, decoding, channel_order, mean_inside):
+    """(`Net`, `Picture`, names of its outputs) of a model."""
+    calls = calls_of(model)
+    refuse_unknown(
+        [call for call in calls if not isinstance(call.layer, ENDS) and writer_of(call.layer) is None],
+        (),
+        "Caffe",
+        "Build the model from other layers, or export it to another format.",
+    )
+    anchors, decoder = ends_of(model, calls)
+    detection = None if anchors is None else options_of(model, decoder, decoding)
+    net, readers = Net(), readers_of(calls)
+    picture = write_picture(net, model, readers, channel_order, mean_inside)
+    ends = {id(tensor) for tensor in model.outputs}
+    blobs = {id(picture.tensor): picture.blob}
+    for call in calls:
+        if call in picture.skipped or isinstance(call.layer, ENDS):
+            continue
+        [tensor] = call.outputs
+        step = Step(net, call.layer, tuple(tensor.shape))
+        blob = writer_of(call.layer)(step, call.layer, *(blobs[id(x)] for x in call.inputs))
+        shared = len(readers.get(id(tensor), ())) > 1 or id(tensor) in ends
+        blobs[id(tensor)] = replace(blob, shared=blob.shared or shared)
+    if anchors is not None:
+        return net, picture, [write_heads(net, anchors, blobs, picture, detection)]
+    return net, picture, [_output(net, tensor, blobs[id(tensor)], model) for tensor in model.outputs]
+
+
+def _output(net, tensor, blob, model):
+    """Name of the blob of an output, maps with their channels in front and everything else as Keras has it."""
+    step = Step(net, model, tuple(tensor.shape))
+    order = MAPS if len(tensor.shape) == len(MAPS) else tuple(range(len(tensor.shape)))
+    return step.ordered(blob, order).name
+
+
+def _write_both(net, prototxt, caffemodel):
+    """Writes both files under other names and gives them their own when both are whole."""
+    made = []
+    try:
+        for write, path in ((write_prototxt, prototxt), (write_caffemodel, caffemodel)):
+            folder = tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
+            made.append((Path(folder) / path.name, path))
+            write(net, made[-1][0])
+        for temporary, path in made:
+            os.replace(temporary, path)
+    finally:
+        for temporary, _ in made:
+            temporary.unlink(missing_ok=True)
+            temporary.parent.rmdir()

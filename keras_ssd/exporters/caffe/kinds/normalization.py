@@ -1,0 +1,88 @@
+"""Normalization, and a factor and a summand for each channel."""
+
+import keras
+import numpy as np
+
+from keras_ssd.exporters.caffe.blobs import plain_order
+from keras_ssd.exporters.caffe.kinds.activations import with_channels_first
+from keras_ssd.exporters.caffe.kinds.values import array
+from keras_ssd.exporters.caffe.registry import writes
+from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
+
+
+@writes(keras.layers.BatchNormalization)
+def batch_normalization(step, layer, x):
+    """Keras's one layer is Caffe's BatchNorm and the Scale behind it."""
+    axis = layer.axis[0] if isinstance(layer.axis, (tuple, list)) else layer.axis
+    x = with_channels_first(step, x, axis)
+    mean, variance = array(layer.moving_mean), array(layer.moving_variance)
+    param = {"use_global_stats": True, "moving_average_fraction": float(layer.momentum), "eps": float(layer.epsilon)}
+    blobs = [mean, variance, np.ones(1)]
+    y = step.add("BatchNorm", [x], params={"batch_norm_param": param}, blobs=blobs, in_place=True)
+    if not (layer.scale or layer.center):
+        return y
+    gamma = array(layer.gamma) if layer.scale else np.ones_like(mean)
+    return affine(step, y, (axis,), gamma, array(layer.beta) if layer.center else None, suffix="scale")
+
+
+def affine(step, x, keras_axes, gamma, beta=None, *, suffix=None):
+    """Writes a Scale; `gamma` and `beta` have the shape of these axes in rising order."""
+    rank = len(x.order)
+    axes = sorted(axis % rank for axis in keras_axes)
+    if not _neighbours(x.order, axes):
+        plain, turned = plain_order(rank), (0, rank - 1, *range(1, rank - 1))
+        x = step.ordered(x, plain if _neighbours(plain, axes) else turned)
+    places = sorted(x.axis(axis) for axis in axes)
+    order = [axes.index(x.order[place]) for place in places]
+    param = {"axis": places[0], "num_axes": len(places), "bias_term": beta is not None}
+    default = {"axis": 1, "num_axes": 1, "bias_term": False}
+    param = {key: value for key, value in param.items() if value != default[key]}
+    blobs = [np.asarray(values).transpose(order) for values in (gamma, beta) if values is not None]
+    return step.add(
+        "Scale", [x], params={"scale_param": param} if param else {}, blobs=blobs, suffix=suffix, in_place=True
+    )
+
+
+def _neighbours(order, axes):
+    """Whether some axes stand side by side."""
+    places = sorted(order.index(axis) for axis in axes)
+    return places == list(range(places[0], places[0] + len(places)))
+
+
+@writes(ChannelAffine)
+def channel_affine(step, layer, x):
+    """A learned factor and summand; those shared by everything are written once for each channel."""
+    x = step.settle(x)
+    axes = (-1,) if layer.shared else layer.axis
+    shape = [x.shape[axis] for axis in sorted(axis % len(x.order) for axis in axes)]
+    given = [None if weight is None else array(weight) for weight in (layer.gamma, layer.beta)]
+    gamma, beta = (w if w is None or not layer.shared else np.broadcast_to(w, shape) for w in given)
+    return affine(step, x, axes, np.ones(shape) if gamma is None else gamma, beta)
+
+
+@writes(L2Normalization)
+def l2_normalization(step, layer, x):
+    """SSD's Normalize; a scale shared by all channels is written once for each."""
+    x = step.maps(x)
+    param = {"across_spatial": layer.across_spatial, "channel_shared": False, "eps": layer.epsilon}
+    scales = np.broadcast_to(array(layer.gamma), (x.shape[-1],))
+    return step.add("Normalize", [x], params={"norm_param": param}, blobs=[scales])
+
+
+@writes(LocalResponseNormalization)
+def local_response(step, layer, x):
+    """Caffe's LRN."""
+    region = "WITHIN_CHANNEL" if layer.within_channel else "ACROSS_CHANNELS"
+    param = {"local_size": layer.size, "alpha": layer.alpha, "beta": layer.beta, "norm_region": region, "k": layer.k}
+    return step.add("LRN", [step.maps(x)], params={"lrn_param": param})
+
+
+@writes(MeanVarianceNormalization)
+def mean_variance(step, layer, x):
+    """Caffe's MVN."""
+    param = {
+        "normalize_variance": layer.normalize_variance,
+        "across_channels": layer.across_channels,
+        "eps": layer.epsilon,
+    }
+    return step.add("MVN", [step.maps(x)], params={"mvn_param": param})

@@ -1,0 +1,207 @@
+"""An `AnchorLevel` as the settings of a PriorBox layer."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_ssd.anchors import AnchorLevel
+from keras_ssd.exporters.graph import ExportError
+
+CLOSE = 2e-6  # relative; float32 is exact to 6e-8, and a size passes through two roots
+
+
+@dataclass(frozen=True)
+class PriorBox:
+    """What a PriorBox layer is told.
+
+    Args:
+        settings: fields of prior_box_param.
+        order: its box j is the level's box `order[j]`.
+        fractions: sizes that Caffe would cut to whole pixels.
+    """
+
+    settings: dict
+    order: tuple
+    fractions: tuple
+
+
+@dataclass(frozen=True)
+class _Guess:
+    min_sizes: tuple
+    max_sizes: tuple
+    ratios: tuple
+    flip: bool
+
+    @property
+    def fractions(self):
+        return tuple(size for size in (*self.min_sizes, *self.max_sizes) if size != int(size))
+
+
+def prior_box(spec, index, input_size):
+    """The `PriorBox` of one level.
+
+    Args:
+        spec: an `AnchorSpec`.
+        index: of the level.
+        input_size: (height, width) of the net's pictures.
+
+    Raises:
+        ExportError: no PriorBox layer makes these boxes.
+    """
+    level, found = spec.levels[index], []
+    for guess in _guesses(level.boxes_hw):
+        order = _order(level, guess)
+        if order is not None:
+            found.append((bool(guess.fractions), order != tuple(range(len(order))), not guess.flip, guess, order))
+    if not found:
+        boxes = ", ".join(f"{h:g}x{w:g}" for h, w in level.boxes_hw)
+        raise ExportError(
+            f"No PriorBox layer of Caffe makes the anchors of level {index}, of the grid {level.grid_hw}: boxes "
+            f"(height x width) {boxes}. It makes squares of some min sizes, for each of them or for none a larger "
+            "square, and for each the same aspect ratios."
+        )
+    if level.offset_hw[0] != level.offset_hw[1]:
+        raise ExportError(
+            f"PriorBox has one offset for height and width. Received: offset_hw={level.offset_hw} at level {index}"
+        )
+    *_, guess, order = min(found, key=lambda entry: entry[:3])
+    settings = {"min_size": list(guess.min_sizes)}
+    settings |= {"max_size": list(guess.max_sizes)} if guess.max_sizes else {}
+    settings |= {"aspect_ratio": list(guess.ratios)} if guess.ratios else {}
+    settings |= {"flip": guess.flip, "clip": spec.clip, "variance": list(spec.variances)}
+    if spec.image_size != tuple(input_size):
+        settings |= {"img_h": spec.image_size[0], "img_w": spec.image_size[1]}
+    settings |= _step(spec.image_size, level)
+    settings["offset"] = level.offset_hw[0]
+    return PriorBox(settings, order, guess.fractions)
+
+
+def _step(image_size, level):
+    """The fields of the step; none for picture size / grid, which PriorBox takes by itself."""
+    step, whole = level.step_hw, all(value == int(value) for value in level.step_hw)
+    if not whole and step == tuple(i / g for i, g in zip(image_size, level.grid_hw, strict=True)):
+        return {}
+    return {"step": step[0]} if step[0] == step[1] else {"step_h": step[0], "step_w": step[1]}
+
+
+def _order(level, guess):
+    """Which of the level's boxes the guess's boxes are, or None if they are others."""
+    try:
+        made = AnchorLevel.prior_box(
+            (1, 1),
+            level.grid_hw,
+            guess.min_sizes,
+            guess.max_sizes,
+            guess.ratios,
+            flip=guess.flip,
+            step=1,
+            truncate_sizes=False,
+        )
+    except ValueError:  # a max size below its min size
+        return None
+    free, order = list(range(level.boxes_per_cell)), []
+    if made.boxes_per_cell != level.boxes_per_cell:
+        return None
+    for box in made.boxes_hw:
+        fitting = [i for i in free if np.allclose(level.boxes_hw[i], box, rtol=CLOSE, atol=0)]
+        if not fitting:
+            return None
+        order.append(fitting[0])
+        free.remove(fitting[0])
+    return tuple(order)
+
+
+def _guesses(boxes_hw):
+    """Settings that may make these boxes."""
+    squares = [h for h, w in boxes_hw if abs(h / w - 1) < CLOSE]
+    others = [(h, w) for h, w in boxes_hw if abs(h / w - 1) >= CLOSE]
+    mins, ratios = _groups(others, squares)
+    if mins is None:
+        return
+    rest = list(squares)
+    for size in mins:
+        rest.remove(size)
+    pairings = [(tuple(mins), tuple(rest))] if rest else [(tuple(mins), ())]
+    if rest and len(rest) == len(mins):
+        pairings.append((tuple(sorted(mins)), tuple(sorted(rest))))
+    if not others:
+        half = len(squares) // 2
+        pairings = [(tuple(squares), ())]
+        if half * 2 == len(squares):
+            pairings += [(tuple(squares[::2]), tuple(squares[1::2]))]
+            pairings += [(tuple(sorted(squares)[:half]), tuple(sorted(squares)[half:]))]
+    for small, large in pairings:
+        if large and len(large) != len(small):
+            continue
+        sizes = tuple(_shortest(size) for size in small)
+        second = tuple(_max_size(*pair) for pair in zip(sizes, large, strict=True)) if large else ()
+        for listed, flip in _ratio_lists(ratios):
+            yield _Guess(sizes, second, listed, flip)
+
+
+def _groups(others, squares):
+    """The square that each group of other boxes belongs to, and the ratios of a group; (None, ()) if they differ."""
+    groups = {}
+    for h, w in others:
+        size = min(squares, key=lambda side: abs(side / np.sqrt(h * w) - 1), default=None)
+        if size is None or abs(size / np.sqrt(h * w) - 1) > CLOSE:
+            return None, ()
+        groups.setdefault(size, []).append((h, w))
+    mins, ratios = [], None
+    for size, boxes in groups.items():
+        found = [_ratio(size, *box) for box in boxes]
+        times = set(Counter(found).values())
+        distinct = list(dict.fromkeys(found))
+        if len(times) != 1 or (ratios is not None and sorted(distinct) != sorted(ratios)):
+            return None, ()
+        ratios = distinct if ratios is None else ratios
+        repeats = times.pop()
+        if squares.count(size) < repeats:
+            return None, ()
+        mins += [size] * repeats
+    return mins, tuple(ratios or ())
+
+
+def _ratio(size, h, w):
+    """width / height as the number that was meant: the plainest one that gives the same float32 box."""
+    raw, f = w / h, np.float32
+    plain = [round(raw, digits) for digits in range(1, 7)]
+    plain += [1 / round(1 / raw, digits) for digits in range(1, 7) if round(1 / raw, digits)]
+    for ratio in [*plain, raw]:
+        if ratio > 0:
+            root = np.sqrt(f(ratio))
+            if f(size) / root == f(h) and f(size) * root == f(w):
+                return ratio
+    return next((ratio for ratio in plain if abs(ratio / raw - 1) < CLOSE), raw)
+
+
+def _ratio_lists(ratios):
+    """(aspect_ratio, flip): with flip only one of each pair is given."""
+    pairs, left = [], list(ratios)
+    while left:
+        ratio = left.pop(0)
+        inverse = next((other for other in left if abs(ratio * other - 1) < CLOSE), None)
+        if inverse is None:
+            break
+        left.remove(inverse)
+        pairs.append(ratio)
+    else:
+        yield tuple(pairs), True
+    if ratios:
+        yield tuple(ratios), False
+
+
+def _shortest(size):
+    """The size with as few digits as float32 needs."""
+    return float(str(np.float32(size)))
+
+
+def _max_size(small, side):
+    """The max size whose square with the min size has this side."""
+    raw = side * side / small
+    for digits in range(7):
+        size = round(raw, digits)
+        if np.sqrt(np.float32(small) * np.float32(size)) == np.float32(side):
+            return float(size)
+    return raw

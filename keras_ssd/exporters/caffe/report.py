@@ -1,0 +1,57 @@
+"""What an export wrote, and what the net must be given."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CaffeExport:
+    """The files that `to_caffe` wrote, and how they are used; `str()` says it in words.
+
+    Args:
+        prototxt, caffemodel: paths.
+        input_blob: name of the net's input.
+        input_shape: (1, channels, height, width).
+        channel_order: of the input: "bgr", "rgb" or "grey".
+        mean: subtracted from the pixels, 0..255, a value for each channel in the net's order.
+        scale: factor behind it.
+        outputs: names of the blobs that the net ends in.
+        parameters: values written.
+        class_names: of the labels 1, 2, ... in the rows of detections; empty for a model that detects nothing.
+        notes: what differs or is to be known, a sentence each.
+    """
+
+    prototxt: Path
+    caffemodel: Path
+    input_blob: str
+    input_shape: tuple
+    channel_order: str
+    mean: tuple
+    scale: float
+    outputs: tuple
+    parameters: int
+    class_names: tuple = ()
+    notes: tuple = ()
+
+    @property
+    def files(self):
+        """(prototxt, caffemodel), as `from_caffe(*report.files)` takes them."""
+        return self.prototxt, self.caffemodel
+
+    def __str__(self):
+        height, width = self.input_shape[2:]
+        mean = ", ".join(f"{value:g}" for value in self.mean)
+        what = {"bgr": "BGR", "rgb": "RGB", "grey": "grey"}[self.channel_order]
+        swap = ", swapRB=True" if self.channel_order == "rgb" else ""
+        lines = [
+            f"{self.prototxt} and {self.caffemodel}: {self.parameters:,} values.",
+            f"Input '{self.input_blob}' {tuple(self.input_shape)}: {what} pictures of 0..255, minus ({mean}), times "
+            f"{self.scale:.9g}; in OpenCV, of a picture as imread gives it"
+            f"{', turned grey' if self.channel_order == 'grey' else ''}:",
+            f"    cv2.dnn.blobFromImage(picture, {self.scale:.9g}, ({width}, {height}), ({mean}){swap})",
+            f"Outputs: {', '.join(self.outputs)}.",
+        ]
+        if self.class_names:
+            listed = ", ".join(self.class_names[:20]) + (", ..." if len(self.class_names) > 20 else "")
+            lines.append(f"Labels from 1 on: {listed}.")
+        return "\n".join([*lines, *self.notes])

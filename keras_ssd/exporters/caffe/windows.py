@@ -1,0 +1,118 @@
+"""Keras's windows in Caffe's words: symmetric padding only, and pooling that rounds up."""
+
+import numpy as np
+
+NO_PADDING = ((0, 0), (0, 0))
+
+
+def same_padding(size, reach, stride):
+    """(before, after) of Keras's "same" for windows of `reach` cells."""
+    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
+
+
+def keras_padding(size_hw, kernel_hw, strides, dilation, padding, cells=NO_PADDING):
+    """((top, bottom), (left, right)) around a map, by a layer's `padding` and a padding layer before it."""
+    found = []
+    for size, kernel, stride, step, (before, after) in zip(size_hw, kernel_hw, strides, dilation, cells, strict=True):
+        more = (0, 0)
+        if padding == "same":
+            more = same_padding(size + before + after, step * (kernel - 1) + 1, stride)
+        found.append((before + more[0], after + more[1]))
+    return tuple(found)
+
+
+def convolution_of(size_hw, kernel, strides, dilation, cells):
+    """A convolution with any padding as one of Caffe's, which pads both sides alike.
+
+    Where the sides differ, the padding is that of the larger one, and zeros around the kernel put every window where it
+    was. The values are the same; the kernel is larger.
+
+    Args:
+        size_hw: of the map.
+        kernel: (out, in, height, width).
+        strides, dilation: (height, width).
+        cells: ((top, bottom), (left, right)).
+
+    Returns:
+        (kernel, fields of convolution_param, (height, width) of the result).
+    """
+    found = [_axis(*numbers) for numbers in zip(size_hw, kernel.shape[2:], strides, dilation, cells, strict=True)]
+    if None in found:  # the shift is no multiple of the dilation
+        kernel, dilation = _without_gaps(kernel, dilation), (1, 1)
+        found = [_axis(*numbers) for numbers in zip(size_hw, kernel.shape[2:], strides, dilation, cells, strict=True)]
+    pads, fronts, behinds, sizes = zip(*found, strict=True)
+    if any(fronts) or any(behinds):
+        kernel = np.pad(kernel, ((0, 0), (0, 0), *zip(fronts, behinds, strict=True)))
+    param = {**pair("kernel", kernel.shape[2:], "kernel_size"), **pair("pad", pads), **pair("stride", strides)}
+    if max(dilation) > 1:
+        param["dilation"] = [dilation[0]] if dilation[0] == dilation[1] else list(dilation)
+    return kernel, param, sizes
+
+
+def _axis(size, kernel, stride, dilation, cells):
+    """(pad, zeros in front of the kernel, zeros behind it, windows) on one axis, or None."""
+    before, after = cells
+    room = size - dilation * (kernel - 1) - 1
+    windows = (room + before + after) // stride + 1
+    for zeros in range(abs(after - before) // dilation + 2):
+        for behind in range(zeros + 1):
+            front = zeros - behind
+            pad = before + front * dilation
+            left = room + 2 * pad - zeros * dilation
+            if left >= 0 and left // stride + 1 == windows:
+                return pad, front, behind, windows
+    return None
+
+
+def _without_gaps(kernel, dilation):
+    """A dilated kernel with its zeros written out."""
+    rows, columns = (step * (size - 1) + 1 for size, step in zip(kernel.shape[2:], dilation, strict=True))
+    whole = np.zeros((*kernel.shape[:2], rows, columns), kernel.dtype)
+    whole[:, :, :: dilation[0], :: dilation[1]] = kernel
+    return whole
+
+
+def pair(stem, values, both=None, *, repeated=True):
+    """Caffe's fields for (height, width): one where they are equal; none for padding of 0 and strides of 1."""
+    high, wide = (int(v) for v in values)
+    if (high, wide) == {"pad": (0, 0), "stride": (1, 1)}.get(stem):
+        return {}
+    if high == wide:
+        return {both or stem: [high] if repeated else high}
+    return {f"{stem}_h": high, f"{stem}_w": wide}
+
+
+def caffe_windows(size, kernel, stride, pad, any_pad):
+    """How many windows Caffe's pooling has on one axis.
+
+    Source: BVLC/caffe, src/caffe/layers/pooling_layer.cpp, `PoolingLayer::Reshape`.
+    """
+    windows = -(-(size + 2 * pad - kernel) // stride) + 1
+    return windows - 1 if any_pad and (windows - 1) * stride >= size + pad else windows
+
+
+def deconvolution_of(size_hw, kernel, layer):
+    """A Conv2DTranspose as Caffe's Deconvolution, which cuts both sides alike.
+
+    Args:
+        size_hw: of the map.
+        kernel: (height, width, out, in).
+        layer: whose strides, dilation and padding count.
+
+    Returns:
+        (kernel, with zeros around it where needed, fields of convolution_param).
+    """
+    kernel = _without_gaps(kernel.transpose(3, 2, 0, 1), layer.dilation_rate).transpose(2, 3, 1, 0)
+    pads, fronts, behinds = [], [], []
+    for size, reach, stride in zip(size_hw, kernel.shape, layer.strides, strict=False):
+        over = max(reach - stride, 0)
+        before = over // 2 if layer.padding == "same" else 0
+        length = size * stride + (0 if layer.padding == "same" else over)
+        zeros = length + 2 * before - stride * (size - 1) - reach
+        fronts.append(max(-zeros, 0))
+        behinds.append(max(zeros, 0))
+        pads.append(before + fronts[-1])
+    kernel = np.pad(kernel, (*zip(fronts, behinds, strict=True), (0, 0), (0, 0)))
+    param = {**pair("kernel", kernel.shape[:2], "kernel_size"), **pair("pad", pads), **pair("stride", layer.strides)}
+    return kernel, param
