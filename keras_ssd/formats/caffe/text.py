@@ -84,7 +84,9 @@ def parse_prototxt(text, path=None):
         CaffeFileError: the text is no net; the message names the line.
     """
     path = None if path is None else Path(path)
-    return net_from_fields(_Parser(text, path or "<text>").message("NetParameter", None, 0), path)
+    return net_from_fields(
+        _Parser(text.removeprefix("\ufeff"), path or "<text>").message("NetParameter", None, 0), path
+    )
 
 
 class _Parser:

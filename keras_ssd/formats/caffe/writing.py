@@ -243,7 +243,11 @@ def _parts(piece):
     if isinstance(piece, _Tagged):
         yield from piece.parts()
     else:
-        yield piece if isinstance(piece, bytes) else np.ascontiguousarray(piece, dtype="<f4").tobytes()
+        yield (
+            piece
+            if isinstance(piece, bytes)
+            else np.ascontiguousarray(piece, dtype="<f4").reshape(-1).view(np.uint8).data
+        )
 
 
 def _size(piece):
