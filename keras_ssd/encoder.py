@@ -92,7 +92,8 @@ class TargetEncoder:
         self.spec, self.num_classes, self.rules = spec, int(num_classes), rules
         self.use_difficult = bool(use_difficult)
         self._code = {"code_type": code_type, "variance_encoded_in_target": variance_encoded_in_target}
-        self._overlaps = AnchorOverlaps(double.corners(spec) if rules.float64 else spec.anchors_xyxy(), rules)
+        corners = double.corners(spec) if rules.float64 else spec.anchors_xyxy()
+        self._overlaps = AnchorOverlaps(corners, rules, spec.levels)
         self._anchors = spec.anchors_cxcywh()
         self._variances = np.asarray(spec.variances, np.float32)
 

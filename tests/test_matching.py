@@ -1,6 +1,7 @@
 """Which anchor answers for which object: held to Caffe's own matches, to naive loops, and host against graph."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from naive_matching import NEUTRAL
 from naive_matching import match as naive_match
 
 from keras_ssd import boxes as bx
-from keras_ssd.anchors import named_spec
+from keras_ssd.anchors import named_spec, recipe_names
 from keras_ssd.matching import METHODS, MatchRules, match, match_in_graph
 from keras_ssd.matching.arrays import AnchorOverlaps
 
@@ -188,6 +189,34 @@ def test_reference_overlaps_equal_the_formula_to_the_last_bit():
     overlaps = AnchorOverlaps(anchors, MatchRules())
     rows = np.concatenate([iou.copy() for _, iou in overlaps.blocks(boxes)])
     np.testing.assert_array_equal(rows, bx.iou_matrix(boxes, anchors))
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("name", recipe_names())
+def test_reference_windows_hold_every_anchor_that_matters(name, clip):
+    spec = replace(named_spec(name), clip=clip)
+    rng = np.random.default_rng(3)
+    for rules in (MatchRules(), MatchRules("torchvision", neutral_iou=0.1), MatchRules("caffe", iou_threshold=0.2)):
+        windows = AnchorOverlaps(spec.anchors_xyxy(), rules, spec.levels)
+        everything = AnchorOverlaps(spec.anchors_xyxy(), rules)
+        assert windows.windows is not None
+        for count in (0, 1, 3, 8, 20):
+            sizes = np.exp(rng.uniform(np.log(0.005), np.log(1.2), (count, 2)))
+            centres = rng.uniform(-0.05, 1.05, (count, 2))
+            boxes = np.concatenate([centres - sizes / 2, centres + sizes / 2], 1)
+            boxes[: count // 2] = np.round(boxes[: count // 2] * 32) / 32  # equal overlaps
+            found, expected = match(boxes, windows, rules), match(boxes, everything, rules)
+            np.testing.assert_array_equal(found.object_of_anchor, expected.object_of_anchor)
+            np.testing.assert_array_equal(found.neutral, expected.neutral)
+            np.testing.assert_array_equal(found.best_iou, expected.best_iou)
+
+
+def test_values_anchors_off_their_grid_are_all_compared():
+    spec = named_spec("mobilenet_ssd")
+    anchors = spec.anchors_xyxy().copy()
+    anchors[100] += np.float32(0.01)
+    assert AnchorOverlaps(anchors, MatchRules(), spec.levels).windows is None
+    assert AnchorOverlaps(anchors, MatchRules(ignore_cross_boundary=True), spec.levels).windows is None
 
 
 QUARTERS = np.float32([[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5], [0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1]])

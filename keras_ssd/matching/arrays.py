@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd.matching.candidates import WINDOW_IOU, GridWindows
 from keras_ssd.matching.double import there_and_back
 from keras_ssd.matching.rules import MatchRules
 
@@ -53,45 +54,59 @@ class AnchorOverlaps:
     Args:
         anchors_xyxy: (N, 4) fractions of the picture.
         rules: `MatchRules`, which may leave out anchors: their IoU with everything is 0.
+        levels: the `AnchorLevel`s whose anchors they are, which saves most comparisons; None if they are of no grid.
     """
 
-    def __init__(self, anchors_xyxy, rules):
+    def __init__(self, anchors_xyxy, rules, levels=None):
         anchors = np.array(anchors_xyxy, np.float64 if rules.float64 else np.float32)
         self.left_out = rules.anchors_left_out(anchors)
         anchors[self.left_out] = 0
         areas = bx.area(anchors)
         # What an anchor without area is divided by does not matter, as long as it is not 0.
-        self.areas = np.where(areas > 0, areas, areas.dtype.type(1))
-        self.xmin, self.ymin, self.xmax, self.ymax = np.ascontiguousarray(anchors.T)
+        self._areas = np.where(areas > 0, areas, areas.dtype.type(1))
+        self._sides = np.ascontiguousarray(anchors.T)
+        self.windows = None
+        if levels is not None and GridWindows.fit(anchors, levels):
+            self.windows = GridWindows(anchors, levels)
 
     def __len__(self):
-        return len(self.areas)
+        return len(self._areas)
 
     @property
     def dtype(self):
         """Of the anchors and of the IoUs."""
-        return self.areas.dtype
+        return self._areas.dtype
 
     def blocks(self, boxes_xyxy):
         """Yields (first object, IoU (up to BLOCK, N)); the array is overwritten by the next block."""
         buffers = np.empty((3, min(BLOCK, len(boxes_xyxy)), len(self)), self.dtype)
         for start in range(0, len(boxes_xyxy), BLOCK):
             boxes = boxes_xyxy[start : start + BLOCK]
-            yield start, self._iou(boxes, *buffers[:, : len(boxes)])
+            sides, areas = boxes.T[:, :, None], bx.area(boxes)[:, None]  # (4, block, 1), (block, 1)
+            yield start, _iou(self._sides, self._areas, sides, areas, buffers[:, : len(boxes)])
 
-    def _iou(self, boxes_xyxy, inter, low, other):
-        xmin, ymin, xmax, ymax = (boxes_xyxy[:, i : i + 1] for i in range(4))
-        _shared_length(inter, low, (self.xmin, self.xmax), (xmin, xmax))
-        _shared_length(other, low, (self.ymin, self.ymax), (ymin, ymax))
-        np.multiply(inter, other, out=inter)
-        np.add(self.areas, bx.area(boxes_xyxy)[:, None], out=other)
-        np.subtract(other, inter, out=other)
-        return np.divide(inter, other, out=inter)
+    def of_pairs(self, boxes_xyxy, objects, anchors):
+        """IoU (P,) of single pairs, given by their indices."""
+        inter, low, other = np.empty((3, len(anchors)), self.dtype)
+        box = [side[objects] for side in np.ascontiguousarray(boxes_xyxy.T)]
+        anchor = [side[anchors] for side in self._sides]
+        return _iou(anchor, self._areas[anchors], box, bx.area(boxes_xyxy)[objects], (inter, low, other))
 
 
-def _shared_length(out, low, a, b):
-    np.minimum(a[1], b[1], out=out)
-    np.maximum(a[0], b[0], out=low)
+def _iou(a, area_a, b, area_b, buffers):
+    """`keras_ssd.boxes.iou` of boxes given by side, into the first of three buffers; area_a is positive."""
+    inter, low, other = buffers
+    _shared_length(a[0], a[2], b[0], b[2], inter, low)
+    _shared_length(a[1], a[3], b[1], b[3], other, low)
+    np.multiply(inter, other, out=inter)
+    np.add(area_a, area_b, out=other)
+    np.subtract(other, inter, out=other)
+    return np.divide(inter, other, out=inter)
+
+
+def _shared_length(low_a, high_a, low_b, high_b, out, low):
+    np.minimum(high_a, high_b, out=out)
+    np.maximum(low_a, low_b, out=low)
     np.subtract(out, low, out=out)
     np.maximum(out, 0, out=out)
 
@@ -133,6 +148,24 @@ def match(boxes_xyxy, anchors_xyxy, rules=None):
 
 def _compare(boxes, overlaps, lowest_iou):
     """Each object's best anchor and its IoU, and all pairs (objects, anchors, IoU) from `lowest_iou` on."""
+    if overlaps.windows is None or not len(boxes):
+        return _compare_all(boxes, overlaps, lowest_iou)
+    enough = min(WINDOW_IOU, lowest_iou)
+    objects, anchors = overlaps.windows.pairs(boxes, enough)
+    iou = overlaps.of_pairs(boxes, objects, anchors)
+    best_iou = np.zeros(len(boxes), overlaps.dtype)
+    np.maximum.at(best_iou, objects, iou)
+    best = np.flatnonzero(iou == best_iou[objects])
+    best_anchor = np.full(len(boxes), len(overlaps))
+    np.minimum.at(best_anchor, objects[best], anchors[best])  # the first of equals
+    rest = np.flatnonzero(best_iou < enough)  # the best may lie outside their windows
+    best_anchor[rest], best_iou[rest], _ = _compare_all(boxes[rest], overlaps, lowest_iou)
+    high = np.flatnonzero(iou >= lowest_iou)
+    return best_anchor, best_iou, (objects[high], anchors[high], iou[high])
+
+
+def _compare_all(boxes, overlaps, lowest_iou):
+    """The same by comparing each object with all anchors."""
     best_anchor = np.zeros(len(boxes), np.int64)
     best_iou = np.zeros(len(boxes), overlaps.dtype)
     pairs = []
