@@ -53,3 +53,5 @@ if not _environment.started_as_command():
     from keras_ssd.models import ssd_small as ssd_small
     from keras_ssd.models import with_classes as with_classes
     from keras_ssd.models import with_decoder as with_decoder
+    from keras_ssd.training import CaffeSGD as CaffeSGD
+    from keras_ssd.training import recipes as recipes

@@ -25,6 +25,7 @@ FLOORS = (
     ("zoo",),
     ("models", "detect", "predictor"),
     ("data", "exporters", "importers"),
+    ("training",),
     ("cli",),
     ("__init__", "__main__"),
 )
