@@ -73,16 +73,26 @@ class Graph:
         return self._once("pad", value, lambda: self._pad(value))
 
     def _pad(self, value):
-        (top, bottom), (left, right) = value.padding.sides
-        pads = [*value.stored((0, top, left, 0)), *value.stored((0, bottom, right, 0))]
+        # Joined to blocks of constants instead of the operator Pad: onnxruntime (1.17 to 1.31 at least) and onnxsim
+        # take a Pad into the pooling behind it, with zeros that no longer win a maximum, or pads that pooling refuses.
         fill = LOWEST if value.padding.lowest else 0.0
-        name = self.unique(f"{value.name}/pad")
-        inputs = [
-            value.name,
-            self.constant(np.asarray(pads), f"{name}/sides"),
-            self.constant(np.float32(fill), f"{name}/fill"),
-        ]
-        return value.like(self.node("Pad", inputs, name, mode="constant"))
+        stored = value.name
+        shape = list(value.shape)
+        for axis, sides in zip((1, 2), value.padding.sides, strict=True):
+            shape[axis] -= sum(sides)
+        for axis, (before, after) in zip((1, 2), value.padding.sides, strict=True):
+            if before or after:
+                name = self.unique(f"{value.name}/pad")
+                blocks = [self._block(value, shape, axis, count, fill, name) for count in (before, after)]
+                parts = [blocks[0], stored, blocks[1]]
+                stored = self.node("Concat", [part for part in parts if part], name, axis=value.axis(axis))
+                shape[axis] += before + after
+        return value.like(stored)
+
+    def _block(self, value, shape, axis, count, fill, name):
+        """A constant as large as a map of this shape, but for one axis; None if nothing is left of it."""
+        size = value.stored([count if index == axis else length for index, length in enumerate(shape)])
+        return self.constant(np.full(size, fill, np.float32), f"{name}/block_{count}") if count else None
 
     def straight(self, value):
         """The value with its channels as Keras has them."""

@@ -41,6 +41,13 @@ def _gelu(step, x):
     return step.node("Mul", half, y)
 
 
+def _hard_sigmoid(step, x):
+    """Not by ONNX's HardSigmoid: OpenCV 5.0 takes its product with anything, a gate for example, for a hard swish."""
+    y = step.node("Mul", x, step.constant(1 / 6, "sixth"), part="scaled")
+    y = step.node("Add", y, step.constant(0.5, "half"), part="add")
+    return _clip(0.0, 1.0)(step, y)
+
+
 HARD_SIGMOID = {"alpha": 1 / 6, "beta": 0.5}
 
 # Keras's function -> what writes it, from a step and its input to the name of the output.
@@ -55,7 +62,7 @@ FUNCTIONS = {
     activations.softplus: _one("Softplus"),
     activations.softsign: _one("Softsign"),
     activations.exponential: _one("Exp"),
-    activations.hard_sigmoid: _one("HardSigmoid", **HARD_SIGMOID),
+    activations.hard_sigmoid: _hard_sigmoid,
     activations.hard_silu: _gated(("HardSigmoid", HARD_SIGMOID)),
     activations.silu: _gated(("Sigmoid", {})),
     activations.mish: _gated(("Softplus", {}), ("Tanh", {})),
@@ -96,10 +103,21 @@ def relu(step, x):
 
 
 def prelu(step, x):
-    slope = array_of(step.layer.alpha)[None]
-    # A slope of one number a channel has the axes of one picture: ONNX lines axes up from behind.
-    slope = step.factors(x, slope, "alpha") if x.rank > 2 else step.constant(slope[0], "alpha")
-    return x.like(step.node("PRelu", x, slope))
+    """ReLU with learned slopes; those of single cells OpenCV's PRelu does not know."""
+    alpha = array_of(step.layer.alpha)[None]
+    slope = step.constant(_by_channel(x, alpha), "alpha")
+    if alpha.size in (1, alpha.shape[-1]):
+        return x.like(step.node("PRelu", x, slope))
+    below = step.node("Min", x, step.constant(0.0, "zero"), part="below")
+    below = step.node("Mul", below, slope, part="sloped")
+    return x.like(step.node("Add", step.node("Relu", x, part="above"), below))
+
+
+def _by_channel(x, alpha):
+    """Slopes as ONNX lines them up with a picture: from behind, so without the batch."""
+    if x.turned and alpha.shape[-1] > 1:
+        alpha = alpha[..., ::-1]
+    return alpha.transpose(x.order)[0]
 
 
 def softmax(step, x):
