@@ -1,0 +1,129 @@
+"""Preprocessing layers of Keras and of KerasCV as blocks."""
+
+import dataclasses
+import threading
+from typing import Any
+
+import numpy as np
+
+from keras_ssd.data.augment.block import Block
+from keras_ssd.data.augment.labels import Labels
+from keras_ssd.data.augment.steps import Opaque, Track
+
+_FORMATS = ("rel_xyxy", "xyxy")
+_ONE_AT_A_TIME = threading.Lock()  # a layer holds the state of its random numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class KerasLayer(Block):
+    """A box-aware preprocessing layer of Keras (`keras.layers.RandomRotation`, ...) or of KerasCV as a block.
+
+    The layer's random numbers follow from the sample's generator as far as the layer lets them: `seeded` tells. Boxes
+    cannot be taken back through a foreign layer.
+
+    Args:
+        layer: it is called with {"images": (1, H, W, 3) float32 0..255, "bounding_boxes": {...}} and `training=True`.
+            Its `bounding_box_format` must be "rel_xyxy" or "xyxy".
+        boxes: False for layers that move nothing and know nothing of boxes, as Keras's colour layers: they get the
+            picture alone.
+
+    Raises:
+        TypeError: `layer` is a class, or not callable.
+        ValueError: the layer's format of boxes is none or another.
+
+    Example:
+        >>> block = KerasLayer(keras.layers.RandomFlip(bounding_box_format="rel_xyxy"))
+        >>> block.seeded
+        True
+    """
+
+    layer: Any
+    boxes: bool = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not callable(self.layer) or isinstance(self.layer, type):
+            raise TypeError(f"KerasLayer takes a layer, made and not its class. Received: layer={self.layer!r}")
+        if self.boxes and self._format not in _FORMATS:
+            raise ValueError(
+                f'Make {type(self.layer).__name__} with bounding_box_format="rel_xyxy" or "xyxy"; or, if it moves '
+                f"nothing, KerasLayer with boxes=False. Received: bounding_box_format={self._format!r}"
+            )
+
+    @property
+    def _format(self):
+        return getattr(self.layer, "bounding_box_format", None)
+
+    @property
+    def opaque(self):
+        return True
+
+    @property
+    def seeded(self):
+        """Whether the layer's random numbers follow from the sample's; a layer of KerasCV needs a `seed` for that."""
+        return bool(self._reseeding())
+
+    def _reseeding(self):
+        """Functions of two numbers that set the layer's generators."""
+        import keras
+
+        functions = []
+        for held in vars(self.layer).values():
+            if isinstance(held, keras.random.SeedGenerator):
+                functions.append(lambda seed, state=held.state: state.assign(seed.astype(state.dtype)))
+            # Without a seed, layers of KerasCV share TensorFlow's global generator, which is not ours to set.
+            elif hasattr(held, "reset_from_seed") and getattr(self.layer, "seed", None) is not None:
+                functions.append(lambda seed, generator=held: generator.reset_from_seed(int(seed[0])))
+        return functions
+
+    def apply(self, sample, rng, others):
+        labels = Labels.of(sample)
+        inputs = np.asarray(sample.picture, np.float32)[None]
+        if self.boxes:
+            inputs = {"images": inputs, "bounding_boxes": self._boxes_in(labels)}
+        seed = rng.integers(2**31, size=2)
+        with _ONE_AT_A_TIME:
+            for reseed in self._reseeding():
+                reseed(seed)
+            result = self.layer(inputs, training=True)
+        picture = _array(result["images"] if self.boxes else result)[0]
+        picture = np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+        if self.boxes:
+            labels = self._boxes_out(result["bounding_boxes"], picture.shape[:2], labels)
+        elif picture.shape[:2] != labels.size_hw:
+            raise ValueError(
+                f"{type(self.layer).__name__} changed the picture from {labels.size_hw} to {picture.shape[:2]} pixels, "
+                "so it moves boxes too. Make KerasLayer with boxes=True."
+            )
+        return labels.put_into(sample, picture), Track((Opaque(type(self.layer).__name__),))
+
+    @property
+    def _class_key(self):
+        return "classes" if type(self.layer).__module__.partition(".")[0] == "keras_cv" else "labels"
+
+    def _boxes_in(self, labels):
+        """Boxes in the layer's format. Instead of classes they carry their place, to be known again afterwards."""
+        places, boxes = np.arange(len(labels), dtype=np.float32), labels.boxes_xyxy
+        if not len(labels):  # layers fail over a batch without boxes
+            places, boxes = np.array([-1], np.float32), np.array([[0, 0, 1, 1]], np.float32)
+        if self._format == "xyxy":
+            boxes = boxes * np.array([*labels.size_hw[::-1]] * 2, np.float32)
+        return {"boxes": boxes[None], self._class_key: places[None]}
+
+    def _boxes_out(self, bounding_boxes, size_hw, labels):
+        places = _array(bounding_boxes[self._class_key])[0]
+        boxes = _array(bounding_boxes["boxes"])[0].astype(np.float32)
+        real = places >= 0  # layers fill up with -1
+        places, boxes = np.rint(places[real]).astype(np.intp), boxes[real]
+        if self._format == "xyxy":
+            boxes = boxes / np.array([*size_hw[::-1]] * 2, np.float32)
+        kept = Labels(size_hw, boxes, labels.class_ids[places], labels.difficult[places])
+        return kept.placed(boxes)
+
+
+def _array(tensor):
+    import keras
+
+    if hasattr(tensor, "to_tensor"):  # ragged
+        tensor = tensor.to_tensor(default_value=-1)
+    return keras.ops.convert_to_numpy(tensor)

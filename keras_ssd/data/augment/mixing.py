@@ -1,0 +1,115 @@
+"""Blocks that make one picture of several. They ask `others(rng)` for each further sample."""
+
+import dataclasses
+
+from keras_ssd.data.augment.block import Block
+from keras_ssd.data.augment.geometry import PARTLY_VISIBLE, Resize
+from keras_ssd.data.augment.interpolation import resize
+from keras_ssd.data.augment.labels import BoxRule, Labels
+from keras_ssd.data.augment.patches import MaxCropToAspect
+from keras_ssd.data.augment.pixels import as_uint8, blended, on_canvas
+from keras_ssd.data.augment.steps import Opaque, Track, Window
+
+
+def _ask(block, others, rng):
+    if others is None:
+        name = type(block).__name__
+        raise ValueError(
+            f"{name} mixes several pictures, and has one. Call it with `others`, a function of a generator "
+            f"that gives another sample: chain(sample, rng, others=lambda rng: samples[rng.integers(len(samples))])"
+        )
+    return others(rng)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mosaic(Block):
+    """Four pictures in one: the sample above on the left, three others around it.
+
+    The point where they meet is random. Each picture gives the largest patch of its tile's shape, warped to the tile,
+    so objects keep their shape and nothing is padded.
+
+    Args:
+        size_hw: (height, width) of the result, pixels.
+        meeting: (lowest, highest) place of the meeting point as a fraction of each side.
+        keep: which boxes of a cut picture stay.
+
+    Source: YOLOv4, section 3.4.
+    """
+
+    size_hw: tuple[int, int]
+    meeting: tuple[float, float] = (0.3, 0.7)
+    keep: BoxRule | None = PARTLY_VISIBLE
+
+    def __post_init__(self):
+        super().__post_init__()
+        if min(self.size_hw) < 2:
+            raise ValueError(f"Four tiles need two pixels a side. Received: size_hw={self.size_hw}")
+        if not 0 < self.meeting[0] <= self.meeting[1] < 1:
+            raise ValueError(f"meeting is (lowest, highest) within 0..1. Received: meeting={self.meeting}")
+
+    @property
+    def opaque(self):
+        return True
+
+    @property
+    def partners(self):
+        return 3
+
+    def tiles(self, rng):
+        """(top, left, height, width) of the four tiles, row by row."""
+        rows, columns = self.size_hw
+        middle = min(max(round(rows * rng.uniform(*self.meeting)), 1), rows - 1)
+        centre = min(max(round(columns * rng.uniform(*self.meeting)), 1), columns - 1)
+        return [
+            (top, left, height, width)
+            for top, height in ((0, middle), (middle, rows - middle))
+            for left, width in ((0, centre), (centre, columns - centre))
+        ]
+
+    def apply(self, sample, rng, others):
+        samples = [sample, *(_ask(self, others, rng) for _ in range(self.partners))]
+        canvas, parts = None, []
+        for (top, left, height, width), one in zip(self.tiles(rng), samples, strict=True):
+            crop = MaxCropToAspect(width / height, keep=self.keep, need=None)
+            tile = Resize((height, width))(crop(one, rng), rng)
+            if canvas is None:
+                canvas = on_canvas(tile.picture[:0, :0], (0, 0), self.size_hw, (0, 0, 0))
+            canvas[top : top + height, left : left + width] = tile.picture
+            parts.append(Window((height, width), -top, -left, *self.size_hw).labels(Labels.of(tile)))
+        return parts[0].joined(*parts[1:]).put_into(sample, canvas), Track((Opaque("Mosaic"),))
+
+
+@dataclasses.dataclass(frozen=True)
+class MixUp(Block):
+    """Another picture shines through, and its objects count too.
+
+    The other picture is warped to this one's size.
+
+    Args:
+        share: (lowest, highest) share of the sample itself in the blend.
+
+    Source: "Bag of Freebies for Training Object Detection Neural Networks", section 3.1.
+    """
+
+    share: tuple[float, float] = (0.4, 0.6)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.share[0] <= self.share[1] <= 1:
+            raise ValueError(f"share is (lowest, highest) within 0..1. Received: share={self.share}")
+
+    @property
+    def opaque(self):
+        return True
+
+    @property
+    def partners(self):
+        return 1
+
+    def apply(self, sample, rng, others):
+        other = _ask(self, others, rng)
+        share = rng.uniform(*self.share)
+        labels = Labels.of(sample)
+        picture = blended(as_uint8(sample.picture), resize(as_uint8(other.picture), labels.size_hw), share)
+        # The sample's own pixels stay where they were, so boxes can be taken back: there is no step to undo.
+        return labels.joined(Labels.of(other)).put_into(sample, picture), Track()

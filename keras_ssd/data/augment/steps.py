@@ -1,0 +1,214 @@
+"""Steps: what a block decided for one picture. They move boxes and pixels alike, and take boxes back.
+
+A step is drawn from the labels alone. So a chain knows everything that will happen before it touches a pixel, can leave
+out work on pixels that a later crop throws away (`rendering.py`), and can be tested by what it drew.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_ssd.data.augment.interpolation import resize
+from keras_ssd.data.augment.labels import BoxRule
+from keras_ssd.data.augment.pixels import mirrored, on_canvas
+
+
+class Step:
+    """Leaves everything as it is; each kind of step overrides what it changes."""
+
+    def labels(self, labels):
+        """`Labels` after the step."""
+        return labels
+
+    def pixels(self, picture):
+        """(H, W, 3) uint8 after the step."""
+        return picture
+
+    def invert(self, boxes_xyxy):
+        """Boxes in fractions of the picture after the step -> in fractions of the picture before it."""
+        return boxes_xyxy
+
+
+@dataclasses.dataclass(frozen=True)
+class Window(Step):
+    """The picture seen through a window: inside it crops, outside it pads with one colour.
+
+    Args:
+        size_hw: of the picture before the step, pixels.
+        top, left: the window's corner in that picture; negative where it begins outside.
+        height, width: of the window, which is the picture after the step.
+        fill: (red, green, blue), 0..255, where the window looks past the picture.
+        keep: `BoxRule`, or None to keep every box of which something is visible.
+    """
+
+    size_hw: tuple[int, int]
+    top: int
+    left: int
+    height: int
+    width: int
+    fill: tuple[int, int, int] = (0, 0, 0)
+    keep: BoxRule | None = None
+
+    def project(self, boxes_xyxy):
+        """Fractions of the picture -> fractions of the window, not clipped."""
+        shift = np.array([self.left, self.top] * 2, np.float32)
+        return (boxes_xyxy * _sides(self.size_hw) - shift) / _sides((self.height, self.width))
+
+    def labels(self, labels):
+        return labels.placed(self.project(labels.boxes_xyxy), (self.height, self.width), self.keep)
+
+    @property
+    def visible(self):
+        """(top, left, bottom, right) of what the window shows of the picture, in the picture's pixels."""
+        height, width = self.size_hw
+        bottom, right = self.top + self.height, self.left + self.width
+        (top, bottom), (left, right) = np.clip([self.top, bottom], 0, height), np.clip([self.left, right], 0, width)
+        return int(top), int(left), int(bottom), int(right)
+
+    def pixels(self, picture, before=()):
+        """The window; of what it shows, after the steps `before`, each of which changes a pixel by itself alone."""
+        top, left, bottom, right = self.visible
+        part = picture[top:bottom, left:right]
+        if not part.size:
+            return on_canvas(picture[:0, :0], (0, 0), (self.height, self.width), self.fill)
+        for step in before:
+            part = step.pixels(part)
+        return on_canvas(part, (top - self.top, left - self.left), (self.height, self.width), self.fill)
+
+    def invert(self, boxes_xyxy):
+        shift = np.array([self.left, self.top] * 2, np.float32)
+        return (boxes_xyxy * _sides((self.height, self.width)) + shift) / _sides(self.size_hw)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mirror(Step):
+    """The picture turned over: axis 1 swaps left and right, axis 0 top and bottom."""
+
+    axis: int
+
+    def _flip(self, boxes_xyxy):
+        first = 1 - self.axis  # the column of the smaller corner's coordinate along the axis
+        boxes = np.array(boxes_xyxy)
+        boxes[:, [first, first + 2]] = 1 - boxes_xyxy[:, [first + 2, first]]
+        return boxes
+
+    def labels(self, labels):
+        return labels.placed(self._flip(labels.boxes_xyxy))
+
+    def pixels(self, picture):
+        return mirrored(picture, self.axis)
+
+    def invert(self, boxes_xyxy):
+        return self._flip(boxes_xyxy)
+
+
+@dataclasses.dataclass(frozen=True)
+class QuarterTurn(Step):
+    """The picture turned by this many quarters counterclockwise."""
+
+    turns: int
+
+    @staticmethod
+    def _turn(boxes_xyxy, turns):
+        for _ in range(turns % 4):  # a point (x, y) goes to (y, 1 - x)
+            boxes_xyxy = np.stack(
+                [boxes_xyxy[:, 1], 1 - boxes_xyxy[:, 2], boxes_xyxy[:, 3], 1 - boxes_xyxy[:, 0]], axis=1
+            )
+        return boxes_xyxy
+
+    def labels(self, labels):
+        size_hw = labels.size_hw[::-1] if self.turns % 2 else labels.size_hw
+        return labels.placed(self._turn(labels.boxes_xyxy, self.turns), size_hw)
+
+    def pixels(self, picture):
+        return np.ascontiguousarray(np.rot90(picture, self.turns))
+
+    def invert(self, boxes_xyxy):
+        return self._turn(boxes_xyxy, -self.turns)
+
+
+@dataclasses.dataclass(frozen=True)
+class Warp(Step):
+    """The picture resized to a size by one of `INTERPOLATIONS`, whatever that does to its shape."""
+
+    size_hw: tuple[int, int]
+    interpolation: str = "linear"
+
+    def labels(self, labels):
+        return dataclasses.replace(labels, size_hw=self.size_hw)
+
+    def pixels(self, picture):
+        return resize(picture, self.size_hw, self.interpolation)
+
+
+@dataclasses.dataclass(frozen=True)
+class Drop(Step):
+    """Boxes below an area (pixels of the picture at this place of the chain) are dropped."""
+
+    min_area: float
+
+    def labels(self, labels):
+        sides = (labels.boxes_xyxy[:, 2:] - labels.boxes_xyxy[:, :2]) * _sides(labels.size_hw)[:2]
+        big = sides[:, 0] * sides[:, 1] >= self.min_area
+        if big.all():
+            return labels
+        return dataclasses.replace(
+            labels,
+            boxes_xyxy=labels.boxes_xyxy[big],
+            class_ids=labels.class_ids[big],
+            difficult=labels.difficult[big],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Opaque(Step):
+    """Stands in a track for work that nobody can take back: a foreign layer, a picture mixed of several."""
+
+    name: str
+
+    def invert(self, boxes_xyxy):
+        raise ValueError(
+            f"Boxes cannot be taken back through {self.name}: it does not say where its pixels came from. "
+            "Leave it out of chains whose detections are to be taken back."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """All steps that one sample went through, in order; takes boxes back to the original picture."""
+
+    steps: tuple[Step, ...] = ()
+
+    def invert(self, boxes_xyxy):
+        """Boxes of the result as boxes of the original picture.
+
+        Args:
+            boxes_xyxy: (M, 4) fractions of the result.
+
+        Returns:
+            (M, 4) float32, fractions of the original; what lay in a padded border lies outside 0..1.
+
+        Raises:
+            ValueError: a foreign layer or a mix of several pictures is among the steps.
+        """
+        boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
+        for step in reversed(self.steps):
+            boxes = step.invert(boxes)
+        return boxes
+
+    def restore(self, detections, size_hw):
+        """`Detections` in the augmented picture as `Detections` in the original one, clipped to it.
+
+        Args:
+            detections: found in the result; pixels of the result.
+            size_hw: (height, width) of the original picture, pixels.
+        """
+        boxes = self.invert(detections.boxes_xyxy / _sides(detections.size_hw))
+        boxes = np.clip(boxes, 0, 1) * _sides(size_hw)
+        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        return dataclasses.replace(detections, boxes_xyxy=boxes, size_hw=tuple(size_hw), picture=None)[seen]
+
+
+def _sides(size_hw):
+    height, width = size_hw
+    return np.array([width, height, width, height], np.float32)
