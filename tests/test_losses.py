@@ -130,7 +130,7 @@ def test_values_sure_mistakes_cost_no_more_than_caffe_lets_them_and_still_learn(
 
 EXTREME = {
     "nothing at all": (np.zeros((2, 6)), 0.0, 0.0),
-    "only neutral": (np.full((2, 6), NEUTRAL), np.nan, np.inf),
+    "only neutral": (np.full((2, 6), NEUTRAL), np.resize([np.nan, np.inf], (2, 6, 3)), np.inf),
     "only objects": (np.full((2, 6), 2), HUGE, 0.0),
     "huge": ([[1, 2, 0, 0, NEUTRAL, 0]] * 2, np.resize([HUGE, -HUGE, 0, 1e4], (2, 6, 3)), 1e30),
     "tiny boxes": ([[1, 2, 0, 0, NEUTRAL, 0]] * 2, 0.0, -1e30),

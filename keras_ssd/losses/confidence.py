@@ -90,7 +90,6 @@ class ConfidenceLoss:
             losses = -ops.log_softmax(ops.clip(scores, -LARGEST_LOGIT, LARGEST_LOGIT), axis=-1)
         else:
             losses = -ops.log(ops.clip(scores, SMALLEST_PROBABILITY, 1.0))
-        # Infinitely wrong columns of other classes must not enter a product with 0.
         true_loss = ops.sum(ops.where(is_true, losses, 0.0), axis=-1)  # (B, N)
         result = capped(true_loss)
         if self.label_smoothing:

@@ -87,10 +87,11 @@ class HardNegatives:
 def hardest(losses, candidates, counts):
     """The `counts` candidates with the largest losses in each row; of equal ones those that come first.
 
-    One sort finds the smallest loss that is taken; shapes stay static.
+    One sort finds the smallest loss that is taken; shapes stay static. Where none is wanted the largest stands in for
+    it, and there is no room for it.
 
     Args:
-        losses: (G, M), at most infinite; NaN comes first, so that it is seen and not passed over.
+        losses: (G, M), above minus infinity; NaN comes first, so that it is seen and not passed over.
         candidates: (G, M) bool.
         counts: (G,) int32; fewer are taken where there are fewer candidates.
 
@@ -103,7 +104,7 @@ def hardest(losses, candidates, counts):
     last = ops.shape(losses)[1] - ops.maximum(counts, 1)  # in ascending order
     limit = ops.take_along_axis(ops.sort(losses, axis=1), last, axis=1)
     above = losses > limit
-    equal = ops.logical_and(losses == limit, candidates)
+    equal = losses == limit
     room = counts - ops.sum(ops.cast(above, "int32"), axis=1, keepdims=True)
     first = ops.cumsum(ops.cast(equal, "int32"), axis=1) <= room
-    return ops.logical_and(ops.logical_or(above, ops.logical_and(equal, first)), counts > 0)
+    return ops.logical_or(above, ops.logical_and(equal, first))
