@@ -81,18 +81,17 @@ def _greedy(overlaps, least_iou):
     count = overlaps.shape[1]
     earlier = ops.convert_to_tensor(np.tri(count, k=-1, dtype=bool).T)  # [rival, object]: the rival comes first
 
-    def best_free(free, waiting):
-        usable = ops.logical_and(free[:, None, :], waiting[..., None])
-        left = ops.where(usable, overlaps, 0.0)
-        return left, ops.max(left, axis=2), ops.cast(ops.argmax(left, axis=2), "int32")
-
     def take(own, free, waiting):
-        left, iou, anchor = best_free(free, waiting)
-        waiting = ops.logical_and(waiting, iou > least_iou)
+        # few passes over (B, M, N): they are what this costs
+        anchor = ops.cast(ops.argmax(ops.where(free[:, None, :], overlaps, 0.0), axis=2), "int32")
         wanted = ops.repeat(anchor[:, None, :], count, axis=1)
-        rivals = ops.take_along_axis(left, wanted, axis=2)  # (B, rival, object) IoU with what the object wants
+        rivals = ops.take_along_axis(overlaps, wanted, axis=2)  # (B, rival, object) IoU with what the object wants
+        iou = ops.sum(ops.where(ops.eye(count, dtype="bool"), rivals, 0.0), axis=1)
+        free_there = ops.take_along_axis(free, anchor, axis=1)  # not if every anchor is taken
+        waiting = ops.logical_and(waiting, ops.logical_and(free_there, iou > least_iou))
         iou = iou[:, None, :]
         better = ops.logical_or(rivals > iou, ops.logical_and(ops.equal(rivals, iou), earlier))
+        better = ops.logical_and(better, waiting[..., None])
         won = ops.logical_and(waiting, ops.logical_not(ops.any(better, axis=1)))
         own = ops.where(won, anchor, own)
         taken = ops.any(_one_hot(ops.where(won, anchor, -1), overlaps), axis=1)
