@@ -26,6 +26,7 @@ from keras_ssd import formats
 from keras_ssd.formats import WeightFileError
 from keras_ssd.formats.caffe import CaffeFileError, parse_prototxt, read_caffemodel, read_mean, read_prototxt
 
+SOON = 10  # seconds, on a busy machine and with memory traced; most take milliseconds
 PARSED = 2 << 20  # what the settings of a few hundred layers may take as Python objects
 WEIGHTS = np.arange(900, dtype=np.float32).reshape(9, 100)
 
@@ -82,7 +83,7 @@ def test_rejects_files_cut_short(tmp_path, whole):
     for percent in range(100):
         path.write_bytes(data[: len(data) * percent // 100])
         found, seconds, _ = read_measured(path)
-        assert seconds < 2
+        assert seconds < SOON
         if isinstance(found, CaffeFileError):
             assert str(path) in str(found)
             errors += 1
@@ -107,7 +108,7 @@ def test_rejects_files_with_flipped_bits(tmp_path, whole):
             damaged[max(at, 0)] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
         found, seconds, peak = read_measured(path)
-        assert seconds < 2
+        assert seconds < SOON
         assert peak < 2 * len(data) + PARSED
         outcomes["refused" if isinstance(found, CaffeFileError) else "read"] += 1
     assert min(outcomes.values()) > 20, outcomes
@@ -145,7 +146,7 @@ OVERFLOW = (1 << 32, 1 << 31, 2)  # 2**64: nothing in 64 bits
         (shape(*[1 << 62] * 30) + packed([1]), r"needs more than 2\*\*63 values. Received: 1 values"),
         (shape(1 << 40) + packed([1]), "needs 1,099,511,627,776 values. Received: 1 values"),
         (shape(*[1] * 33) + packed([1]), "at most 32 of them"),
-        (shape(*[1] * 200_000) + packed([1]), "at most 32 of them"),
+        (shape(*[1] * 20_000) + packed([1]), "at most 32 of them"),
         (shape(2) + packed([1]), r"shape \(2\) needs 2 values. Received: 1 values"),
         (shape(1) + packed([1, 2]), r"shape \(1\) needs 1 values. Received: 2 values"),
         (shape(2) + framed(5, b"1234567"), "packed values of 4 bytes. Received: 7 bytes"),
@@ -161,7 +162,7 @@ def test_rejects_arrays(tmp_path, content, message):
     assert re.search(message, str(found)), str(found)
     assert str(path) in str(found)
     assert "byte" in str(found)
-    assert seconds < 2
+    assert seconds < SOON
     assert peak < PARSED + 100 * path.stat().st_size
 
 
@@ -203,7 +204,7 @@ def test_rejects_records(tmp_path, data, message):
     assert isinstance(found, CaffeFileError)
     assert re.search(message, str(found)), str(found)
     assert str(path) in str(found)
-    assert seconds < 2
+    assert seconds < SOON
     assert peak < PARSED
 
 
