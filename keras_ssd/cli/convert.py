@@ -188,10 +188,8 @@ def _to_keras(model, out, args):
 
 def _to_onnx(model, out, args):
     from keras_ssd.exporters.onnx import to_onnx
-    from keras_ssd.pictures import read_picture
 
-    pictures = [read_picture(args.picture)] if args.picture else []
-    print(to_onnx(model, out, input=args.input, check_with=pictures))
+    print(to_onnx(model, out, input=args.input, check_with=[args.picture] if args.picture else []))
 
 
 def _to_caffe(model, out, args):
