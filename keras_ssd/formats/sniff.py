@@ -7,20 +7,24 @@ from pathlib import Path
 import h5py
 
 from keras_ssd.formats._hdf5 import child, opened
-from keras_ssd.formats.caffe.binary import looks_like_caffemodel
-from keras_ssd.formats.caffe.identity import looks_like_prototxt
-from keras_ssd.formats.caffe.named import read_caffemodel_arrays
 from keras_ssd.formats.chainercv_npz import read_chainercv_npz
 from keras_ssd.formats.keras3_h5 import read_keras3_h5, read_keras_archive
 from keras_ssd.formats.keras_h5 import read_keras_h5
 from keras_ssd.formats.named_arrays import WeightFileError
+
+
+def _read_caffemodel(path):
+    from keras_ssd.formats.caffe import read_caffemodel_arrays  # a room of its own, which most never enter
+
+    return read_caffemodel_arrays(path)
+
 
 READERS = {
     "keras_h5": read_keras_h5,
     "keras3_h5": read_keras3_h5,
     "keras_archive": read_keras_archive,
     "chainercv_npz": read_chainercv_npz,
-    "caffemodel": read_caffemodel_arrays,
+    "caffemodel": _read_caffemodel,
 }
 
 # What a file may be instead of weights, and what its owner can do about it.
@@ -69,6 +73,10 @@ def sniff(path):
     if head.startswith(b"PK"):
         return _sniff_zip(path)
     found = _sniff_other(head)
+    from keras_ssd.formats.caffe import looks_like_caffemodel, looks_like_prototxt
+
+    if found == "text" and looks_like_prototxt(head):
+        return "prototxt"
     return "caffemodel" if found == "unknown" and looks_like_caffemodel(path) else found
 
 
@@ -132,9 +140,7 @@ def _sniff_other(head):
         return "pickle"
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"(\xb5/\xfd")):
         return "archive"
-    if not _is_text(head):
-        return "unknown"
-    return "prototxt" if looks_like_prototxt(head) else "text"
+    return "text" if _is_text(head) else "unknown"
 
 
 def _is_text(head):

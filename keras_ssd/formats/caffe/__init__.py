@@ -3,6 +3,7 @@
 from keras_ssd.formats.caffe.binary import looks_like_caffemodel as looks_like_caffemodel
 from keras_ssd.formats.caffe.binary import read_caffemodel as read_caffemodel
 from keras_ssd.formats.caffe.binary import read_mean as read_mean
+from keras_ssd.formats.caffe.identity import looks_like_prototxt as looks_like_prototxt
 from keras_ssd.formats.caffe.named import read_caffemodel_arrays as read_caffemodel_arrays
 from keras_ssd.formats.caffe.net import CaffeFileError as CaffeFileError
 from keras_ssd.formats.caffe.net import CaffeLayer as CaffeLayer

@@ -24,7 +24,6 @@ TOKEN = re.compile(
 )
 ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))")
 ESCAPED = {"n": 10, "r": 13, "t": 9, "a": 7, "b": 8, "f": 12, "v": 11, "\\": 92, "'": 39, '"': 34, "?": 63}
-V1_ENUM = fields_by_name("V1LayerParameter")["type"].enum
 CLOSING = {"{": "}", "<": ">"}
 BOOLS = {"true": True, "True": True, "t": True, "1": True, "false": False, "False": False, "f": False, "0": False}
 
@@ -189,7 +188,8 @@ class _Parser:
             raise self.error(f"a value for {name!r}")
         if self.kind == "string":
             # In quotes may also be a V1 record's type: some write `layers { type: "Convolution" }`.
-            if field is not None and field.type not in ("string", "bytes") and field.enum is not V1_ENUM:
+            v1_type = name == "type" and field is not None and field.type == "enum"
+            if field is not None and field.type not in ("string", "bytes") and not v1_type:
                 raise self.error(_expectation(field))
             return self.string(field)
         value = _scalar(self.kind, self.token, field)
