@@ -250,6 +250,7 @@ def test_values_more_objects_than_anchors():
     np.testing.assert_array_equal(found.unmatched, np.arange(2, 8))
 
 
+@pytest.mark.numerical
 def test_values_thresholds_are_reached_by_equality():
     half = np.float32([[0, 0, 0.5, 0.25], [0, 0, 0.5, 0.375]])
     assert match(half[:1], QUARTERS, MatchRules(neutral_iou=None)).counts == [1]
@@ -260,6 +261,9 @@ def test_values_thresholds_are_reached_by_equality():
     alone = match(crowd, anchors, MatchRules(per_anchor=False, neutral_iou=0.5))
     np.testing.assert_array_equal(alone.object_of_anchor, [0, 1, -1])
     np.testing.assert_array_equal(alone.neutral, [False, False, True])
+    given = crowd[None], np.ones((1, 2), bool)
+    np.testing.assert_array_equal(in_graph(*given, anchors, MatchRules()), [[0, 1, 1]])
+    np.testing.assert_array_equal(in_graph(*given, anchors, MatchRules(per_anchor=False)), [[0, 1, NEUTRAL]])
 
 
 @pytest.mark.parametrize("method", METHODS)
