@@ -154,6 +154,16 @@ def test_values_never_nan(name, options):
         assert not gradient.any()
 
 
+@pytest.mark.parametrize("kind", ["giou", "diou", "ciou"])
+def test_values_never_nan_from_a_box_that_is_a_point(kind):
+    row = ([0.0, 0.0], [0.125, 0.25, -0.125, -0.25], [0.5, 0.5, 0.25, 0.5], [1, 1, 1, 1])  # exact in float32
+    y_pred = Predictions(*(np.float32([[part]]) for part in row)).join()
+    loss = keras_ssd.SSDLoss(localization=kind, code_type="corner")
+    value, gradient = value_and_gradient(lambda x: loss(targets([[1]]), x), y_pred)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
 @pytest.mark.parametrize("confidence", ["softmax", "sigmoid"])
 def test_values_never_nan_from_probabilities(confidence):
     y_pred = predictions([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]])
