@@ -199,6 +199,18 @@ FORMULAS = [
         lambda x: correlate(x, GROUPED, (1, 2), groups=3),
     ),
     (
+        "Convolution",
+        "convolution_param { num_output: 6 bias_term: false group: 3 kernel_h: 3 kernel_w: 2 }",
+        [GROUPED],
+        lambda x: correlate(x, GROUPED, groups=3),
+    ),
+    (
+        "Convolution",
+        "convolution_param { num_output: 4 bias_term: false kernel_size: 3 stride: 2 pad: 1 }",
+        [random(4, 3, 3, 3)],
+        lambda x: correlate(x, random(4, 3, 3, 3), (2, 2), (1, 1)),
+    ),
+    (
         "Deconvolution",
         f"convolution_param {{ num_output: 3 bias_term: false group: 3 {DILATED} }}",
         [UP],
@@ -207,6 +219,7 @@ FORMULAS = [
     ("Reshape", "reshape_param { shape { dim: 1 } axis: -1 num_axes: 0 }", [], lambda x: x.reshape(1, 3, 5, 6, 1)),
     ("Reshape", "reshape_param { shape { dim: -1 dim: 15 dim: 6 } }", [], lambda x: x.reshape(1, 15, 6)),
     ("Permute", "permute_param { order: 0 order: 3 }", [], lambda x: x.transpose(0, 3, 1, 2)),
+    ("ShuffleChannel", "shuffle_channel_param { group: 3 }", [], lambda x: x),
     ("Softmax", "softmax_param { axis: -2 }", [], lambda x: np.exp(x) / np.exp(x).sum(2, keepdims=True)),
 ]
 
@@ -234,7 +247,7 @@ def test_values_pooling_behind_the_picture():
     assert (y[:, :, 2] < -1e38).all()
 
 
-def two_inputs(kind, params="", order=(0, 1, 2), **pooled):
+def joined(kind, params="", order=(0, 1, 2), **pooled):
     """A layer on [pooled picture, picture, features], and these three in Caffe's order of axes."""
     net = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
     features = net.channels(3)
@@ -247,17 +260,17 @@ def two_inputs(kind, params="", order=(0, 1, 2), **pooled):
 
 
 def test_reference_joined_blobs():
-    a, x, y, found = two_inputs("Axpy")
+    a, x, y, found = joined("Axpy")
     np.testing.assert_allclose(found, a * x + y, rtol=1e-4, atol=1e-5)
-    a, x, _, found = two_inputs("Scale", "scale_param { axis: 0 }", (1, 0), flat=True)
+    a, x, _, found = joined("Scale", "scale_param { axis: 0 }", (1, 0), flat=True)
     np.testing.assert_allclose(found, a * x, rtol=1e-4, atol=1e-5)
-    a, x, _, found = two_inputs("Axpy", order=(0, 1, 1))
+    a, x, _, found = joined("Axpy", order=(0, 1, 1))
     np.testing.assert_allclose(found, a * x + x, rtol=1e-4, atol=1e-5)
-    a, _, y, found = two_inputs("Bias", "bias_param { axis: 0 }", (2, 0), flat=True)
+    a, _, y, found = joined("Bias", "bias_param { axis: 0 }", (2, 0), flat=True)
     np.testing.assert_allclose(found, a + y, rtol=1e-4, atol=1e-5)
-    _, x, y, found = two_inputs("Scale", "scale_param { axis: 0 }", (2, 1))
+    _, x, y, found = joined("Scale", "scale_param { axis: 0 }", (2, 1))
     np.testing.assert_allclose(found, x * y, rtol=1e-4, atol=1e-5)
-    _, x, y, found = two_inputs("Eltwise", "eltwise_param { coeff: 2 coeff: -1 }", (1, 2))
+    _, x, y, found = joined("Eltwise", "eltwise_param { coeff: 2 coeff: -1 }", (1, 2))
     np.testing.assert_allclose(found, 2 * x - y, rtol=1e-4, atol=1e-5)
 
 
@@ -274,3 +287,15 @@ def test_reference_differently_ordered_blobs():
     moved = value.transpose(0, 2, 3, 1)
     np.testing.assert_allclose(caffe_nets.in_keras(net, picture, product), moved * value, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(caffe_nets.in_keras(net, picture), np.concatenate([value, moved], 2), rtol=1e-5)
+
+
+def test_values_joined_channels_and_flat_mean_of_the_picture():
+    net = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
+    doubled = net.add("Power", "power_param { scale: 2 }")
+    net.add("Concat", bottoms=["data", doubled])
+    found = caffe_nets.in_keras(net, PICTURE)
+    np.testing.assert_allclose(found, np.concatenate([DATA, 2 * DATA], 1), rtol=1e-5, atol=1e-6)
+    net = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
+    net.add("Pooling", "pooling_param { pool: AVE global_pooling: true }")
+    net.add("Flatten")
+    np.testing.assert_allclose(caffe_nets.in_keras(net, PICTURE), DATA.mean((2, 3)), rtol=1e-4, atol=1e-6)

@@ -56,6 +56,7 @@ POOLS = [
     ((4, 4), (4, 4), (1, 1), (0, 0)),
     ((1, 6), (2, 3), (2, 2), (0, 1)),
     ((10, 11), (5, 3), (4, 3), (2, 1)),
+    ((6, 9), (1, 4), (2, 3), (0, 2)),  # padding on one axis leaves out the last window of the other one
 ]
 
 

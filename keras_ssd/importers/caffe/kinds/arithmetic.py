@@ -68,6 +68,5 @@ def tile(step, x):
         step.fail(f"needs tiles of at least 1. Received: tiles={times}")
     if times == 1:
         return x
-    x = x.straight()
     layer = keras.layers.Concatenate(axis=x.axis(axis), name=step.label())
     return x.like(step.apply(layer, *[x.tensor] * times))

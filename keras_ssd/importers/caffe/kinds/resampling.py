@@ -52,8 +52,9 @@ def upsample(step, x):
 
 @builds("ShuffleChannel")
 def shuffle_channel(step, x):
-    """The channel shuffle of ShuffleNet."""
+    """The channel shuffle of ShuffleNet; of reversed channels it is the reversed shuffle."""
     groups = step.settings("shuffle_channel_param").get("group") or 1
     if groups < 1 or x.shape[1] % groups:
         step.fail(f"group must divide the channels. Received: group={groups}, {x.shape[1]} channels")
-    return Blob.of_maps(step.apply(ShuffleChannels(groups, name=step.label()), x.maps()))
+    y = step.apply(ShuffleChannels(groups, name=step.label()), picture_like(step, x))
+    return Blob.of_maps(y, turned=x.turned)
