@@ -1,0 +1,243 @@
+"""What `fit` takes: pictures and targets in batches, made in threads ahead of the network."""
+
+import collections
+import concurrent.futures
+import os
+
+import keras
+import numpy as np
+
+from keras_ssd.data.augment import named_chain, sample_rng
+from keras_ssd.data.sample import Sample
+from keras_ssd.encoder import TargetEncoder
+
+
+def batches(
+    dataset,
+    model,
+    augment="ssd",
+    batch_size=8,
+    *,
+    shuffle=None,
+    drop_last=None,
+    encoder=None,
+    seed=0,
+    workers=None,
+    shard=None,
+    pictures_in_memory=False,
+):
+    """Batches of pictures and targets for `fit`, `evaluate` and `train_on_batch`, on every backend.
+
+    Reading, augmenting and matching run in threads ahead of the network. What comes out depends on `seed`, the epoch
+    and the picture alone, not on the threads.
+
+    Args:
+        dataset: `keras_ssd.data.Dataset`, or any sequence of `Annotation`s with `classes`.
+        model: the `SSD` to train; its size, anchors and classes count.
+        augment: a chain's name, such as "ssd" or "light"; a `Block`; or None for resizing alone, as validation wants.
+        batch_size: pictures a batch, over all replicas.
+        shuffle: another order in each epoch; None is True with augmentation.
+        drop_last: leave out a last batch that is not full; None is True with augmentation. Such a batch would compile
+            anew, and weigh its pictures more.
+        encoder: a `TargetEncoder` with other rules; None makes the model's.
+        seed: of everything random.
+        workers: threads; None is one a processor, at most 8.
+        shard: (index, count): only each count-th picture, for several processes.
+        pictures_in_memory: keep decoded pictures, where they fit: it spares the decoding from the second epoch on.
+
+    Returns:
+        `Batches`, a `keras.utils.PyDataset` of (pictures (B, H, W, 3) uint8, targets (B, N, 5) float32).
+
+    Raises:
+        ValueError: no pictures, classes that are not the model's, or a number out of range.
+
+    Example:
+        >>> model.fit(keras_ssd.data.batches(train, model, "light"), epochs=20)
+    """
+    if tuple(dataset.classes) != tuple(model.class_names):
+        raise ValueError(
+            f"The dataset has the classes {', '.join(dataset.classes)}, the model {', '.join(model.class_names)}. Make "
+            "the model for the dataset's, as in ssd300(classes=dataset.classes), or dataset.with_classes(...)."
+        )
+    random = augment is not None
+    by_name = augment is None or isinstance(augment, str)
+    chain = named_chain(augment or "resize", model.input_size) if by_name else augment
+    maker = SampleMaker(dataset, chain, encoder or TargetEncoder.from_model(model), model.input_size, seed)
+    return Batches(
+        maker,
+        batch_size,
+        shuffle=random if shuffle is None else shuffle,
+        drop_last=random if drop_last is None else drop_last,
+        workers=workers,
+        shard=shard,
+        pictures_in_memory=pictures_in_memory,
+    )
+
+
+class SampleMaker:
+    """Makes the picture and the targets of one place in a dataset, the same for the same (epoch, place).
+
+    Args:
+        dataset: sequence of `Annotation`s.
+        chain: `Block` whose result has the size `size_hw`.
+        encoder: `TargetEncoder`.
+        size_hw: (height, width) that the model takes.
+        seed: of the run.
+    """
+
+    def __init__(self, dataset, chain, encoder, size_hw, seed=0):
+        self.dataset, self.chain, self.encoder = dataset, chain, encoder
+        self.size_hw, self.seed = tuple(size_hw), int(seed)
+        self.kept = None
+
+    def sample(self, epoch, index):
+        """The augmented `Sample` of a place."""
+        rng = sample_rng(self.seed, epoch, index)
+        sample = self._read(index)
+
+        def others(generator):
+            return self._read(int(generator.integers(len(self.dataset))))
+
+        sample = self.chain(sample, rng, others)
+        if sample.size_hw != self.size_hw:
+            raise ValueError(
+                f"The augmentation made a picture of {sample.size_hw}, and the model takes {self.size_hw}. End the "
+                f"chain with Resize({self.size_hw})."
+            )
+        return sample
+
+    def _read(self, index):
+        if self.kept is None:
+            return Sample.of(self.dataset[index])
+        if index not in self.kept:
+            self.kept[index] = Sample.of(self.dataset[index])
+        return self.kept[index]
+
+    def batch(self, epoch, indices):
+        """(pictures (B, H, W, 3), targets (B, N, 5)) of some places."""
+        samples = [self.sample(epoch, int(index)) for index in indices]
+        targets = self.encoder.encode_batch(
+            [sample.boxes_xyxy for sample in samples],
+            [sample.class_ids for sample in samples],
+            [sample.difficult for sample in samples],
+        )
+        return np.stack([sample.picture for sample in samples]), targets
+
+    def names(self, indices):
+        """The names of the pictures at some places."""
+        return tuple(self.dataset[int(index)].name for index in indices)
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of a dataset, epoch after epoch; see `batches`.
+
+    Keras asks for a batch by its number, and may ask in an order of its own. The batches of an epoch are in random
+    order already, so the k-th question of an epoch is answered by the k-th batch, and the next ones can be prepared.
+
+    Attributes:
+        epoch: which epoch is next; set it to go on where a training stopped.
+    """
+
+    def __init__(
+        self,
+        maker,
+        batch_size,
+        *,
+        shuffle=True,
+        drop_last=True,
+        workers=None,
+        shard=None,
+        pictures_in_memory=False,
+    ):
+        # Keras's own workers are switched off: these threads also serve `for batch in batches`.
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=1)
+        if batch_size < 1 or (workers is not None and workers < 1):
+            raise ValueError(
+                f"`batch_size` and `workers` must be at least 1. Received: batch_size={batch_size}, workers={workers}"
+            )
+        index, count = shard or (0, 1)
+        if not 0 <= index < count:
+            raise ValueError(f"`shard` must be (index, count) with index below count. Received: shard={shard}")
+        self.maker, self.batch_size = maker, int(batch_size)
+        self.shuffle, self.drop_last, self.shard = shuffle, drop_last, (index, count)
+        self.threads = workers or min(8, os.cpu_count() or 1)
+        if pictures_in_memory:
+            maker.kept = {}
+        self.epoch = 0
+        self._asked = 0
+        self._pool = None
+        self._waiting = collections.OrderedDict()  # (epoch, number) -> future
+        if len(self) < 1:
+            raise ValueError(
+                f"{len(maker.dataset)} pictures make no full batch of {self.batch_size}. Use a smaller batch_size, or "
+                "drop_last=False."
+            )
+
+    def __len__(self):
+        """Batches an epoch; in every shard the same number."""
+        pictures = len(self.maker.dataset) // self.shard[1]
+        return pictures // self.batch_size if self.drop_last else -(-pictures // self.batch_size)
+
+    @property
+    def num_batches(self):
+        """Batches an epoch."""
+        return len(self)
+
+    def places(self, epoch, number):
+        """Which pictures are in a batch: places in the dataset."""
+        count = len(self.maker.dataset)
+        order = sample_rng_order(self.maker.seed, epoch, count) if self.shuffle else np.arange(count)
+        index, shards = self.shard
+        order = order[index::shards][: count // shards]
+        return order[number * self.batch_size : (number + 1) * self.batch_size]
+
+    def __getitem__(self, _):
+        number = self._asked % len(self)
+        self._asked += 1
+        return self._future(number).result()
+
+    def _future(self, number):
+        """The future of a batch, with the next ones put on their way."""
+        if self._pool is None:
+            self._pool = concurrent.futures.ThreadPoolExecutor(self.threads, thread_name_prefix="keras_ssd-batch")
+        for ahead in range(number, min(number + self.threads + 2, len(self))):
+            key = (self.epoch, ahead)
+            if key not in self._waiting:
+                self._waiting[key] = self._pool.submit(self.maker.batch, self.epoch, self.places(*key))
+        return self._waiting.pop((self.epoch, number))
+
+    def on_epoch_begin(self):
+        """Starts over; Keras may have asked for a batch or two to learn their shapes."""
+        self._asked = 0
+
+    def on_epoch_end(self):
+        """Goes on to the next epoch, if this one was asked for to its end; Keras also begins one to build a model."""
+        self.epoch += self._asked >= len(self)
+        self._asked = 0
+        for future in self._waiting.values():
+            future.cancel()
+        self._waiting.clear()
+
+    def __iter__(self):
+        """One epoch."""
+        self.on_epoch_begin()
+        for number in range(len(self)):
+            yield self[number]
+        self.on_epoch_end()
+
+    def close(self):
+        """Ends the threads; they start again when needed."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+            self._waiting.clear()
+
+
+def sample_rng_order(seed, epoch, count):
+    """The order of an epoch's pictures."""
+    return np.random.default_rng((seed, epoch, count, 1)).permutation(count)
+
+
+def batch_names(source, epoch, number):
+    """The names of the pictures in a batch of `Batches`, for messages."""
+    return source.maker.names(source.places(epoch, number))
