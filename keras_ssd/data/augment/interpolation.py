@@ -48,8 +48,13 @@ def _resize_numpy(picture, size_hw, interpolation):
     return _rounded(result.transpose(1, 0, 2))
 
 
+def _scale(length, wanted):
+    """Old pixels a new one; in two divisions as OpenCV's, since at whole numbers the last bit decides."""
+    return 1 / (wanted / length)
+
+
 def _nearest(length, wanted):
-    return np.minimum((np.arange(wanted) * (length / wanted)).astype(np.intp), length - 1)
+    return np.minimum((np.arange(wanted) * _scale(length, wanted)).astype(np.intp), length - 1)
 
 
 def _rounded(result):
@@ -77,9 +82,9 @@ def _area_weights(length, wanted):
 def _area_taps(length, wanted):
     """Where one side grows, OpenCV's INTER_AREA blends two neighbours, only near the edge between them."""
     places = np.arange(wanted)
-    before = np.floor(places * (length / wanted)).astype(np.intp)
-    weight = (places + 1) - (before + 1) * (wanted / length)
-    weight = np.where(weight <= 0, 0, weight - np.floor(weight)).astype(np.float32)
+    before = np.floor(places * _scale(length, wanted)).astype(np.intp)
+    weight = ((places + 1) - (before + 1) * (wanted / length)).astype(np.float32)
+    weight = np.where(weight <= 0, np.float32(0), weight - np.floor(weight))
     return np.stack([before, before + 1], axis=1), np.stack([1 - weight, weight], axis=1)
 
 

@@ -24,6 +24,10 @@ class Step:
         """(H, W, 3) uint8 after the step."""
         return picture
 
+    def project(self, boxes_xyxy):
+        """Boxes in fractions of the picture before the step -> in fractions of the picture after it, not clipped."""
+        return boxes_xyxy
+
     def invert(self, boxes_xyxy):
         """Boxes in fractions of the picture after the step -> in fractions of the picture before it."""
         return boxes_xyxy
@@ -50,7 +54,6 @@ class Window(Step):
     keep: BoxRule | None = None
 
     def project(self, boxes_xyxy):
-        """Fractions of the picture -> fractions of the window, not clipped."""
         shift = np.array([self.left, self.top] * 2, np.float32)
         return (boxes_xyxy * _sides(self.size_hw) - shift) / _sides((self.height, self.width))
 
@@ -86,20 +89,20 @@ class Mirror(Step):
 
     axis: int
 
-    def _flip(self, boxes_xyxy):
+    def project(self, boxes_xyxy):
         first = 1 - self.axis  # the column of the smaller corner's coordinate along the axis
         boxes = np.array(boxes_xyxy)
         boxes[:, [first, first + 2]] = 1 - boxes_xyxy[:, [first + 2, first]]
         return boxes
 
     def labels(self, labels):
-        return labels.placed(self._flip(labels.boxes_xyxy))
+        return labels.placed(self.project(labels.boxes_xyxy))
 
     def pixels(self, picture):
         return mirrored(picture, self.axis)
 
     def invert(self, boxes_xyxy):
-        return self._flip(boxes_xyxy)
+        return self.project(boxes_xyxy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +121,13 @@ class QuarterTurn(Step):
 
     def labels(self, labels):
         size_hw = labels.size_hw[::-1] if self.turns % 2 else labels.size_hw
-        return labels.placed(self._turn(labels.boxes_xyxy, self.turns), size_hw)
+        return labels.placed(self.project(labels.boxes_xyxy), size_hw)
 
     def pixels(self, picture):
         return np.ascontiguousarray(np.rot90(picture, self.turns))
+
+    def project(self, boxes_xyxy):
+        return self._turn(boxes_xyxy, self.turns)
 
     def invert(self, boxes_xyxy):
         return self._turn(boxes_xyxy, -self.turns)

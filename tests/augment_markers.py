@@ -1,0 +1,39 @@
+"""Pictures with a marked object, and the object found again by its colour."""
+
+import numpy as np
+
+from keras_ssd.data import Sample
+
+GROUND, MARK, FILL = (10, 120, 10), (250, 10, 10), (10, 10, 250)
+
+
+def marked(size_hw, box_pixels, name="marked"):
+    """A green sample with one red box; (left, top, right, bottom) in whole pixels."""
+    picture = np.full((*size_hw, 3), GROUND, np.uint8)
+    left, top, right, bottom = box_pixels
+    picture[top:bottom, left:right] = MARK
+    sides = np.array([size_hw[1], size_hw[0]] * 2)
+    return Sample(picture, [np.array(box_pixels) / sides], [3], [True], name)
+
+
+def find_mark(picture):
+    """(left, top, right, bottom) in pixels of all that is rather red than anything else; None without any."""
+    red = picture[..., 0].astype(int) - picture[..., 1:].max(axis=-1) > 60
+    if not red.any():
+        return None
+    rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+
+
+def in_pixels(sample):
+    """(M, 4) boxes in pixels of the sample's picture."""
+    height, width = sample.picture.shape[:2]
+    return sample.boxes_xyxy * np.array([width, height, width, height])
+
+
+def noise(size_hw, seed=0, boxes=5):
+    """A sample of random pixels and random boxes with area."""
+    rng = np.random.default_rng(seed)
+    corners = np.sort(rng.random((boxes, 2, 2)), axis=1).reshape(-1, 4)
+    classes = rng.integers(0, 20, boxes)
+    return Sample(rng.integers(0, 256, (*size_hw, 3), dtype=np.uint8), corners, classes, classes % 2 == 0, "noise")
