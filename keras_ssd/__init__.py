@@ -8,6 +8,9 @@
 The public names are those imported here; everything else may move between releases.
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from keras_ssd import _environment
 from keras_ssd._version import __version__ as __version__
 
@@ -32,9 +35,6 @@ if not _environment.started_as_command():
     from keras_ssd.detect import detect as detect
     from keras_ssd.detections import Detections as Detections
     from keras_ssd.encoder import TargetEncoder as TargetEncoder
-    from keras_ssd.exporters.caffe import CaffeExport as CaffeExport
-    from keras_ssd.exporters.caffe import to_caffe as to_caffe
-    from keras_ssd.importers import from_caffe as from_caffe
     from keras_ssd.layers import AnchorBoxes as AnchorBoxes
     from keras_ssd.layers import DecodeDetections as DecodeDetections
     from keras_ssd.layers import L2Normalization as L2Normalization
@@ -54,4 +54,36 @@ if not _environment.started_as_command():
     from keras_ssd.models import with_classes as with_classes
     from keras_ssd.models import with_decoder as with_decoder
     from keras_ssd.training import CaffeSGD as CaffeSGD
+
+# What not every program needs is imported when it is first asked for, so that `import keras_ssd` stays quick.
+_LATER = {
+    "CaffeExport": "keras_ssd.exporters.caffe",
+    "data": "keras_ssd",
+    "from_caffe": "keras_ssd.importers",
+    "recipes": "keras_ssd.training",
+    "to_caffe": "keras_ssd.exporters.caffe",
+    "to_onnx": "keras_ssd.exporters.onnx",
+}
+if TYPE_CHECKING:
+    from keras_ssd import data as data
+    from keras_ssd.exporters.caffe import CaffeExport as CaffeExport
+    from keras_ssd.exporters.caffe import to_caffe as to_caffe
+    from keras_ssd.exporters.onnx import to_onnx as to_onnx
+    from keras_ssd.importers import from_caffe as from_caffe
     from keras_ssd.training import recipes as recipes
+
+
+def __getattr__(name):
+    if name not in _LATER:
+        raise AttributeError(f"module 'keras_ssd' has no attribute {name!r}")
+    home = _LATER[name]
+    if home == __name__ or name == "recipes":
+        found = importlib.import_module(f"{home}.{name}")
+    else:
+        found = getattr(importlib.import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__():
+    return sorted({*globals(), *_LATER})
