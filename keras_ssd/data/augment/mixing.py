@@ -67,9 +67,10 @@ class Mosaic(Block):
         ]
 
     def apply(self, sample, rng, others):
+        tiles = self.tiles(rng)
         samples = [sample, *(_ask(self, others, rng) for _ in range(self.partners))]
         canvas, parts = None, []
-        for (top, left, height, width), one in zip(self.tiles(rng), samples, strict=True):
+        for (top, left, height, width), one in zip(tiles, samples, strict=True):
             crop = MaxCropToAspect(width / height, keep=self.keep, need=None)
             tile = Resize((height, width))(crop(one, rng), rng)
             if canvas is None:
