@@ -1,0 +1,214 @@
+"""From what readers found to a dataset: classes, picture sizes, boxes, names, each checked, and the policy applied."""
+
+import collections
+import dataclasses
+import os
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+from keras_ssd.data.annotation import Annotation
+from keras_ssd.data.picture_files import picture_size
+from keras_ssd.data.problems import Problem
+from keras_ssd.data.progress import tracked
+from keras_ssd.names import fold, unknown_name
+from keras_ssd.pictures import PictureError
+from keras_ssd.reading_ahead import map_ahead
+
+ROUNDING = 0.02  # pixels by which decimals in files miss the edge of a picture
+EDGE = 1.0  # pixels by which tools miss it that count pixels differently
+_FAR = 1e9  # what lies further out is cut here, so that float32 holds it
+
+
+def class_names(given, contents):
+    """The names of the classes, and the source's ids for them.
+
+    Args:
+        given: the caller's names, or None.
+        contents: list of all `Contents` of the data, those of other splits too.
+
+    Returns:
+        (tuple of names, tuple of ids or None). A class "background" that has no objects is no class.
+    """
+    labels = {label for part in contents for record in part.records for label in record.labels}
+    listed = [name for part in contents for name in part.classes or ()]
+    if given is None and not all(part.classes for part in contents if part.records):
+        listed += sorted(labels)
+    names = tuple(given) if given is not None else tuple(dict.fromkeys(listed))
+    names = tuple(name for name in names if fold(name) != "background" or (name in labels) or given is not None)
+    ids = {}
+    for part in contents:
+        ids |= dict(zip(part.classes or (), part.category_ids or (), strict=False))
+    return names, tuple(ids[name] for name in names) if names and all(name in ids for name in names) else None
+
+
+def add_sizes(records, problems, progress=False):
+    """Fills in the sizes that the files did not tell, from the pictures; those that cannot be read are left out.
+
+    Args:
+        records: list of `Record`.
+        problems: list that takes `Problem`s.
+        progress: whether to show a bar.
+
+    Returns:
+        The records that have a size now.
+    """
+    unknown = [record for record in records if record.size_hw is None]
+    sizes = map_ahead(_size, unknown, workers=min(8, os.cpu_count() or 1), ahead=64)
+    bar = tracked(range(len(unknown)), "reading picture sizes", progress)
+    for _, (record, future) in zip(bar, sizes, strict=False):
+        try:
+            record.size_hw = future.result()
+        except PictureError as error:
+            what = f"picture {record.picture} cannot be read: {error.reason}"
+            problems.append(Problem("broken picture", record.source, what, 0, record.name, "left out"))
+    return [record for record in records if record.size_hw is not None]
+
+
+def _size(record):
+    return picture_size(record.picture)
+
+
+def annotations_of(records, boxes, classes, policy, problems):
+    """Checks records and makes annotations of them.
+
+    Args:
+        records: list of `Record` with sizes.
+        boxes: `BoxFormat` of their numbers.
+        classes: names of the classes.
+        policy: "clip" mends what it can; else faulty objects are left out.
+        problems: list that takes `Problem`s.
+
+    Returns:
+        List of `Annotation`.
+    """
+    places = {name: place for place, name in enumerate(classes)}
+    return [_annotation(record, boxes, places, policy, problems) for record in records]
+
+
+def _annotation(record, boxes, places, policy, problems):
+    ids = np.array([places.get(label, -1) for label in record.labels], np.int64)
+    rows = _Rows(record, boxes, problems)
+    for row in np.flatnonzero(ids < 0):
+        rows.report("label", row, unknown_name("class", record.labels[row], places), "left out")
+    corners, keep = _checked(rows, policy)
+    keep &= ids >= 0
+    every = {
+        "boxes_xyxy": corners,
+        "class_ids": ids,
+        "difficult": np.array(record.difficult, bool),
+        "truncated": np.array(record.truncated, bool),
+        "crowd": np.array(record.crowd, bool),
+        "lines": np.array(record.lines, np.int64),
+    }
+    if record.areas is not None:
+        every["areas"] = np.array(record.areas, np.float32)
+    kept = every if keep.all() else {name: column[keep] for name, column in every.items()}
+    _note_repeated(rows, np.flatnonzero(keep), kept)
+    where = {"size_hw": record.size_hw, "source": record.source, "picture_id": record.picture_id}
+    return Annotation(record.name, record.picture, **kept, **where)
+
+
+@dataclasses.dataclass
+class _Rows:
+    """The objects of a record, and how problems with them are told."""
+
+    record: object
+    boxes: object
+    problems: list
+
+    def __post_init__(self):
+        self.raw = np.array(self.record.raw, np.float64).reshape(-1, 4)
+
+    def report(self, kind, row, what, done=""):
+        record = self.record
+        text = f"object {row} ({record.labels[row]}): {what}"
+        self.problems.append(Problem(kind, record.source, text, record.lines[row], record.name, done))
+
+    def report_box(self, kind, rows, what, done=""):
+        for row in np.flatnonzero(rows):
+            self.report(kind, row, f"{what}: {self.boxes.told(self.raw[row])}", done)
+
+
+def _checked(rows, policy):
+    """Corners (M, 4) float32 within the picture, and which of them are good."""
+    mend = policy == "clip"
+    size_hw = rows.record.size_hw
+    corners = np.clip(rows.boxes.to_pixels(rows.raw, size_hw), -_FAR, _FAR).astype(np.float32)
+    sides = corners[:, 2:] - corners[:, :2]
+    flat = (sides == 0).any(axis=1)
+    swapped = (sides < 0).any(axis=1)
+    beyond = np.abs(corners - bx.clip(corners, size_hw)).max(axis=1, initial=0)
+    if not (flat.any() or swapped.any() or beyond.any()):
+        return corners, np.ones(len(corners), bool)
+    rows.report_box("no area", flat, "it has no area", "left out")
+    rows.report_box("swapped", swapped & ~flat, "its corners are swapped", "mended" if mend else "left out")
+    corners = np.hstack([np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])])
+    inside = bx.clip(corners, size_hw)
+    gone = (bx.area(inside) <= 0) & ~flat
+    picture = f"the picture of {size_hw[1]} x {size_hw[0]} pixels"
+    outside = (beyond > EDGE) & ~flat & ~gone
+    rows.report_box("outside", gone, f"it lies outside {picture}", "left out")
+    rows.report_box("outside", outside, f"it leaves {picture}", "clipped" if mend else "left out")
+    rows.report_box("edge", (beyond > ROUNDING) & (beyond <= EDGE) & ~flat & ~gone, f"it leaves {picture}", "clipped")
+    bad = flat | gone | (np.zeros_like(flat) if mend else swapped | outside)
+    return inside, ~bad
+
+
+def _note_repeated(rows, places, kept):
+    if len(places) < 2:
+        return
+    seen = {}
+    for place, box, class_id in zip(places, kept["boxes_xyxy"].tolist(), kept["class_ids"].tolist(), strict=True):
+        key = (class_id, *box)
+        if key in seen:
+            rows.report(
+                "duplicate object", place, f"it is object {seen[key]} once more: {rows.boxes.told(rows.raw[place])}"
+            )
+        seen.setdefault(key, place)
+
+
+def with_unique_names(parts, problems):
+    """Gives the annotations of several splits names that occur once.
+
+    The same picture in two splits is kept once. Different pictures of one name get their split's name in front,
+    and within a split the second is left out.
+
+    Args:
+        parts: dictionary from split to list of `Annotation`.
+        problems: list that takes `Problem`s.
+
+    Returns:
+        List of `Annotation`.
+    """
+    homes = collections.defaultdict(list)
+    for split, annotations in parts.items():
+        for annotation in annotations:
+            homes[annotation.name].append((split, annotation.picture))
+    kept, seen = [], {}
+    for split, annotations in parts.items():
+        for annotation in annotations:
+            if len(homes[annotation.name]) > 1:
+                annotation = _told_apart(annotation, split, homes, (seen, problems))
+            if annotation is not None:
+                kept.append(annotation)
+    return kept
+
+
+def _told_apart(annotation, split, homes, book):
+    """The annotation under a name of its own, or None if it is there already."""
+    seen, problems = book
+    known = homes[annotation.name]
+    if len({picture for _, picture in known}) > 1 and len({home for home, _ in known}) == len(known):
+        return dataclasses.replace(annotation, name=f"{split}/{annotation.name}")
+    first = seen.setdefault(annotation.name, annotation)
+    if first is annotation:
+        return annotation
+    source = annotation.source or ""
+    if first.picture == annotation.picture and len({home for home, _ in known}) > 1:
+        what = f"picture {annotation.picture} is in several splits"
+        problems.append(Problem("duplicate picture", source, what, 0, annotation.name, "taken once"))
+    else:
+        what = f"the name {annotation.name} stands for {first.picture} and for {annotation.picture}"
+        problems.append(Problem("duplicate id", source, what, 0, annotation.name, "left out"))
+    return None

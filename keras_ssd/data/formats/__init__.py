@@ -1,0 +1,1 @@
+"""Files of datasets: a module a format, each with `find`, `records` and `write`."""

@@ -1,0 +1,191 @@
+"""Where the parts of a dataset lie: which files belong to which split, and where its pictures are."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from keras_ssd.data.problems import Problem
+from keras_ssd.data.records import BoxFormat
+from keras_ssd.names import unknown_name
+from keras_ssd.pictures import PICTURE_ENDINGS
+
+PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "img", "data")
+MAX_TEXT = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A dataset of one format as it lies on the disk.
+
+    Args:
+        format: its name.
+        root: its folder; names of pictures are paths below it.
+        splits: dictionary from a split's name to what the format needs to know of it.
+        whole: what it needs to know of all pictures: a dictionary of the same kind. By default all splits.
+        pictures: folder of the pictures, if the caller named one.
+        classes: class names, if the caller gave them.
+        options: what else is known, for one format.
+        progress: whether to show a progress bar.
+    """
+
+    format: str
+    root: Path
+    splits: dict
+    whole: dict | None = None
+    pictures: Path | None = None
+    classes: tuple | None = None
+    options: object = None
+    progress: bool = False
+
+    def chosen(self, split):
+        """What belongs to a split, or to all of the data if `split` is None: a dictionary.
+
+        Raises:
+            ValueError: there is no such split.
+        """
+        if split is None:
+            return self.splits if self.whole is None else self.whole
+        if split not in self.splits:
+            raise ValueError(f"{self.root}: " + unknown_name("split", split, self.splits))
+        return {split: self.splits[split]}
+
+
+@dataclasses.dataclass
+class Contents:
+    """What a reader found: `Record`s, and what the files say of all of them.
+
+    Args:
+        records: list of `keras_ssd.data.records.Record`.
+        boxes: `BoxFormat` of their numbers.
+        classes: class names in order, None if the files do not say.
+        category_ids: the files' own ids of the classes.
+        classes_source: the file that names the classes, for messages.
+    """
+
+    records: list
+    boxes: BoxFormat
+    classes: tuple | None = None
+    category_ids: tuple | None = None
+    classes_source: str = ""
+
+
+class PictureIndex:
+    """Finds pictures by path or by name without ending, with one look into each folder.
+
+    Args:
+        folders: where to look, the likeliest first.
+    """
+
+    def __init__(self, folders):
+        self._folders = [Path(folder) for folder in dict.fromkeys(map(str, folders))]
+        self._listed = {}
+
+    def by_stem(self, stem):
+        """The path of the picture `stem`.jpg or of another ending; None if there is none."""
+        for folder in self._folders:
+            found = self._stems(folder / os.path.dirname(stem)).get(os.path.basename(stem))
+            if found:
+                return found
+        return None
+
+    def by_path(self, path):
+        """The path of a picture given with its ending, None if there is none."""
+        for folder in self._folders:
+            whole = folder / path
+            if whole.name in self._names(whole.parent):
+                return str(whole)
+        return None
+
+    def _names(self, folder):
+        return self._list(folder)[0]
+
+    def _stems(self, folder):
+        return self._list(folder)[1]
+
+    def _list(self, folder):
+        folder = str(folder)
+        if folder not in self._listed:
+            try:
+                with os.scandir(folder) as entries:
+                    names = {entry.name for entry in entries}
+            except OSError:
+                names = set()
+            stems = {
+                os.path.splitext(name)[0]: os.path.join(folder, name)
+                for name in sorted(names, reverse=True)
+                if os.path.splitext(name)[1].lower() in PICTURE_ENDINGS and not name.startswith(".")
+            }
+            self._listed[folder] = names, stems
+        return self._listed[folder]
+
+
+def leaves(path):
+    """Whether a path from an annotation file leaves the folder that it is to be looked up in."""
+    plain = str(path).replace("\\", "/")
+    return plain.startswith("/") or ":" in plain.split("/")[0] or ".." in plain.split("/") or "\0" in plain
+
+
+def below(path, root):
+    """`path` relative to `root` with "/"; as it is if it lies elsewhere."""
+    relative = os.path.relpath(path, root).replace(os.sep, "/")
+    return Path(path).name if relative.startswith("../") else relative
+
+
+def stem(path):
+    """A path without its ending."""
+    return os.path.splitext(path)[0]
+
+
+def subfolders(folder):
+    """Folders directly below, by name; hidden ones left out."""
+    return sorted(path for path in Path(folder).iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def files_ending(folder, *endings):
+    """Files directly in a folder with one of these endings, by name; hidden ones left out."""
+    try:
+        found = (path for path in Path(folder).iterdir() if path.suffix.lower() in endings and path.name[0] != ".")
+        return sorted(path for path in found if path.is_file())
+    except OSError:
+        return []
+
+
+def read_text(path):
+    """The text of a file.
+
+    Raises:
+        ValueError: it is no UTF-8 text, or too large.
+        OSError: it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        data = file.read(MAX_TEXT + 1)
+    if len(data) > MAX_TEXT:
+        raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
+    if b"\0" in data:
+        raise ValueError("it is no text: it holds zero bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def reason(error):
+    """What an error of reading a file says, without the file's name."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def listed_classes(root):
+    """Class names from a text file beside the data, None if there is none: `classes.txt`, a name a line."""
+    for name in ("classes.txt", "obj.names", "labels.txt"):
+        path = Path(root) / name
+        if path.is_file():
+            names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+            if not names:
+                raise ValueError(f"{path} is empty. Expected one class name a line.")
+            return tuple(names)
+    return None
+
+
+def missing_picture(record_name, source, looked_for, line=0):
+    """The problem of a picture that is not there."""
+    return Problem("missing picture", str(source), f"there is no picture {looked_for}", line, record_name, "left out")

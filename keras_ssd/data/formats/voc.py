@@ -1,0 +1,170 @@
+"""PASCAL VOC: an xml file a picture, with pixels counted from 1.
+
+Read as they lie in VOCdevkit/VOC2007 (Annotations, JPEGImages, ImageSets/Main), with the xml files beside the
+pictures, or with a folder of these a split. Source of the format: the VOC2007 development kit's documentation.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from keras_ssd.data.formats import layout as lay
+from keras_ssd.data.formats.xml import XmlError, escaped, read_xml
+from keras_ssd.data.problems import Problem
+from keras_ssd.data.progress import tracked
+from keras_ssd.data.records import VOC_BOXES, EntryError, Record, finite, flag, size_of
+
+NAME = "voc"
+_CLASS_LIST = re.compile(r"\S+\s+(-1|0|1)\s*$")  # "000012 -1" in lists such as aeroplane_train.txt
+
+
+def find(path):
+    """The layout of a folder with VOC's xml files, or None."""
+    path = Path(path)
+    if not path.is_dir():
+        return None
+    folder = _annotation_folder(path)
+    if folder is None:
+        parts = {part.name: (folder, None) for part in lay.subfolders(path) if (folder := _annotation_folder(part))}
+        return lay.Layout(NAME, path, parts) if parts else None
+    lists = lay.files_ending(path / "ImageSets" / "Main", ".txt") or lay.files_ending(path / "ImageSets", ".txt")
+    splits = {text.stem: (folder, text) for text in lists if not _is_class_list(text)}
+    return lay.Layout(NAME, path, splits, whole={"": (folder, None)})
+
+
+def _annotation_folder(path):
+    for name in ("Annotations", "annotations", "xmls", "."):
+        if lay.files_ending(path / name, ".xml"):
+            return path if name == "." else path / name
+    return None
+
+
+def _is_class_list(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return bool(_CLASS_LIST.match(file.readline(4096)))
+
+
+def read(layout, part, problems):
+    """Reads the xml files of a part.
+
+    Args:
+        layout: what `find` gave.
+        part: (folder of the xml files, list file or None).
+        problems: list that takes `Problem`s.
+
+    Returns:
+        `Contents`.
+    """
+    folder, listed = part
+    beside = [folder.parent / name for name in lay.PICTURE_FOLDERS]
+    named = [layout.pictures] if layout.pictures else []
+    pictures = lay.PictureIndex([*named, *beside, folder, *(folder / name for name in lay.PICTURE_FOLDERS)])
+    names = _all_names(folder) if listed is None else _listed_names(folder, listed, problems)
+    names = tracked(names, "reading annotations", layout.progress)
+    records = [record for name in names if (record := _record(folder, name, pictures, problems))]
+    for base in (layout.root, folder, folder.parent):
+        classes = lay.listed_classes(base)
+        if classes:
+            return lay.Contents(records, VOC_BOXES, classes, classes_source=str(base))
+    return lay.Contents(records, VOC_BOXES)
+
+
+def _all_names(folder):
+    return [path.stem for path in lay.files_ending(folder, ".xml")]
+
+
+def _listed_names(folder, listed, problems):
+    there = set(_all_names(folder))
+    names = []
+    try:
+        lines = lay.read_text(listed).splitlines()
+    except (OSError, ValueError) as error:
+        problems.append(Problem("file", str(listed), f"it cannot be read: {lay.reason(error)}", done="left out"))
+        return names
+    for line, text in enumerate(lines, 1):
+        name = text.strip()
+        if not name:
+            continue
+        if name in there or (not lay.leaves(name) and (folder / f"{name}.xml").is_file()):
+            names.append(name)
+        else:
+            what = f"there is no annotation {folder / name}.xml"
+            problems.append(Problem("file", str(listed), what, line, name, "left out"))
+    return names
+
+
+def _record(folder, name, pictures, problems):
+    path = folder / f"{name}.xml"
+    try:
+        root = read_xml(path)
+        if root.tag != "annotation":
+            raise XmlError(f"expected <annotation>, and found <{root.tag[:40]}>", root.line)
+    except (OSError, XmlError) as error:
+        what = f"it cannot be read: {lay.reason(error)}"
+        problems.append(Problem("file", str(path), what, getattr(error, "line", 0), name, "left out"))
+        return None
+    filename = root.get("filename") or ""
+    picture = pictures.by_stem(name)
+    if picture is None and filename and not lay.leaves(filename):
+        picture = pictures.by_path(filename)
+    if picture is None:
+        problems.append(lay.missing_picture(name, path, filename or f"{name}.jpg"))
+        return None
+    record = Record(name, picture, str(path), size_of(root.get("size/height"), root.get("size/width")))
+    for number, element in enumerate(root.all("object")):
+        try:
+            _add_object(record, element)
+        except EntryError as error:
+            what = f"object {number}: {error}"
+            problems.append(Problem("entry", str(path), what, element.line, name, "left out"))
+    return record
+
+
+def _add_object(record, element):
+    label = element.get("name")
+    if not label:
+        raise EntryError("it has no <name>")
+    box = element.find("bndbox")
+    if box is None:
+        raise EntryError("it has no <bndbox>")
+    raw = [finite(box.get(side), side) for side in VOC_BOXES.columns]
+    marks = {name: flag(element.get(name), name) for name in ("difficult", "truncated", "crowd")}
+    record.add(label, raw, box.line, **marks)
+
+
+def write(splits, target):
+    """Writes Annotations, JPEGImages, classes.txt, and for named splits ImageSets/Main.
+
+    Args:
+        splits: dictionary from a split's name ("" for none) to its dataset.
+        target: `keras_ssd.data.writing.Target`.
+    """
+    for split, data in splits.items():
+        for annotation in data:
+            name = target.safe_name(annotation)
+            picture = target.place(annotation, f"JPEGImages/{name}")
+            target.text(f"Annotations/{name}.xml", _xml(annotation, os.path.basename(picture), data.classes))
+        if split:
+            names = "".join(f"{target.safe_name(annotation)}\n" for annotation in data)
+            target.text(f"ImageSets/Main/{split}.txt", names)
+        target.text("classes.txt", "".join(f"{name}\n" for name in data.classes))
+
+
+def _xml(annotation, filename, classes):
+    height, width = annotation.size_hw
+    lines = ["<annotation>", f"\t<filename>{escaped(filename)}</filename>"]
+    lines.append(f"\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>")
+    raw = VOC_BOXES.from_pixels(annotation.boxes_xyxy, annotation.size_hw)
+    for row, class_id in enumerate(annotation.class_ids):
+        crowd = "<crowd>1</crowd>" if annotation.crowd[row] else ""
+        sides = "".join(f"<{s}>{number_text(v)}</{s}>" for s, v in zip(VOC_BOXES.columns, raw[row], strict=True))
+        lines.append(
+            f"\t<object><name>{escaped(classes[class_id])}</name><truncated>{int(annotation.truncated[row])}</truncated>"
+            f"<difficult>{int(annotation.difficult[row])}</difficult>{crowd}<bndbox>{sides}</bndbox></object>"
+        )
+    return "\n".join([*lines, "</annotation>", ""])
+
+
+def number_text(value):
+    """The shortest decimal that gives the same float64, whole numbers without a point."""
+    return str(int(value)) if value == int(value) else repr(float(value))

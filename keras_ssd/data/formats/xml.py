@@ -1,0 +1,128 @@
+"""XML with line numbers, for files from strangers: no declarations, no entities, no depth, bounded size."""
+
+import dataclasses
+import os
+from xml.parsers import expat
+
+MAX_BYTES = 16 << 20  # the largest of VOC has 20 KB
+MAX_DEPTH = 32
+MAX_ELEMENTS = 1_000_000
+
+
+class XmlError(ValueError):
+    """A file that is no XML, or XML that is refused.
+
+    Attributes:
+        line: where.
+    """
+
+    def __init__(self, what, line=0):
+        super().__init__(what)
+        self.line = line
+
+
+@dataclasses.dataclass
+class Element:
+    """A tag, its own text without white space around it, and what it holds."""
+
+    tag: str
+    line: int
+    text: str = ""
+    children: list = dataclasses.field(default_factory=list)
+
+    def all(self, tag):
+        """The elements of a tag directly below."""
+        return [child for child in self.children if child.tag == tag]
+
+    def find(self, path):
+        """The first element along a path of tags "size/width", or None."""
+        found = self
+        for tag in path.split("/"):
+            found = next(iter(found.all(tag)), None)
+            if found is None:
+                return None
+        return found
+
+    def get(self, path):
+        """The text of the first element along a path, or None."""
+        found = self.find(path)
+        return None if found is None else found.text
+
+
+class _Tree:
+    """Takes expat's events; refuses what an annotation never needs."""
+
+    def __init__(self):
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.StartElementHandler = self.start
+        self.parser.EndElementHandler = self.end
+        self.parser.CharacterDataHandler = self.characters
+        # Every attack by entities (billion laughs, files from elsewhere) needs a document type declaration.
+        self.parser.StartDoctypeDeclHandler = self.doctype
+        self.root = None
+        self.open = []
+        self.count = 0
+
+    def start(self, tag, attributes):
+        line = self.parser.CurrentLineNumber
+        self.count += 1
+        if len(self.open) >= MAX_DEPTH or self.count > MAX_ELEMENTS:
+            raise XmlError(f"it nests deeper than {MAX_DEPTH} or has over {MAX_ELEMENTS:,} elements", line)
+        element = Element(tag, line)
+        if self.open:
+            self.open[-1].children.append(element)
+        else:
+            self.root = element
+        self.open.append(element)
+
+    def end(self, tag):
+        element = self.open.pop()
+        element.text = element.text.strip()
+
+    def characters(self, text):
+        element = self.open[-1]
+        if not element.children:  # what stands between elements is white space
+            element.text += text
+
+    def doctype(self, *declared):
+        raise XmlError(
+            "it declares a document type, which annotations never need and attacks do", self.parser.CurrentLineNumber
+        )
+
+
+def read_xml(path):
+    """The root element of a file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        `Element`.
+
+    Raises:
+        XmlError: it is no XML, declares a document type or entities, or is too large.
+        OSError: it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_BYTES:
+            raise XmlError(f"it has {size:,} bytes, and at most {MAX_BYTES:,} are read")
+        data = file.read(MAX_BYTES + 1)
+    tree = _Tree()
+    try:
+        tree.parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise XmlError(f"it is no XML ({expat.ErrorString(error.code)})", error.lineno) from None
+    except (LookupError, ValueError) as error:  # an encoding that nobody knows
+        if isinstance(error, XmlError):
+            raise
+        raise XmlError(f"it is no XML ({error})") from None
+    return tree.root
+
+
+def escaped(text):
+    """Text for an element."""
+    for plain, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(plain, entity)
+    return text

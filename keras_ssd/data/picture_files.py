@@ -1,0 +1,59 @@
+"""What a picture file tells without being decoded, and what it looks like at a glance."""
+
+import hashlib
+
+import numpy as np
+
+from keras_ssd.pictures import MAX_PIXELS, PictureError, PictureTooLargeError
+
+_ORIENTATION = 0x0112  # EXIF tag; values from 5 on lay the picture on its side
+
+
+def picture_size(path):
+    """(height, width) in pixels as viewers show the picture, from the head of its file.
+
+    Raises:
+        PictureError: the file is missing or no picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with open(path, "rb") as file, Image.open(file) as image:
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except FileNotFoundError:
+        raise PictureError(path, "there is no such file.") from None
+    except UnidentifiedImageError:
+        raise PictureError(path, "the file is no picture of a kind that Pillow knows.") from None
+    except Exception as error:  # on hostile bytes Pillow's readers raise anything
+        raise PictureError(path, f"the file is damaged or incomplete ({error}).") from error
+    if width * height > MAX_PIXELS:
+        raise PictureTooLargeError(path, f"{width} x {height}", MAX_PIXELS)
+    return (width, height) if turned else (height, width)
+
+
+def file_digest(path):
+    """A checksum of a file's bytes: equal for copies."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def look(picture):
+    """64 bits that stay when a picture is resized or compressed again: which of two neighbours is brighter.
+
+    Args:
+        picture: (H, W, 3) uint8.
+
+    Returns:
+        An int; None for a picture in which nothing stands out.
+
+    Source: the "difference hash", N. Krawetz, hackerfactor.com, "Kind of like that" (2013).
+    """
+    from PIL import Image
+
+    small = Image.fromarray(picture).convert("L").resize((9, 8), Image.Resampling.BOX)
+    grey = np.asarray(small, np.int16)
+    steps = np.diff(grey, axis=1)
+    if np.count_nonzero(np.abs(steps) > 2) < 16:
+        return None
+    return int.from_bytes(np.packbits(steps > 0).tobytes(), "big")

@@ -1,0 +1,137 @@
+"""What is wrong with a dataset, where, and what became of it."""
+
+import collections
+import dataclasses
+
+POLICIES = ("error", "drop", "clip")
+DEFAULT_POLICY = "error"
+SHOWN = 20  # problems that a message lists
+
+# Kinds of faults, which a policy decides about, and of notes, which leave the data as it is.
+FAULTS = {
+    "file": "annotation files that cannot be read",
+    "entry": "entries that are no objects",
+    "label": "unknown labels",
+    "no area": "boxes without area",
+    "swapped": "boxes with swapped corners",
+    "outside": "boxes that leave the picture",
+    "missing picture": "pictures that are missing",
+    "broken picture": "pictures that cannot be read",
+    "picture size": "pictures of another size than their annotation says",
+    "duplicate id": "ids or names that occur twice",
+    "leak": "pictures in more than one split",
+}
+NOTES = {
+    "edge": "boxes that left the picture by at most a pixel, and were clipped",
+    "duplicate object": "objects that are marked twice",
+    "duplicate picture": "pictures that occur twice",
+    "look-alike": "pictures of different splits that look the same",
+    "unlabelled": "pictures without annotation",
+    "unused": "annotation that was not used",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Args:
+        kind: one of `FAULTS` or `NOTES`.
+        file: the file where it shows.
+        what: a sentence without the place.
+        line: of the file, 0 where there are no lines.
+        picture: name of the picture, if it is about one.
+        done: what was done about it: "left out", "clipped"; empty for nothing.
+    """
+
+    kind: str
+    file: str
+    what: str
+    line: int = 0
+    picture: str = ""
+    done: str = ""
+
+    def __str__(self):
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        done = f" ({self.done})" if self.done else ""
+        return f"{place}: {self.what}{done}"
+
+    @property
+    def is_fault(self):
+        """Whether a policy decides about it, rather than a note."""
+        return self.kind in FAULTS
+
+
+class DataError(ValueError):
+    """Data with faults under the policy "error".
+
+    Attributes:
+        problems: `Problems`, all of them.
+    """
+
+    def __init__(self, problems, advice=""):
+        faults = Problems(dataclasses.replace(problem, done="") for problem in problems.faults)
+        title = f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the data:"
+        super().__init__("\n".join([title, *faults.lines(), *([advice] if advice else [])]))
+        self.problems = problems
+        self.advice = advice
+
+    def __reduce__(self):
+        return type(self), (self.problems, self.advice)
+
+
+class Problems(tuple):
+    """Problems in the order in which they were found.
+
+    Example:
+        >>> problems = Problems([Problem("no area", "a.xml", "object 3 has no area", line=94)])
+        >>> print(problems)
+        1 boxes without area
+          a.xml:94: object 3 has no area
+    """
+
+    __slots__ = ()
+
+    @property
+    def faults(self):
+        """Those that a policy decides about."""
+        return Problems(problem for problem in self if problem.is_fault)
+
+    @property
+    def notes(self):
+        """Those that leave the data as it is."""
+        return Problems(problem for problem in self if not problem.is_fault)
+
+    def of_kind(self, kind):
+        """Those of one kind."""
+        return Problems(problem for problem in self if problem.kind == kind)
+
+    def counts(self):
+        """Dictionary from kind to how many, in the order of `FAULTS` and `NOTES`."""
+        found = collections.Counter(problem.kind for problem in self)
+        return {kind: found[kind] for kind in (*FAULTS, *NOTES) if found[kind]}
+
+    def lines(self, shown=SHOWN):
+        """A line a problem, at most `shown`, and one that tells how many more there are."""
+        texts = [f"  {problem}" for problem in self[:shown]]
+        return texts + ([f"  ... and {len(self) - shown} more"] if len(self) > shown else [])
+
+    def text(self, shown=SHOWN):
+        """By kind: how many, and where the first `shown` of each are."""
+        lines = []
+        for kind, count in self.counts().items():
+            lines += [f"{count} {(FAULTS | NOTES)[kind]}", *self.of_kind(kind).lines(shown)]
+        return "\n".join(lines)
+
+    def __str__(self):
+        return self.text()
+
+    def to_list(self):
+        """Plain dictionaries, ready for JSON."""
+        return [dataclasses.asdict(problem) for problem in self]
+
+
+def check_policy(policy):
+    """Raises ValueError for what is no policy."""
+    if policy not in POLICIES:
+        raise ValueError(f"policy must be one of {', '.join(map(repr, POLICIES))}. Received: policy={policy!r}")

@@ -1,0 +1,196 @@
+"""Reading datasets of every format: finding out which it is, and what it holds."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from keras_ssd.data import assembling
+from keras_ssd.data.dataset import Dataset
+from keras_ssd.data.formats import coco, table, voc, yolo
+from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problems, check_policy
+from keras_ssd.names import check_class_names, nearest
+
+FORMATS = {module.NAME: module for module in (voc, coco, yolo, table)}
+ADVICE = (
+    "Correct them, or pass policy='drop' to leave them out, or policy='clip' to cut boxes to their pictures and to "
+    "leave out the rest."
+)
+
+
+def read(
+    path,
+    split=None,
+    *,
+    format=None,
+    classes=None,
+    pictures=None,
+    policy=DEFAULT_POLICY,
+    csv=None,
+    progress=False,
+):
+    """Reads a dataset, whatever its format.
+
+    Args:
+        path: a folder as VOC, COCO, YOLO or CSV data lie on disks, or its data.yaml, json or CSV file.
+        split: name of a split, such as "train"; None for all pictures.
+        format: "voc", "coco", "yolo" or "csv" where a folder holds several.
+        classes: names of the classes in the order of their ids, where the files do not say, or say otherwise. A
+            label that is none of them is a fault. By default the order of the files' own list (COCO's
+            categories, data.yaml, classes.txt), or the alphabet's.
+        pictures: folder of the pictures, where they are not beside their annotations.
+        policy: what becomes of faults: "error" refuses the data and names all faults; "drop" leaves out what is
+            faulty, an object or, where a file or picture cannot be read, the picture; "clip" cuts boxes to their
+            pictures and mends swapped corners, and leaves out the rest. `Dataset.problems` tells each.
+        csv: `CsvLayout` for CSV files without header or with class numbers.
+        progress: whether to show progress bars on a terminal.
+
+    Returns:
+        `Dataset`; `print` shows what was found.
+
+    Raises:
+        DataError: the data have faults and the policy is "error", or nothing of them can be used.
+        ValueError: no format is found, or several, or there is no such split.
+        FileNotFoundError: there is no such path.
+
+    Example:
+        >>> train = keras_ssd.data.read("BCCD", "train", policy="drop")
+        >>> print(train)
+    """
+    layout = _layout(path, format, classes, pictures, csv, progress)
+    chosen = layout.chosen(split)
+    check_policy(policy)
+    reading = _Reading(layout, policy)
+    return reading.dataset(split, chosen)
+
+
+def read_splits(path, *, policy=DEFAULT_POLICY, **options):
+    """Reads each split of a dataset: a dictionary from name to `Dataset`, all of the same classes.
+
+    Data without splits are one, of the name "".
+
+    Args:
+        path, policy, options: as `read` takes them.
+
+    Raises:
+        DataError, ValueError, FileNotFoundError: as `read` raises them; one `DataError` tells of all splits.
+
+    Example:
+        >>> splits = keras_ssd.data.read_splits("BCCD", policy="drop")
+        >>> train, test = splits["train"], splits["test"]
+    """
+    check_policy(policy)
+    wanted = {"format": None, "classes": None, "pictures": None, "csv": None, "progress": False}
+    unknown = [name for name in options if name not in wanted]
+    if unknown:
+        raise TypeError(f"read_splits takes {', '.join(wanted)}. Received: {', '.join(unknown)}")
+    layout = _layout(path, **{**wanted, **options})
+    reading = _Reading(layout, policy)
+    splits = layout.splits or layout.chosen(None)
+    found, problems = {}, []
+    for split in splits:
+        try:
+            found[split] = reading.dataset(split, {split: splits[split]})
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(Problems(dict.fromkeys(problems)), ADVICE)
+    return found
+
+
+def _layout(path, format, classes, pictures, csv, progress):
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(_no_such_path(path))
+    if format is not None and format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}. Received: format={format!r}")
+    if csv is not None and not isinstance(csv, table.CsvLayout):
+        raise TypeError(f"csv must be a CsvLayout. Received: csv={csv!r}")
+    tried = [FORMATS[format]] if format else FORMATS.values()
+    layouts = [layout for module in tried if (layout := module.find(path))]
+    if not layouts:
+        raise ValueError(_nothing_found(path, format))
+    if len(layouts) > 1:
+        kinds = " and ".join(layout.format for layout in layouts)
+        raise ValueError(f"{path} holds data of several formats: {kinds}. Say which with format={layouts[0].format!r}.")
+    [layout] = layouts
+    more = {"pictures": Path(pictures)} if pictures is not None else {}
+    if pictures is not None and not Path(pictures).is_dir():
+        raise FileNotFoundError(f"There is no folder {pictures} for the pictures.")
+    more |= {"options": csv} if csv else {}
+    more |= {"classes": check_class_names("classes", classes)} if classes is not None else {}
+    return dataclasses.replace(layout, progress=progress, **more)
+
+
+def _no_such_path(path):
+    around = path.parent
+    beside = [entry.name for entry in around.iterdir()] if around.is_dir() else []
+    close = nearest(path.name, beside)
+    hint = f" Did you mean {' or '.join(str(around / name) for name in close)}?" if close else ""
+    return f"There is no file or folder {path} to read data from.{hint}"
+
+
+def _nothing_found(path, format):
+    inside = ", ".join(sorted(os.listdir(path))[:8]) if path.is_dir() else ""
+    parts = [part.name for part in path.iterdir() if part.is_dir()] if path.is_dir() and format is None else []
+    deeper = [name for name in parts if any(module.find(path / name) for module in FORMATS.values())]
+    hint = f" There are data in {', '.join(str(path / name) for name in sorted(deeper)[:4])}." if deeper else ""
+    return (
+        f"{path} holds no data{' of the format ' + format if format else ''} that can be read. Expected VOC xml files "
+        "(in Annotations), a COCO json, a YOLO data.yaml (or images and labels), or a CSV file with a header."
+        f"{hint} It holds: {inside or 'no such file'}"
+    )
+
+
+class _Reading:
+    """Reads the parts of a layout, each once."""
+
+    def __init__(self, layout, policy):
+        self.layout, self.policy = layout, policy
+        self.module = FORMATS[layout.format]
+        self._parts = {}
+        self._names = None
+
+    def dataset(self, split, parts):
+        """The dataset of these parts."""
+        problems = []
+        contents = {name: self._contents(part, problems) for name, part in parts.items()}
+        names, ids = self._classes(contents)
+        if not names:
+            raise self._refused(problems)
+        found = {}
+        for name, part in contents.items():
+            records = assembling.add_sizes(part.records, problems, self.layout.progress)
+            found[name] = assembling.annotations_of(records, part.boxes, names, self.policy, problems)
+        annotations = assembling.with_unique_names(found, problems)
+        problems = Problems(problems)
+        if problems.faults and (self.policy == "error" or not annotations):
+            raise self._refused(problems)
+        title = self.layout.root.resolve().name
+        title = f"{title}/{split}" if split else title
+        splits = tuple(name for name in self.layout.splits if name)
+        return Dataset(title, names, annotations, self.layout.format, problems, ids, splits)
+
+    def _contents(self, part, problems):
+        key = str(part)
+        if key not in self._parts:
+            own = []
+            self._parts[key] = self.module.read(self.layout, part, own), own
+        contents, own = self._parts[key]
+        problems += own
+        return contents
+
+    def _classes(self, contents):
+        """Names and ids of all classes of the data: a split in which a class has no objects must not lack it."""
+        if self._names is None:
+            given = self.layout.classes
+            every = list(contents.values())
+            if given is None and not all(part.classes for part in every):
+                every = [self._contents(part, []) for part in self.layout.chosen(None).values()]
+            self._names = assembling.class_names(given, every)
+        return self._names
+
+    def _refused(self, problems):
+        problems = Problems(problems)
+        if problems.faults:
+            return DataError(problems, ADVICE if self.policy == "error" else "Nothing is left that could be used.")
+        return ValueError(f"{self.layout.root} holds no pictures with objects, so that there are no classes.")

@@ -1,0 +1,160 @@
+"""What readers find in files, before it is checked: `Record`; and what the four numbers of a box mean: `BoxFormat`."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxFormat:
+    """What four numbers of a file mean.
+
+    Args:
+        columns: what the file calls them.
+        corners: whether they are xmin, ymin, xmax, ymax.
+        centre: whether the first two are the centre, if they are no corners; else the upper left corner.
+        fractions: whether they are fractions of the picture rather than pixels.
+        inclusive: whether they are the first and the last pixel, counted from 1 (VOC).
+    """
+
+    columns: tuple[str, str, str, str]
+    corners: bool = True
+    centre: bool = False
+    fractions: bool = False
+    inclusive: bool = False
+
+    def to_pixels(self, raw, size_hw):
+        """(M, 4) corners in continuous pixels, float64; `size_hw` may be None where the numbers are pixels.
+
+        VOC's pixels reach from xmin - 1 to xmax. A box whose first pixel is also its last, in either direction, is
+        what a click leaves behind, and has no area here.
+        """
+        boxes = raw
+        if self.centre:
+            boxes = bx.cxcywh_to_xyxy(raw)
+        elif not self.corners:
+            boxes = bx.xywh_to_xyxy(raw)
+        if self.fractions:
+            boxes = bx.scale(boxes, size_hw)
+        if self.inclusive:
+            first, last = boxes[:, :2], boxes[:, 2:]
+            away = np.sign(last - first)  # of swapped corners the larger is the last pixel
+            boxes = np.hstack([first - (away >= 0), last - (away <= 0)])
+        return boxes
+
+    def from_pixels(self, boxes, size_hw):
+        """The numbers of boxes (M, 4) in continuous pixels, float64: the inverse of `to_pixels`."""
+        boxes = np.asarray(boxes, np.float64)
+        if self.inclusive:
+            boxes = boxes + np.array([1, 1, 0, 0])
+        if self.fractions:
+            boxes = boxes / (*size_hw[::-1], *size_hw[::-1])
+        if self.centre:
+            return bx.xyxy_to_cxcywh(boxes)
+        return boxes if self.corners else bx.xyxy_to_xywh(boxes)
+
+    def told(self, raw):
+        """One box as its file has it, for messages."""
+        return ", ".join(f"{name}={value:.10g}" for name, value in zip(self.columns, raw, strict=True))
+
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+VOC_BOXES = BoxFormat(_CORNERS, inclusive=True)
+COCO_BOXES = BoxFormat(("x", "y", "width", "height"), corners=False)
+YOLO_BOXES = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True, fractions=True)
+CORNER_BOXES = BoxFormat(_CORNERS)
+CORNER_FRACTIONS = BoxFormat(_CORNERS, fractions=True)
+
+
+@dataclasses.dataclass
+class Record:
+    """One picture as a reader found it: numbers are finite, nothing else is checked.
+
+    Args:
+        name: unique name of the picture.
+        picture: its path, or None if there is none.
+        source: the file that speaks of it.
+        size_hw: (height, width), None if the source does not say.
+        labels: a class name an object.
+        raw: four numbers an object, as the file has them.
+        lines, difficult, truncated, crowd, areas: one an object; `areas` None if the source has none.
+        picture_id: the source's own id.
+    """
+
+    name: str
+    picture: str | None
+    source: str
+    size_hw: tuple[int, int] | None = None
+    labels: list = dataclasses.field(default_factory=list)
+    raw: list = dataclasses.field(default_factory=list)
+    lines: list = dataclasses.field(default_factory=list)
+    difficult: list = dataclasses.field(default_factory=list)
+    truncated: list = dataclasses.field(default_factory=list)
+    crowd: list = dataclasses.field(default_factory=list)
+    areas: list | None = None
+    picture_id: object = None
+
+    def add(self, label, raw, line=0, *, difficult=False, truncated=False, crowd=False):
+        """Adds an object."""
+        self.labels.append(label)
+        self.raw.append(raw)
+        self.lines.append(line)
+        self.difficult.append(difficult)
+        self.truncated.append(truncated)
+        self.crowd.append(crowd)
+
+
+class EntryError(ValueError):
+    """An entry of an annotation file that is no object; the text says why."""
+
+
+def finite(value, what):
+    """A finite float from a file's text or number.
+
+    Raises:
+        EntryError: it is none.
+    """
+    try:
+        number = float(value) if not isinstance(value, bool) and len(str(value)) < 64 else math.nan
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise EntryError(f"{what} must be a finite number, and is {_short(value)}")
+    return number
+
+
+def flag(value, what):
+    """A mark that is 0 or 1; nothing at all is 0.
+
+    Raises:
+        EntryError: it is neither.
+    """
+    text = str(value if value is not None else "").strip().lower()
+    if text in ("", "0", "false", "0.0"):
+        return False
+    if text in ("1", "true", "1.0"):
+        return True
+    raise EntryError(f"{what} must be 0 or 1, and is {_short(value)}")
+
+
+def side(value):
+    """A picture's side in whole pixels, or None if the file does not know it (0 or empty, as some tools write)."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if 1 <= number <= 1e6 and number == int(number) else None
+
+
+def size_of(height, width):
+    """(height, width), or None unless both are known."""
+    sides = side(height), side(width)
+    return None if None in sides else sides
+
+
+def _short(value):
+    text = "missing" if value is None else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,240 @@
+"""Writing datasets in every format: whole or not at all."""
+
+import dataclasses
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from keras_ssd.data.dataset import Dataset
+from keras_ssd.data.picture_files import picture_size
+from keras_ssd.data.problems import DataError, Problem, Problems, check_policy
+from keras_ssd.data.progress import tracked
+from keras_ssd.data.reading import FORMATS
+from keras_ssd.pictures import read_picture
+
+PICTURES = ("copy", "link", "none")
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"|?*]')  # in names of files on one system or another
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Args:
+        path: the folder.
+        format: its format.
+        pictures, objects: how many, over all splits.
+        problems: `Problems`: what the format cannot hold.
+    """
+
+    path: str
+    format: str
+    pictures: int
+    objects: int
+    problems: Problems
+
+    def __str__(self):
+        text = f"{self.path}: {self.pictures} pictures, {self.objects} objects as {self.format.upper()}"
+        return "\n".join([text, *self.problems.text().splitlines()])
+
+
+def write(data, path, format, *, pictures="copy", policy="error", progress=False):
+    """Writes a dataset to a new folder; `read` and `read_splits` give it back equal.
+
+    Every format holds boxes to the last bit of float32. VOC, COCO and CSV files hold all marks (VOC with a <crowd> of
+    its own); YOLO's hold none, and crowd regions are left out there.
+
+    Args:
+        data: a `Dataset`, or a dictionary from names of splits to datasets of the same classes.
+        path: of the folder; it must not exist, or be empty.
+        format: "voc", "coco", "yolo" or "csv".
+        pictures: "copy" them, "link" to them (hard links where the disk allows, else symbolic ones), or "none": boxes
+            alone. Pictures in memory become PNG files.
+        policy: "error", or "drop" to leave out boxes that the format cannot hold: VOC's pixels cannot tell a box
+            of one pixel or less from a click.
+        progress: whether to show a progress bar on a terminal.
+
+    Returns:
+        `Written`. The folder appears when it is whole.
+
+    Raises:
+        ValueError: the folder is in use, or an argument is none of those named. (`DataError`: see `policy`.)
+        PictureError: a picture cannot be read.
+        OSError: nothing can be written, or the disk is full; nothing is left behind.
+
+    Example:
+        >>> keras_ssd.data.write({"train": train, "val": val}, "cells_yolo", "yolo")
+    """
+    splits = _checked_splits(data)
+    path = Path(path)
+    _check(path, format, pictures, policy)
+    problems = []
+    splits = {split: _fitting(part, format, policy, problems) for split, part in splits.items()}
+    faults = Problems(problems).faults
+    if faults and policy == "error":
+        raise DataError(faults, "Pass policy='drop' to leave them out, or write COCO.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    target = Target(part, pictures, problems, _Bar(sum(map(len, splits.values())), progress))
+    try:
+        part.mkdir()
+        FORMATS[format].write(splits, target)
+        target.bar.close()
+        if path.is_dir():
+            path.rmdir()  # it is empty, and not every system replaces it
+        os.replace(part, path)
+    finally:
+        target.bar.close()
+        shutil.rmtree(part, ignore_errors=True)
+    objects = sum(part.num_objects for part in splits.values())
+    return Written(str(path), format, len(target.placed), objects, Problems(problems))
+
+
+def _checked_splits(data):
+    splits = dict(data) if isinstance(data, Mapping) else {"": data}
+    if not splits or not all(isinstance(part, Dataset) for part in splits.values()):
+        raise TypeError(f"write takes a Dataset, or a dictionary of them. Received: {type(data).__name__}")
+    if len({part.classes for part in splits.values()}) > 1:
+        raise ValueError("The splits have different classes. `Dataset.with_classes` gives them the same.")
+    bad = [split for split in splits if split and not re.fullmatch(r"\w[\w.-]*", str(split))]
+    if bad:
+        raise ValueError(f"Names of splits are letters, digits, '_', '-' and '.'. Received: {bad[0]!r}")
+    return splits
+
+
+def _check(path, format, pictures, policy):
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}. Received: format={format!r}")
+    if pictures not in PICTURES:
+        raise ValueError(f"pictures must be one of {', '.join(map(repr, PICTURES))}. Received: pictures={pictures!r}")
+    check_policy(policy)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path} is there already. Name a new folder, or remove it first.")
+
+
+def _fitting(data, format, policy, problems):
+    """The dataset with all sizes known, and without what the format cannot hold."""
+    kept = []
+    for annotation in data:
+        if annotation.size_hw is None:
+            annotation = dataclasses.replace(annotation, size_hw=_size(annotation))
+        if format == "voc":
+            annotation = _without_single_pixels(annotation, problems)
+        kept.append(annotation)
+    return dataclasses.replace(data, annotations=kept)
+
+
+def _size(annotation):
+    if isinstance(annotation.picture, str):
+        return picture_size(annotation.picture)
+    return read_picture(annotation.picture, name=annotation.name).shape[:2]
+
+
+def _without_single_pixels(annotation, problems):
+    thin = (annotation.boxes_xyxy[:, 2:] - annotation.boxes_xyxy[:, :2] <= 1).any(axis=1)
+    for row in np.flatnonzero(thin):
+        box = ", ".join(f"{side:g}" for side in annotation.boxes_xyxy[row])
+        what = f"VOC cannot hold boxes of one pixel or less in width or height: ({box})"
+        file = annotation.source or annotation.name
+        problems.append(Problem("no area", file, what, int(annotation.lines[row]), annotation.name, "left out"))
+    return annotation[~thin] if thin.any() else annotation
+
+
+class Target:
+    """The folder that a format writes to; no name of an annotation leads out of it.
+
+    Args:
+        folder: a `Path`.
+        pictures: one of `PICTURES`.
+        problems: list that takes `Problem`s.
+        bar: progress.
+    """
+
+    def __init__(self, folder, pictures, problems, bar):
+        self.folder, self.pictures, self.problems, self.bar = folder, pictures, problems, bar
+        self.placed = {}
+        self._names, self._taken = {}, set()
+
+    def safe_name(self, annotation):
+        """The annotation's name as a path below the folder; the same for the same picture, and else another."""
+        key = annotation.picture if isinstance(annotation.picture, str) else id(annotation.picture)
+        if (key, annotation.name) not in self._names:
+            parts = re.split(r"[\\/]+", _FORBIDDEN.sub("_", annotation.name))
+            parts = [re.sub(r"^\.", "_", part) for part in parts if part not in ("", ".", "..")]
+            wanted = name = "/".join(parts) or "picture"
+            count = 1
+            while name.casefold() in self._taken:  # some disks do not tell A from a
+                count += 1
+                name = f"{wanted}_{count}"
+            self._taken.add(name.casefold())
+            self._names[key, annotation.name] = name
+        return self._names[key, annotation.name]
+
+    def place(self, annotation, name):
+        """Puts the picture where the format wants it.
+
+        Args:
+            annotation: whose picture.
+            name: path below the folder, without ending.
+
+        Returns:
+            The same with ending.
+        """
+        self.bar.advance()
+        picture = annotation.picture
+        on_disk = isinstance(picture, str)
+        file = name + (os.path.splitext(picture)[1] if on_disk else ".png")
+        if name in self.placed:
+            return self.placed[name]
+        self.placed[name] = file
+        if self.pictures == "none":
+            return file
+        path = self._path(file)
+        if not on_disk:
+            from PIL import Image
+
+            Image.fromarray(read_picture(picture, name=annotation.name)).save(path)
+        elif self.pictures == "copy":
+            shutil.copyfile(picture, path)
+        else:
+            _link(picture, path)
+        return file
+
+    def text(self, name, text):
+        """Writes a text file."""
+        self._path(name).write_text(text, encoding="utf-8", newline="\n")
+
+    def note_lost(self, split, count, mark, done):
+        """Notes objects whose mark the format cannot hold."""
+        if count:
+            what = f"{count} objects are marked as {mark}, and the format has no word for it"
+            self.problems.append(Problem("unused", split or "data", what, done=f"objects {done}"))
+
+    def _path(self, name):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def _link(picture, path):
+    try:
+        os.link(os.path.realpath(picture), path)
+    except OSError:  # another disk, or one without links
+        os.symlink(os.path.abspath(picture), path)
+
+
+class _Bar:
+    def __init__(self, total, wanted):
+        self._steps = tracked(range(total + 1), "writing", wanted)
+        next(self._steps)
+
+    def advance(self):
+        next(self._steps, None)
+
+    def close(self):
+        self._steps.close()
