@@ -87,4 +87,4 @@ def usual_order(rank):
 
 def float32(array):
     """An array as files hold it."""
-    return np.ascontiguousarray(array, np.float32)
+    return np.asarray(array, np.float32, order="C")

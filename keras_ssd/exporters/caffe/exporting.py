@@ -99,7 +99,10 @@ def _output(net, tensor, blob, model):
     """Name of the blob of an output, maps with their channels in front and everything else as Keras has it."""
     step = Step(net, model, tuple(tensor.shape))
     order = MAPS if len(tensor.shape) == len(MAPS) else tuple(range(len(tensor.shape)))
-    return step.ordered(blob, order).name
+    blob = step.ordered(blob, order)
+    if net.layers[net.maker(blob)].tops[0] != blob.name:  # OpenCV gives a layer's first output by its name
+        blob = step.add("Power", [blob], suffix="output")
+    return net.with_own_name(blob).name
 
 
 def _write_both(net, prototxt, caffemodel):

@@ -1,5 +1,7 @@
 """Keras's windows in Caffe's words: symmetric padding only, and pooling that rounds up."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 NO_PADDING = ((0, 0), (0, 0))
@@ -39,7 +41,7 @@ def convolution_of(size_hw, kernel, strides, dilation, cells):
     """
     found = [_axis(*numbers) for numbers in zip(size_hw, kernel.shape[2:], strides, dilation, cells, strict=True)]
     if None in found:  # the shift is no multiple of the dilation
-        kernel, dilation = _without_gaps(kernel, dilation), (1, 1)
+        kernel, dilation = without_gaps(kernel.transpose(2, 3, 0, 1), dilation).transpose(2, 3, 0, 1), (1, 1)
         found = [_axis(*numbers) for numbers in zip(size_hw, kernel.shape[2:], strides, dilation, cells, strict=True)]
     pads, fronts, behinds, sizes = zip(*found, strict=True)
     if any(fronts) or any(behinds):
@@ -65,11 +67,34 @@ def _axis(size, kernel, stride, dilation, cells):
     return None
 
 
-def _without_gaps(kernel, dilation):
-    """A dilated kernel with its zeros written out."""
-    rows, columns = (step * (size - 1) + 1 for size, step in zip(kernel.shape[2:], dilation, strict=True))
-    whole = np.zeros((*kernel.shape[:2], rows, columns), kernel.dtype)
-    whole[:, :, :: dilation[0], :: dilation[1]] = kernel
+def without_idle_cells(size_hw, kernel, dilation, cells):
+    """A kernel and its padding on a map of one row or column, without what only ever meets the padding.
+
+    OpenCV's depthwise convolution reads beyond such maps; SSDs end in them.
+
+    Args:
+        size_hw: of the map.
+        kernel: (out, in / groups, height, width).
+        dilation: (height, width).
+        cells: ((top, bottom), (left, right)).
+    """
+    cells = list(cells)
+    for axis, (size, step) in enumerate(zip(size_hw, dilation, strict=True)):
+        before, after = cells[axis]
+        reach = step * (kernel.shape[2 + axis] - 1)
+        if size == 1 and before + after == reach and before % step == 0:
+            kernel = kernel.take([before // step], axis=2 + axis)
+            cells[axis] = (0, 0)
+    return kernel, tuple(cells)
+
+
+def without_gaps(kernel, dilation):
+    """A dilated kernel (height, width, ...) with its zeros written out."""
+    if max(dilation) == 1:
+        return kernel
+    rows, columns = (step * (size - 1) + 1 for size, step in zip(kernel.shape[:2], dilation, strict=True))
+    whole = np.zeros((rows, columns, *kernel.shape[2:]), kernel.dtype)
+    whole[:: dilation[0], :: dilation[1]] = kernel
     return whole
 
 
@@ -83,13 +108,47 @@ def pair(stem, values, both=None, *, repeated=True):
     return {f"{stem}_h": high, f"{stem}_w": wide}
 
 
-def caffe_windows(size, kernel, stride, pad, any_pad):
-    """How many windows Caffe's pooling has on one axis.
+@dataclass(frozen=True)
+class Pooling:
+    """One axis of a pooling layer in Caffe.
 
-    Source: BVLC/caffe, src/caffe/layers/pooling_layer.cpp, `PoolingLayer::Reshape`.
+    Args:
+        size: cells of the input that are kept.
+        pad: on both sides.
+        windows: how many there are.
+        first: the one that is Keras's first.
     """
-    windows = -(-(size + 2 * pad - kernel) // stride) + 1
-    return windows - 1 if any_pad and (windows - 1) * stride >= size + pad else windows
+
+    size: int
+    pad: int
+    windows: int
+    first: int
+
+
+def pooling_of(size, kernel, stride, cells, wanted):
+    """The `Pooling` whose windows from `first` on are Keras's on one axis, or None.
+
+    Args:
+        size, kernel, stride: cells of the map, of a window and between windows.
+        cells: padding (before, after) that Keras has.
+        wanted: number of Keras's windows.
+
+    Source: BVLC/caffe, src/caffe/layers/pooling_layer.cpp, `PoolingLayer::Reshape`: padding is the same on both sides
+    and smaller than a window, the number of windows is rounded up, and one that starts behind the map is left out if
+    there is padding.
+    """
+    for first in range(kernel):
+        pad = cells[0] + first * stride
+        windows = -(-(size + 2 * pad - kernel) // stride) + 1
+        behind = (windows - 1) * stride >= size + pad
+        if pad >= kernel:
+            break
+        if behind and not pad and windows > wanted:  # readers disagree on this window, so it is not let arise
+            return Pooling((wanted - 1) * stride + kernel, 0, wanted, 0)
+        windows -= behind and pad > 0
+        if windows - first >= wanted:
+            return Pooling(size, pad, windows, first)
+    return None
 
 
 def deconvolution_of(size_hw, kernel, layer):
@@ -103,7 +162,7 @@ def deconvolution_of(size_hw, kernel, layer):
     Returns:
         (kernel, with zeros around it where needed, fields of convolution_param).
     """
-    kernel = _without_gaps(kernel.transpose(3, 2, 0, 1), layer.dilation_rate).transpose(2, 3, 1, 0)
+    kernel = without_gaps(kernel, layer.dilation_rate)
     pads, fronts, behinds = [], [], []
     for size, reach, stride in zip(size_hw, kernel.shape, layer.strides, strict=False):
         over = max(reach - stride, 0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from keras_ssd.exporters.caffe.blobs import MAPS, Blob, Padding, float32, plain_order, usual_order
-from keras_ssd.exporters.caffe.windows import NO_PADDING, convolution_of
+from keras_ssd.exporters.caffe.windows import NO_PADDING, convolution_of, without_idle_cells
 from keras_ssd.exporters.graph import ExportError
 from keras_ssd.formats.caffe import CaffeLayer
 from keras_ssd.importers.caffe.names import caffe_name
@@ -47,6 +47,18 @@ class Net:
     def maker(self, blob):
         """The place of the last layer that wrote a blob."""
         return max(index for index, layer in enumerate(self.layers) if blob.name in layer.tops)
+
+    def with_own_name(self, blob):
+        """The blob under the name of the layer that wrote it last: OpenCV asks for layers, Caffe for blobs."""
+        place = self.maker(blob)
+        old, new = blob.name, self.layers[place].name
+        if len(self.layers[place].tops) > 1 or old == new:
+            return blob
+        self.layers[place] = replace(self.layers[place], tops=(new,))
+        for index in range(place + 1, len(self.layers)):
+            bottoms = tuple(new if name == old else name for name in self.layers[index].bottoms)
+            self.layers[index] = replace(self.layers[index], bottoms=bottoms)
+        return replace(blob, name=new)
 
 
 @dataclass
@@ -115,8 +127,9 @@ class Step:
             cells: zeros around the map, ((top, bottom), (left, right)).
             suffix: of the layer's name.
         """
-        size = x.shape[1:3]
-        kernel, param, sizes = convolution_of(size, kernel, strides, dilation, cells)
+        if 1 < groups == x.shape[-1]:
+            kernel, cells = without_idle_cells(x.shape[1:3], kernel, dilation, cells)
+        kernel, param, sizes = convolution_of(x.shape[1:3], kernel, strides, dilation, cells)
         param = {"num_output": kernel.shape[0], "bias_term": bias is not None, **param}
         if groups > 1:
             param["group"] = groups
@@ -244,6 +257,19 @@ class Step:
         params = {**maker.params, "convolution_param": param}
         self.net.layers[place] = replace(maker, params=params, blobs=tuple(float32(blob) for blob in blobs))
         return replace(x, shape=(*x.shape[:3], len(sources)))
+
+    def apart(self, x, kinds):
+        """The blob, kept apart from the layer behind it if one of these types made it.
+
+        OpenCV merges normalizations into the layer before, and does it wrongly where that has groups or the factors are
+        no channels'. It does not where a second layer reads the blob.
+        """
+        maker = self.net.layers[self.net.maker(x)] if x.settled else None
+        grouped = maker is not None and maker.settings("convolution_param")["group"] > 1
+        if maker is None or maker.type not in kinds or (kinds == ("Deconvolution",) and not grouped):
+            return x
+        self.net.append(CaffeLayer(self.label("silence"), "Silence", (x.name,)))
+        return replace(x, shared=True)
 
     def padded(self, x, cells, *, lowest=False):
         """The blob with more padding thought around it."""

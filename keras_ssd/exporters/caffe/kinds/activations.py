@@ -172,11 +172,12 @@ def power(step, layer, x):
     return powered(step, x, layer.power, layer.scale, layer.shift)
 
 
-def powered(step, x, exponent=1.0, scale=1.0, shift=0.0):
+def powered(step, x, exponent=1.0, scale=1.0, shift=0.0, suffix=None):
     """Writes a Power layer."""
     given = {"power": exponent, "scale": scale, "shift": shift}
     param = {key: float(value) for key, value in given.items() if value != {"shift": 0.0}.get(key, 1.0)}
-    return step.add("Power", [step.settle(x)], params={"power_param": param} if param else {}, in_place=True)
+    params = {"power_param": param} if param else {}
+    return step.add("Power", [step.settle(x)], params=params, suffix=suffix, in_place=True)
 
 
 @writes(Logarithm)

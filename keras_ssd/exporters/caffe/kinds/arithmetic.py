@@ -73,9 +73,9 @@ def _spread(step, inputs, kind):
         if len(factor.order) != rank:
             break
         sizes = [factor.shape[axis] for axis in order[1:]]
-        while sizes and sizes[-1] == 1:
+        while len(sizes) > 1 and sizes[-1] == 1:
             sizes.pop()
-        if not sizes or sizes != [x.shape[axis] for axis in order[1 : 1 + len(sizes)]]:
+        if sizes != [x.shape[axis] for axis in order[1 : 1 + len(sizes)]]:
             continue
         x, factor = step.ordered(x, order), step.ordered(factor, order)
         dims = {"reshape_param": {"shape": {"dim": [0, *sizes]}}}

@@ -8,7 +8,7 @@ import numpy as np
 from keras_ssd.exporters.caffe.kinds.activations import activated
 from keras_ssd.exporters.caffe.kinds.values import array
 from keras_ssd.exporters.caffe.registry import writes
-from keras_ssd.exporters.caffe.windows import deconvolution_of, keras_padding, pair
+from keras_ssd.exporters.caffe.windows import deconvolution_of, keras_padding, pair, without_gaps
 from keras_ssd.layers import Deconvolution2D
 
 FUSED = "activation"
@@ -86,14 +86,13 @@ def separable_conv2d(step, layer, x):
 def deconvolution2d(step, layer, x):
     """Caffe's Deconvolution."""
     x = step.maps(x)
+    kernel = without_gaps(array(layer.kernel), layer.dilation_rate)  # OpenCV knows no dilation here
     param = {
-        **pair("kernel", layer.kernel_size, "kernel_size"),
+        **pair("kernel", kernel.shape[:2], "kernel_size"),
         **pair("pad", layer.padding),
         **pair("stride", layer.strides),
     }
-    if max(layer.dilation_rate) > 1:
-        param["dilation"] = list(layer.dilation_rate)
-    return _deconvolved(step, x, array(layer.kernel), _bias(layer), layer.groups, param)
+    return _deconvolved(step, x, kernel, _bias(layer), layer.groups, param)
 
 
 @writes(keras.layers.Conv2DTranspose)

@@ -4,17 +4,20 @@ import keras
 import numpy as np
 
 from keras_ssd.exporters.caffe.blobs import plain_order
-from keras_ssd.exporters.caffe.kinds.activations import with_channels_first
+from keras_ssd.exporters.caffe.kinds.activations import powered, with_channels_first
 from keras_ssd.exporters.caffe.kinds.values import array
 from keras_ssd.exporters.caffe.registry import writes
 from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
+
+# Layers that OpenCV merges a Scale behind them into, whatever its axes are.
+LINEAR = ("Convolution", "Deconvolution", "InnerProduct", "BatchNorm", "Scale", "Power")
 
 
 @writes(keras.layers.BatchNormalization)
 def batch_normalization(step, layer, x):
     """Keras's one layer is Caffe's BatchNorm and the Scale behind it."""
     axis = layer.axis[0] if isinstance(layer.axis, (tuple, list)) else layer.axis
-    x = with_channels_first(step, x, axis)
+    x = step.apart(with_channels_first(step, x, axis), ("Deconvolution",))
     mean, variance = array(layer.moving_mean), array(layer.moving_variance)
     param = {"use_global_stats": True, "moving_average_fraction": float(layer.momentum), "eps": float(layer.epsilon)}
     blobs = [mean, variance, np.ones(1)]
@@ -33,6 +36,7 @@ def affine(step, x, keras_axes, gamma, beta=None, *, suffix=None):
         plain, turned = plain_order(rank), (0, rank - 1, *range(1, rank - 1))
         x = step.ordered(x, plain if _neighbours(plain, axes) else turned)
     places = sorted(x.axis(axis) for axis in axes)
+    x = step.apart(x, ("Deconvolution",) if places == [1] else LINEAR)
     order = [axes.index(x.order[place]) for place in places]
     param = {"axis": places[0], "num_axes": len(places), "bias_term": beta is not None}
     default = {"axis": 1, "num_axes": 1, "bias_term": False}
@@ -62,19 +66,28 @@ def channel_affine(step, layer, x):
 
 @writes(L2Normalization)
 def l2_normalization(step, layer, x):
-    """SSD's Normalize; a scale shared by all channels is written once for each."""
-    x = step.maps(x)
-    param = {"across_spatial": layer.across_spatial, "channel_shared": False, "eps": layer.epsilon}
-    scales = np.broadcast_to(array(layer.gamma), (x.shape[-1],))
-    return step.add("Normalize", [x], params={"norm_param": param}, blobs=[scales])
+    """SSD's Normalize.
+
+    With one length for the whole map OpenCV takes a single scale, so that scales of channels become a Scale behind it;
+    with a length for each place a shared scale is written once for each channel.
+    """
+    x, gamma, across = step.maps(x), array(layer.gamma), layer.across_spatial
+    param = {"across_spatial": across, "channel_shared": across, "eps": layer.epsilon}
+    shared = gamma.reshape(()) if layer.channel_shared else np.ones(())
+    scales = shared if across else np.broadcast_to(gamma, (x.shape[-1],))
+    y = step.add("Normalize", [x], params={"norm_param": param}, blobs=[scales])
+    return affine(step, y, (-1,), gamma, suffix="scale") if across and not layer.channel_shared else y
 
 
 @writes(LocalResponseNormalization)
 def local_response(step, layer, x):
-    """Caffe's LRN."""
+    """Caffe's LRN; OpenCV takes its k for 1 whatever it is, so another one is taken out as a factor."""
     region = "WITHIN_CHANNEL" if layer.within_channel else "ACROSS_CHANNELS"
-    param = {"local_size": layer.size, "alpha": layer.alpha, "beta": layer.beta, "norm_region": region, "k": layer.k}
-    return step.add("LRN", [step.maps(x)], params={"lrn_param": param})
+    if layer.k <= 0:
+        step.fail(f"its k must be positive. Received: k={layer.k}")
+    param = {"local_size": layer.size, "alpha": layer.alpha / layer.k, "beta": layer.beta, "norm_region": region}
+    y = step.add("LRN", [step.maps(x)], params={"lrn_param": param})
+    return y if layer.k == 1.0 else powered(step, y, scale=layer.k**-layer.beta, suffix="factor")
 
 
 @writes(MeanVarianceNormalization)

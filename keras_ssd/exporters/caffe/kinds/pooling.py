@@ -9,8 +9,10 @@ from keras_ssd.exporters.caffe.blobs import NO_PADDING
 from keras_ssd.exporters.caffe.kinds.convolution import checked
 from keras_ssd.exporters.caffe.kinds.normalization import affine
 from keras_ssd.exporters.caffe.registry import writes
-from keras_ssd.exporters.caffe.windows import caffe_windows, keras_padding, pair
+from keras_ssd.exporters.caffe.windows import keras_padding, pair, pooling_of
 from keras_ssd.layers import PaddedAveragePooling2D
+
+AXES = {1: "rows", 2: "columns"}
 
 
 @writes(keras.layers.MaxPooling2D)
@@ -22,52 +24,63 @@ def max_pooling2d(step, layer, x):
         cells, x = x.padding.cells, replace(x, padding=None)
     x = step.maps(x)
     cells = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, (1, 1), layer.padding, cells)
-    pads = tuple(before for before, _ in cells)
-    if any(max(pair_) >= size for pair_, size in zip(cells, layer.pool_size, strict=True)):
-        step.fail(f"Caffe's padding is smaller than the window. Received: padding={cells}, pool_size={layer.pool_size}")
-    return _pooled(step, layer, x, "MAX", pads)
+    return _pooled(step, layer, x, "MAX", cells)[0]
 
 
-def _pooled(step, layer, x, method, pads):
-    """Writes a Pooling, and cuts off the windows that the Keras layer has not."""
-    size_hw, made = x.shape[1:3], []
-    for numbers in zip(size_hw, layer.pool_size, layer.strides, pads, strict=True):
-        made.append(caffe_windows(*numbers, any(pads)))
+def _pooled(step, layer, x, method, cells):
+    """Writes a Pooling, and cuts off the windows that the Keras layer has not.
+
+    Returns:
+        (blob, Caffe's padding).
+    """
     wanted = step.output_shape[1:3]
-    if any(has < wants for has, wants in zip(made, wanted, strict=True)):
-        step.fail(f"Caffe has {made} windows on a map of {size_hw} with this padding, the layer {tuple(wanted)}.")
+    found = [
+        pooling_of(*numbers)
+        for numbers in zip(x.shape[1:3], layer.pool_size, layer.strides, cells, wanted, strict=True)
+    ]
+    if None in found:
+        step.fail(
+            f"Caffe's padding is smaller than the window. Received: padding={cells}, pool_size={tuple(layer.pool_size)}"
+        )
+    for axis, plan in enumerate(found, start=1):
+        x = step.cut(x, axis, 0, plan.size, f"input_{AXES[axis]}")
+    pads = tuple(plan.pad for plan in found)
     param = {
         "pool": method,
         **pair("kernel", layer.pool_size, "kernel_size", repeated=False),
         **pair("stride", layer.strides, repeated=False),
         **pair("pad", pads, repeated=False),
     }
-    y = step.add("Pooling", [x], (x.shape[0], *made, x.shape[-1]), params={"pooling_param": param})
-    return step.cut(step.cut(y, 1, 0, wanted[0], "rows"), 2, 0, wanted[1], "columns")
+    shape = (x.shape[0], *(plan.windows for plan in found), x.shape[-1])
+    y = step.add("Pooling", [x], shape, params={"pooling_param": param})
+    for axis, (plan, count) in enumerate(zip(found, wanted, strict=True), start=1):
+        y = step.cut(y, axis, plan.first, plan.first + count, AXES[axis])
+    return y, pads
 
 
 @writes(keras.layers.AveragePooling2D)
 def average_pooling2d(step, layer, x):
-    """Average pooling, where Caffe counts padding and Keras does not."""
+    """Average pooling; where Caffe's mean takes padding in and Keras's does not, a factor for each place follows."""
     checked(step, layer)
     x = step.maps(x)
     cells = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, (1, 1), layer.padding)
-    y = _pooled(step, layer, x, "AVE", [before for before, _ in cells])
-    areas = []
-    for size, kernel, stride, (before, _), windows in zip(
-        x.shape[1:3], layer.pool_size, layer.strides, cells, step.output_shape[1:3], strict=True
-    ):
-        starts = np.arange(windows) * stride - before
-        ends = np.minimum(starts + kernel, size + before)
-        areas.append((ends - starts) / (np.minimum(ends, size) - np.maximum(starts, 0)))
-    factors = np.outer(*areas)
+    y, pads = _pooled(step, layer, x, "AVE", cells)
+    numbers = (x.shape[1:3], layer.pool_size, layer.strides, cells, pads, step.output_shape[1:3])
+    factors = np.outer(*(_too_long(*axis) for axis in zip(*numbers, strict=True)))
     return y if (factors == 1).all() else affine(step, y, (1, 2), factors, suffix="areas")
+
+
+def _too_long(size, kernel, stride, cells, pad, windows):
+    """How many times the cells of each window inside the map Caffe divides by, on one axis."""
+    starts = np.arange(windows) * stride - cells[0]
+    ends = starts + kernel
+    return (np.minimum(ends, size + pad) - starts) / (np.minimum(ends, size) - np.maximum(starts, 0))
 
 
 @writes(PaddedAveragePooling2D)
 def padded_average_pooling2d(step, layer, x):
     """Caffe's own average pooling."""
-    return _pooled(step, layer, step.maps(x), "AVE", layer.padding)
+    return _pooled(step, layer, step.maps(x), "AVE", tuple((pad, pad) for pad in layer.padding))[0]
 
 
 @writes(keras.layers.GlobalAveragePooling2D)
