@@ -51,6 +51,17 @@ def randomized(model, seed=0):
     return model
 
 
+def tamed(model):
+    """The model with heads whose outputs are as large as those of trained nets: random offsets make endless boxes."""
+    picture = np.random.default_rng(0).integers(0, 256, (1, *model.input_size, 3)).astype(np.float32)
+    heads = [layer for layer in model.layers if layer.name.endswith(("_mbox_loc", "_mbox_conf"))]
+    heads += [layer for layer in model.layers if layer.name.startswith(("boxes", "classes"))]
+    outputs = keras.Model(model.inputs[0], [head.output for head in heads])(picture)
+    for head, output in zip(heads, outputs, strict=True):
+        head.kernel.assign(head.kernel * (2.0 / np.abs(keras.ops.convert_to_numpy(output)).max()))
+    return model
+
+
 def after_stem(function, channels=6):
     """A probe of a function on a map of 9 x 11 cells, made of the picture by a convolution."""
 
@@ -150,6 +161,23 @@ def _turned_everything(x):
 
 
 PADDED = ((2, 1), (0, 3))
+ACTIVATIONS = (
+    "relu6",
+    "leaky_relu",
+    "selu",
+    "sigmoid",
+    "tanh",
+    "softplus",
+    "softsign",
+    "exponential",
+    "hard_sigmoid",
+    "hard_silu",
+    "silu",
+    "mish",
+    "gelu",
+    "softmax",
+    "log_softmax",
+)
 
 KINDS = {
     "conv": after_stem(lambda x: layers.Conv2D(4, (3, 2), padding="same")(x)),
@@ -162,6 +190,9 @@ KINDS = {
     "conv_padded_same": after_stem(
         lambda x: layers.Conv2D(4, 3, strides=2, padding="same")(layers.ZeroPadding2D(PADDED)(x))
     ),
+    "conv_cell_padded": after_stem(lambda x: layers.Conv2D(4, 1)(layers.ZeroPadding2D(1)(x))),
+    "conv_far_padded": after_stem(lambda x: layers.Conv2D(4, 2, strides=2)(layers.ZeroPadding2D(3)(x))),
+    "conv_dilated_padded": after_stem(lambda x: layers.Conv2D(4, 3, dilation_rate=4)(layers.ZeroPadding2D(4)(x))),
     "conv_stride_of_dilated": after_stem(
         lambda x: layers.MaxPooling2D(1, strides=2)(layers.Conv2D(4, 2, dilation_rate=2)(x))
     ),
@@ -180,7 +211,9 @@ KINDS = {
     "max_pool_caffe": after_stem(lambda x: max_pool(x, "pool", 3, 2, 1)),
     "max_pool_ceil": after_stem(lambda x: max_pool(x, "pool", 2, 2)),
     "max_pool_beyond": after_stem(lambda x: layers.ReLU()(max_pool(x, "pool", 1, 3))),
-    "max_pool_lowest": after_stem(lambda x: layers.MaxPooling2D(3, strides=2)(own.LowestPadding2D(((0, 2), (1, 0)))(x))),
+    "max_pool_lowest": after_stem(
+        lambda x: layers.MaxPooling2D(3, strides=2)(own.LowestPadding2D(((0, 2), (1, 0)))(x))
+    ),
     "max_pool_zeros": after_stem(lambda x: layers.MaxPooling2D(3, strides=2)(layers.ZeroPadding2D(1)(x))),
     "max_pool_wide": after_stem(
         lambda x: layers.ReLU()(layers.MaxPooling2D(2)(own.LowestPadding2D(((0, 2), (3, 0)))(x)))
@@ -194,7 +227,9 @@ KINDS = {
     "global_average": after_stem(lambda x: layers.GlobalAveragePooling2D()(x)),
     "global_max_map": after_stem(lambda x: layers.GlobalMaxPooling2D(keepdims=True)(x)),
     "padding_alone": after_stem(lambda x: layers.Activation("sigmoid")(layers.ZeroPadding2D(PADDED)(x))),
-    "padding_twice": after_stem(lambda x: layers.Conv2D(4, 3)(layers.ZeroPadding2D(PADDED)(layers.ZeroPadding2D(1)(x)))),
+    "padding_twice": after_stem(
+        lambda x: layers.Conv2D(4, 3)(layers.ZeroPadding2D(PADDED)(layers.ZeroPadding2D(1)(x)))
+    ),
     "batch_norm": after_stem(lambda x: layers.BatchNormalization()(x)),
     "batch_norm_rows": after_stem(lambda x: layers.BatchNormalization(axis=1, scale=False)(x)),
     "batch_norm_vector": after_stem(lambda x: layers.BatchNormalization()(layers.GlobalMaxPooling2D()(x))),
@@ -216,13 +251,7 @@ KINDS = {
     "prelu_shared": after_stem(lambda x: layers.PReLU(shared_axes=[1, 2, 3])(x)),
     "prelu_cells": after_stem(lambda x: layers.PReLU()(x)),
     "elu": after_stem(lambda x: layers.ELU(0.7)(x)),
-    **{
-        name: activation(name)
-        for name in (
-            "relu6 leaky_relu selu sigmoid tanh softplus softsign exponential hard_sigmoid hard_silu silu mish gelu "
-            "softmax log_softmax"
-        ).split()
-    },
+    **{name: activation(name) for name in ACTIVATIONS},
     "softmax_rows": after_stem(lambda x: layers.Softmax(axis=1)(x)),
     "power": after_stem(lambda x: own.Power(1.0, 2.0, 0.5)(x)),
     "power_two": after_stem(lambda x: own.Power(2.0, 2.0, 0.5)(x)),
@@ -269,6 +298,10 @@ KINDS = {
     "picture_dense": on_picture(lambda x: layers.Dense(4)(x)),
     "picture_cut": on_picture(lambda x: layers.Concatenate()([own.SliceAxis(-1, 0, 2)(x), x])),
     "picture_flat": on_picture(_flattened),
+    "picture_normalization": on_picture(
+        lambda x: layers.Conv2D(4, 3)(layers.Normalization(mean=[0.3, 0.5, -0.2], variance=[0.5, 2.0, 1.0])(x))
+    ),
+    "normalization_inverted": after_stem(lambda x: layers.Normalization(mean=0.3, variance=2.0, invert=True)(x)),
     "picture_everything": on_picture(_turned_everything),
     "picture_grey": lambda: detector(
         lambda x: layers.Conv2D(4, 3, strides=2)(x),

@@ -111,9 +111,11 @@ def _named(pictures, size_hw):
 
 
 def _largest(found, expected):
-    """The largest |a - b|, of numbers beyond 1 as a share of them; NaN and infinity count as infinite."""
+    """The largest |a - b|, of numbers beyond 1 as a share of them; infinite where only one is, or one is no number."""
     if found.shape != expected.shape:
         raise ValueError(f"The file gives arrays {found.shape} where the model gives {expected.shape}.")
-    difference = np.abs(found.astype("float64") - expected) / np.maximum(np.abs(expected), 1.0)
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(found.astype("float64") - expected) / np.maximum(np.abs(expected), 1.0)
+    difference[found == expected] = 0.0  # untrained weights may give boxes of infinite size
     largest = float(difference.max(initial=0.0))
     return largest if np.isfinite(largest) else float("inf")

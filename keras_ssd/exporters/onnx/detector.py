@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_ssd.coding import Predictions
@@ -64,7 +65,9 @@ class Detector:
         """(boxes (B, N, 4), scores (B, N, C)) of pictures (B, H, W, 3), as numpy arrays; no suppression."""
         raw = keras.Model(self.model.inputs[0], self.predictions)(pictures, training=False)
         parts = Predictions.split(ops.convert_to_numpy(raw))
-        return self.options.boxes(parts), SCORING[self.kind_of_scores](parts.logits)[..., 1:]
+        with np.errstate(over="ignore"):
+            boxes = self.options.boxes(parts)
+        return boxes, SCORING[self.kind_of_scores](parts.logits)[..., 1:]
 
     def output_of(self, name, pictures):
         """What one layer makes of pictures, as a numpy array."""

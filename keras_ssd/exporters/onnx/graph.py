@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_ssd.exporters.onnx.values import CHANNELS_FIRST, Value
+from keras_ssd.exporters.onnx.values import CHANNELS_FIRST
 
 LOWEST = float(np.finfo("float32").min)
 

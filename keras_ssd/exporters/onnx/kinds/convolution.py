@@ -6,7 +6,13 @@ import keras
 
 from keras_ssd.exporters.onnx.kinds.activations import activated, part_before
 from keras_ssd.exporters.onnx.kinds.arrays import array_of
-from keras_ssd.exporters.onnx.kinds.windows import pads_attribute, same_padding, sum_of_sides, taken_padding
+from keras_ssd.exporters.onnx.kinds.windows import (
+    pads_attribute,
+    same_padding,
+    sum_of_sides,
+    taken_padding,
+    within_kernel,
+)
 from keras_ssd.exporters.onnx.values import CHANNELS_FIRST
 from keras_ssd.layers import Deconvolution2D
 
@@ -19,6 +25,9 @@ def _window(step, x):
         size_hw = [size + sum(pair) for size, pair in zip(x.shape[1:3], sides, strict=True)]
         own = same_padding(size_hw, layer.kernel_size, layer.strides, layer.dilation_rate)
         sides = sum_of_sides(sides, own)
+    # OpenCV 5.0 reads beyond the map where a kernel of one cell has padding.
+    reach = [d * (k - 1) + 1 for k, d in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
+    x, sides = within_kernel(step, x, sides, reach, lowest=False)
     attributes = {
         "kernel_shape": list(layer.kernel_size),
         "strides": list(layer.strides),

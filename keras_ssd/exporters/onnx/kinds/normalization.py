@@ -52,6 +52,15 @@ def rescaling(step, x):
     return x.like(linear(step, x, *(_to_rank(number, x.rank) for number in (scale, offset))))
 
 
+def normalization(step, x):
+    """Keras's Normalization by fixed means and variances."""
+    layer = step.layer
+    mean, deviation = array_of(layer.mean), np.maximum(np.sqrt(array_of(layer.variance)), keras.config.epsilon())
+    if layer.invert:
+        return x.like(linear(step, x, deviation, mean))
+    return x.like(linear(step, x, 1.0 / deviation, -mean / deviation))
+
+
 def _to_rank(array, rank):
     return array.reshape((1,) * (rank - array.ndim) + array.shape) if array.ndim else array
 
@@ -124,6 +133,7 @@ def _piece(x, place):
 WRITERS = {
     keras.layers.BatchNormalization: batch_normalization,
     keras.layers.Rescaling: rescaling,
+    keras.layers.Normalization: normalization,
     ChannelAffine: channel_affine,
     L2Normalization: l2_normalization,
     LocalResponseNormalization: local_response_normalization,

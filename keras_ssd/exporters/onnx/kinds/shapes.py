@@ -63,7 +63,9 @@ def sliced(step, x, bounds, part=None):
     """
     rows = [(*ends, x.axis(axis)) for axis, ends in bounds.items()]
     names = ("starts", "stops", "axes")
-    inputs = [step.constant(np.asarray(column), name) for column, name in zip(zip(*rows, strict=True), names, strict=True)]
+    inputs = [
+        step.constant(np.asarray(column), name) for column, name in zip(zip(*rows, strict=True), names, strict=True)
+    ]
     return step.node("Slice", x, *inputs, part=part)
 
 

@@ -45,9 +45,9 @@ def pads_attribute(sides):
 
 
 def within_kernel(step, x, sides, kernel_size, lowest):
-    """(value, sides): padding that is no smaller than the window becomes an operation of its own.
+    """(value, sides): padding as large as the window becomes an operation of its own.
 
-    No operator of ONNX wants windows that see nothing but padding.
+    Few programs expect windows that see nothing but padding: onnxruntime refuses them in pooling layers.
     """
     if all(max(pair) < kernel for pair, kernel in zip(sides, kernel_size, strict=True)):
         return x, sides
