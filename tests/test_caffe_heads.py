@@ -139,6 +139,20 @@ def test_values_settings_of_detection_output_become_the_decoder(code_type, encod
     assert keras_ssd.with_decoder(model, top_k=7).layers[-1].options.top_k == 7
 
 
+@pytest.mark.numerical
+@pytest.mark.parametrize("word", ["clip: 1", "clip: true", "clip_bbox: true"])
+def test_reference_boxes_clipped_before_suppression(word):
+    """As OpenCV does where a net says `clip`: its face detector is the best-known one."""
+    model, _ = imported(small_net(more=word))
+    assert model.decoding["clip_boxes"] == "before"
+    parts = Predictions.split(run(model, PICTURES))
+    options = DecodeOptions(**{**vars(OPTIONS), "clip_boxes": False})
+    detected = run(keras_ssd.with_decoder(model), PICTURES)
+    boxes = np.clip(options.boxes(parts), 0, 1)
+    for rows, logits, clipped in zip(detected, parts.logits, boxes, strict=True):
+        np.testing.assert_allclose(rows, detection_rows_arrays(softmax(logits), clipped, options), rtol=0, atol=1e-5)
+
+
 def test_values_limits_that_caffe_calls_minus_one():
     text = OUTPUT.format(scores="scores", more="").replace("top_k: 50", "").replace("keep_top_k: 30", "")
     text = text.replace("confidence_threshold: 0.2", "").replace("nms_threshold: 0.5", "")

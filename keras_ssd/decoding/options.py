@@ -30,7 +30,8 @@ class DecodeOptions:
             suppresses.
         code_type: how offsets are coded, see `keras_ssd.coding.decode`.
         variance_encoded_in_target: the offsets already carry the variances.
-        clip_boxes: clamp boxes to the picture at the end.
+        clip_boxes: clamp boxes to the picture: True at the end, "before" suppression (torchvision, and OpenCV where a
+            Caffe net says `clip`).
         scores: how scores follow from the class columns: "softmax" over them; "sigmoid" of each; or "probabilities",
             which they are already.
 
@@ -48,7 +49,7 @@ class DecodeOptions:
     average_boxes: bool = False
     code_type: str = "center_size"
     variance_encoded_in_target: bool = False
-    clip_boxes: bool = False
+    clip_boxes: bool | str = False
     scores: str = "softmax"
 
     def __post_init__(self):
@@ -65,6 +66,8 @@ class DecodeOptions:
                 raise ValueError(
                     f"`{name}` must be a positive integer, or None for no limit. Received: {name}={value!r}"
                 )
+        if self.clip_boxes not in (False, True, "before"):
+            raise ValueError(f"`clip_boxes` must be False, True or 'before'. Received: clip_boxes={self.clip_boxes!r}")
         coding.check_code_type(self.code_type)
         if self.scores not in SCORES:
             raise ValueError(unknown_name("kind of scores", self.scores, SCORES))
@@ -88,7 +91,7 @@ class DecodeOptions:
 
     def boxes(self, parts, xp=np):
         """Boxes (B, N, 4) of the parts of a predictions tensor, `keras_ssd.coding.Predictions`."""
-        return coding.decode(
+        boxes = coding.decode(
             parts.offsets,
             parts.anchors_cxcywh,
             parts.variances,
@@ -96,6 +99,7 @@ class DecodeOptions:
             variance_encoded_in_target=self.variance_encoded_in_target,
             xp=xp,
         )
+        return xp.clip(boxes, 0.0, 1.0) if self.clip_boxes == "before" else boxes
 
     def sizes(self, num_anchors, num_classes):
         """Static sizes: candidates a class, kept a class, and rows a picture."""

@@ -61,6 +61,8 @@ def _detection_output(layer):
         "code_type": s["code_type"].lower(),
         "variance_encoded_in_target": s["variance_encoded_in_target"],
     }
+    if s.get("clip") or s.get("clip_bbox"):  # of OpenCV and of forks, in front of suppression
+        decoding["clip_boxes"] = "before"
     low = decoding["confidence_threshold"]
     decoding["confidence_threshold"] = None if low is None or low < 0 else low
     return Ending(s["num_classes"], s["background_label_id"], s["share_location"], decoding)
