@@ -1,0 +1,112 @@
+"""The state of a training in one file, replaced as a whole: what `resume` goes on from."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+NAME = "checkpoint.h5"
+VERSION = 1
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A temporary path beside `path`, with the same ending, that takes its place when the block ends well."""
+    path = Path(path)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(path, model, facts):
+    """Writes weights, optimizer and random states, and facts beside them.
+
+    Args:
+        path: the file; it holds the old state or the new one at any moment.
+        model: a compiled `keras.Model` whose optimizer is built.
+        facts: dictionary for JSON.
+    """
+    with replacing(path) as temporary:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["version"] = VERSION
+            file["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+            for group, variables in _variables(model).items():
+                for place, variable in enumerate(variables):
+                    dataset = file.create_dataset(f"{group}/{place:05}", data=_array(variable))
+                    dataset.attrs["path"] = variable.path
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+
+
+def read_facts(path):
+    """The facts of a checkpoint.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is no checkpoint.
+    """
+    with _opened(path) as file:
+        return _facts(path, file)
+
+
+def load(path, model):
+    """Restores what `save` wrote into a model and an optimizer of the same making; returns the facts.
+
+    Raises:
+        ValueError: the file is no checkpoint, or of another model or optimizer; nothing was changed.
+    """
+    with _opened(path) as file:
+        facts = _facts(path, file)
+        found = {}
+        for group, variables in _variables(model).items():
+            stored = file.get(group, {})
+            if len(stored) != len(variables):
+                raise ValueError(
+                    f"{path} holds {len(stored)} arrays of the {group}, and this {group} has {len(variables)}. "
+                    "It belongs to another training: use the same model and recipe, or another folder."
+                )
+            for place, variable in enumerate(variables):
+                array = stored[f"{place:05}"][()]
+                if array.shape != tuple(variable.shape):
+                    raise ValueError(
+                        f"{path} holds {stored[f'{place:05}'].attrs['path']} of shape {array.shape}, and this {group} "
+                        f"has {variable.path} of shape {tuple(variable.shape)} in its place. It belongs to another "
+                        "training: use the same model and recipe, or another folder."
+                    )
+                found[group, place] = array
+    for group, variables in _variables(model).items():
+        for place, variable in enumerate(variables):
+            variable.assign(found[group, place])
+    return facts
+
+
+def _opened(path):
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no {path} to go on from.")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as a checkpoint: {error}") from None
+
+
+def _facts(path, file):
+    if file.attrs.get("version") != VERSION or "facts" not in file:
+        raise ValueError(f"{path} is no checkpoint of this version. Start anew in another folder.")
+    return json.loads(file["facts"][()].tobytes())
+
+
+def _variables(model):
+    # `variables` has the states of random generators too, as those of Dropout.
+    return {"model": model.variables, "optimizer": model.optimizer.variables}
+
+
+def _array(variable):
+    return keras.ops.convert_to_numpy(variable)

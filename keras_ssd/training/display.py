@@ -1,0 +1,97 @@
+"""What a training shows while it runs: bars on a terminal, a line an epoch elsewhere."""
+
+import contextlib
+import sys
+
+import keras
+
+SHOWN = {
+    "loss": "loss",
+    "localization_loss": "boxes",
+    "confidence_loss": "classes",
+    "found": "found",
+    "rate": "rate",
+    "val_ap": "val AP",
+    "seconds": "seconds",
+}
+RATE_EVERY = 10  # steps; asking for it makes JAX bring its state back
+
+
+@contextlib.contextmanager
+def display_for(wanted, epochs, steps):
+    """Yields a list with the callback that shows progress, or an empty one."""
+    if not wanted:
+        yield []
+    elif not sys.stderr.isatty():
+        yield [Lines(epochs)]
+    else:
+        with _bars() as bars:
+            yield [Bars(bars, epochs, steps)]
+
+
+def epoch_line(row, epochs):
+    """The line of one epoch."""
+    parts = [f"{title} {_number(name, row[name])}" for name, title in SHOWN.items() if name in row]
+    return f"epoch {int(row['epoch'])}/{epochs}: " + ", ".join(parts)
+
+
+def _number(name, value):
+    value = float(value)
+    if name == "rate":
+        return f"{value:.2e}"
+    return f"{value:.1f}" if name == "seconds" else f"{value:.3f}"
+
+
+class Lines(keras.callbacks.Callback):
+    """A line an epoch on standard error, for logs of jobs."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "seconds" in (logs or {}):
+            print(epoch_line({"epoch": epoch + 1, **logs}, self.epochs), file=sys.stderr, flush=True)
+
+
+def _bars():
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[numbers]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("left"),
+        progress.TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    return progress.Progress(*columns, console=Console(stderr=True))
+
+
+class Bars(keras.callbacks.Callback):
+    """One bar for the whole training with its time left, with the numbers of the epoch in progress."""
+
+    def __init__(self, bars, epochs, steps):
+        super().__init__()
+        self.bars, self.epochs, self.steps = bars, epochs, steps
+        self.task, self.rate = None, 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.task is None:
+            total, done = self.epochs * self.steps, epoch * self.steps
+            self.task = self.bars.add_task("", total=total, completed=done, numbers="")
+        self.bars.update(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch % RATE_EVERY == 0:
+            self.rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        values = {name: keras.ops.convert_to_numpy(value) for name, value in (logs or {}).items() if name in SHOWN}
+        values["rate"] = self.rate
+        numbers = ", ".join(f"{title} {_number(name, values[name])}" for name, title in SHOWN.items() if name in values)
+        self.bars.update(self.task, advance=1, numbers=numbers)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "seconds" in (logs or {}):
+            self.bars.console.print(epoch_line({"epoch": epoch + 1, **logs}, self.epochs), highlight=False)

@@ -1,0 +1,153 @@
+"""The callback that validates, keeps checkpoints and models, writes the log, and stops what diverges."""
+
+import csv
+import math
+import time
+
+import keras
+import numpy as np
+
+from keras_ssd.data.batches import batch_names
+from keras_ssd.detect import detect
+from keras_ssd.training import checkpoint
+from keras_ssd.training.average_precision import average_precision
+from keras_ssd.training.twin import write_averaged
+
+BEST, LAST, LOG = "model.keras", "last.keras", "log.csv"
+FOUND_FROM = 0.01  # lowest score that counts for the average precision
+NAMED = 16  # pictures that an error names
+
+
+class DivergedError(ValueError):
+    """A loss or weights that are no finite numbers.
+
+    Attributes:
+        pictures: names of the pictures of the batch in which it showed.
+    """
+
+    def __init__(self, message, pictures):
+        super().__init__(message)
+        self.pictures = tuple(pictures)
+
+
+class Keeper(keras.callbacks.Callback):
+    """See the module.
+
+    Args:
+        kept: the model that is validated and saved; the callback's own `model` is its twin that is trained.
+        source: `Batches` that the twin is fed with.
+        validation_set: `Dataset` or None.
+        out: the folder, a `Path`.
+        facts: dictionary of what must be the same when the training is resumed.
+    """
+
+    def __init__(self, kept, source, validation_set, out, facts):
+        super().__init__()
+        self.kept, self.source, self.validation_set = kept, source, validation_set
+        self.out, self.facts = out, facts
+        self.rows = []
+        self.interrupt, self.interrupted = None, False
+        self._steps, self._began = 0, 0.0
+
+    @property
+    def epochs_done(self):
+        """Complete epochs."""
+        return len(self.rows)
+
+    def restore(self, twin):
+        """Goes back to the checkpoint."""
+        self.rows = _with_nan(checkpoint.load(self.out / checkpoint.NAME, twin)["rows"])
+        self._write_log()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.source.epoch = epoch
+        self._steps, self._began = 0, time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps = batch + 1
+        loss = float(keras.ops.convert_to_numpy((logs or {}).get("loss", 0.0)))
+        if not math.isfinite(loss):
+            self._diverged(batch, f"the loss became {loss}")
+        if self.interrupt is not None and self.interrupt.wanted:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {} if logs is None else logs
+        twin = self.model
+        if self._steps < len(self.source):
+            self.interrupted = True
+            write_averaged(twin, self.kept)
+            self._save_model(LAST)
+            self._save_model(BEST, only_if_missing=True)
+            return
+        if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in twin.weights):
+            self._diverged(self._steps - 1, "the weights became infinite or NaN")
+        logs["rate"] = float(keras.ops.convert_to_numpy(twin.optimizer.learning_rate))
+        write_averaged(twin, self.kept)
+        self._validate(logs)
+        logs["seconds"] = round(time.perf_counter() - self._began, 3)
+        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}})
+        # The model first: a checkpoint that knows of a best model has it beside it.
+        if self._is_best():
+            self._save_model(BEST)
+        checkpoint.save(self.out / checkpoint.NAME, twin, {**self.facts, "rows": _without_nan(self.rows)})
+        self._write_log()
+        if self.interrupt is not None and self.interrupt.wanted:
+            self.interrupted = True
+            twin.stop_training = True
+
+    def on_train_end(self, logs=None):
+        if not self.interrupted:
+            self._save_model(LAST)
+
+    def _validate(self, logs):
+        if self.validation_set is None:
+            return
+        pictures = [annotation.picture for annotation in self.validation_set]
+        found = detect(self.kept, pictures, confidence=FOUND_FROM, batch_size=self.source.batch_size)
+        result = average_precision(found, self.validation_set, self.kept.class_names)
+        logs["val_ap"] = result.mean
+        logs.update({f"val_ap {name}": value for name, value in result.by_class.items()})
+
+    def _is_best(self):
+        """Whether the last row is the best; without validation always."""
+        if self.validation_set is None:
+            return True
+        *before, now = [-1.0 if math.isnan(row["val_ap"]) else row["val_ap"] for row in self.rows]
+        return now > max(before, default=-2.0)
+
+    def _save_model(self, name, only_if_missing=False):
+        path = self.out / name
+        if not (only_if_missing and path.exists()):
+            with checkpoint.replacing(path) as temporary:
+                self.kept.save(temporary)
+
+    def _write_log(self):
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        with (
+            checkpoint.replacing(self.out / LOG) as temporary,
+            open(temporary, "w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def _diverged(self, batch, what):
+        names = batch_names(self.source, self.source.epoch, batch)
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        kept = f"Epoch {self.epochs_done} is kept." if self.rows else "No epoch was complete before."
+        raise DivergedError(
+            f"In epoch {self.epochs_done + 1}, step {batch + 1}, {what}. The pictures of that step: "
+            f"{', '.join(names[:NAMED])}{more}. {kept} A lower rate is the usual remedy; if it happens at once, look "
+            "at the boxes of these pictures.",
+            names,
+        )
+
+
+def _without_nan(rows):
+    """JSON has no NaN."""
+    return [{key: None if math.isnan(value) else value for key, value in row.items()} for row in rows]
+
+
+def _with_nan(rows):
+    return [{key: math.nan if value is None else value for key, value in row.items()} for row in rows]

@@ -1,0 +1,185 @@
+"""Pictures of a training: its curves, and what the model finds beside what is there.
+
+Drawn with Pillow, which the package needs anyway: a few lines on axes are no reason to require matplotlib.
+"""
+
+import importlib.util
+import math
+
+import keras
+import numpy as np
+
+from keras_ssd.detect import detect
+from keras_ssd.detections import Detections
+from keras_ssd.drawing import class_colours, draw_detections
+from keras_ssd.pictures import read_picture
+from keras_ssd.training.checkpoint import replacing
+
+CURVES, SHEET, TENSORBOARD = "curves.png", "predictions.png", "tensorboard"
+SHEET_PICTURES = 8
+SHEET_CONFIDENCE = 0.5
+CELL_WIDTH = 480
+PANEL_HW = (240, 640)
+MARGINS = (34, 16, 30, 70)  # top, right, bottom, left
+INK, GRID = "#333333", "#DDDDDD"
+PANELS = (
+    ("loss and its parts", ("loss", "localization_loss", "confidence_loss")),
+    ("share of matched anchors found; validation AP at IoU 0.5", ("found", "val_ap")),
+    ("learning rate", ("rate",)),
+)
+
+
+def tensorboard(out):
+    """A list with Keras's TensorBoard callback where TensorBoard and TensorFlow are installed, else an empty one."""
+    if keras.config.backend() != "tensorflow" or importlib.util.find_spec("tensorboard") is None:
+        return []
+    return [keras.callbacks.TensorBoard(out / TENSORBOARD, write_graph=False, update_freq="epoch")]
+
+
+def write(model, history, dataset):
+    """Writes both pictures into the folder of a training.
+
+    Args:
+        model: the trained `SSD`.
+        history: `History`.
+        dataset: from which the pictures of the sheet are taken, evenly.
+    """
+    with replacing(history.out / CURVES) as temporary:
+        curves(history.rows).save(temporary)
+    with replacing(history.out / SHEET) as temporary:
+        sheet(model, dataset).save(temporary)
+
+
+def sheet(model, dataset):
+    """A PIL image: a row a picture, on the left what is there, on the right what the model finds.
+
+    Args:
+        model: `SSD`.
+        dataset: `Dataset` with the model's classes.
+    """
+    from PIL import Image
+
+    count = min(SHEET_PICTURES, len(dataset))
+    chosen = [dataset[int(place)] for place in np.linspace(0, len(dataset) - 1, count)]
+    found = detect(model, [annotation.picture for annotation in chosen], confidence=SHEET_CONFIDENCE)
+    rows = [_pair(annotation, detections) for annotation, detections in zip(chosen, found, strict=True)]
+    legend = _legend(model.class_names, 2 * CELL_WIDTH)
+    image = Image.new("RGB", (2 * CELL_WIDTH, legend.height + sum(row.height for row in rows)), "white")
+    top = 0
+    for part in (legend, *rows):
+        image.paste(part, (0, top))
+        top += part.height
+    return image
+
+
+def _pair(annotation, found):
+    """One row of the sheet."""
+    from PIL import Image
+
+    picture = read_picture(annotation.picture, name=None if isinstance(annotation.picture, str) else annotation.name)
+    height, width = picture.shape[:2]
+    truth = Detections(
+        annotation.boxes_xyxy,
+        np.ones(len(annotation), np.float32),
+        annotation.class_ids,
+        found.class_names,
+        (height, width),
+    )
+    scale = CELL_WIDTH / width
+    size = (CELL_WIDTH, max(1, round(height * scale)))
+    picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+    row = Image.new("RGB", (2 * CELL_WIDTH, size[1] + 4), "white")
+    for left, detections in ((0, truth), (CELL_WIDTH, found)):
+        row.paste(draw_detections(picture, detections, line_width=2, labels=False), (left, 0))
+    return row
+
+
+def _legend(class_names, width):
+    """The titles of the two columns, and the colour of each class."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(15)
+    places, left, top = [], 10, 34
+    for name in class_names:
+        wide = 30 + font.getlength(name)
+        if left + wide > width and left > 10:
+            left, top = 10, top + 24
+        places.append((left, top))
+        left += wide + 12
+    image = Image.new("RGB", (width, top + 28), "white")
+    pen = ImageDraw.Draw(image)
+    pen.text((10, 8), "what is there", fill=INK, font=font)
+    pen.text((width // 2 + 10, 8), f"what the model finds (score {SHEET_CONFIDENCE} and more)", fill=INK, font=font)
+    for (left, top), name, colour in zip(places, class_names, class_colours(class_names), strict=True):
+        pen.rectangle((left, top + 3, left + 14, top + 15), fill=colour, outline="black")
+        pen.text((left + 20, top), name, fill=INK, font=font)
+    return image
+
+
+def curves(rows):
+    """A PIL image with the loss, the shares and the rate over the epochs.
+
+    Args:
+        rows: dictionaries of `History.rows`.
+    """
+    from PIL import Image
+
+    panels = [(title, {name: _points(rows, name) for name in names}) for title, names in PANELS]
+    panels = [(title, {name: points for name, points in lines.items() if points}) for title, lines in panels]
+    panels = [(title, lines) for title, lines in panels if lines]
+    image = Image.new("RGB", (PANEL_HW[1], PANEL_HW[0] * max(1, len(panels))), "white")
+    for place, (title, lines) in enumerate(panels):
+        image.paste(_panel(title, lines), (0, place * PANEL_HW[0]))
+    return image
+
+
+def _points(rows, name):
+    return [(row["epoch"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
+
+
+def _panel(title, lines):
+    """One diagram: axes, grid, lines, and what they are."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.new("RGB", PANEL_HW[::-1], "white")
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(12)
+    top, right, bottom, left = MARGINS
+    low_x, high_x = left, PANEL_HW[1] - right
+    low_y, high_y = PANEL_HW[0] - bottom, top
+    epochs = [x for points in lines.values() for x, _ in points]
+    ticks_x = _ticks(min(epochs), max(max(epochs), min(epochs) + 1), whole=True)
+    ticks_y = _ticks(0.0, max(y for points in lines.values() for _, y in points) or 1.0)
+
+    def place(x, y):
+        share_x = (x - ticks_x[0]) / (ticks_x[-1] - ticks_x[0])
+        share_y = (y - ticks_y[0]) / (ticks_y[-1] - ticks_y[0])
+        return low_x + share_x * (high_x - low_x), low_y + share_y * (high_y - low_y)
+
+    for x in ticks_x:
+        pen.line((*place(x, ticks_y[0]), *place(x, ticks_y[-1])), fill=GRID)
+        pen.text((place(x, ticks_y[0])[0], low_y + 6), f"{x:g}", fill=INK, font=font, anchor="ma")
+    for y in ticks_y:
+        pen.line((*place(ticks_x[0], y), *place(ticks_x[-1], y)), fill=GRID)
+        pen.text((low_x - 6, place(ticks_x[0], y)[1]), f"{y:.4g}", fill=INK, font=font, anchor="rm")
+    pen.text((low_x, 6), title, fill=INK, font=font)
+    label = high_x
+    for (name, points), colour in zip(reversed(lines.items()), reversed(class_colours(lines)), strict=True):
+        corners = [place(*point) for point in points]
+        if len(corners) > 1:
+            pen.line(corners, fill=colour, width=2, joint="curve")
+        x, y = corners[-1]
+        pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
+        label -= font.getlength(name) + 12
+        pen.text((label, 20), name, fill=colour, font=font)
+    return image
+
+
+def _ticks(low, high, whole=False):
+    """Round numbers from at most `low` to at least `high`, about five."""
+    raw = (high - low) / 5
+    size = 10.0 ** math.floor(math.log10(raw))
+    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw * 0.999)
+    step = max(1.0, step) if whole else step
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [place * step for place in range(first, max(last, first + 1) + 1)]

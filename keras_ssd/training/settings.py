@@ -1,0 +1,86 @@
+"""What a training is made of, apart from model and data: numbers and names that can be written down."""
+
+import dataclasses
+import hashlib
+import json
+
+from keras_ssd.losses import SSDLoss
+from keras_ssd.training import recipes
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Two trainings with equal settings, data and starting weights end with equal weights.
+
+    Args:
+        epochs: passes through the pictures.
+        batch_size: pictures a step.
+        recipe: "caffe", "modern" or "small-data", see `keras_ssd.recipes`; or a function from the number of all
+            steps to a Keras optimizer.
+        rate: the recipe's highest learning rate; None for its own.
+        augment: a chain's name, a `Block`, or None.
+        seed: of pictures' order and augmentation.
+        precision: "float32", or "mixed_bfloat16": weights in float32, products in bfloat16.
+
+    Raises:
+        ValueError: a number out of range, or an unknown name.
+    """
+
+    epochs: int
+    batch_size: int
+    recipe: object = "small-data"
+    rate: float | None = None
+    augment: object = "light"
+    seed: int = 0
+    precision: str = "float32"
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or int(value) != value or value < 1:
+                raise ValueError(f"`{name}` must be a whole number from 1 on. Received: {name}={value!r}")
+        if self.rate is not None and not self.rate > 0:
+            raise ValueError(f"`rate` must be positive. Received: rate={self.rate!r}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}")
+        if not callable(self.recipe):
+            recipes.named(self.recipe)
+        elif self.rate is not None:
+            raise ValueError("`rate` is for a recipe by name; a function sets its own. Leave one of them out.")
+
+    def optimizer(self, steps):
+        """The recipe's optimizer for so many steps in all."""
+        if callable(self.recipe):
+            return self.recipe(steps)
+        return recipes.named(self.recipe)(steps, **({} if self.rate is None else {"rate": self.rate}))
+
+    def loss(self, decoding):
+        """The recipe's loss for a model with these decoder options (`SSD.decoding`)."""
+        options = {key: decoding[key] for key in ("code_type", "variance_encoded_in_target") if key in decoding}
+        scores = decoding.get("scores", "softmax")
+        options |= {"confidence": "sigmoid"} if scores == "sigmoid" else {}
+        options |= {"from_logits": False} if scores == "probabilities" else {}
+        # The original takes no negatives from pictures without objects. With few pictures each one counts.
+        options |= {} if self.recipe == "caffe" else {"n_neg_min": 10, "negative_images": "mine"}
+        return SSDLoss(**options)
+
+    def to_dict(self):
+        """Plain values for JSON, to tell whether a training may go on; objects as their representation."""
+        values = dataclasses.asdict(self)
+        for name in ("recipe", "augment"):
+            value = values[name] = getattr(self, name)
+            if not (value is None or isinstance(value, str)):
+                values[name] = getattr(value, "__qualname__", None) or repr(value)
+        return values
+
+
+def fingerprint(dataset):
+    """A short text that is the same for the same pictures and boxes in the same order."""
+    digest = hashlib.sha256(json.dumps(dataset.classes).encode())
+    for annotation in dataset:
+        digest.update(annotation.name.encode())
+        digest.update(annotation.boxes_xyxy.tobytes())
+        digest.update(annotation.class_ids.tobytes())
+    return digest.hexdigest()[:16]

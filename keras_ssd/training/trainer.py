@@ -1,0 +1,193 @@
+"""`train`: from a model and annotated pictures to a trained model, in a folder that a training can go on from."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+from keras_ssd import models
+from keras_ssd.data.batches import batches
+from keras_ssd.encoder import TargetEncoder
+from keras_ssd.losses import SSDLossMetric
+from keras_ssd.training import checkpoint, report
+from keras_ssd.training.display import display_for
+from keras_ssd.training.interrupts import Interrupt
+from keras_ssd.training.keeper import BEST, LAST, Keeper
+from keras_ssd.training.settings import Settings, fingerprint
+from keras_ssd.training.twin import twin_of
+
+MOST_BYTES_IN_MEMORY = 1 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What a training did.
+
+    Args:
+        rows: a dictionary an epoch: epoch (from 1), loss and its parts, rate, seconds, and val_ap where it was
+            measured, with val_ap of each class.
+        out: the folder.
+        interrupted: whether it ended early, at a Ctrl-C or after `stop_after` epochs.
+    """
+
+    rows: tuple
+    out: Path
+    interrupted: bool = False
+
+    @property
+    def best(self):
+        """The row with the highest val_ap; None without validation."""
+        measured = [row for row in self.rows if not math.isnan(row.get("val_ap", math.nan))]
+        return max(measured, key=lambda row: row["val_ap"], default=None)
+
+    @property
+    def is_complete(self):
+        """Whether all epochs are done."""
+        return not self.interrupted
+
+
+def train(
+    model,
+    train_set,
+    validation_set=None,
+    *,
+    out,
+    epochs,
+    batch_size=8,
+    recipe="small-data",
+    rate=None,
+    augment="light",
+    loss=None,
+    seed=0,
+    precision="float32",
+    resume=False,
+    stop_after=None,
+    workers=None,
+    callbacks=(),
+    display=True,
+):
+    """Trains a detector and keeps the best.
+
+    The folder `out` always holds what is needed to go on: `checkpoint.h5` is replaced as a whole after each epoch, so
+    a killed training loses at most the epoch it was in, and one that is resumed ends with the weights, to the bit on
+    a CPU, of one that was not stopped. `model.keras` is the model to use: the best on the validation set, or the last
+    where there is none. Where the recipe averages weights, these are the averages. Ctrl-C ends after the step
+    in progress and leaves both files, too.
+
+    Args:
+        model: `SSD` of raw predictions; at the end it has the weights of `model.keras`. Layers with
+            `trainable=False` stay as they are.
+        train_set: `keras_ssd.data.Dataset` with the model's classes.
+        validation_set: another one, whose mean AP at IoU 0.5 is measured after each epoch; or None.
+        out: folder to write to; made if it is missing.
+        epochs, batch_size, recipe, rate, augment, seed, precision: see `Settings`.
+        loss: `SSDLoss`; None is the recipe's.
+        resume: go on from the checkpoint in `out`, with the same settings.
+        stop_after: end after this epoch, to be resumed later; the schedule is still made for all `epochs`.
+        workers: threads that make batches; None is one a processor.
+        callbacks: more Keras callbacks; their `model` is a copy that is trained. `val_ap` is among their logs.
+        display: whether to show progress.
+
+    Returns:
+        `History`.
+
+    Raises:
+        ValueError: settings out of range, data of other classes, a folder that holds a training already, or none to
+            resume, or one with other settings.
+        DivergedError: the loss became infinite or NaN; names the pictures.
+
+    Example:
+        >>> data = keras_ssd.data.read_splits("BCCD", policy="drop")
+        >>> model = keras_ssd.ssd_small(classes=data["train"].classes, anchors="cells")
+        >>> history = keras_ssd.train(model, data["train"], data["val"], out="runs/cells", epochs=60)
+    """
+    settings = Settings(epochs, batch_size, recipe, rate, augment, seed, precision)
+    out = Path(out)
+    facts = {"settings": settings.to_dict(), "data": fingerprint(train_set), "anchors": str(model.anchor_spec)}
+    _check_folder(out, facts, resume)
+    twin = twin_of(model, precision)
+    source = _source(train_set, twin, settings, workers)
+    if validation_set is not None:
+        _check_classes(validation_set, model)
+    loss = loss or settings.loss(model.decoding)
+    optimizer = settings.optimizer(len(source) * epochs)
+    twin.compile(optimizer=optimizer, loss=loss, metrics=[SSDLossMetric(loss)])
+    optimizer.build(twin.trainable_variables)
+    out.mkdir(parents=True, exist_ok=True)
+    keeper = Keeper(model, source, validation_set, out, facts)
+    if resume:
+        keeper.restore(twin)
+    last = min(epochs, stop_after or epochs)
+    try:
+        with Interrupt() as interrupt, display_for(display, epochs, len(source)) as shown:
+            keeper.interrupt = interrupt
+            if keeper.epochs_done < last:
+                twin.fit(
+                    source,
+                    epochs=last,
+                    initial_epoch=keeper.epochs_done,
+                    verbose=0,
+                    shuffle=False,
+                    callbacks=[keeper, *report.tensorboard(out), *callbacks, *shown],
+                )
+    finally:
+        source.close()
+    return _finished(model, keeper, train_set, validation_set, epochs)
+
+
+def _finished(model, keeper, train_set, validation_set, epochs):
+    history = History(tuple(keeper.rows), keeper.out, keeper.interrupted or keeper.epochs_done < epochs)
+    best = keeper.out / BEST
+    if best.is_file():
+        model.set_weights(models.load(best).get_weights())
+    if history.rows:
+        report.write(model, history, train_set if validation_set is None else validation_set)
+    return history
+
+
+def _check_folder(out, facts, resume):
+    """Refuses to write over a training, or to go on with another."""
+    path = out / checkpoint.NAME
+    if not resume:
+        taken = [name for name in (checkpoint.NAME, BEST, LAST) if (out / name).exists()]
+        if taken:
+            raise ValueError(
+                f"{out} holds a training already ({', '.join(taken)}). Resume it, or choose another folder."
+            )
+        return
+    known = checkpoint.read_facts(path)
+    before, now = (_flat(one) for one in (known, facts))
+    other = [f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in now if before.get(name) != now[name]]
+    if other:
+        raise ValueError(
+            f"{path} is of a training with other settings: {'; '.join(other)}. A training goes on with the settings it "
+            "began with; for others begin a new one from its model.keras."
+        )
+
+
+def _flat(facts):
+    return {**facts["settings"], "data": facts["data"], "anchors": facts["anchors"]}
+
+
+def _check_classes(dataset, model):
+    if tuple(dataset.classes) != tuple(model.class_names):
+        raise ValueError(
+            f"The validation set has the classes {', '.join(dataset.classes)}, the model "
+            f"{', '.join(model.class_names)}. Use dataset.with_classes(...)."
+        )
+
+
+def _source(train_set, model, settings, workers):
+    """The batches; pictures stay in memory where all of them fit easily."""
+    sizes = [annotation.size_hw for annotation in train_set]
+    fits = None not in sizes and sum(3 * height * width for height, width in sizes) <= MOST_BYTES_IN_MEMORY
+    coding = {key: model.decoding[key] for key in ("code_type", "variance_encoded_in_target") if key in model.decoding}
+    return batches(
+        train_set,
+        model,
+        settings.augment,
+        settings.batch_size,
+        encoder=TargetEncoder.from_model(model, **coding),
+        seed=settings.seed,
+        workers=workers,
+        pictures_in_memory=fits,
+    )
