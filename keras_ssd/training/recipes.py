@@ -45,7 +45,8 @@ def modern(steps, rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, aver
         warm_up: steps in which the rate rises to it; None is a twentieth, at most 500.
         weight_decay: decoupled; biases and normalisations have none.
         clip: largest norm of all gradients together; None for no clipping.
-        average: momentum of the running average that the trained model ends with; None for the weights as they are.
+        average: momentum of the running average that the trained model ends with, at most 1 - 5 / steps, so that its
+            first weights are forgotten at the end; None for the weights as they are.
         **options: of `keras.optimizers.AdamW`.
 
     Returns:
@@ -58,7 +59,7 @@ def modern(steps, rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, aver
         rate / 100, max(steps - warm_up, 1), alpha=0.01, warmup_target=rate, warmup_steps=warm_up
     )
     if average is not None:
-        options = {"use_ema": True, "ema_momentum": average, **options}
+        options = {"use_ema": True, "ema_momentum": min(average, max(0.0, 1 - 5 / steps)), **options}
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=clip, **options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer
