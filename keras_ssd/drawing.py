@@ -61,23 +61,43 @@ def draw_detections(picture, detections, *, line_width=None, font_size=None, lab
     Returns:
         A new PIL image.
     """
+    height, width = picture.shape[:2]
+    scale = np.array([width, height, width, height]) / np.array(detections.size_hw[::-1] * 2)
+    palette = class_colours(detections.class_names)
+    colours = [palette[class_id] for class_id in detections.class_ids]
+    texts = [f"{name} {score:.2f}" for name, score, _, _ in detections] if labels else None
+    boxes = detections.boxes_xyxy * scale
+    return draw_boxes(picture, boxes, colours, texts, line_width=line_width, font_size=font_size)
+
+
+def draw_boxes(picture, boxes_xyxy, colours, texts=None, *, line_width=None, font_size=None):
+    """Draws boxes of given colours, with a label each if there are texts.
+
+    Args:
+        picture: (H, W, 3) uint8 array.
+        boxes_xyxy: (K, 4) pixels of that picture; the first lie on top.
+        colours: K of "#RRGGBB".
+        texts: K labels, or None for none; an empty one is not drawn.
+        line_width, font_size: pixels, or None to derive them from the picture's size.
+
+    Returns:
+        A new PIL image.
+    """
     from PIL import Image, ImageDraw
 
     image = Image.fromarray(picture)
     height, width = picture.shape[:2]
-    scale = np.array([width, height, width, height]) / np.array(detections.size_hw[::-1] * 2)
-    boxes = detections.boxes_xyxy * scale
+    boxes = np.asarray(boxes_xyxy)
     if line_width is None:
         line_width = max(1, round((height * width) ** 0.5 / 220))
-    palette = class_colours(detections.class_names)
-    colours = [palette[class_id] for class_id in detections.class_ids]
     pen = ImageDraw.Draw(image)
     for box, colour in reversed([*zip(boxes, colours, strict=True)]):  # the best lie on top
         _draw_box(pen, box, colour, line_width)
-    if labels and len(detections):
-        texts = [f"{name} {score:.2f}" for name, score, _, _ in detections]
-        font = _font(font_size or _font_size(boxes, (height, width)))
-        _draw_labels(pen, boxes, texts, colours, font, (height, width), line_width)
+    named = [row for row, text in enumerate(texts or ()) if text]
+    if named:
+        font = _font(font_size or _font_size(boxes[named], (height, width)))
+        texts, colours = [texts[row] for row in named], [colours[row] for row in named]
+        _draw_labels(pen, boxes[named], texts, colours, font, (height, width), line_width)
     return image
 
 

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("detect", "convert", "zoo")
+COMMANDS = ("detect", "data", "convert", "zoo")
 
 
 def _parser():

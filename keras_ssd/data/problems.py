@@ -86,7 +86,7 @@ class Problems(tuple):
     Example:
         >>> problems = Problems([Problem("no area", "a.xml", "object 3 has no area", line=94)])
         >>> print(problems)
-        1 boxes without area
+        boxes without area: 1
           a.xml:94: object 3 has no area
     """
 
@@ -120,7 +120,7 @@ class Problems(tuple):
         """By kind: how many, and where the first `shown` of each are."""
         lines = []
         for kind, count in self.counts().items():
-            lines += [f"{count} {(FAULTS | NOTES)[kind]}", *self.of_kind(kind).lines(shown)]
+            lines += [f"{(FAULTS | NOTES)[kind]}: {count}", *self.of_kind(kind).lines(shown)]
         return "\n".join(lines)
 
     def __str__(self):

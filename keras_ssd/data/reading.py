@@ -93,6 +93,7 @@ def read_splits(path, *, policy=DEFAULT_POLICY, **options):
         except DataError as error:
             problems += error.problems
     if problems:
+        problems += [problem for data in found.values() for problem in data.problems]
         raise DataError(Problems(dict.fromkeys(problems)), ADVICE)
     return found
 

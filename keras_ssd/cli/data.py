@@ -1,0 +1,218 @@
+"""`keras-ssd data`: check, look at and convert pictures with boxes."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from keras_ssd.cli.arguments import class_names, count, name_list
+
+HELP = "check, look at and convert pictures with boxes"
+DESCRIPTION = """\
+Pictures with boxes: VOC xml, COCO json, YOLO text files and CSV are read alike.
+DATA is a folder of these, or its data.yaml, json or CSV file."""
+EXAMPLES = """\
+examples:
+  keras-ssd data check BCCD                            every fault, with file and line
+  keras-ssd data show BCCD --out sheet.png             statistics, and a sheet of pictures
+  keras-ssd data show BCCD --anchors ssd300_voc        objects that no anchor can match, too
+  keras-ssd data show BCCD --augment ssd --out a.png   what a model would be trained on
+  keras-ssd data convert BCCD --to yolo --out cells    every split, pictures and all
+"""
+CHECK_NOTES = """\
+It looks for broken files, unknown labels, boxes without area, outside their picture
+or with swapped corners, missing and broken pictures, wrong sizes, ids and names that
+occur twice, pictures in more than one split, and for copies and look-alikes.
+
+exit codes: 0 no faults (there may be notes), 1 faults, 2 nothing could be checked.
+"""
+FORMATS = ("voc", "coco", "yolo", "csv")
+POLICIES = ("error", "drop", "clip")
+
+
+def add_parser(commands):
+    """Adds `data` and its subcommands to the command line.
+
+    Args:
+        commands: what `add_subparsers` returned.
+    """
+    parser = commands.add_parser("data", help=HELP, **_texts(DESCRIPTION, EXAMPLES))
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_check(actions)
+    _add_show(actions)
+    _add_convert(actions)
+
+
+def _texts(description, epilog):
+    return {
+        "description": description,
+        "epilog": epilog,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def _add_common(parser, act):
+    parser.add_argument("data", metavar="DATA", help="a folder, or its data.yaml, json or CSV file")
+    parser.add_argument("--format", choices=FORMATS, help="where a folder holds several formats")
+    parser.add_argument(
+        "--labels", help="class names in the order of their ids: a label set (voc), a list, or a text file"
+    )
+    parser.add_argument("--pictures", metavar="DIR", help="where the pictures are, if not beside their annotations")
+    parser.add_argument("--csv-columns", type=name_list, metavar="LIST", help="of a CSV file without header")
+    parser.add_argument("--first-label", type=int, metavar="N", help="number of a CSV file's first class (default: 1)")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run, needs_backend=False, act=act)
+
+
+def _add_policy(parser, default):
+    what = f"what becomes of faulty boxes and files (default: {default})"
+    parser.add_argument("--policy", choices=POLICIES, default=default, help=what)
+
+
+def _add_check(actions):
+    parser = actions.add_parser("check", help="report everything that is wrong", **_texts(HELP, CHECK_NOTES))
+    _add_common(parser, _check)
+    parser.add_argument("--no-decode", action="store_true", help="do not open the pictures: faster, finds less")
+    parser.add_argument("--shown", type=count, default=20, metavar="N", help="problems listed a kind (default: 20)")
+    parser.add_argument("--json", action="store_true", help="print JSON, with every problem")
+
+
+def _add_show(actions):
+    parser = actions.add_parser("show", help="statistics and a sheet of pictures", **_texts(HELP, EXAMPLES))
+    _add_common(parser, _show)
+    _add_policy(parser, "drop")
+    parser.add_argument("--split", help="train, for example (default: everything)")
+    parser.add_argument("--out", "-o", metavar="FILE", help="draw a sheet of pictures with their boxes")
+    parser.add_argument("--count", "-n", type=count, default=16, help="pictures on the sheet (default: 16)")
+    parser.add_argument("--cell", type=count, default=320, help="longest side of a picture on it (default: 320)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures and of --augment (default: 0)")
+    parser.add_argument("--augment", metavar="NAME", help="draw pictures as a chain changes them: ssd, light, ...")
+    parser.add_argument(
+        "--anchors", metavar="NAME", help="count objects that no anchor of a named spec matches, such as ssd300_voc"
+    )
+
+
+def _add_convert(actions):
+    parser = actions.add_parser("convert", help="write in another format", **_texts(HELP, EXAMPLES))
+    _add_common(parser, _convert)
+    _add_policy(parser, "error")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument("--out", "-o", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--split", help="this split alone (default: each)")
+    parser.add_argument("--classes", type=name_list, metavar="LIST", help="keep these classes alone: person,dog")
+    parser.add_argument(
+        "--place", choices=("copy", "link", "none"), default="copy", help="what to do with pictures (default: copy)"
+    )
+
+
+def run(args):
+    """Runs one subcommand.
+
+    Args:
+        args: the parsed arguments.
+
+    Returns:
+        The exit code.
+    """
+    return args.act(args)
+
+
+def _options(args):
+    from keras_ssd.data import CsvLayout
+
+    given = args.csv_columns is not None or args.first_label is not None
+    return {
+        "format": args.format,
+        "classes": class_names(args.labels),
+        "pictures": args.pictures,
+        "csv": CsvLayout(args.csv_columns, args.first_label) if given else None,
+        "progress": not args.quiet,
+    }
+
+
+def _check(args):
+    from keras_ssd.data import check
+
+    checked = check(args.data, decode=not args.no_decode, **_options(args))
+    if args.json:
+        splits = {name: {"pictures": len(data), "objects": data.num_objects} for name, data in checked.splits.items()}
+        print(json.dumps({"splits": splits, "problems": checked.problems.to_list()}, indent=1))
+    else:
+        print(checked.text(args.shown))
+    return 0 if checked.ok else 1
+
+
+def _show(args):
+    from keras_ssd import anchors, data
+
+    if args.augment and not args.out:
+        raise ValueError("--augment changes what is drawn, and nothing is. Add --out FILE.")
+    spec = anchors.named_spec(args.anchors) if args.anchors else None
+    out = _checked_picture(args.out)
+    found = data.read(args.data, args.split, policy=args.policy, **_options(args))
+    print(found.report(shown=5))
+    print()
+    print(data.statistics(found, spec))
+    if out:
+        chosen = found.sample(min(args.count, len(found)), args.seed)
+        sheet = data.contact_sheet(_samples(chosen, args), found.classes, cell=args.cell)
+        from keras_ssd.cli.results import replacing
+
+        with replacing(out) as part:
+            sheet.save(part)
+        print(f"\n{out}: {len(chosen)} pictures")
+    return 0
+
+
+def _checked_picture(out):
+    from keras_ssd.cli.results import PICTURE_ENDINGS
+
+    if out is None:
+        return None
+    out = Path(out)
+    if out.suffix.lower() not in PICTURE_ENDINGS:
+        raise ValueError(f"--out must end in {', '.join(sorted(PICTURE_ENDINGS))}. Received: {out}")
+    if not out.parent.is_dir():
+        raise ValueError(f"There is no folder {out.parent} to write {out.name} into.")
+    return out
+
+
+def _samples(chosen, args):
+    """The pictures as they are, or as a chain makes them."""
+    if not args.augment:
+        return list(chosen)
+    from keras_ssd.cli.main import start_backend
+    from keras_ssd.data import Sample
+
+    start_backend()  # blocks may be layers of Keras
+    from keras_ssd.data.augment import named_chain, sample_rng
+
+    chain = named_chain(args.augment)
+    samples = [Sample.of(annotation) for annotation in chosen]
+
+    def others(rng):
+        return samples[rng.integers(len(samples))]
+
+    return [chain(sample, sample_rng(args.seed, 0, place), others) for place, sample in enumerate(samples)]
+
+
+def _convert(args):
+    from keras_ssd import data
+
+    options = _options(args)
+    if os.path.abspath(args.out) == os.path.abspath(args.data):
+        raise ValueError("--out is the data itself. Name a new folder.")
+    if args.split:
+        splits = {args.split: data.read(args.data, args.split, policy=args.policy, **options)}
+    else:
+        splits = data.read_splits(args.data, policy=args.policy, **options)
+    if args.classes:
+        splits = {name: part.with_classes(args.classes, others="drop") for name, part in splits.items()}
+    policy = "error" if args.policy == "error" else "drop"
+    written = data.write(splits, args.out, args.to, pictures=args.place, policy=policy, progress=not args.quiet)
+    left_out = [problem for part in splits.values() for problem in part.problems if problem.done]
+    for problem in dict.fromkeys(left_out):
+        print(problem, file=sys.stderr)
+    print(written)
+    return 0

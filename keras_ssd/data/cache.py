@@ -1,0 +1,178 @@
+"""Pictures decoded once, into one file that is mapped into memory: for slow disks and large pictures."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from keras_ssd.data.progress import tracked
+from keras_ssd.data.sample import Sample
+from keras_ssd.pictures import resize_bilinear
+from keras_ssd.reading_ahead import map_ahead
+
+FORMAT_VERSION = 1
+_PIXELS, _INDEX = "pictures.npy", "index.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class CachedPicture:
+    """A picture in a cache; it is read from the disk when its pixels are asked for.
+
+    It travels between processes as its place in the file, not as pixels.
+
+    Args:
+        path: of the file of all pixels.
+        start: where the picture begins in it, in bytes of pixels.
+        shape: (height, width, 3).
+    """
+
+    path: str
+    start: int
+    shape: tuple[int, int, int]
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __array__(self, dtype=None, copy=None):
+        pixels = _mapped(self.path, os.stat(self.path).st_mtime_ns)[self.start : self.start + math.prod(self.shape)]
+        return np.array(pixels, dtype=dtype).reshape(self.shape)
+
+
+@functools.lru_cache(maxsize=8)
+def _mapped(path, modified):
+    return np.load(path, mmap_mode="r")
+
+
+def cached(data, folder, size_hw=None, *, progress=False):
+    """The same dataset with its pictures in a cache, which is made if it is missing or out of date.
+
+    Pictures are stored as pixels: 300 x 300 take 270 KB each. It pays where decoding or the disk is slower than
+    that, and where `size_hw` makes large pictures small.
+
+    Args:
+        data: a `Dataset`.
+        folder: of the cache. A folder that is no cache is refused.
+        size_hw: (height, width) that pictures are resized to, as `keras_ssd.pictures.resize_bilinear` does it, and
+            boxes with them; None keeps each picture's own size.
+        progress: whether to show a progress bar on a terminal.
+
+    Returns:
+        A `Dataset` of the same names, classes and objects.
+
+    Raises:
+        ValueError: `folder` holds something else.
+        PictureError: a picture cannot be read.
+        OSError: the disk is full; nothing is left behind.
+
+    Example:
+        >>> train = keras_ssd.data.cached(train, "cache/train", size_hw=(512, 512))
+    """
+    folder = Path(folder)
+    if size_hw is not None:
+        size_hw = tuple(int(side) for side in size_hw)
+        if len(size_hw) != 2 or min(size_hw) < 1:
+            raise ValueError(f"size_hw must be (height, width) in pixels. Received: size_hw={size_hw}")
+    if folder.exists() and not (folder / _INDEX).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} holds something that is no cache. Name another folder.")
+    key = _key(data, size_hw)
+    index = _index(folder)
+    if index is None or index.get("key") != key:
+        _build(data, folder, size_hw, key, progress)
+        index = _index(folder)
+    return _opened(data, folder, index)
+
+
+def _key(data, size_hw):
+    """What the pixels depend on: which pictures in which order, their files' sizes and times, and the size wanted."""
+    digest = hashlib.blake2b(json.dumps([FORMAT_VERSION, size_hw]).encode())
+    for annotation in data:
+        digest.update(f"\0{annotation.name}\0".encode())
+        if isinstance(annotation.picture, str):
+            facts = os.stat(annotation.picture)
+            digest.update(f"{os.path.abspath(annotation.picture)}\0{facts.st_size}\0{facts.st_mtime_ns}".encode())
+        else:
+            digest.update(np.ascontiguousarray(annotation.picture).tobytes())
+    return digest.hexdigest()
+
+
+def _index(folder):
+    """What the cache says of itself; None if it is missing or broken."""
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        return index if index["bytes"] == os.path.getsize(folder / _PIXELS) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _build(data, folder, size_hw, key, progress):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.mkdir()
+        shapes = _write_pixels(data, part / _PIXELS, size_hw, progress)
+        index = {"key": key, "shapes": shapes, "bytes": os.path.getsize(part / _PIXELS)}
+        (part / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+        if folder.exists():
+            os.replace(folder, part.with_suffix(".old"))
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(part.with_suffix(".old"), ignore_errors=True)
+
+
+def _write_pixels(data, path, size_hw, progress):
+    """Writes the pixels of all pictures behind each other; their (height, width)."""
+    shapes, total = [], 0
+    pictures = map_ahead(lambda a: _picture(a, size_hw), data, workers=min(8, os.cpu_count() or 1), ahead=16)
+    with open(path, "wb") as file:
+        file.write(_header(0))
+        for _, (_, future) in zip(tracked(range(len(data)), "caching pictures", progress), pictures, strict=False):
+            picture = future.result()
+            shapes.append(list(picture.shape[:2]))
+            file.write(np.ascontiguousarray(picture).data)
+            total += picture.size
+        file.seek(0)
+        file.write(_header(total))
+        file.flush()
+        os.fsync(file.fileno())
+    return shapes
+
+
+def _header(count):
+    """The head of an .npy file of `count` bytes, always of the same length, since the count is known last."""
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({count},), }}"
+    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117).encode() + b"\n"
+
+
+def _picture(annotation, size_hw):
+    picture = Sample.of(annotation).picture  # checks the size that the annotation speaks of
+    return picture if size_hw is None else resize_bilinear(picture, size_hw)
+
+
+def _opened(data, folder, index):
+    annotations, start = [], 0
+    path = str(folder / _PIXELS)
+    for annotation, (height, width) in zip(data, index["shapes"], strict=True):
+        picture = CachedPicture(path, start, (height, width, 3))
+        start += height * width * 3
+        annotations.append(_scaled(annotation, picture))
+    return dataclasses.replace(data, annotations=annotations)
+
+
+def _scaled(annotation, picture):
+    """The annotation in the pixels of the cached picture."""
+    height, width, _ = picture.shape
+    old = annotation.size_hw or (height, width)
+    if old == (height, width):
+        return dataclasses.replace(annotation, picture=picture, size_hw=old)
+    factors = np.array([width / old[1], height / old[0]] * 2)
+    boxes = (annotation.boxes_xyxy * factors).astype(np.float32)
+    areas = annotation.areas * (factors[0] * factors[1])
+    return dataclasses.replace(annotation, picture=picture, size_hw=(height, width), boxes_xyxy=boxes, areas=areas)

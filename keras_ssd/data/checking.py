@@ -1,0 +1,167 @@
+"""Looking at all of a dataset: every fault of every split, every picture decoded, copies and leaks."""
+
+import dataclasses
+import itertools
+import os
+
+from keras_ssd.data.picture_files import file_digest, look
+from keras_ssd.data.problems import DataError, Problem, Problems
+from keras_ssd.data.progress import tracked
+from keras_ssd.data.reading import read, read_splits
+from keras_ssd.pictures import PICTURE_ENDINGS, PictureError, read_picture
+from keras_ssd.reading_ahead import map_ahead
+
+_BETWEEN = ("duplicate picture",)  # what reading all splits at once tells of pictures that two of them hold
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What a check found.
+
+    Args:
+        splits: dictionary from name to `Dataset`, without what is faulty.
+        problems: `Problems` of all splits, each once.
+    """
+
+    splits: dict
+    problems: Problems
+
+    @property
+    def ok(self):
+        """Whether there is no fault; notes may be there."""
+        return not self.problems.faults
+
+    def text(self, shown=20):
+        """The report: the splits, then the problems by kind, `shown` of each."""
+        lines = [
+            f"{data.name}: {len(data)} pictures, {data.num_objects} objects, {len(data.classes)} classes"
+            for data in self.splits.values()
+        ]
+        if not self.problems:
+            return "\n".join([*lines, "No problem found."])
+        faults = len(self.problems.faults)
+        counts = f"{faults} fault{'s' if faults != 1 else ''}, {len(self.problems) - faults} notes"
+        return "\n".join([*lines, counts, self.problems.text(shown)])
+
+    def __str__(self):
+        return self.text()
+
+
+def check(path, *, decode=True, progress=False, **options):
+    """Checks a dataset as it lies on the disk; nothing is changed.
+
+    Args:
+        path: as `keras_ssd.data.read` takes it.
+        decode: whether to decode every picture too: broken ones, wrong sizes, copies and look-alikes are found so.
+        progress: whether to show progress bars on a terminal.
+        options: format, classes, pictures and csv, as `read` takes them.
+
+    Returns:
+        `Checked`.
+
+    Raises:
+        ValueError, FileNotFoundError: there are no data that could be checked.
+
+    Example:
+        >>> print(keras_ssd.data.check("BCCD"))
+    """
+    try:
+        splits = read_splits(path, policy="drop", progress=progress, **options)
+        whole = read(path, policy="drop", progress=progress, **options) if any(splits) else splits[""]
+    except DataError as error:  # nothing is left of a split
+        return Checked({}, _plain(error.problems))
+    problems = [problem for data in splits.values() for problem in data.problems]
+    problems += [problem for problem in whole.problems if problem.kind not in _BETWEEN]
+    problems += _unused(whole, splits)
+    if decode:
+        problems += _picture_problems(splits, progress)
+    problems += _unlabelled(splits, whole)
+    return Checked(splits, _plain(problems))
+
+
+def _plain(problems):
+    """Each once, and without what reading did about it, since a check changes nothing."""
+    return Problems(dict.fromkeys(dataclasses.replace(problem, done="") for problem in problems))
+
+
+def _unused(whole, splits):
+    listed = {annotation.picture for data in splits.values() for annotation in data}
+    for annotation in whole:
+        if annotation.picture not in listed:
+            yield Problem("unused", annotation.source or "", "no split lists it", picture=annotation.name)
+
+
+def _picture_problems(splits, progress):
+    """Problems of the pictures themselves, each file looked at once."""
+    homes, first = {}, {}
+    for split, data in splits.items():
+        for annotation in data:
+            homes.setdefault(annotation.picture, set()).add(split)
+            first.setdefault(annotation.picture, annotation)
+    views = map_ahead(_view, first.values(), workers=min(8, os.cpu_count() or 1), ahead=16)
+    found, copies, looks = [], {}, {}
+    bar = tracked(range(len(first)), "looking at pictures", progress)
+    for _, (annotation, future) in zip(bar, views, strict=False):
+        try:
+            digest, seen, size_hw = future.result()
+        except (PictureError, OSError) as error:
+            what = getattr(error, "reason", str(error))
+            found.append(Problem("broken picture", annotation.picture, what, picture=annotation.name))
+            continue
+        if size_hw != annotation.size_hw:
+            is_size, said = (f"{size[1]} x {size[0]}" for size in (size_hw, annotation.size_hw))
+            what = f"the picture {annotation.picture} is {is_size} pixels, and its annotation says {said}"
+            found.append(Problem("picture size", annotation.source or "", what, picture=annotation.name))
+        copies.setdefault(digest, []).append(annotation.picture)
+        if seen is not None:
+            looks.setdefault(seen, {}).setdefault(digest, annotation.picture)
+    homes_of = {digest: set().union(*(homes[picture] for picture in same)) for digest, same in copies.items()}
+    unions = _unions(homes_of, splits)
+    found += [problem for digest, same in copies.items() for problem in _copies(same, homes_of[digest], unions)]
+    found += [problem for alike in looks.values() for problem in _look_alikes([*alike.values()], homes)]
+    return found
+
+
+def _view(annotation):
+    picture = read_picture(annotation.picture)
+    return file_digest(annotation.picture), look(picture), picture.shape[:2]
+
+
+def _unions(homes, splits):
+    """Splits that hold all of another one, as trainval holds train: sharing pictures is what they are for."""
+    members = {split: {digest for digest, where in homes.items() if split in where} for split in splits}
+    return {
+        (whole, part)
+        for whole, part in itertools.permutations(splits, 2)
+        if members[part] and members[part] <= members[whole]
+    }
+
+
+def _copies(same, where, unions):
+    """Problems of files with the same bytes: a leak between splits, or a duplicate within one."""
+    where = sorted(where)
+    leaks = [pair for pair in itertools.combinations(where, 2) if not ({pair, pair[::-1]} & unions)]
+    for pair in leaks:
+        copies = "" if len(same) == 1 else f", as {' and '.join(same[1:4])}"
+        yield Problem("leak", same[0], f"the same picture is in {pair[0]} and in {pair[1]}{copies}")
+    if len(same) > 1 and len(where) == 1:
+        yield Problem("duplicate picture", same[0], f"the same bytes are in {' and '.join(same[1:4])}")
+
+
+def _look_alikes(pictures, homes):
+    for one, other in itertools.pairwise(pictures):
+        if not homes[one] & homes[other]:
+            yield Problem("look-alike", one, f"it looks like {other}, which is in another split")
+
+
+def _unlabelled(splits, whole):
+    """Pictures beside annotated ones that no annotation speaks of."""
+    every = [*splits.values(), whole]
+    known = {os.path.abspath(annotation.picture) for data in every for annotation in data}
+    named = {problem.picture.rsplit("/")[-1] for data in every for problem in data.problems}
+    for folder in sorted({os.path.dirname(picture) for picture in known if os.path.isfile(picture)}):
+        for name in sorted(os.listdir(folder)):
+            stem, ending = os.path.splitext(name)
+            whole = os.path.join(folder, name)
+            if ending.lower() in PICTURE_ENDINGS and name[0] != "." and whole not in known and stem not in named:
+                yield Problem("unlabelled", os.path.join(folder, name), "no annotation of any split speaks of it")

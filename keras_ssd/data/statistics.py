@@ -1,0 +1,150 @@
+"""What the objects of a dataset are like, and whether the anchors of a model can answer for them."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+
+_BLOCK = 256  # objects compared with all anchors at once
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Statistics:
+    """Numbers of a dataset.
+
+    Args:
+        classes: names.
+        pictures: how many.
+        class_ids: (M,) of all objects.
+        sizes: (M,) side of a square of the box's area, as a fraction of that of the picture's.
+        aspect_ratios: (M,) width / height in pixels of a square input, which SSD warps pictures to.
+        per_picture: (pictures,) objects of each.
+        picture_sizes: dictionary from (height, width) to how many pictures have it, the most frequent first.
+        best_iou: (M,) IoU of each object with the anchor that overlaps it most; None without anchors.
+    """
+
+    classes: tuple[str, ...]
+    pictures: int
+    class_ids: np.ndarray
+    sizes: np.ndarray
+    aspect_ratios: np.ndarray
+    per_picture: np.ndarray
+    picture_sizes: dict
+    best_iou: np.ndarray | None = None
+
+    def unmatched(self, iou_threshold=0.5):
+        """(M,) bool: objects that no anchor overlaps by the threshold, so that just one anchor learns them.
+
+        Raises:
+            ValueError: the statistics were made without anchors.
+        """
+        if self.best_iou is None:
+            raise ValueError("These statistics know no anchors. Pass anchors=... to `statistics`.")
+        return self.best_iou < iou_threshold
+
+    def rows(self):
+        """A dictionary a class, ready for a table: what `str` shows."""
+        return [self._row(name, self.class_ids == place) for place, name in enumerate(self.classes)]
+
+    def _row(self, name, mine):
+        row = {"class": name, "objects": int(mine.sum())}
+        for title, values in (("size", self.sizes), ("aspect ratio", self.aspect_ratios)):
+            low, middle, high = np.quantile(values[mine], (0.05, 0.5, 0.95)) if mine.any() else (np.nan,) * 3
+            row |= {f"{title} 5 %": float(low), f"{title} median": float(middle), f"{title} 95 %": float(high)}
+        if self.best_iou is not None:
+            row["unmatched"] = int(self.unmatched()[mine].sum())
+            row["median IoU"] = float(np.median(self.best_iou[mine])) if mine.any() else np.nan
+        return row
+
+    def __str__(self):
+        return "\n".join([*self.summary(), "", *_aligned(self.rows())])
+
+    def summary(self):
+        """Lines about the pictures and all objects."""
+        objects = len(self.class_ids)
+        per = self.per_picture
+        spread = f"{per.min()} to {per.max()}, median {np.median(per):g}" if len(per) else "none"
+        shown = [f"{width} x {height} ({count})" for (height, width), count in [*self.picture_sizes.items()][:4]]
+        more = f", ... ({len(self.picture_sizes) - 4} more)" if len(self.picture_sizes) > 4 else ""
+        lines = [
+            f"{self.pictures} pictures, {objects} objects; objects a picture: {spread}",
+            f"picture sizes, width x height: {', '.join(shown)}{more}",
+            "size: side of the box as a fraction of the picture's; aspect ratio: width / height of the warped picture",
+        ]
+        if self.best_iou is not None:
+            count = int(self.unmatched().sum())
+            share = f"{count / objects:.1%}" if objects else "0 %"
+            lines.append(f"unmatched: {count} objects ({share}) overlap no anchor by an IoU of 0.5")
+        return lines
+
+
+def statistics(data, anchors=None):
+    """Counts, sizes and shapes of the objects of a dataset; with anchors, how well these fit.
+
+    Args:
+        data: a `Dataset`.
+        anchors: an `AnchorSpec`, such as `model.anchors` or `keras_ssd.anchors.named_spec("ssd300_voc")`; None leaves
+            the anchors out.
+
+    Returns:
+        `Statistics`; `print` shows a table. Crowd regions are not counted.
+
+    Example:
+        >>> print(statistics(train, keras_ssd.anchors.named_spec("ssd300_voc")))
+    """
+    kept = [annotation[~annotation.crowd] if annotation.crowd.any() else annotation for annotation in data]
+    boxes = [_fractions(annotation) for annotation in kept]
+    every = np.concatenate([*boxes, np.zeros((0, 4), np.float32)])
+    sides = every[:, 2:] - every[:, :2]
+    sizes_hw = [annotation.size_hw for annotation in data if annotation.size_hw]
+    frequency = {size: sizes_hw.count(size) for size in dict.fromkeys(sizes_hw)} if len(set(sizes_hw)) < 1000 else {}
+    return Statistics(
+        data.classes,
+        len(data),
+        np.concatenate([*(annotation.class_ids for annotation in kept), np.zeros(0, np.int64)]),
+        np.sqrt(bx.area(every)),
+        sides[:, 0] / np.maximum(sides[:, 1], np.finfo(np.float32).tiny),
+        np.array([len(annotation) for annotation in kept], int),
+        dict(sorted(frequency.items(), key=lambda item: -item[1])),
+        None if anchors is None else best_iou(every, anchors),
+    )
+
+
+def _fractions(annotation):
+    if annotation.size_hw is None:
+        from keras_ssd.data.sample import Sample
+
+        return Sample.of(annotation).boxes_xyxy
+    return annotation.boxes_fraction
+
+
+def best_iou(boxes_xyxy, anchors):
+    """(M,) IoU of each box with the anchor that overlaps it most.
+
+    Args:
+        boxes_xyxy: (M, 4) fractions of the picture.
+        anchors: `AnchorSpec`.
+    """
+    every = anchors.anchors_xyxy()
+    best = np.zeros(len(boxes_xyxy), np.float32)
+    for start in range(0, len(best), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        best[block] = bx.iou_matrix(boxes_xyxy[block], every).max(axis=1)
+    return best
+
+
+def _aligned(rows):
+    """Lines of a table."""
+    cells = [[*rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
+        for line in cells
+    ]
+
+
+def _cell(value):
+    if isinstance(value, float):
+        return "-" if np.isnan(value) else f"{value:.2f}"
+    return str(value)
