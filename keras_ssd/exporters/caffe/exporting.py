@@ -63,7 +63,7 @@ def to_caffe(model, prototxt, caffemodel, *, decoding=None, channel_order="bgr",
         tuple(outputs),
         sum(blob.size for layer in net.layers for blob in layer.blobs),
         tuple(model.class_names) if isinstance(model, SSD) else (),
-        tuple(net.notes),
+        net.all_notes(),
     )
 
 

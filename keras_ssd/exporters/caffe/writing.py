@@ -1,5 +1,6 @@
 """The net while it is written, and what a writer is given."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ class Net:
     """The layers that are written, the names that are taken, and what the user should know."""
 
     def __init__(self):
-        self.layers, self.notes = [], []
+        self.layers, self.notes, self.forks = [], [], Counter()
         self._names, self._once = set(), {}
 
     def unique(self, name):
@@ -43,6 +44,12 @@ class Net:
         """Keeps a sentence for the report."""
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+    def all_notes(self):
+        """Every sentence for the report."""
+        counts = ", ".join(f"{kind} ({count})" for kind, count in self.forks.items())
+        forks = f"Layers that OpenCV and forks of Caffe have, and the original Caffe has not: {counts}."
+        return (*self.notes, *([forks] if counts else []))
 
     def maker(self, blob):
         """The place of the last layer that wrote a blob."""

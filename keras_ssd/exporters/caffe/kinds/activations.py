@@ -6,7 +6,6 @@ from keras_ssd.exporters.caffe.kinds.values import array
 from keras_ssd.exporters.caffe.registry import writes
 from keras_ssd.layers import AbsoluteValue, Logarithm, Power
 
-FORKS = "{} is a layer of OpenCV and of Caffe's forks; the original Caffe has none of that name ('{}')."
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 # Keras's names -> Caffe's layer types, of functions that take no numbers.
 PLAIN = {"sigmoid": "Sigmoid", "tanh": "TanH", "softplus": "BNLL", "exponential": "Exp"}
@@ -31,7 +30,7 @@ def activated(step, x, activation, suffix=None):
     if name in PLAIN or name in OF_FORKS:
         kind = PLAIN.get(name) or OF_FORKS[name]
         if name in OF_FORKS:
-            step.net.note(FORKS.format(kind, step.name))
+            step.net.forks[kind] += 1
         return step.add(kind, [x], suffix=suffix, in_place=True)
     names = ", ".join(sorted({"linear", *FUNCTIONS, *PLAIN, *OF_FORKS}))
     return step.fail(f"its activation must be one of {names}. Received: activation={name or activation!r}")
@@ -49,7 +48,7 @@ def _name_of(activation):
 def _relu(step, x, suffix, slope=0.0, highest=None):
     """relu, with a slope below zero and an end."""
     if highest == 6.0 and not slope:
-        step.net.note(FORKS.format("ReLU6", step.name))
+        step.net.forks["ReLU6"] += 1
         return step.add("ReLU6", [x], suffix=suffix, in_place=True)
     params = {"relu_param": {"negative_slope": slope}} if slope else {}
     y = step.add("ReLU", [x], params=params, suffix=suffix, in_place=True)
@@ -195,9 +194,9 @@ def absolute(step, layer, x):
 
 @writes(keras.layers.Dropout)
 def dropout(step, layer, x):
-    """Dropout, which does nothing when detecting."""
+    """Dropout, which does nothing when detecting; that of whole maps or pictures Caffe has not."""
     if layer.noise_shape is not None:
-        step.fail(f"Caffe's Dropout knows no noise_shape. Received: noise_shape={layer.noise_shape}")
+        return x
     params = {"dropout_param": {"dropout_ratio": float(layer.rate)}}
     return step.add("Dropout", [step.settle(x)], params=params, in_place=True)
 

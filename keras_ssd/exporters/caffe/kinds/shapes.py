@@ -5,11 +5,11 @@ from dataclasses import replace
 import keras
 
 from keras_ssd.exporters.caffe.blobs import MAPS
-from keras_ssd.exporters.caffe.kinds.activations import FORKS
 from keras_ssd.exporters.caffe.kinds.convolution import checked
 from keras_ssd.exporters.caffe.registry import writes
 from keras_ssd.layers import BilinearResize, LowestPadding2D, ShuffleChannels, SliceAxis
 from keras_ssd.layers.class_columns import NEVER, ClassColumns
+from keras_ssd.layers.grayscale import Grayscale
 from keras_ssd.layers.reverse_channels import ReverseChannels
 
 
@@ -78,7 +78,7 @@ def _reshaped(step, x):
 @writes(ShuffleChannels)
 def shuffle_channels(step, layer, x):
     """The channel shuffle of ShuffleNet."""
-    step.net.note(FORKS.format("ShuffleChannel", step.name))
+    step.net.forks["ShuffleChannel"] += 1
     return step.add("ShuffleChannel", [step.maps(x)], params={"shuffle_channel_param": {"group": layer.groups}})
 
 
@@ -89,6 +89,12 @@ def reverse_channels(step, layer, x):
         x = step.maps(x)
     factors = None if x.factors is None else x.factors[::-1]
     return replace(x, turned=not x.turned, factors=factors)
+
+
+@writes(Grayscale)
+def grayscale(step, layer, x):
+    """What the net's user does before it; only the first layer can be that."""
+    step.fail("grey pictures are what a whole net takes, so it must be the first layer of the model.")
 
 
 @writes(ClassColumns)
@@ -105,7 +111,7 @@ def class_columns(step, layer, x):
 @writes(BilinearResize)
 def bilinear_resize(step, layer, x):
     """DeepLab's Interp."""
-    step.net.note(FORKS.format("Interp", step.name))
+    step.net.forks["Interp"] += 1
     x = step.ordered(cropped(step, step.maps(x), layer.cropping), MAPS)
     shape = (x.shape[0], layer.height, layer.width, x.shape[-1])
     return step.add("Interp", [x], shape, params={"interp_param": {"height": layer.height, "width": layer.width}})
