@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("detect", "data", "convert", "zoo")
+COMMANDS = ("detect", "train", "data", "convert", "zoo")
 
 
 def _parser():
