@@ -176,6 +176,26 @@ def test_values_layers_of_keras_move_boxes_with_pixels(name):
     assert len(chain(noise((40, 52), boxes=0), sample_rng(0, 0, 0))) == 0
 
 
+def random_layers():
+    """Some of one generator, and some that hold further layers."""
+    return [
+        keras.layers.RandomBrightness(0.5),
+        keras.layers.RandomColorJitter((0, 255), 0.3, 0.3, 0.3, 0.3),
+        keras.Sequential([keras.layers.RandomContrast(0.5), keras.layers.RandomHue(0.3)]),
+    ]
+
+
+@pytest.mark.numerical
+@pytest.mark.parametrize("place", range(3))
+def test_values_layers_within_layers_follow_the_samples_generator_too(place):
+    layer, sample = random_layers()[place], noise((16, 20), seed=1)
+    block = KerasLayer(layer, boxes=False)
+    once = [block(sample, sample_rng(0, 0, index)) for index in range(4)]
+    assert any((result.picture != once[0].picture).any() for result in once)
+    for index in reversed(range(4)):
+        assert_equal(block(sample, sample_rng(0, 0, index)), once[index])
+
+
 @pytest.mark.numerical
 def test_values_layers_of_keras_follow_the_samples_generator():
     block = KerasLayer(keras.layers.RandomFlip("horizontal", bounding_box_format="rel_xyxy"))
@@ -229,7 +249,7 @@ def test_values_layers_with_keras_cvs_conventions(monkeypatch):
 
     Dropping.__module__ = "keras_cv.src.layers"
     block, sample = KerasLayer(Dropping()), noise((20, 30), boxes=6)
-    assert block.seeded
+    assert not block.seeded  # nobody can tell from outside
     result = block(sample, sample_rng(0, 0, 0))
     np.testing.assert_allclose(result.boxes_xyxy, sample.boxes_xyxy[:2:-1], atol=1e-6)
     np.testing.assert_array_equal(result.class_ids, sample.class_ids[:2:-1])

@@ -60,20 +60,33 @@ class KerasLayer(Block):
 
     @property
     def seeded(self):
-        """Whether the layer's random numbers follow from the sample's; a layer of KerasCV needs a `seed` for that."""
-        return bool(self._reseeding())
+        """Whether the layer has generators that are set anew for each sample.
+
+        Some layers draw elsewhere besides: Keras's `AugMix` from Python's `random`, and some of KerasCV, so for KerasCV
+        this is False, though most of its layers that were made with a `seed` do follow.
+        """
+        return bool(self._reseeding()) and not self._of_keras_cv
+
+    @property
+    def _of_keras_cv(self):
+        return type(self.layer).__module__.partition(".")[0] == "keras_cv"
 
     def _reseeding(self):
-        """Functions of two numbers that set the layer's generators."""
+        """Functions of two numbers that set the generators of the layer and of the layers in it."""
         import keras
 
-        functions = []
-        for held in vars(self.layer).values():
-            if isinstance(held, keras.random.SeedGenerator):
-                functions.append(lambda seed, state=held.state: state.assign(seed.astype(state.dtype)))
-            # Without a seed, layers of KerasCV share TensorFlow's global generator, which is not ours to set.
-            elif hasattr(held, "reset_from_seed") and getattr(self.layer, "seed", None) is not None:
-                functions.append(lambda seed, generator=held: generator.reset_from_seed(int(seed[0])))
+        functions, waiting, met = [], [self.layer], set()
+        while waiting:
+            layer = waiting.pop()
+            met.add(id(layer))
+            for held in _flat(vars(layer).values()):
+                if isinstance(held, keras.random.SeedGenerator):
+                    functions.append(lambda seed, state=held.state: state.assign(seed.astype(state.dtype)))
+                # Without a seed, layers of KerasCV share TensorFlow's global generator, which is not ours to set.
+                elif hasattr(held, "reset_from_seed") and getattr(layer, "seed", None) is not None:
+                    functions.append(lambda seed, generator=held: generator.reset_from_seed(int(seed[0])))
+                elif isinstance(held, keras.Layer) and id(held) not in met:
+                    waiting.append(held)
         return functions
 
     def apply(self, sample, rng, others):
@@ -99,18 +112,20 @@ class KerasLayer(Block):
 
     @property
     def _class_key(self):
-        return "classes" if type(self.layer).__module__.partition(".")[0] == "keras_cv" else "labels"
+        return "classes" if self._of_keras_cv else "labels"
 
     def _boxes_in(self, labels):
         """Boxes in the layer's format. Instead of classes they carry their place, to be known again afterwards."""
         places, boxes = np.arange(len(labels), dtype=np.float32), labels.boxes_xyxy
-        if not len(labels):  # layers fail over a batch without boxes
-            places, boxes = np.array([-1], np.float32), np.array([[0, 0, 1, 1]], np.float32)
+        if not len(labels):  # layers fail over a batch without boxes; what becomes of this one is not looked at
+            places, boxes = np.zeros(1, np.float32), np.array([[0, 0, 1, 1]], np.float32)
         if self._format == "xyxy":
             boxes = boxes * np.array([*labels.size_hw[::-1]] * 2, np.float32)
         return {"boxes": boxes[None], self._class_key: places[None]}
 
     def _boxes_out(self, bounding_boxes, size_hw, labels):
+        if not len(labels):
+            return dataclasses.replace(labels, size_hw=size_hw)
         places = _array(bounding_boxes[self._class_key])[0]
         boxes = _array(bounding_boxes["boxes"])[0].astype(np.float32)
         real = places >= 0  # layers fill up with -1
@@ -119,6 +134,16 @@ class KerasLayer(Block):
             boxes = boxes / np.array([*size_hw[::-1]] * 2, np.float32)
         kept = Labels(size_hw, boxes, labels.class_ids[places], labels.difficult[places])
         return kept.placed(boxes)
+
+
+def _flat(values):
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _flat(value)
+        elif isinstance(value, dict):
+            yield from _flat(value.values())
+        else:
+            yield value
 
 
 def _array(tensor):
