@@ -48,7 +48,8 @@ def random_weights(net, seed=0, **options):
         if layer.type in ("Scale", "Normalize", "PReLU") and index == 0:
             return rng.uniform(0.5, 1.5, shape)
         if index == 0 and len(shape) > 1:
-            return rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
+            spread = 0.1 if "_mbox_" in layer.name else 1.0  # scores that are neither 0 nor 1, and so have an order
+            return rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:])) * spread
         return rng.normal(0, 0.05, shape)
 
     return with_weights(net, draw, **options)

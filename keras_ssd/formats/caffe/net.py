@@ -44,7 +44,10 @@ class Settings(Mapping):
     def __getitem__(self, name):
         known = self._fields.get(name)
         if name in self._values:
-            return _as_setting(self._values[name], known)
+            value = self._values[name]
+            if known is not None and known.repeated and not isinstance(value, (list, tuple)):
+                value = [value]  # of a record whose own table does not know the message
+            return _as_setting(value, known)
         if known is None:
             if self._fields:
                 raise KeyError(f"{self._message} has no field {name!r}")
