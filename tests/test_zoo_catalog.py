@@ -87,7 +87,7 @@ def test_values_published_sizes_and_checksums():
 
 def test_values_names_and_urls_are_unique():
     assert [name for name, count in Counter(entry.name for entry in ALL).items() if count > 1] == []
-    assert [url for url, count in Counter(source.url for _, source in SOURCES).items() if count > 1] == []
+    assert [url for url, count in Counter(source.url for _, source in SOURCES if source.url).items() if count > 1] == []
 
 
 def test_values_a_file_name_belongs_to_one_set():
@@ -99,10 +99,10 @@ def test_values_a_file_name_belongs_to_one_set():
     assert {name: sets for name, sets in owners.items() if len(sets) > 1} == {}
 
 
-@pytest.mark.parametrize(("entry", "source"), SOURCES, ids=[source.url for _, source in SOURCES])
+@pytest.mark.parametrize(("entry", "source"), SOURCES, ids=[source.url or source.file for _, source in SOURCES])
 def test_values_sources_are_well_formed(entry, source):
-    parts = urlsplit(source.url)
-    assert parts.scheme in ("http", "https")
+    parts = urlsplit(source.url or "")
+    assert source.bundled is (parts.scheme not in ("http", "https"))
     assert source.file.endswith(zoo.formats()[source.format].extension)
     if parts.hostname == "drive.google.com":
         assert parts.path == "/open"
@@ -121,6 +121,7 @@ def test_values_label_sets():
     assert (voc[0], voc[10], voc[14], voc[19]) == ("aeroplane", "diningtable", "person", "tvmonitor")
     assert (coco[0], coco[11], coco[79]) == ("person", "stop sign", "toothbrush")
     assert ilsvrc[:4] == ("accordion", "airplane", "ant", "antelope")
+    assert zoo.labels("cells") == ("RBC", "WBC", "Platelets")
     assert ilsvrc[197:] == ("whale", "wine_bottle", "zebra")
     for names in (voc, coco, ilsvrc):
         assert len(set(names)) == len(names)
@@ -220,7 +221,7 @@ def test_values_describe_tells_everything():
     assert "does not build the model" in zoo.describe("ssd500.ilsvrc")
     assert "80 (coco), in 91 slots" in zoo.describe("ssd300.coco-torchvision")
     for entry in ALL:
-        assert all(source.url in zoo.describe(entry) for source in entry.sources)
+        assert all(source.origin in zoo.describe(entry) for source in entry.sources)
 
 
 def test_values_cards_are_on_the_shelf():

@@ -126,6 +126,8 @@ def _shown_source(entry):
 def _state(entry):
     from keras_ssd import zoo
 
+    if entry.bundled:
+        return "included" if zoo.cached(entry) else "missing"
     if zoo.cached(entry) or zoo.cached(entry, formats=list(zoo.formats())):
         return "cached"
     return "available" if entry.readable else "later"
@@ -165,6 +167,7 @@ def _as_dict(entry):
         "name": entry.name,
         **dataclasses.asdict(entry),
         "readable": entry.readable,
+        "bundled": entry.bundled,
         "input_size": zoo.architectures()[entry.model].input_size,
         "class_names": list(zoo.labels(entry.classes)) if entry.classes else None,
         "cached": str(path) if path else None,

@@ -4,6 +4,7 @@ from keras_ssd.formats.chainercv_npz import read_chainercv_npz as read_chainercv
 from keras_ssd.formats.keras3_h5 import read_keras3_h5 as read_keras3_h5
 from keras_ssd.formats.keras3_h5 import read_keras_archive as read_keras_archive
 from keras_ssd.formats.keras_h5 import read_keras_h5 as read_keras_h5
+from keras_ssd.formats.keras_h5_writing import write_keras_h5 as write_keras_h5
 from keras_ssd.formats.named_arrays import AnchorBoxesConfig as AnchorBoxesConfig
 from keras_ssd.formats.named_arrays import NamedArrays as NamedArrays
 from keras_ssd.formats.named_arrays import SavedArchitecture as SavedArchitecture

@@ -16,6 +16,7 @@ from pathlib import Path
 from keras_ssd.names import unknown_name
 from keras_ssd.zoo import catalog, schema
 from keras_ssd.zoo.errors import IntegrityError
+from keras_ssd.zoo.shelf import shelf
 
 PINS = "pins.json"
 
@@ -48,7 +49,9 @@ def chosen_sources(entry, formats=None):
 
 
 def cached(weights, *, model=None, formats=None):
-    """The path of a weight set's file in the cache, or None. Touches no network and reads no file.
+    """The path of a weight set's file on this machine, or None. Touches no network and reads no file.
+
+    Files that are part of this package are found too.
 
     Args:
         weights: a name of the catalogue or a `WeightSet`.
@@ -57,10 +60,15 @@ def cached(weights, *, model=None, formats=None):
     """
     entry = weights if isinstance(weights, catalog.WeightSet) else catalog.find(weights, model)
     for source in chosen_sources(entry, formats):
-        path = cache_folder() / source.file
+        path = place(source)
         if path.is_file():
             return path
     return None
+
+
+def place(source):
+    """Where the file of a `Source` is once it is there."""
+    return (shelf() / "weights" if source.bundled else cache_folder()) / source.file
 
 
 def digest(path, algorithm):

@@ -64,12 +64,14 @@ def classes_text(entry):
 
 
 def state(entry):
-    """`cached`, `available`, or why it cannot be loaded."""
+    """`included`, `cached`, `available`, or why it cannot be loaded."""
     if not entry.readable:
         if not architectures()[entry.model].available:
             return "not loadable: this package does not build the model"
         return "not loadable: no source in a format that this package reads"
     path = cache.cached(entry)
+    if entry.bundled:
+        return f"included in this package as {path}" if path else "missing from this installation"
     return f"cached as {path}" if path else "available for download"
 
 
@@ -95,5 +97,6 @@ def _source(source):
     details = [form.title if form.readable else f"{form.title} (not read yet)", size_text(source)]
     if source.archive:
         details.append(f"{source.member or source.file} in {source.archive}")
-    details += [source.checksum or "no published checksum: pinned at first use", source.note]
-    return [f"  {source.url}", "    " + "; ".join(detail for detail in details if detail)]
+    unproven = "" if source.bundled else "no published checksum: pinned at first use"
+    details += [source.checksum or unproven, source.note]
+    return [f"  {source.origin}", "    " + "; ".join(detail for detail in details if detail)]

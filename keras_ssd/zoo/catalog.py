@@ -56,11 +56,12 @@ class Source:
     """One place that publishes a weight set.
 
     `file` is the name in the cache. With `archive`, the url delivers that archive, and `member` of it is the
-    file. `size` in bytes and `checksum` as `algorithm:hex` are those of what the url delivers.
+    file. `size` in bytes and `checksum` as `algorithm:hex` are those of what the url delivers. A `bundled` source
+    has no url: its file is part of this package, in `weights/` of the shelf.
     """
 
     format: str
-    url: str
+    url: str | None
     file: str
     archive: str | None = None
     member: str | None = None
@@ -68,9 +69,15 @@ class Source:
     about_mb: float | None = None
     checksum: str | None = None
     note: str = ""
+    bundled: bool = False
 
     def __post_init__(self):
         schema.check_source(self)
+
+    @property
+    def origin(self):
+        """Where the file comes from, in words."""
+        return "part of this package" if self.bundled else self.url
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class Result:
 class WeightSet:
     """One set of trained weights.
 
-    `classes` names a label set, `slots` counts outputs with background, `scales` is `"voc"` or `"coco"`.
+    `classes` names a label set, `slots` counts outputs with background, `scales` is `"voc"`, `"coco"` or `"cells"`.
     `anchors_truncated`: trained on Caffe's prior sizes, which are cut to whole pixels. None: not published.
     """
 
@@ -115,6 +122,11 @@ class WeightSet:
     def readable_sources(self):
         """The sources in a format that this package reads, in order of preference."""
         return tuple(source for source in self.sources if formats()[source.format].readable)
+
+    @property
+    def bundled(self):
+        """Whether the file that would be loaded is part of this package."""
+        return any(source.bundled for source in self.readable_sources[:1])
 
     @property
     def readable(self):
@@ -164,7 +176,7 @@ def read(text, origin="catalog.toml"):
 
 def _weight_set(row, recipes):
     row = dict(row)
-    row["sources"] = tuple(Source(**source) for source in row["sources"])
+    row["sources"] = tuple(Source(**{"url": None, **source}) for source in row["sources"])
     row["results"] = tuple(Result(**result) for result in row.get("results", ()))
     if "preprocessing" in row:
         row["preprocessing"] = recipes[row["preprocessing"]]

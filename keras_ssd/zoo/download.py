@@ -30,12 +30,12 @@ def download(weights, *, model=None, formats=None, progress=True, policy=None):
         policy: a `Policy`: timeouts, attempts, bounds.
 
     Returns:
-        A `pathlib.Path` in the cache folder, which `KERAS_SSD_HOME` moves.
+        A `pathlib.Path` in the cache folder, which `KERAS_SSD_HOME` moves, or inside this package.
 
     Raises:
         ValueError: unknown name, or no source in these formats.
         DownloadError: no source delivered; every reason is in the message, and how to place the file by hand.
-        IntegrityError: the cached file is not the one of its first use.
+        IntegrityError: the cached file is not the one of its first use, or one of this package is damaged.
 
     Example:
         >>> download("ssd300.voc07+12")  # doctest: +SKIP
@@ -54,6 +54,7 @@ def download(weights, *, model=None, formats=None, progress=True, policy=None):
     found = _from_cache(sources)
     if found:
         return found
+    sources = _with_url(entry, sources)
     folder = cache.cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / f"{entry.name}.lock", policy):
@@ -85,16 +86,39 @@ def _alone(path, policy):
 
 
 def _from_cache(sources):
-    """The first cached file, checked; None when there is none."""
+    """The first file that is there, checked; None when there is none."""
     folder = cache.cache_folder()
     for source in sources:
-        path = folder / source.file
+        path = cache.place(source)
         if not path.is_file():
             continue
+        if source.bundled:
+            return _checked_part(path, source)
         if not cache.check_pin(path, source.file, folder):
             _adopt(source, path, folder)
         return path
     return None
+
+
+def _checked_part(path, source):
+    """A file of this package, compared with what the catalogue says of it."""
+    try:
+        cache.check_delivery(path, source)
+        cache.check_form(path, source.format)
+    except IntegrityError as error:
+        raise IntegrityError(f"{path} is damaged: {error}. Install keras-ssd again.") from error
+    return path
+
+
+def _with_url(entry, sources):
+    """The sources that can be downloaded, of a weight set that is not on this machine."""
+    outside = tuple(source for source in sources if not source.bundled)
+    if not outside:
+        raise IntegrityError(
+            f"{entry.name} is part of this package, and its file is missing: expected {cache.place(sources[0])}. "
+            "Install keras-ssd again."
+        )
+    return outside
 
 
 def _adopt(source, path, folder):

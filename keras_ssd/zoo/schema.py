@@ -11,6 +11,9 @@ NUMBER = (int, float)
 # Hexadecimal digits of a checksum. "sha256_prefix": the file name carries the first 8 digits of its sha256.
 DIGEST_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128, "sha256_prefix": 8}
 
+# Tables of anchors that weights were trained with.
+SCALES = ("voc", "coco", "cells")
+
 # Table -> field -> (type, required)
 FIELDS = {
     "formats": {
@@ -43,8 +46,9 @@ FIELDS = {
     },
     "source": {
         "format": (str, True),
-        "url": (str, True),
         "file": (str, True),
+        "url": (str, False),
+        "bundled": (bool, False),
         "archive": (str, False),
         "member": (str, False),
         "size": (int, False),
@@ -138,7 +142,7 @@ def _check_row(document, row, where):
     if not re.fullmatch(r"[a-z0-9][\w+-]*", row["tag"]):
         raise ValueError(f"{where}: tag must be of letters, digits, + - and _. Received: tag={row['tag']!r}")
     if "scales" in row:
-        _known(row["scales"], ("voc", "coco"), "scales", where)
+        _known(row["scales"], SCALES, "scales", where)
     if "preprocessing" in row:
         _known(row["preprocessing"], document["preprocessing"], "preprocessing", where)
     if not row["sources"]:
@@ -160,7 +164,8 @@ def check_source(source):
         source: a `Source`.
 
     Raises:
-        ValueError: a file name with a folder in it, a url that is not http(s), a malformed checksum or size.
+        ValueError: a file name with a folder in it, a url that is not http(s), a file that is neither bundled nor
+            has a url, a malformed checksum or size.
     """
     for field in ("file", "archive"):
         name = getattr(source, field)
@@ -168,13 +173,23 @@ def check_source(source):
             raise ValueError(f"{field} must be a bare file name. Received: {field}={name!r}")
     if source.member and not source.archive:
         raise ValueError(f"member is given without archive. Received: member={source.member!r}")
-    parts = urlsplit(source.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or set(source.url) & set(string.whitespace):
-        raise ValueError(f"url must be an http or https address. Received: url={source.url!r}")
+    if source.bundled == (source.url is not None) or (source.bundled and source.archive):
+        raise ValueError(
+            "a source either has a url or is `bundled = true`, a file of its own in this package. "
+            f"Received: bundled={source.bundled}, url={source.url!r}, archive={source.archive!r}"
+        )
+    if not source.bundled:
+        _check_url(source.url)
     if source.size is not None and source.size <= 0:
         raise ValueError(f"size must be positive. Received: size={source.size!r}")
     if source.checksum is not None:
         split_checksum(source.checksum)
+
+
+def _check_url(url):
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or set(url) & set(string.whitespace):
+        raise ValueError(f"url must be an http or https address. Received: url={url!r}")
 
 
 def _is_plain_name(name):

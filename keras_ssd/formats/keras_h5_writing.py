@@ -1,0 +1,65 @@
+"""Arrays of a model into one small `.h5`, in the layout that `read_keras_h5` reads."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from keras_ssd.formats.named_arrays import WeightFileError
+
+
+def write_keras_h5(path, layers, *, kernels="float16"):
+    """Writes weights as `/<layer>/<layer>/<weight>`; the same arrays give the same bytes.
+
+    For handing trained weights on: kernels of half the size find the same objects. Vectors (biases, the statistics of
+    BatchNorm) are few and of wide range, so they stay float32.
+
+    Args:
+        path: the file, usually `*.h5`; what is there is replaced when the new one is whole.
+        layers: {layer: {weight: array}}, for example `NamedArrays.layers`.
+        kernels: "float16" or "float32", for arrays of two axes and more.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: another `kernels`.
+        WeightFileError: a value that is not finite, or too large for float16.
+
+    Example:
+        >>> from keras_ssd.zoo.port import arrays_of
+        >>> write_keras_h5("cells.h5", arrays_of(model).layers)
+        PosixPath('cells.h5')
+    """
+    if kernels not in ("float16", "float32"):
+        raise ValueError(f"`kernels` must be 'float16' or 'float32'. Received: kernels={kernels!r}")
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    try:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["layer_names"] = np.array([name.encode() for name in layers])
+            for layer, weights in layers.items():
+                group = file.create_group(f"{layer}/{layer}")
+                for name, array in weights.items():
+                    group[name] = _stored(f"{layer}/{name}", array, kernels)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+def _stored(name, array, kernels):
+    array = np.asarray(array)
+    with np.errstate(over="ignore"):
+        stored = array.astype(kernels if array.ndim > 1 else np.float32)
+    if not np.isfinite(stored).all():
+        raise WeightFileError(
+            f"{name} holds values that {stored.dtype} cannot: expected finite numbers up to "
+            f"{np.finfo(stored.dtype).max:g}. Received: up to {np.abs(array).max():g}."
+        )
+    return stored
