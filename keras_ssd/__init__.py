@@ -32,6 +32,7 @@ if not _environment.started_as_command():
     from keras_ssd.coding import Predictions as Predictions
     from keras_ssd.decoding import DecodeOptions as DecodeOptions
     from keras_ssd.decoding import decode_arrays as decode_arrays
+    from keras_ssd.demo import demo as demo
     from keras_ssd.detect import detect as detect
     from keras_ssd.detections import Detections as Detections
     from keras_ssd.encoder import TargetEncoder as TargetEncoder

@@ -1,0 +1,117 @@
+"""The first thing to try: a drawn blood smear, and what the detector of this package finds in it."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from keras_ssd.boxes import iou_matrix
+from keras_ssd.smear import MOST, check_count, draw_smear
+
+WEIGHTS = "ssd_small.cells"
+# How much a found box and a drawn one must have in common to be the same cell, as VOC counts.
+SAME = 0.5
+
+
+def demo(out=None, *, seed=0, count=12, confidence=0.5):
+    """Draws a blood smear, finds its cells, and says what was right. Needs no file and no network.
+
+    Args:
+        out: a picture to write, with the boxes drawn in; its ending names the format. None writes nothing.
+        seed: which smear; a whole number from 0 on.
+        count: red cells to draw, 0..40. There are one white cell and three platelets beside them.
+        confidence: lowest score to report, 0..1.
+
+    Returns:
+        `Detections`; `found.draw()` is the picture with boxes.
+
+    Raises:
+        ValueError: a number out of its range, or an ending that is no picture format.
+        OSError: the picture cannot be written.
+
+    Example:
+        >>> found = keras_ssd.demo(seed=1)
+        >>> found.draw().show()
+    """
+    from keras_ssd.models import ssd_small
+
+    check_count("count", count, MOST["red_cells"])
+    if out is not None:
+        check_out(out)
+    smear = draw_smear(seed, red_cells=count)
+    model = ssd_small(weights=WEIGHTS)
+    [found] = model.detect(smear.picture, confidence=confidence)
+    found = replace(found, source=smear.truth.source, picture=smear.picture)
+    print(found)
+    print(compare(smear.truth, found))
+    if out is not None:
+        save(found.draw(), out)
+        print(f"The picture with boxes: {out}")
+    return found
+
+
+def compare(truth, found):
+    """How many of the drawn cells were found, as a text.
+
+    Args:
+        truth: `Detections` of what is there.
+        found: `Detections` of the same picture, best first.
+
+    Returns:
+        One line a class.
+    """
+    width = max(len(name) for name in truth.class_names)
+    lines = ["Drawn and found:"]
+    for name in truth.class_names:
+        there, seen = truth.filter(classes=name), found.filter(classes=name)
+        right = matched(there.boxes_xyxy, seen.boxes_xyxy)
+        extra = len(seen) - right
+        note = f", and {extra} that {'is' if extra == 1 else 'are'} not there" if extra else ""
+        lines.append(f"  {name:{width}}  {right} of {len(there)}{note}")
+    return "\n".join(lines)
+
+
+def matched(there_xyxy, seen_xyxy):
+    """How many of the boxes that are `there` were `seen`: each best first, each box once.
+
+    Args:
+        there_xyxy: (M, 4).
+        seen_xyxy: (K, 4), best first.
+    """
+    if not len(there_xyxy):
+        return 0
+    free = np.ones(len(there_xyxy), bool)
+    for overlaps in iou_matrix(seen_xyxy, there_xyxy):
+        best = int(np.argmax(np.where(free, overlaps, -1)))
+        if free[best] and overlaps[best] >= SAME:
+            free[best] = False
+    return int((~free).sum())
+
+
+def check_out(out):
+    """Refuses before any work what could not be written after it.
+
+    Raises:
+        ValueError: the ending is of no picture format that Pillow writes.
+        OSError: there is no such folder.
+    """
+    from PIL import Image
+
+    path = Path(out)
+    known = sorted(ending for ending, form in Image.registered_extensions().items() if form in Image.SAVE)
+    if path.suffix.lower() not in known:
+        raise ValueError(f"`out` must end like a picture: .png, .jpg or the like. Received: out={os.fspath(out)!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
+
+
+def save(picture, out):
+    """Writes a picture so that its name stands for a whole file."""
+    path = Path(out)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        picture.save(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
