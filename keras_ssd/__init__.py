@@ -64,6 +64,7 @@ _LATER = {
     "recipes": "keras_ssd.training",
     "to_caffe": "keras_ssd.exporters.caffe",
     "to_onnx": "keras_ssd.exporters.onnx",
+    "train": "keras_ssd.training",
 }
 if TYPE_CHECKING:
     from keras_ssd import data as data
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from keras_ssd.exporters.onnx import to_onnx as to_onnx
     from keras_ssd.importers import from_caffe as from_caffe
     from keras_ssd.training import recipes as recipes
+    from keras_ssd.training import train as train
 
 
 def __getattr__(name):

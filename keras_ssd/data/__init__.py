@@ -1,6 +1,9 @@
 """Pictures with boxes: reading and writing datasets, checking, drawing and caching them."""
 
+from keras_ssd.data import augment as augment
 from keras_ssd.data.annotation import Annotation as Annotation
+from keras_ssd.data.batches import Batches as Batches
+from keras_ssd.data.batches import batches as batches
 from keras_ssd.data.cache import cached as cached
 from keras_ssd.data.checking import Checked as Checked
 from keras_ssd.data.checking import check as check
