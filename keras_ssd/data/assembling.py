@@ -145,12 +145,13 @@ def _checked(rows, policy):
     rows.report_box("swapped", swapped & ~flat, "its corners are swapped", "mended" if mend else "left out")
     corners = np.hstack([np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])])
     inside = bx.clip(corners, size_hw)
-    gone = (bx.area(inside) <= 0) & ~flat
+    told = flat if mend else flat | swapped  # one fault a box is enough
+    gone = (bx.area(inside) <= 0) & ~told
     picture = f"the picture of {size_hw[1]} x {size_hw[0]} pixels"
-    outside = (beyond > EDGE) & ~flat & ~gone
+    outside = (beyond > EDGE) & ~told & ~gone
     rows.report_box("outside", gone, f"it lies outside {picture}", "left out")
     rows.report_box("outside", outside, f"it leaves {picture}", "clipped" if mend else "left out")
-    rows.report_box("edge", (beyond > ROUNDING) & (beyond <= EDGE) & ~flat & ~gone, f"it leaves {picture}", "clipped")
+    rows.report_box("edge", (beyond > ROUNDING) & (beyond <= EDGE) & ~told & ~gone, f"it leaves {picture}", "clipped")
     bad = flat | gone | (np.zeros_like(flat) if mend else swapped | outside)
     return inside, ~bad
 

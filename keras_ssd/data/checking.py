@@ -8,6 +8,7 @@ from keras_ssd.data.picture_files import file_digest, look
 from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.reading import read, read_splits
+from keras_ssd.data.summaries import counted
 from keras_ssd.pictures import PICTURE_ENDINGS, PictureError, read_picture
 from keras_ssd.reading_ahead import map_ahead
 
@@ -34,13 +35,14 @@ class Checked:
     def text(self, shown=20):
         """The report: the splits, then the problems by kind, `shown` of each."""
         lines = [
-            f"{data.name}: {len(data)} pictures, {data.num_objects} objects, {len(data.classes)} classes"
+            f"{data.name}: {counted(len(data), 'picture')}, {counted(data.num_objects, 'object')}, "
+            f"{counted(len(data.classes), 'class', 'classes')}"
             for data in self.splits.values()
         ]
         if not self.problems:
             return "\n".join([*lines, "No problem found."])
-        faults = len(self.problems.faults)
-        counts = f"{faults} fault{'s' if faults != 1 else ''}, {len(self.problems) - faults} notes"
+        faults, notes = len(self.problems.faults), len(self.problems.notes)
+        counts = f"{counted(faults, 'fault')}, {counted(notes, 'note')}"
         return "\n".join([*lines, counts, self.problems.text(shown)])
 
     def __str__(self):
@@ -118,7 +120,7 @@ def _picture_problems(splits, progress):
     homes_of = {digest: set().union(*(homes[picture] for picture in same)) for digest, same in copies.items()}
     unions = _unions(homes_of, splits)
     found += [problem for digest, same in copies.items() for problem in _copies(same, homes_of[digest], unions)]
-    found += [problem for alike in looks.values() for problem in _look_alikes([*alike.values()], homes)]
+    found += [problem for alike in looks.values() for problem in _look_alikes([*alike.values()], homes, unions)]
     return found
 
 
@@ -128,13 +130,17 @@ def _view(annotation):
 
 
 def _unions(homes, splits):
-    """Splits that hold all of another one, as trainval holds train: sharing pictures is what they are for."""
+    """(whole, part) of splits that are made of others, as trainval is of train and val: to share is their purpose.
+
+    A split that lies within another, whose rest is in no split, is a leak.
+    """
     members = {split: {digest for digest, where in homes.items() if split in where} for split in splits}
-    return {
-        (whole, part)
-        for whole, part in itertools.permutations(splits, 2)
-        if members[part] and members[part] <= members[whole]
-    }
+    found = set()
+    for whole in splits:
+        parts = [part for part in splits if members[part] and members[part] < members[whole]]
+        if set().union(*(members[part] for part in parts)) == members[whole]:
+            found |= {(whole, part) for part in parts}
+    return found
 
 
 def _copies(same, where, unions):
@@ -148,9 +154,10 @@ def _copies(same, where, unions):
         yield Problem("duplicate picture", same[0], f"the same bytes are in {' and '.join(same[1:4])}")
 
 
-def _look_alikes(pictures, homes):
+def _look_alikes(pictures, homes, unions):
+    wholes = {whole for whole, _ in unions}
     for one, other in itertools.pairwise(pictures):
-        if not homes[one] & homes[other]:
+        if not (homes[one] & homes[other]) - wholes:
             yield Problem("look-alike", one, f"it looks like {other}, which is in another split")
 
 

@@ -80,7 +80,7 @@ def write(data, path, format, *, pictures="copy", policy="error", progress=False
         raise DataError(faults, "Pass policy='drop' to leave them out, or write COCO.")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    target = Target(part, pictures, problems, _Bar(sum(map(len, splits.values())), progress))
+    target = Target(part, pictures, _Bar(sum(map(len, splits.values())), progress))
     try:
         part.mkdir()
         FORMATS[format].write(splits, target)
@@ -126,7 +126,19 @@ def _fitting(data, format, policy, problems):
         if format == "voc":
             annotation = _without_single_pixels(annotation, problems)
         kept.append(annotation)
+    if format == "yolo":
+        problems += _lost_marks(data)
+        kept = [annotation[~annotation.crowd] if annotation.crowd.any() else annotation for annotation in kept]
     return dataclasses.replace(data, annotations=kept)
+
+
+def _lost_marks(data):
+    """What YOLO has no word for. A crowd region as an object would teach a wrong box, so it goes."""
+    for mark, done in (("crowd", "left out"), ("difficult", "kept"), ("truncated", "kept")):
+        count = sum(int(getattr(annotation, mark).sum()) for annotation in data)
+        if count:
+            what = f"{count} objects are marked as {mark}, and the format has no word for it"
+            yield Problem("unused", data.name, what, done=f"objects {done}")
 
 
 def _size(annotation):
@@ -151,12 +163,11 @@ class Target:
     Args:
         folder: a `Path`.
         pictures: one of `PICTURES`.
-        problems: list that takes `Problem`s.
         bar: progress.
     """
 
-    def __init__(self, folder, pictures, problems, bar):
-        self.folder, self.pictures, self.problems, self.bar = folder, pictures, problems, bar
+    def __init__(self, folder, pictures, bar):
+        self.folder, self.pictures, self.bar = folder, pictures, bar
         self.placed = {}
         self._names, self._taken = {}, set()
 
@@ -208,12 +219,6 @@ class Target:
     def text(self, name, text):
         """Writes a text file."""
         self._path(name).write_text(text, encoding="utf-8", newline="\n")
-
-    def note_lost(self, split, count, mark, done):
-        """Notes objects whose mark the format cannot hold."""
-        if count:
-            what = f"{count} objects are marked as {mark}, and the format has no word for it"
-            self.problems.append(Problem("unused", split or "data", what, done=f"objects {done}"))
 
     def _path(self, name):
         path = self.folder / name

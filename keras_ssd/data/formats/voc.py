@@ -15,6 +15,7 @@ from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import VOC_BOXES, EntryError, Record, finite, flag, size_of
 
 NAME = "voc"
+_FOLDERS = ("Annotations", "annotations", "xmls")
 _CLASS_LIST = re.compile(r"\S+\s+(-1|0|1)\s*$")  # "000012 -1" in lists such as aeroplane_train.txt
 
 
@@ -33,9 +34,11 @@ def find(path):
 
 
 def _annotation_folder(path):
-    for name in ("Annotations", "annotations", "xmls", "."):
-        if lay.files_ending(path / name, ".xml"):
-            return path if name == "." else path / name
+    for name in _FOLDERS:
+        if (path / name).is_dir() and _all_names(path / name):
+            return path / name
+    if lay.files_ending(path, ".xml"):
+        return path
     return None
 
 
@@ -70,7 +73,8 @@ def read(layout, part, problems):
 
 
 def _all_names(folder):
-    return [path.stem for path in lay.files_ending(folder, ".xml")]
+    files = folder.rglob("*.xml") if folder.name in _FOLDERS else lay.files_ending(folder, ".xml")
+    return sorted(lay.stem(lay.below(path, folder)) for path in files if path.name[0] != ".")
 
 
 def _listed_names(folder, listed, problems):

@@ -205,7 +205,7 @@ def _add_object(record, words, number, classes):
 
 
 def write(splits, target):
-    """Writes images/SPLIT, labels/SPLIT and data.yaml. Crowd regions are left out: the format has no word for them.
+    """Writes images/SPLIT, labels/SPLIT and data.yaml.
 
     Args:
         splits: dictionary from a split's name ("" for none) to its dataset.
@@ -217,8 +217,6 @@ def write(splits, target):
             name = folder + target.safe_name(annotation)
             target.place(annotation, f"images/{name}")
             target.text(f"labels/{name}.txt", _lines(annotation))
-        for mark, done in (("crowd", "left out"), ("difficult", "kept"), ("truncated", "kept")):
-            target.note_lost(split, sum(int(getattr(annotation, mark).sum()) for annotation in data), mark, done)
     classes = next(iter(splits.values())).classes
     lines = [f"{split or 'train'}: images{'/' if split else ''}{split}" for split in splits]
     names = [f"  {place}: {quoted(name)}" for place, name in enumerate(classes)]
@@ -226,10 +224,9 @@ def write(splits, target):
 
 
 def _lines(annotation):
-    kept = annotation[~annotation.crowd]
-    raw = YOLO_BOXES.from_pixels(kept.boxes_xyxy, kept.size_hw)
-    lines = zip(kept.class_ids, raw, kept.boxes_xyxy, strict=True)
-    return "".join(f"{class_id} {_numbers(row, box, kept.size_hw)}\n" for class_id, row, box in lines)
+    raw = YOLO_BOXES.from_pixels(annotation.boxes_xyxy, annotation.size_hw)
+    lines = zip(annotation.class_ids, raw, annotation.boxes_xyxy, strict=True)
+    return "".join(f"{class_id} {_numbers(row, box, annotation.size_hw)}\n" for class_id, row, box in lines)
 
 
 def _numbers(row, box, size_hw):

@@ -1,0 +1,258 @@
+"""Faulty data: every fault told with file and line, under each policy; hostile files refused."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from data_files import coco_file, save_picture, voc_folder, voc_object, voc_xml
+from PIL import Image
+
+from keras_ssd import data
+from keras_ssd.data import CsvLayout, DataError
+
+GOOD = voc_object("cat", 2, 3, 30, 20)
+
+
+def kinds(problems):
+    return [(problem.kind, problem.line, problem.done) for problem in problems]
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    """One file with a box of each fault, on lines 3 to 9."""
+    boxes = [(5, 6, 5, 6), (30, 6, 10, 20), (40, 20, 75, 30), (70, 50, 90, 60), (0, 1, 60, 40), (8, 8, 8, 20)]
+    return voc_folder(tmp_path / "pets", {"a": voc_xml(GOOD, *(voc_object("dog", *box) for box in boxes))})
+
+
+def test_rejects_faulty_boxes(faulty):
+    with pytest.raises(DataError) as error:
+        data.read(faulty)
+    text = str(error.value)
+    path = faulty / "Annotations" / "a.xml"
+    assert text.startswith("5 faults in the data:\n")
+    assert f"{path}:4: object 1 (dog): it has no area: xmin=5, ymin=6, xmax=5, ymax=6\n" in text
+    assert f"{path}:5: object 2 (dog): its corners are swapped: xmin=30, ymin=6, xmax=10, ymax=20\n" in text
+    assert f"{path}:6: object 3 (dog): it leaves the picture of 60 x 40 pixels: xmin=40, ymin=20, xmax=75" in text
+    assert f"{path}:7: object 4 (dog): it lies outside the picture of 60 x 40 pixels" in text
+    assert f"{path}:9: object 6 (dog): it has no area: xmin=8" in text
+    assert "policy='drop'" in text
+
+
+def test_values_drop_and_clip(faulty):
+    dropped = data.read(faulty, policy="drop")
+    np.testing.assert_array_equal(dropped[0].boxes_xyxy, [[1, 2, 30, 20], [0, 0, 60, 40]])
+    assert kinds(dropped.problems) == [
+        ("no area", 4, "left out"),
+        ("no area", 9, "left out"),
+        ("swapped", 5, "left out"),
+        ("outside", 7, "left out"),
+        ("outside", 6, "left out"),
+        ("edge", 8, "clipped"),
+    ]
+    clipped = data.read(faulty, policy="clip")
+    expected = [[1, 2, 30, 20], [9, 5, 30, 20], [39, 19, 60, 30], [0, 0, 60, 40]]
+    np.testing.assert_array_equal(clipped[0].boxes_xyxy, expected)
+    assert ("swapped", 5, "mended") in kinds(clipped.problems)
+    assert ("outside", 6, "clipped") in kinds(clipped.problems)
+    assert ("outside", 7, "left out") in kinds(clipped.problems)
+
+
+def test_rejects_boxes_of_bccd_by_name(shared):
+    with pytest.raises(DataError) as error:
+        data.read(shared("data", "bccd"))
+    assert str(error.value).startswith("2 faults")
+    for place in ("BloodImage_00338.xml:163: object 12 (RBC)", "BloodImage_00343.xml:55: object 3 (RBC)"):
+        assert f"{place}: it has no area" in str(error.value)
+    found = data.read(shared("data", "bccd"), policy="drop").problems
+    assert [problem.picture for problem in found] == ["BloodImage_00338", "BloodImage_00343"]
+
+
+BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]>\n<annotation>&y;</annotation>'
+ELSEWHERE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><filename>&x;</filename></annotation>'
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line"),
+    [
+        (BOMB, "declares a document type", 1),
+        (ELSEWHERE, "declares a document type", 1),
+        ("<annotation>\n<object>", "it is no XML", 2),
+        ("", "it is no XML", 1),
+        ("<html></html>", "expected <annotation>, and found <html>", 1),
+        ("<a>" * 40, "nests deeper than 32", 1),
+        ('<?xml version="1.0" encoding="wrong"?><annotation/>', "it is no XML", 0),
+        ("<annotation>&x;</annotation>", "it is no XML", 1),
+    ],
+)
+def test_rejects_xml(tmp_path, text, what, line):
+    root = voc_folder(tmp_path, {"a": voc_xml(GOOD), "b": text})
+    with pytest.raises(DataError, match=what) as error:
+        data.read(root)
+    [problem] = error.value.problems
+    assert (problem.kind, problem.file, problem.line) == ("file", str(root / "Annotations" / "b.xml"), line)
+    assert len(data.read(root, policy="drop")) == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ("<object><bndbox/></object>", "it has no <name>"),
+        ("<object><name>cat</name></object>", "it has no <bndbox>"),
+        (
+            "<object><name>cat</name><bndbox><xmin>1</xmin></bndbox></object>",
+            "ymin must be a finite number, and is miss",
+        ),
+        (voc_object("cat", 1, "nan", 3, 4), "ymin must be a finite number, and is 'nan'"),
+        (voc_object("cat", 1, 2, "1e999", 4), "xmax must be a finite number"),
+        (voc_object("cat", 1, 2, "9" * 70, 4), "xmax must be a finite number"),
+        (
+            voc_object("cat", 1, 2, 9, 9, more="<difficult>maybe</difficult>"),
+            "difficult must be 0 or 1, and is 'maybe'",
+        ),
+    ],
+)
+def test_rejects_objects_of_voc(tmp_path, entry, what):
+    root = voc_folder(tmp_path, {"a": voc_xml(GOOD, entry)})
+    with pytest.raises(DataError, match=what):
+        data.read(root)
+    read = data.read(root, policy="drop")
+    assert (len(read[0]), [problem.kind for problem in read.problems]) == (1, ["entry"])
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"categories": []}, "its list of categories is empty"),
+        ({"categories": None}, "it has no list of 'categories'|it has no list of categories"),
+        ({"categories": [{"id": 1}]}, "category 0 needs an id and a name"),
+        ({"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}, "category 1 has an id or name"),
+    ],
+)
+def test_rejects_json_without_categories(tmp_path, change, what):
+    path = coco_file(tmp_path / "a.json")
+    save_picture(tmp_path / "a.jpg")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(DataError, match=what):
+        data.read(path, policy="drop")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("{", 1), ("[]", 0), ("[" * 100_000, 0), ('{"images": 1}', 0), ("\n\nx", 3)]
+)
+def test_rejects_json(tmp_path, text, line):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(DataError, match="cannot be read") as error:
+        data.read(tmp_path / "a.json", policy="drop")
+    assert error.value.problems[0].line == line
+
+
+def test_rejects_entries_of_coco(tmp_path):
+    def row(key, **changes):
+        return {"id": key, "image_id": 1, "category_id": 7, "bbox": [1, 2, 3, 4], **changes}
+
+    rows = [row(1), row(2, category_id=0), row(3, category_id=[1]), row(4, image_id=5), row(5, bbox=[1, 2, 3])]
+    rows += [row(6, bbox=[1, 2, float("nan"), 4]), row(7, bbox=None), row(1), row(1, bbox=[5, 6, 7, 8]), 3]
+    rows += [row(8, bbox=[1, 2, -3, 4]), row(9, bbox=[1, 2, 0, 4]), row(10, bbox=["1", True, 2, 2])]
+    images = [{"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}, {"id": 1, "file_name": "b.jpg"}]
+    images += [{"id": 2, "file_name": "a.jpg"}, {"id": 3, "file_name": "../a.jpg"}, {"id": 4, "file_name": "gone.jpg"}]
+    images += [{"file_name": "c.jpg"}]
+    path = coco_file(tmp_path / "a.json", images, rows)
+    save_picture(tmp_path / "a.jpg")
+    read = data.read(path, policy="drop")
+    np.testing.assert_array_equal(read[0].boxes_xyxy, [[1, 2, 4, 6], [5, 6, 12, 14]])
+    expected = {"entry": 7, "label": 2, "no area": 1, "swapped": 1, "missing picture": 2, "duplicate id": 4}
+    assert read.problems.counts() == expected
+    said = str(read.problems)
+    assert "annotation 2: there is no category with the id 0" in said
+    assert "annotation id 1 occurs twice (left out)" in said
+    assert "annotation id 1 occurs twice (kept)" in said
+
+
+def test_rejects_labels_of_yolo(tmp_path):
+    save_picture(tmp_path / "images" / "a.jpg")
+    (tmp_path / "labels").mkdir()
+    lines = ["0 .5 .5 .2 .2", "2 .5 .5 .2 .2", "-1 .5 .5 .2 .2", "0.5 .5 .5 .2 .2", "0 .5 .5 .2", "0 .5 nan .2 .2"]
+    lines += ["0 .5 .5 .2 .2 .9", "0 .5 .5 0 .2", "0 .9 .9 .4 .4", "cat .5 .5 .2 .2"]
+    (tmp_path / "labels" / "a.txt").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match="nothing names the classes"):
+        data.read(tmp_path)
+    read = data.read(tmp_path, classes=["cat", "dog"], policy="drop")
+    assert len(read[0]) == 1
+    expected = [(2, "label"), (3, "label"), (4, "label"), (5, "entry"), (6, "entry"), (7, "entry"), (10, "label")]
+    assert [(p.line, p.kind) for p in read.problems] == [*expected, (8, "no area"), (9, "outside")]
+    assert "none of 0..1 (cat, dog" in str(read.problems)
+
+
+def test_rejects_csv(tmp_path):
+    save_picture(tmp_path / "a.jpg")
+    path = tmp_path / "b.csv"
+    path.write_text("a.jpg,1,2,3,4,cat\n")
+    with pytest.raises(
+        ValueError, match=r"its first line does not say where to find the picture.*and the box.*CsvLayout"
+    ):
+        data.read(path)
+    path.write_text("")
+    with pytest.raises(ValueError, match="first line does not say"):
+        data.read(path)
+    path.write_text('image,xmin,ymin,xmax,ymax,class\na.jpg,1,2,3,4,"cat\n')
+    with pytest.raises(DataError, match="unexpected end of data"):
+        data.read(path)
+    path.write_text(
+        "image,xmin,ymin,xmax,ymax,class\na.jpg,1,2,9,9,cat\na.jpg,1\na.jpg,1,x,3,4,cat\ngone.jpg,1,2,3,4,cat\n"
+    )
+    read = data.read(path, policy="drop")
+    assert [(p.kind, p.line) for p in read.problems] == [("entry", 3), ("entry", 4), ("missing picture", 5)]
+
+
+def test_rejects_label_zero_of_ssd_keras(tmp_path):
+    save_picture(tmp_path / "a.jpg")
+    path = tmp_path / "b.csv"
+    path.write_text("frame,xmin,xmax,ymin,ymax,class_id\na.jpg,1,9,1,9,1\na.jpg,2,9,1,9,0\na.jpg,3,9,1,9,3\n")
+    with pytest.raises(DataError, match="0 is the background") as error:
+        data.read(path, classes=["car", "truck"])
+    assert [(p.kind, p.line) for p in error.value.problems] == [("label", 4), ("label", 3)]
+    assert "class number 3 is beyond the 2 classes" in str(error.value)
+    with pytest.raises(DataError):
+        data.read(path, classes=["car", "truck"], csv=CsvLayout(first_label=0))
+
+
+def test_rejects_what_holds_no_data(tmp_path):
+    (tmp_path / "sets" / "one").mkdir(parents=True)
+    voc_folder(tmp_path / "sets" / "two", {"a": voc_xml(GOOD)})
+    with pytest.raises(FileNotFoundError, match="Did you mean .*sets"):
+        data.read(tmp_path / "set")
+    with pytest.raises(ValueError, match="holds no data that can be read"):
+        data.read(tmp_path / "sets" / "one")
+    coco_file(tmp_path / "sets" / "two" / "a.json")
+    with pytest.raises(ValueError, match="several formats: voc and coco"):
+        data.read(tmp_path / "sets" / "two")
+    assert data.read(tmp_path / "sets" / "two", format="voc").format == "voc"
+    with pytest.raises(ValueError, match="policy must be one of 'error', 'drop', 'clip'"):
+        data.read(tmp_path / "sets" / "two", format="voc", policy="skip")
+
+
+def test_rejects_unknown_labels_and_missing_pictures(tmp_path):
+    root = voc_folder(tmp_path, {"a": voc_xml(GOOD, voc_object("dgo", 1, 1, 9, 9)), "b": voc_xml(GOOD)}, ["a"])
+    with pytest.raises(DataError, match="Unknown class 'dgo'. Did you mean 'dog'") as error:
+        data.read(root, classes=["cat", "dog"])
+    assert "b.xml: there is no picture a.jpg" not in str(error.value)  # the file says a.jpg, which is there
+    os.unlink(root / "JPEGImages" / "a.jpg")
+    with pytest.raises(DataError, match=r"2 faults(.|\n)*there is no picture a.jpg"):
+        data.read(root, policy="drop")
+
+
+def test_rejects_a_picture_of_another_size(tmp_path):
+    root = voc_folder(tmp_path, {"a": voc_xml(GOOD, size=(30, 40))})
+    with pytest.raises(ValueError, match="is 60 x 40 pixels, and its annotation speaks of 30 x 40"):
+        data.Sample.of(data.read(root)[0])
+
+
+def test_values_size_as_viewers_show_it(tmp_path):
+    root = voc_folder(tmp_path, {"a": voc_xml(GOOD, size=(0, 0))})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(root / "JPEGImages" / "a.jpg") as image:
+        image.save(root / "JPEGImages" / "a.jpg", exif=exif)
+    read = data.read(root)
+    assert read[0].size_hw == (60, 40) == data.Sample.of(read[0]).size_hw
