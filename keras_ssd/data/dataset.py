@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.problems import Problems
-from keras_ssd.data.summaries import summary
+from keras_ssd.data.summaries import counted, summary
 from keras_ssd.detections import class_ids_of
 from keras_ssd.names import check_class_names, unknown_name
 
@@ -102,7 +102,8 @@ class Dataset:
 
     def __repr__(self):
         kind = f", {self.format}" if self.format else ""
-        return f"Dataset({self.name!r}, {len(self)} pictures, {len(self.classes)} classes{kind})"
+        sizes = f"{counted(len(self), 'picture')}, {counted(len(self.classes), 'class', 'classes')}"
+        return f"Dataset({self.name!r}, {sizes}{kind})"
 
     def __str__(self):
         return self.report(shown=3)
