@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 import platform
 import shlex
 from pathlib import Path
 
-from keras_ssd.cli.arguments import class_names, count, name_list
+from keras_ssd.cli.arguments import count, name_list
 
 DESCRIPTION = """\
 Train a detector on your own pictures.
@@ -30,7 +29,7 @@ which model:
 
 which recipe:
   small-data   AdamW, 60 steps of warm-up, cosine, running average of the weights; rate 2e-3
-  modern       the same with longer warm-up and rate 1e-3; --rate 1e-4 is good for fine-tuning
+  modern       the same with longer warm-up and rate 1e-3
   caffe        the original's SGD, with the rate cut at two thirds and five sixths
 
 files in the output folder:
@@ -41,13 +40,14 @@ files in the output folder:
   curves.png       the same as curves
   predictions.png  some pictures, what is marked in them, and what the model finds
   run.json         the command, the settings, the data and the versions
+  tensorboard/     the log for TensorBoard, where it is installed (TensorFlow backend)
 
 Ctrl-C stops after the step in progress and leaves a usable model; --resume goes on.
 
 exit codes: 0 trained, 2 nothing was trained (one error on standard error), 130 interrupted.
 """
-VALIDATION_SPLITS = ("val", "valid", "validation")
-RUN = "run.json"
+BEST, RUN = "model.keras", "run.json"
+STEPS, EPOCHS, BATCH = 1600, (20, 150), 16
 
 
 def add_parser(commands):
@@ -104,10 +104,20 @@ def _add_model_arguments(group):
 
 
 def _add_training_arguments(group):
-    group.add_argument("--epochs", "-e", type=count, default=60, help="passes through the pictures (default: 60)")
-    group.add_argument("--batch-size", "-b", type=count, default=16, help="pictures a step (default: 16)")
+    group.add_argument(
+        "--epochs",
+        "-e",
+        type=count,
+        help=f"passes through the pictures (default: as many as make {STEPS} steps, at least {EPOCHS[0]} and at most "
+        f"{EPOCHS[1]})",
+    )
+    group.add_argument("--batch-size", "-b", type=count, help=f"pictures a step (default: {BATCH})")
     group.add_argument("--recipe", default="small-data", help="caffe, modern or small-data (default: small-data)")
-    group.add_argument("--rate", type=_positive, help="highest learning rate (default: the recipe's)")
+    group.add_argument(
+        "--rate",
+        type=_positive,
+        help="highest learning rate (default: the recipe's; with --weights a tenth of it, but for caffe)",
+    )
     group.add_argument(
         "--precision",
         choices=("float32", "mixed_bfloat16"),
@@ -117,6 +127,9 @@ def _add_training_arguments(group):
     group.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     group.add_argument("--workers", type=count, help="threads that make batches (default: one a processor)")
     group.add_argument("--resume", action="store_true", help="go on with the training in --out")
+    group.add_argument(
+        "--export-float16", metavar="FILE", help="at the end also write the weights as a small .h5, kernels in float16"
+    )
     group.add_argument("--stop-after", type=count, metavar="EPOCH", help="end after this epoch, to be resumed later")
 
 
@@ -150,136 +163,68 @@ def run(args):
     """
     import keras
 
+    from keras_ssd.cli.training_setup import build_model, read_datasets, settings_of
     from keras_ssd.training import train
 
-    train_set, validation_set = _datasets(args)
+    _check_export(args)
+    train_set, validation_set = read_datasets(args)
     print(train_set)
     print(f"validation: {validation_set}" if validation_set is not None else "validation: none")
     keras.utils.set_random_seed(args.seed)
-    model = _model(args, train_set.classes)
+    model = build_model(args, train_set.classes)
     if model.weights_report is not None:
         print(model.weights_report)
+    settings = settings_of(args, len(train_set))
+    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()), flush=True)
     out = Path(args.out)
     # When training begins everything is checked, and the folder is there.
     record = keras.callbacks.LambdaCallback(
-        on_train_begin=lambda logs: _record(out, args, train_set, validation_set, model)
+        on_train_begin=lambda logs: _record(out, args, settings, train_set, validation_set, model)
     )
     history = train(
         model,
         train_set,
         validation_set,
         out=out,
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        recipe=args.recipe,
-        rate=args.rate,
-        augment=None if args.augment == "none" else args.augment or "light",
-        seed=args.seed,
-        precision=args.precision,
         resume=args.resume,
         stop_after=args.stop_after,
         workers=args.workers,
         callbacks=[record],
+        **settings,
     )
-    return _told(history, args)
+    return _told(history, model, args)
 
 
-def _told(history, args):
-    best = history.best
+def _check_export(args):
+    if args.export_float16 is None:
+        return
+    path = Path(args.export_float16)
+    if path.suffix.lower() not in (".h5", ".hdf5"):
+        raise ValueError(f"--export-float16 writes an .h5 file. Received: {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} to write {path.name} into.")
+
+
+def _told(history, model, args):
+    """Says what there is now; the exit code."""
+    best, path, done = history.best, history.out / BEST, len(history.rows)
     if best is not None:
-        print(f"best on the validation set: AP {best['val_ap']:.3f} after epoch {int(best['epoch'])}")
-    model = history.out / "model.keras"
-    if model.exists():
-        print(f"{model}: {model.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect PICTURE --weights {model}")
-    if not history.interrupted:
-        return 0
-    print(f"{len(history.rows)} of {args.epochs} epochs are done; the same command with --resume goes on.")
-    return 0 if args.stop_after and len(history.rows) >= args.stop_after else 130
+        print(f"best on the validation set: AP {best['val_ap']:.3f} at IoU 0.5 after epoch {int(best['epoch'])}")
+    if path.exists():
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect PICTURE --weights {path}")
+    if history.interrupted:
+        print(f"{done} epochs are done; the same command with --resume goes on.")
+        return 0 if args.stop_after and done >= args.stop_after else 130
+    if args.export_float16:
+        from keras_ssd.formats import write_keras_h5
+        from keras_ssd.zoo.port import arrays_of
+
+        exported = write_keras_h5(Path(args.export_float16), arrays_of(model).layers)
+        print(f"{exported}: {exported.stat().st_size / 1e6:.1f} MB, the same weights with kernels in float16")
+    return 0
 
 
-def _datasets(args):
-    """The training set and the validation set, or None for it, of the same classes."""
-    from keras_ssd.data import read
-
-    def part(path, split):
-        found = read(path, split, policy=args.policy, progress=True)
-        return found.with_classes(args.classes, others="drop") if args.classes else found
-
-    splits = args.split or (("train",) if "train" in _splits(args) else (None,))
-    first, *others = [part(args.data, split) for split in splits]
-    train_set = first.merge(*others) if others else first
-    wanted = args.validation
-    if wanted is None:
-        wanted = next((name for name in VALIDATION_SPLITS if name in first.splits and name not in splits), "none")
-    if wanted == "none":
-        return train_set, None
-    if wanted in first.splits:
-        return train_set, part(args.data, wanted)
-    share = _share(wanted)
-    if share is not None:
-        validation_set, train_set = train_set.split(share, seed=args.seed)
-        return train_set, validation_set
-    if not os.path.exists(wanted):
-        splits = f"; the splits are {', '.join(first.splits)}" if first.splits else ""
-        raise ValueError(
-            f"--validation must be a split, a share below 1, a path, or none{splits}. Received: {args.validation}"
-        )
-    return train_set, part(wanted, None).with_classes(train_set.classes)
-
-
-def _splits(args):
-    """The names of the splits that the data offer."""
-    from keras_ssd.data.reading import FORMATS
-
-    layouts = [module.find(Path(args.data)) for module in FORMATS.values()] if os.path.exists(args.data) else []
-    return [name for layout in layouts if layout for name in layout.splits]
-
-
-def _share(text):
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 < value < 1 else None
-
-
-def _model(args, classes):
-    """The model to train."""
-    from keras_ssd import models
-    from keras_ssd.models.composing import freeze_layers
-    from keras_ssd.models.opening import FACTORIES
-    from keras_ssd.models.weights import find_entry, is_file, read_weights
-    from keras_ssd.names import unknown_name
-
-    labels, kind = class_names(args.labels), args.model
-    if kind is not None and kind not in FACTORIES:
-        raise ValueError(unknown_name("model", kind, FACTORIES))
-    if args.weights and is_file(args.weights) and args.weights.lower().endswith(".keras"):
-        for name in ("anchors", "input_size"):
-            if getattr(args, name):
-                raise ValueError(f"--{name.replace('_', '-')} is part of a .keras model, and cannot be given with one.")
-        model = models.open_model(args.weights, class_names=labels)
-        if model.class_names != tuple(classes):
-            model = models.with_classes(model, classes)
-        freeze_layers(model, args.freeze or ())
-        return model
-    if kind is None and args.weights:
-        file = is_file(args.weights)
-        kind = read_weights(args.weights).kind if file else find_entry(args.weights, None).model
-    options = {
-        "weights": args.weights,
-        "weights_classes": labels,
-        "anchors": args.anchors,
-        "input_size": args.input_size,
-        "freeze": args.freeze,
-    }
-    options = {name: value for name, value in options.items() if value is not None}
-    if kind is not None and kind not in FACTORIES:
-        raise ValueError(f"The weights {args.weights} are of {kind}, which is no detector. Say which --model to build.")
-    return FACTORIES[kind or "ssd_small"](classes=classes, **options)
-
-
-def _record(out, args, train_set, validation_set, model):
+def _record(out, args, settings, train_set, validation_set, model):
     """Writes what was asked for into the folder; a resumed training adds its command."""
     import keras
     import numpy as np
@@ -291,7 +236,7 @@ def _record(out, args, train_set, validation_set, model):
     before = json.loads(path.read_text(encoding="utf-8"))["commands"] if args.resume and path.exists() else []
     facts = {
         "commands": [*before, _command(args)],
-        "settings": {name: value for name, value in vars(args).items() if name not in ("run", "command", "traceback")},
+        "settings": settings,
         "model": {"name": model.name, "parameters": model.count_params(), "input_size": model.input_size},
         "classes": train_set.classes,
         "train": {"name": train_set.name, "pictures": len(train_set), "objects": train_set.counts()},

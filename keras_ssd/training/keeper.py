@@ -47,7 +47,7 @@ class Keeper(keras.callbacks.Callback):
         self.out, self.facts = out, facts
         self.rows = []
         self.interrupt, self.interrupted = None, False
-        self._steps, self._began = 0, 0.0
+        self._epoch, self._steps, self._began = 0, 0, 0.0
 
     @property
     def epochs_done(self):
@@ -61,7 +61,7 @@ class Keeper(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.source.epoch = epoch
-        self._steps, self._began = 0, time.perf_counter()
+        self._epoch, self._steps, self._began = epoch, 0, time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         self._steps = batch + 1
@@ -90,7 +90,7 @@ class Keeper(keras.callbacks.Callback):
         # The model first: a checkpoint that knows of a best model has it beside it.
         if self._is_best():
             self._save_model(BEST)
-        checkpoint.save(self.out / checkpoint.NAME, twin, {**self.facts, "rows": _without_nan(self.rows)})
+        checkpoint.save(self.out / checkpoint.NAME, twin, {"identity": self.facts, "rows": _without_nan(self.rows)})
         self._write_log()
         if self.interrupt is not None and self.interrupt.wanted:
             self.interrupted = True
@@ -113,8 +113,8 @@ class Keeper(keras.callbacks.Callback):
         """Whether the last row is the best; without validation always."""
         if self.validation_set is None:
             return True
-        *before, now = [-1.0 if math.isnan(row["val_ap"]) else row["val_ap"] for row in self.rows]
-        return now > max(before, default=-2.0)
+        *before, now = [row["val_ap"] for row in self.rows]
+        return now >= max(before, default=0.0)
 
     def _save_model(self, name, only_if_missing=False):
         path = self.out / name
@@ -133,11 +133,12 @@ class Keeper(keras.callbacks.Callback):
             writer.writerows(self.rows)
 
     def _diverged(self, batch, what):
-        names = batch_names(self.source, self.source.epoch, batch)
+        # The source may be an epoch ahead: its threads are.
+        names = batch_names(self.source, self._epoch, batch)
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         kept = f"Epoch {self.epochs_done} is kept." if self.rows else "No epoch was complete before."
         raise DivergedError(
-            f"In epoch {self.epochs_done + 1}, step {batch + 1}, {what}. The pictures of that step: "
+            f"In epoch {self._epoch + 1}, step {batch + 1}, {what}. The pictures of that step: "
             f"{', '.join(names[:NAMED])}{more}. {kept} A lower rate is the usual remedy; if it happens at once, look "
             "at the boxes of these pictures.",
             names,

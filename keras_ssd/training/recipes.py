@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssd.names import unknown_name
+from keras_ssd.training.averaging import AveragingAdamW
 from keras_ssd.training.caffe_sgd import CaffeSGD
 
 NOT_DECAYED = ("bias", "beta", "gamma")
@@ -45,8 +46,8 @@ def modern(steps, rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, aver
         warm_up: steps in which the rate rises to it; None is a twentieth, at most 500.
         weight_decay: decoupled; biases and normalisations have none.
         clip: largest norm of all gradients together; None for no clipping.
-        average: momentum of the running average that the trained model ends with, at most 1 - 5 / steps, so that its
-            first weights are forgotten at the end; None for the weights as they are.
+        average: highest momentum of the running average that the trained model ends with, see `AveragingAdamW`; None
+            for the weights as they are.
         **options: of `keras.optimizers.AdamW`.
 
     Returns:
@@ -58,9 +59,11 @@ def modern(steps, rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, aver
     schedule = keras.optimizers.schedules.CosineDecay(
         rate / 100, max(steps - warm_up, 1), alpha=0.01, warmup_target=rate, warmup_steps=warm_up
     )
-    if average is not None:
-        options = {"use_ema": True, "ema_momentum": min(average, max(0.0, 1 - 5 / steps)), **options}
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=clip, **options)
+    options = {"weight_decay": weight_decay, "global_clipnorm": clip, **options}
+    if average is None:
+        optimizer = keras.optimizers.AdamW(schedule, **options)
+    else:
+        optimizer = AveragingAdamW(schedule, ema_momentum=average, **options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer
 

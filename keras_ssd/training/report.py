@@ -19,9 +19,11 @@ CURVES, SHEET, TENSORBOARD = "curves.png", "predictions.png", "tensorboard"
 SHEET_PICTURES = 8
 SHEET_CONFIDENCE = 0.5
 CELL_WIDTH = 480
-PANEL_HW = (240, 640)
-MARGINS = (34, 16, 30, 70)  # top, right, bottom, left
+FINER = 2  # curves are drawn so much larger and then made smaller, which smooths them
+PANEL_HW = (240 * FINER, 720 * FINER)
+MARGINS = tuple(side * FINER for side in (34, 16, 30, 70))  # top, right, bottom, left
 INK, GRID = "#333333", "#DDDDDD"
+LINES = ("#0072B2", "#D55E00", "#009E73")  # Okabe and Ito's, those that show on white
 PANELS = (
     ("loss and its parts", ("loss", "localization_loss", "confidence_loss")),
     ("share of matched anchors found; validation AP at IoU 0.5", ("found", "val_ap")),
@@ -130,7 +132,7 @@ def curves(rows):
     image = Image.new("RGB", (PANEL_HW[1], PANEL_HW[0] * max(1, len(panels))), "white")
     for place, (title, lines) in enumerate(panels):
         image.paste(_panel(title, lines), (0, place * PANEL_HW[0]))
-    return image
+    return image.resize((image.width // FINER, image.height // FINER), Image.Resampling.BOX)
 
 
 def _points(rows, name):
@@ -143,36 +145,41 @@ def _panel(title, lines):
 
     image = Image.new("RGB", PANEL_HW[::-1], "white")
     pen = ImageDraw.Draw(image)
-    font = ImageFont.load_default(12)
-    top, right, bottom, left = MARGINS
-    low_x, high_x = left, PANEL_HW[1] - right
-    low_y, high_y = PANEL_HW[0] - bottom, top
+    font = ImageFont.load_default(12 * FINER)
     epochs = [x for points in lines.values() for x, _ in points]
     ticks_x = _ticks(min(epochs), max(max(epochs), min(epochs) + 1), whole=True)
     ticks_y = _ticks(0.0, max(y for points in lines.values() for _, y in points) or 1.0)
+    place = _axes(pen, font, ticks_x, ticks_y)
+    top, right, _, left = MARGINS
+    pen.text((left, top // 2), title, fill=INK, font=font, anchor="lm")
+    label = PANEL_HW[1] - right
+    for (name, points), colour in [*zip(lines.items(), LINES, strict=False)][::-1]:
+        corners = [place(*point) for point in points]
+        pen.line(corners, fill=colour, width=2 * FINER, joint="curve")
+        x, y = corners[-1]
+        pen.ellipse((x - 3 * FINER, y - 3 * FINER, x + 3 * FINER, y + 3 * FINER), fill=colour)
+        pen.text((label, top // 2), name, fill=colour, font=font, anchor="rm")
+        label -= font.getlength(name) + 12 * FINER
+    return image
+
+
+def _axes(pen, font, ticks_x, ticks_y):
+    """Draws grid and numbers; returns the function from (epoch, value) to a place on the picture."""
+    top, right, bottom, left = MARGINS
+    width, height = PANEL_HW[1] - left - right, PANEL_HW[0] - top - bottom
 
     def place(x, y):
         share_x = (x - ticks_x[0]) / (ticks_x[-1] - ticks_x[0])
         share_y = (y - ticks_y[0]) / (ticks_y[-1] - ticks_y[0])
-        return low_x + share_x * (high_x - low_x), low_y + share_y * (high_y - low_y)
+        return left + share_x * width, top + (1 - share_y) * height
 
     for x in ticks_x:
-        pen.line((*place(x, ticks_y[0]), *place(x, ticks_y[-1])), fill=GRID)
-        pen.text((place(x, ticks_y[0])[0], low_y + 6), f"{x:g}", fill=INK, font=font, anchor="ma")
+        pen.line((*place(x, ticks_y[0]), *place(x, ticks_y[-1])), fill=GRID, width=FINER)
+        pen.text((place(x, 0)[0], top + height + 6 * FINER), f"{x:g}", fill=INK, font=font, anchor="ma")
     for y in ticks_y:
-        pen.line((*place(ticks_x[0], y), *place(ticks_x[-1], y)), fill=GRID)
-        pen.text((low_x - 6, place(ticks_x[0], y)[1]), f"{y:.4g}", fill=INK, font=font, anchor="rm")
-    pen.text((low_x, 6), title, fill=INK, font=font)
-    label = high_x
-    for (name, points), colour in zip(reversed(lines.items()), reversed(class_colours(lines)), strict=True):
-        corners = [place(*point) for point in points]
-        if len(corners) > 1:
-            pen.line(corners, fill=colour, width=2, joint="curve")
-        x, y = corners[-1]
-        pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
-        label -= font.getlength(name) + 12
-        pen.text((label, 20), name, fill=colour, font=font)
-    return image
+        pen.line((*place(ticks_x[0], y), *place(ticks_x[-1], y)), fill=GRID, width=FINER)
+        pen.text((left - 6 * FINER, place(0, y)[1]), f"{y:.4g}", fill=INK, font=font, anchor="rm")
+    return place
 
 
 def _ticks(low, high, whole=False):

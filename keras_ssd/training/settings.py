@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import json
 
+import keras
+
 from keras_ssd.losses import SSDLoss
 from keras_ssd.training import recipes
 
@@ -76,11 +78,33 @@ class Settings:
         return values
 
 
-def fingerprint(dataset):
-    """A short text that is the same for the same pictures and boxes in the same order."""
+def identity(model, train_set, validation_set, settings, loss):
+    """What must be the same for a training to go on: dictionary of plain values.
+
+    Args:
+        model: `SSD`.
+        train_set, validation_set: `Dataset`s; the second may be None.
+        settings: `Settings`.
+        loss: the Keras loss.
+    """
+    return {
+        **settings.to_dict(),
+        "loss": _digest(json.dumps(keras.losses.serialize(loss), default=str, sort_keys=True)),
+        "model": f"{model.name}, anchors {_digest(json.dumps(model.anchor_spec.to_dict()))}",
+        "training set": _pictures(train_set),
+        "validation set": "none" if validation_set is None else _pictures(validation_set),
+    }
+
+
+def _pictures(dataset):
+    """A text that is the same for the same pictures and boxes in the same order."""
     digest = hashlib.sha256(json.dumps(dataset.classes).encode())
     for annotation in dataset:
         digest.update(annotation.name.encode())
-        digest.update(annotation.boxes_xyxy.tobytes())
-        digest.update(annotation.class_ids.tobytes())
-    return digest.hexdigest()[:16]
+        for array in (annotation.boxes_xyxy, annotation.class_ids, annotation.difficult):
+            digest.update(array.tobytes())
+    return f"{len(dataset)} pictures, {digest.hexdigest()[:16]}"
+
+
+def _digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

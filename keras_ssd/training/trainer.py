@@ -1,7 +1,6 @@
 """`train`: from a model and annotated pictures to a trained model, in a folder that a training can go on from."""
 
 import dataclasses
-import math
 from pathlib import Path
 
 from keras_ssd import models
@@ -12,7 +11,7 @@ from keras_ssd.training import checkpoint, report
 from keras_ssd.training.display import display_for
 from keras_ssd.training.interrupts import Interrupt
 from keras_ssd.training.keeper import BEST, LAST, Keeper
-from keras_ssd.training.settings import Settings, fingerprint
+from keras_ssd.training.settings import Settings, identity
 from keras_ssd.training.twin import twin_of
 
 MOST_BYTES_IN_MEMORY = 1 << 30
@@ -36,13 +35,8 @@ class History:
     @property
     def best(self):
         """The row with the highest val_ap; None without validation."""
-        measured = [row for row in self.rows if not math.isnan(row.get("val_ap", math.nan))]
+        measured = [row for row in reversed(self.rows) if "val_ap" in row]  # of equals the later one
         return max(measured, key=lambda row: row["val_ap"], default=None)
-
-    @property
-    def is_complete(self):
-        """Whether all epochs are done."""
-        return not self.interrupted
 
 
 def train(
@@ -102,13 +96,12 @@ def train(
     """
     settings = Settings(epochs, batch_size, recipe, rate, augment, seed, precision)
     out = Path(out)
-    facts = {"settings": settings.to_dict(), "data": fingerprint(train_set), "anchors": str(model.anchor_spec)}
+    loss = loss or settings.loss(model.decoding)
+    _check_validation(validation_set, model)
+    facts = identity(model, train_set, validation_set, settings, loss)
     _check_folder(out, facts, resume)
     twin = twin_of(model, precision)
     source = _source(train_set, twin, settings, workers)
-    if validation_set is not None:
-        _check_classes(validation_set, model)
-    loss = loss or settings.loss(model.decoding)
     optimizer = settings.optimizer(len(source) * epochs)
     twin.compile(optimizer=optimizer, loss=loss, metrics=[SSDLossMetric(loss)])
     optimizer.build(twin.trainable_variables)
@@ -154,25 +147,29 @@ def _check_folder(out, facts, resume):
                 f"{out} holds a training already ({', '.join(taken)}). Resume it, or choose another folder."
             )
         return
-    known = checkpoint.read_facts(path)
-    before, now = (_flat(one) for one in (known, facts))
-    other = [f"{name} was {before.get(name)!r}, now {now[name]!r}" for name in now if before.get(name) != now[name]]
+    before = checkpoint.read_facts(path)["identity"]
+    other = [
+        f"{name} was {before.get(name)}, now {value}" for name, value in facts.items() if before.get(name) != value
+    ]
     if other:
         raise ValueError(
             f"{path} is of a training with other settings: {'; '.join(other)}. A training goes on with the settings it "
-            "began with; for others begin a new one from its model.keras."
+            "began with; for others begin a new one, in another folder, from its model.keras."
         )
 
 
-def _flat(facts):
-    return {**facts["settings"], "data": facts["data"], "anchors": facts["anchors"]}
-
-
-def _check_classes(dataset, model):
+def _check_validation(dataset, model):
+    if dataset is None:
+        return
     if tuple(dataset.classes) != tuple(model.class_names):
         raise ValueError(
             f"The validation set has the classes {', '.join(dataset.classes)}, the model "
             f"{', '.join(model.class_names)}. Use dataset.with_classes(...)."
+        )
+    if all((annotation.difficult | annotation.crowd).all() for annotation in dataset):
+        raise ValueError(
+            f"The validation set {dataset.name} has no objects to find (difficult ones and crowds do not count), so "
+            "there is nothing to measure. Use another one, or none."
         )
 
 

@@ -1,0 +1,132 @@
+"""What `keras-ssd train` works on, from its arguments: the data, the model, and the numbers that were not given."""
+
+import inspect
+import math
+import os
+from pathlib import Path
+
+from keras_ssd.cli.arguments import class_names
+from keras_ssd.cli.train import BATCH, EPOCHS, STEPS
+
+VALIDATION_SPLITS = ("val", "valid", "validation")
+
+
+def read_datasets(args):
+    """The training set and the validation set, or None for it, of the same classes.
+
+    Raises:
+        ValueError, OSError: no such data, split or class, or faults in the data.
+    """
+    from keras_ssd.data import read
+
+    def part(path, split):
+        found = read(path, split, policy=args.policy, progress=True)
+        return found.with_classes(args.classes, others="drop") if args.classes else found
+
+    splits = args.split or (("train",) if "train" in _splits(args) else (None,))
+    first, *others = [part(args.data, split) for split in splits]
+    train_set = first.merge(*others) if others else first
+    wanted = args.validation
+    if wanted is None:
+        wanted = next((name for name in VALIDATION_SPLITS if name in first.splits and name not in splits), "none")
+    if wanted == "none":
+        return train_set, None
+    if wanted in first.splits:
+        return train_set, part(args.data, wanted)
+    share = _share(wanted)
+    if share is not None:
+        validation_set, train_set = train_set.split(share, seed=args.seed)
+        return train_set, validation_set
+    if not os.path.exists(wanted):
+        splits = f"; the splits are {', '.join(first.splits)}" if first.splits else ""
+        raise ValueError(
+            f"--validation must be a split, a share below 1, a path, or none{splits}. Received: {args.validation}"
+        )
+    return train_set, part(wanted, None).with_classes(train_set.classes)
+
+
+def _splits(args):
+    """The names of the splits that the data offer."""
+    from keras_ssd.data.reading import FORMATS
+
+    layouts = [module.find(Path(args.data)) for module in FORMATS.values()] if os.path.exists(args.data) else []
+    return [name for layout in layouts if layout for name in layout.splits]
+
+
+def _share(text):
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < 1 else None
+
+
+def build_model(args, classes):
+    """The model to train, with the weights to start from.
+
+    Raises:
+        ValueError, OSError: an unknown model or name, or weights that do not fit.
+    """
+    from keras_ssd import models
+    from keras_ssd.models.composing import freeze_layers
+    from keras_ssd.models.opening import FACTORIES
+    from keras_ssd.models.weights import find_entry, is_file, read_weights
+    from keras_ssd.names import unknown_name
+
+    labels, kind = class_names(args.labels), args.model
+    if kind is not None and kind not in FACTORIES:
+        raise ValueError(unknown_name("model", kind, FACTORIES))
+    if args.weights and is_file(args.weights) and args.weights.lower().endswith(".keras"):
+        for name in ("anchors", "input_size"):
+            if getattr(args, name):
+                raise ValueError(f"--{name.replace('_', '-')} is part of a .keras model, and cannot be given with one.")
+        model = models.open_model(args.weights, class_names=labels)
+        if model.class_names != tuple(classes):
+            model = models.with_classes(model, classes)
+        freeze_layers(model, args.freeze or ())
+        return model
+    if kind is None and args.weights:
+        file = is_file(args.weights)
+        kind = read_weights(args.weights).kind if file else find_entry(args.weights, None).model
+    options = {
+        "weights": args.weights,
+        "weights_classes": labels,
+        "anchors": args.anchors,
+        "input_size": args.input_size,
+        "freeze": args.freeze,
+    }
+    options = {name: value for name, value in options.items() if value is not None}
+    if kind is not None and kind not in FACTORIES:
+        raise ValueError(f"The weights {args.weights} are of {kind}, which is no detector. Say which --model to build.")
+    return FACTORIES[kind or "ssd_small"](classes=classes, **options)
+
+
+def settings_of(args, pictures):
+    """What `keras_ssd.training.Settings` takes, with what was not given worked out.
+
+    Args:
+        args: the parsed arguments.
+        pictures: how many there are to train on.
+
+    Returns:
+        Dictionary of plain values.
+    """
+    from keras_ssd.training import recipes
+
+    batch_size = args.batch_size or max(1, min(BATCH, pictures))
+    steps = max(1, pictures // batch_size)
+    epochs = args.epochs or min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1])
+    rate = args.rate
+    if rate is None:
+        rate = inspect.signature(recipes.named(args.recipe)).parameters["rate"].default
+        if args.weights and args.recipe != "caffe":  # whose rate was made for pretrained weights
+            rate = rate / 10
+    return {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "recipe": args.recipe,
+        "rate": rate,
+        "augment": None if args.augment == "none" else args.augment,
+        "seed": args.seed,
+        "precision": args.precision,
+    }
