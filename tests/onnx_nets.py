@@ -256,7 +256,7 @@ KINDS = {
     "power": after_stem(lambda x: own.Power(1.0, 2.0, 0.5)(x)),
     "power_two": after_stem(lambda x: own.Power(2.0, 2.0, 0.5)(x)),
     "power_root": after_stem(lambda x: own.Power(0.5, 1.0, 1.0)(layers.ReLU()(x))),
-    "power_cube": after_stem(lambda x: own.Power(3.0)(x)),
+    "power_cube": after_stem(lambda x: own.Power(3.0)(layers.Activation("tanh")(x))),
     "power_zero": after_stem(lambda x: own.Power(0.0)(x)),
     "power_nothing": after_stem(lambda x: own.Power()(x)),
     "logarithm": after_stem(lambda x: own.Logarithm(2.0, 0.5, 1.0)(layers.ReLU()(x))),

@@ -1,8 +1,12 @@
 """`to_onnx` on whole detectors: what the file holds, what it takes and gives, and what is refused."""
 
+import importlib.util
 import json
+import os
+import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -236,3 +240,19 @@ def test_reference_ssd300(tmp_path):
     graph = graph_of(tmp_path / "a.onnx")
     assert [node.name for node in graph.node if node.op_type == "Transpose" and "mbox" not in node.name] == []
     assert json.loads(onnx.load(tmp_path / "a.onnx").metadata_props[1].value)[19] == "class 19"
+
+
+WRITE = "import sys, keras_ssd; keras_ssd.to_onnx(keras_ssd.load(sys.argv[1]), sys.argv[2], input='bgr')"
+
+
+@pytest.mark.slow
+def test_values_the_file_is_the_same_on_every_backend(narrow, tmp_path):
+    narrow.save(tmp_path / "narrow.keras")
+    to_onnx(narrow, tmp_path / "here.onnx", input="bgr")
+    here = (tmp_path / "here.onnx").read_bytes()
+    others = {"tensorflow", "jax", "torch"} - {keras.backend.backend()}
+    for backend in sorted(name for name in others if importlib.util.find_spec(name)):
+        environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(Path(__file__).parents[1])}
+        command = [sys.executable, "-c", WRITE, tmp_path / "narrow.keras", tmp_path / f"{backend}.onnx"]
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+        assert (tmp_path / f"{backend}.onnx").read_bytes() == here, backend

@@ -1,4 +1,7 @@
-"""Every kind of layer in an ONNX file: onnxruntime gives what Keras gives."""
+"""Every kind of layer in an ONNX file: onnxruntime gives what Keras gives.
+
+One backend is enough: the file is the same on all, as tests/test_onnx.py shows.
+"""
 
 import pytest
 from onnx_nets import KINDS
@@ -7,7 +10,6 @@ from keras_ssd.exporters.onnx import to_onnx
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
-pytestmark = pytest.mark.numerical
 
 
 @pytest.mark.parametrize("kind", KINDS)
