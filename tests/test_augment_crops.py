@@ -7,9 +7,11 @@ from keras_ssd.data import Sample
 from keras_ssd.data.augment import (
     BatchSampler,
     BoxRule,
+    Chain,
     CropPad,
     DropSmall,
     Expand,
+    Flip,
     Labels,
     MaxCropToAspect,
     Need,
@@ -73,6 +75,15 @@ def test_values_boxes_without_area_and_outside_never_come_out():
     result = DropSmall(0)(sample(boxes), RNG)
     assert result.class_ids.tolist() == [3]
     np.testing.assert_allclose(result.boxes_xyxy, [[0, 0, 0.05, 5 / 80]], atol=1e-6)
+
+
+def test_values_a_box_that_only_touches_the_window_leaves_no_sliver():
+    # In float32, the edges of such boxes seldom meet those of the window exactly.
+    for edge in range(1, 97):
+        touching = sample([[0, 0, edge, 80], [edge, 0, 97, 80], [edge - 1, 0, edge, 80]], (80, 97))
+        right, left = (Chain([Flip(), CropPad(0, start, 80, 97)]) for start in (97 - edge, -edge))
+        assert right(touching, RNG).class_ids.tolist() == [0, 2]
+        assert left(touching, RNG).class_ids.tolist() == [1]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 from keras_ssd import boxes as formulas
 
 WHOLE = np.array([0, 0, 1, 1], np.float32)
+THINNEST = 0.01  # pixels; what is left of a box that only touches the picture is rounding, not area
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,11 +44,12 @@ class Labels:
             size_hw: of the picture now.
             keep: a `BoxRule`.
         """
+        size_hw = size_hw or self.size_hw
         inside = np.clip(boxes_xyxy, 0, 1)
-        stay = (inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1])
+        thinnest = np.array([THINNEST / size_hw[1], THINNEST / size_hw[0]], np.float32)
+        stay = (inside[:, 2:] - inside[:, :2] > thinnest).all(axis=1)
         if keep is not None:
             stay &= keep(boxes_xyxy)
-        size_hw = size_hw or self.size_hw
         if stay.all():
             return Labels(size_hw, inside, self.class_ids, self.difficult)
         return Labels(size_hw, inside[stay], self.class_ids[stay], self.difficult[stay])
