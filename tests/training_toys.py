@@ -1,0 +1,38 @@
+"""A data set of drawn squares and a model small enough to learn it in seconds."""
+
+import keras
+import numpy as np
+
+import keras_ssd
+from keras_ssd.data import Annotation, Dataset
+
+CLASSES = ("bright", "dark")
+SIZE_HW = (16, 24)
+
+
+def squares(count=8, seed=0, name="squares", **marks):
+    """Pictures of noise with one bright or dark square each."""
+    rng = np.random.default_rng(seed)
+    annotations = []
+    for index in range(count):
+        picture = rng.integers(100, 150, (32, 48, 3), dtype=np.uint8)
+        x, y = rng.integers(0, 32), rng.integers(0, 16)
+        picture[y : y + 14, x : x + 14] = 250 if index % 2 == 0 else 5
+        box = [[x, y, x + 14, y + 14]]
+        annotations.append(Annotation(f"{name}{index}", picture, box, [index % 2], picture.shape[:2], **marks))
+    return Dataset(name, CLASSES, annotations)
+
+
+def toy(seed=0, dropout=0.2):
+    """An SSD of 48 anchors, with moving statistics and a random generator in it."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((*SIZE_HW, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocessing")(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="low")(x)
+    x = keras.layers.BatchNormalization(name="low_bn")(x)
+    x = keras.layers.ReLU(name="low_relu")(x)
+    x = keras.layers.Dropout(dropout, seed=seed, name="dropout")(x)
+    x = keras.layers.Conv2D(16, 3, strides=2, padding="same", activation="relu", name="high")(x)
+    level = keras_ssd.AnchorLevel.prior_box(SIZE_HW, (4, 6), (7,))
+    spec = keras_ssd.AnchorSpec(SIZE_HW, (level,))
+    return keras_ssd.ssd(keras.Model(inputs, x), ["high"], CLASSES, spec, name="toy")
