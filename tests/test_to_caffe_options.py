@@ -108,6 +108,31 @@ def test_values_grey_pictures(size, tmp_path):
     check_both(model, report)
 
 
+# --- where Keras, Caffe and OpenCV go their own ways
+
+
+@pytest.mark.parametrize(
+    ("size", "stack"),
+    [
+        ((7, 8), [keras.layers.AveragePooling2D(3, strides=2, padding="same")]),  # Caffe's mean takes padding in
+        ((7, 8), [keras.layers.MaxPooling2D(2)]),  # Caffe has one window more
+        ((7, 8), [keras.layers.MaxPooling2D(2, strides=1, padding="same")]),  # padding on one side
+        ((7, 8), [keras.layers.MaxPooling2D(1, strides=3)]),  # Caffe has a window behind the map
+        ((8, 8), [keras.layers.Conv2D(4, 3, strides=2, padding="same")]),
+        ((8, 8), [keras.layers.ZeroPadding2D(((2, 0), (0, 1))), keras.layers.Conv2D(4, 2, dilation_rate=3)]),
+        ((3, 3), [layers.Deconvolution2D(6, 2, 2, groups=3), keras.layers.BatchNormalization()]),  # merged by OpenCV
+        ((4, 4), [keras.layers.Conv2D(4, 1), layers.ChannelAffine(axis=(1, 2))]),  # likewise
+        ((1, 1), [keras.layers.DepthwiseConv2D(3, padding="same")]),  # OpenCV reads beyond the map
+        ((3, 1), [keras.layers.DepthwiseConv2D(3, padding="same")]),
+        ((4, 4), [layers.LocalResponseNormalization(3, 0.5, k=2.0)]),  # OpenCV takes k for 1
+        ((4, 4), [layers.SliceAxis(-1, 1, 2)]),  # OpenCV gives a layer's first output
+    ],
+)
+def test_roundtrip_where_readers_differ(size, stack, tmp_path):
+    model = plain(keras.layers.Rescaling(1 / 64), *stack, size=(*size, 3))
+    check_both(model, write(model, tmp_path))
+
+
 # --- decoders
 
 
