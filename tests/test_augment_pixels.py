@@ -43,11 +43,6 @@ from keras_ssd.pictures import resizing
 PICTURE = noise((24, 33)).picture
 
 
-@pytest.fixture
-def without_opencv(monkeypatch):
-    monkeypatch.setattr(resizing, "_opencv", lambda: None)
-
-
 def both_ways(monkeypatch, function):
     """A picture with OpenCV and the same without, as integers."""
     pytest.importorskip("cv2")
