@@ -5,33 +5,20 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from example_scripts import EXAMPLES, run, script
 from PIL import Image
 
 import keras_ssd
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 TRAFFIC = ("car", "truck", "pedestrian", "bicyclist", "light")
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data belongs to TensorFlow")
 with_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-
-
-def script(name):
-    """An example as a module."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def run(name, *arguments):
-    return script(name).main([str(argument) for argument in arguments])
 
 
 def shell(name, *arguments, **environment):
