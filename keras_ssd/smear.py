@@ -40,13 +40,41 @@ class Smear:
 
 
 @dataclass(frozen=True)
+class _Kind:
+    """How cells of a kind lie.
+
+    Args:
+        radii: smallest and largest, in pixels.
+        unevenness: of the outline, in shares of the radius.
+        distance: between centres, in sums of two radii; below 1 cells may overlap.
+        room: radius to keep free for cells that are placed later, in radii.
+        inside: smallest distance of the centre from the picture's edge, in radii.
+        blur: least and most width of the edge, in pixels.
+    """
+
+    radii: tuple[float, float]
+    unevenness: float
+    distance: float
+    room: float
+    inside: float
+    blur: tuple[float, float]
+
+
+_REDS = _Kind((45, 57), 0.07, distance=0.74, room=1.0, inside=0.35, blur=(3, 6))
+_WHITES = _Kind((78, 104), 0.05, distance=0.8, room=1.5, inside=0.5, blur=(7, 7))
+_CLOTS = _Kind((16, 23), 0.10, distance=0.95, room=1.0, inside=1.3, blur=(8, 8))
+
+
+@dataclass(frozen=True)
 class _Cell:
-    """A closed outline around (x, y), in pixels; `waves` are rows of (frequency, amplitude, phase)."""
+    """A closed outline around (x, y) in the middle of an edge `blur` wide, in pixels; `waves` are rows of frequency,
+    amplitude and phase."""
 
     x: float
     y: float
     radius: float
     waves: np.ndarray
+    blur: float
 
     def reach(self, angle):
         """Pixels from the centre to the outline in each direction."""
@@ -54,8 +82,10 @@ class _Cell:
         return self.radius * (1 + (amplitude * np.cos(np.asarray(angle)[..., None] * frequency + phase)).sum(-1))
 
     def box_xyxy(self):
+        """Around all that is stained, the part in the picture."""
         angle = np.linspace(0, 2 * np.pi, 361)
-        x, y = self.x + self.reach(angle) * np.cos(angle), self.y + self.reach(angle) * np.sin(angle)
+        reach = self.reach(angle) + self.blur / 2
+        x, y = self.x + reach * np.cos(angle), self.y + reach * np.sin(angle)
         return np.clip([x.min(), y.min(), x.max(), y.max()], 0, (*SIZE_HW[::-1], *SIZE_HW[::-1]))
 
     def window(self):
@@ -68,9 +98,9 @@ class _Cell:
         y, x = np.mgrid[rows, columns] + 0.5 - np.array([self.y, self.x])[:, None, None]
         return (rows, columns), x, y, np.hypot(x, y) / self.reach(np.arctan2(y, x))
 
-    def cover(self, share, blur):
-        """1 inside the outline, 0 outside, with an edge of `blur` pixels."""
-        return _step((1 - share) * self.radius / blur + 0.5)
+    def cover(self, share):
+        """1 inside the outline, 0 outside, and between them in the edge."""
+        return _step((1 - share) * self.radius / self.blur + 0.5)
 
 
 def draw_smear(seed=0, *, red_cells=12, white_cells=1, platelets=3):
@@ -98,9 +128,9 @@ def draw_smear(seed=0, *, red_cells=12, white_cells=1, platelets=3):
         check_count(name, value, MOST.get(name))
     rng = np.random.default_rng(seed)
     placed = []
-    whites = _place(rng, white_cells, (78, 104), 0.05, 0.8, placed, room=1.5)
-    reds = _place(rng, red_cells, (45, 57), 0.07, 0.74, placed)
-    clots = _place(rng, platelets, (16, 23), 0.10, 0.9, placed)
+    whites = _place(rng, white_cells, _WHITES, placed)
+    reds = _place(rng, red_cells, _REDS, placed)
+    clots = _place(rng, platelets, _CLOTS, placed)
     light = _light(rng)
     layers = np.zeros(SIZE_HW)
     for cell in reds:
@@ -126,38 +156,39 @@ def check_count(name, value, most=None):
         raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
 
 
-def _place(rng, count, radii, unevenness, distance, placed, room=1.0):
+def _place(rng, count, kind, placed):
     """Cells at free places: of random places the first that is far enough from all `placed` ones, else the freest.
 
     Args:
-        distance: between centres, in sums of the two radii; below 1 cells may overlap.
+        kind: a `_Kind`.
         placed: list of what is there, (x, y, radius to keep free); grows.
-        room: free radius of these cells for those that follow, in radii.
     """
     height, width = SIZE_HW
     cells = []
     for _ in range(count):
         best, clearance = None, -1.0
         for _ in range(60):
-            cell = _cell(rng, rng.uniform(0, width), rng.uniform(0, height), rng.uniform(*radii), unevenness)
-            inside = min(cell.x, cell.y, width - cell.x, height - cell.y) >= 0.35 * cell.radius
+            cell = _cell(rng, kind, rng.uniform(0, width), rng.uniform(0, height))
+            inside = min(cell.x, cell.y, width - cell.x, height - cell.y) >= kind.inside * cell.radius
             gaps = [np.hypot(cell.x - x, cell.y - y) / (cell.radius + radius) for x, y, radius in placed]
             free = min(gaps, default=np.inf)
             if inside and free > clearance:
                 best, clearance = cell, free
-            if clearance >= distance:
+            if clearance >= kind.distance:
                 break
         if best is None:
-            best = _cell(rng, width / 2, height / 2, radii[0], unevenness)
+            best = _cell(rng, kind, width / 2, height / 2)
         cells.append(best)
-        placed.append((best.x, best.y, room * best.radius))
+        placed.append((best.x, best.y, kind.room * best.radius))
     return cells
 
 
-def _cell(rng, x, y, radius, unevenness):
+def _cell(rng, kind, x, y):
+    radius, blur = rng.uniform(*kind.radii), rng.uniform(*kind.blur)
     frequency = np.array([2, 3, 4, 5])
-    amplitude = rng.normal(0, unevenness, 4) / np.array([1, 3, 5, 8])
-    return _Cell(x, y, radius, np.stack([frequency, amplitude.clip(-0.2, 0.2), rng.uniform(0, 2 * np.pi, 4)]))
+    amplitude = rng.normal(0, kind.unevenness, 4) / np.array([1, 3, 5, 8])
+    waves = np.stack([frequency, amplitude.clip(-0.2, 0.2), rng.uniform(0, 2 * np.pi, 4)])
+    return _Cell(x, y, radius, waves, blur)
 
 
 def _light(rng):
@@ -176,13 +207,13 @@ def _add_red(rng, cell, layers):
     middle = np.hypot(x - aside[0], y - aside[1]) / (rng.uniform(0.45, 0.66) * cell.radius)
     pallor = rng.choice([0.2, 0.6, 0.85], p=[0.25, 0.35, 0.4]) * rng.uniform(0.8, 1.1)
     thickness = 0.88 + 0.22 * np.exp(-(((share - 0.86) / 0.12) ** 2)) - pallor * np.exp(-(middle**4))
-    layers[place] += rng.uniform(0.85, 1.1) * thickness.clip(0.05) * cell.cover(share, rng.uniform(3, 6))
+    layers[place] += rng.uniform(0.85, 1.1) * thickness.clip(0.05) * cell.cover(share)
 
 
 def _add_white(rng, cell, taken):
     """Pale grainy plasma around a nucleus: round, or of three to five lobes that hang together."""
     place, x, y, share = cell.window()
-    cover = cell.cover(share, 7)
+    cover = cell.cover(share)
     grains = 1 + 0.45 * _clouds(rng, x.shape, 24) + 0.25 * _clouds(rng, x.shape, 55)
     # It pushes red cells aside rather than lying upon them.
     taken[place] *= (1 - 0.8 * cover)[..., None]
@@ -206,7 +237,7 @@ def _add_platelet(rng, cell, taken):
     place, x, _, share = cell.window()
     grains = (1 + 0.35 * _clouds(rng, x.shape, 9)).clip(0.3)
     middle = 0.55 + 0.6 * np.exp(-((share / 0.6) ** 2))
-    taken[place] += _PLATELET * (cell.cover(share, 8) * middle * grains * rng.uniform(0.75, 1.1))[..., None]
+    taken[place] += _PLATELET * (cell.cover(share) * middle * grains * rng.uniform(0.75, 1.1))[..., None]
 
 
 def _blob(x, y, at_x, at_y, size):
