@@ -90,12 +90,13 @@ def pooling(c, x):
     size = c.pair(1, min(3, *x.shape[1:3]))
     options = {"strides": c.pick(None, c.pair(1, 3)), "padding": c.pick("same", "valid")}
     kind = c.number(0, 4)
+    near = tuple(min(step, k) for step, k in zip(c.pair(1, 3), size, strict=True))  # no window lies behind the map
     if kind == 0:
         pads = tuple(c.number(0, k - 1) for k in size)
-        return max_pool(x, f"pool{c.number(0, 10**9)}", size, c.pair(1, 3), pads, ceil_mode=c.pick(True, False))
+        return max_pool(x, f"pool{c.number(0, 10**9)}", size, near, pads, ceil_mode=c.pick(True, False))
     if kind == 1:
         pads = tuple(c.number(0, k - 1) for k in size)
-        return layers.PaddedAveragePooling2D(size, c.pair(1, 3), pads, ceil_mode=c.pick(True, False))(x)
+        return layers.PaddedAveragePooling2D(size, near, pads, ceil_mode=c.pick(True, False))(x)
     if kind == 2:
         return keras.layers.AveragePooling2D(size, **options)(x)
     return keras.layers.MaxPooling2D(size, **options)(x)
