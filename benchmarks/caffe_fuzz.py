@@ -13,7 +13,7 @@ import os
 import time
 
 import numpy as np
-from caffe_nets import SmallNet, divisor, in_keras, in_opencv, window
+from random_caffe_nets import SmallNet, divisor, in_keras, in_opencv, window
 
 # One function a type: appends the layer to the net
 
