@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-caffe_nets = pytest.importorskip("caffe_nets", reason="the benchmarks are not here")
+caffe_nets = pytest.importorskip("random_caffe_nets", reason="the benchmarks are not here")
 caffe_fuzz = pytest.importorskip("caffe_fuzz", reason="the benchmarks are not here")
 
 pytestmark = pytest.mark.numerical

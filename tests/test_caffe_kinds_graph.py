@@ -10,7 +10,7 @@ import pytest
 from keras_ssd.importers.caffe import from_caffe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-caffe_nets = pytest.importorskip("caffe_nets", reason="the benchmarks are not here")
+caffe_nets = pytest.importorskip("random_caffe_nets", reason="the benchmarks are not here")
 
 SIZE = (5, 6)
 PICTURE = np.random.default_rng(0).uniform(0, 255, (*SIZE, 3)).astype(np.float32)
