@@ -5,9 +5,11 @@ import numpy as np
 
 import keras_ssd
 from keras_ssd.data import Annotation, Dataset
+from keras_ssd.training import train
 
 CLASSES = ("bright", "dark")
 SIZE_HW = (16, 24)
+SETTINGS = {"epochs": 4, "batch_size": 4, "rate": 0.02, "display": False}
 
 
 def squares(count=8, seed=0, name="squares", **marks):
@@ -36,3 +38,10 @@ def toy(seed=0, dropout=0.2):
     level = keras_ssd.AnchorLevel.prior_box(SIZE_HW, (4, 6), (7,))
     spec = keras_ssd.AnchorSpec(SIZE_HW, (level,))
     return keras_ssd.ssd(keras.Model(inputs, x), ["high"], CLASSES, spec, name="toy")
+
+
+def run(out, *, model=None, data=None, validation=None, **options):
+    """A short training of the toy, unless told otherwise."""
+    model = toy() if model is None else model
+    data = squares() if data is None else data
+    return train(model, data, validation, out=out, **{**SETTINGS, **options})

@@ -88,7 +88,11 @@ def _add_data_arguments(group):
         help="what becomes of faults in the data: refuse, leave out, or clip boxes to the picture (default: error)",
     )
     group.add_argument(
-        "--augment", metavar="NAME", help="ssd, light, light-turns, mosaic, ... or none (default: light)"
+        "--augment",
+        metavar="NAME",
+        default="light",
+        help="light, light-turns (for pictures without up and down), mosaic, ssd (for many pictures and long training), "
+        "satellite, constant, variable, or none (default: light)",
     )
 
 

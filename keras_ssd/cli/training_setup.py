@@ -18,9 +18,12 @@ def read_datasets(args):
         ValueError, OSError: no such data, split or class, or faults in the data.
     """
     from keras_ssd.data import read
+    from keras_ssd.detections import class_ids_of
 
     def part(path, split):
         found = read(path, split, policy=args.policy, progress=True)
+        if path == args.data and args.classes:
+            class_ids_of(args.classes, found.classes)  # refuses what is misspelt
         return found.with_classes(args.classes, others="drop") if args.classes else found
 
     splits = args.split or (("train",) if "train" in _splits(args) else (None,))

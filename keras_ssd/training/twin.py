@@ -31,7 +31,8 @@ def twin_of(model, precision=None):
     names = model.class_names if model.names_classes else ()
     twin = SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=names, decoding=model.decoding)
     for layer in twin.layers:
-        layer.trainable = model.get_layer(layer.name).trainable
+        if layer.weights:  # the input may have got another name
+            layer.trainable = model.get_layer(layer.name).trainable
     port(twin, arrays_of(model))
     return twin
 
