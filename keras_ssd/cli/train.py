@@ -91,8 +91,8 @@ def _add_data_arguments(group):
         "--augment",
         metavar="NAME",
         default="light",
-        help="light, light-turns (for pictures without up and down), mosaic, ssd (for many pictures and long training), "
-        "satellite, constant, variable, or none (default: light)",
+        help="light, light-turns (for pictures without up and down), mosaic, ssd (for many pictures and long "
+        "training), satellite, constant, variable, or none (default: light)",
     )
 
 
@@ -233,7 +233,7 @@ def _record(out, args, settings, train_set, validation_set, model):
     import keras
     import numpy as np
 
-    from keras_ssd import __version__
+    from keras_ssd._version import __version__
     from keras_ssd.training.checkpoint import replacing
 
     path = out / RUN
