@@ -131,3 +131,28 @@ def test_rejects_what_cannot_be_written(tmp_path):
 def test_rejects_sources_from_nowhere_or_two_places(more):
     with pytest.raises(ValueError, match="either has a url or is `bundled = true`"):
         zoo.Source(**{"format": "keras_h5", "url": None, "file": "w.h5", **more})
+
+
+def test_values_the_trained_file_is_there_and_whole():
+    """What an installation brings; the tests before use a stand-in."""
+    path = zoo.download(NAME)
+    assert path.parent == shelf.shelf() / "weights"
+    assert path.stat().st_size <= 4_000_000
+    [source] = zoo.find(NAME).sources
+    assert source.checksum == f"sha256:{cache.digest(path, 'sha256')}"
+    assert {file.name for file in path.parent.iterdir()} == {FILE}
+
+
+@pytest.mark.slow
+def test_reference_results_on_bccd(shared):
+    """The figures of catalogue, card and README."""
+    from keras_ssd.training.average_precision import average_precision
+
+    test = keras_ssd.data.read(shared("data", "bccd"), "test", policy="drop").with_classes(CELLS)
+    assert len(test) == 72
+    model = keras_ssd.ssd_small(weights="cells")
+    found = model.detect([annotation.picture for annotation in test], confidence=0.01)
+    measured = average_precision(found, test, CELLS)
+    stated = {result.measure.removeprefix("AP of "): result.value for result in zoo.find(NAME).results}
+    for name, value in {**measured.by_class, "mAP": measured.mean}.items():
+        assert abs(100 * value - stated[name]) < 0.06, name

@@ -6,6 +6,7 @@ from PIL import Image
 
 import keras_ssd
 from keras_ssd.cli import main
+from keras_ssd.demo import WEIGHTS, matched
 from keras_ssd.detections import Detections
 from keras_ssd.smear import CLASSES, SIZE_HW, draw_smear
 
@@ -143,3 +144,33 @@ def test_rejects_arguments_before_any_work(arguments, message, tmp_path, monkeyp
     monkeypatch.setattr("keras_ssd.models.ssd_small", None)
     assert main(["demo", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.numerical
+def test_values_the_trained_detector_finds_drawn_cells():
+    """It was trained on photographs: drawings that it understands are like them."""
+    model = keras_ssd.ssd_small(weights=WEIGHTS)
+    drawn, right, wrong = (dict.fromkeys(CLASSES, 0) for _ in range(3))
+    for seed in range(16):
+        smear = draw_smear(seed, red_cells=(12, 20)[seed % 2])
+        [found] = model.detect(smear.picture)
+        for name in CLASSES:
+            there, seen = smear.truth.filter(classes=name), found.filter(classes=name)
+            hits = matched(there.boxes_xyxy, seen.boxes_xyxy)
+            drawn[name] += len(there)
+            right[name] += hits
+            wrong[name] += len(seen) - hits
+    assert drawn == {"RBC": 256, "WBC": 16, "Platelets": 48}
+    assert right["WBC"] == 16
+    assert right["RBC"] >= 250
+    assert right["Platelets"] >= 45
+    assert sum(wrong.values()) <= 3
+
+
+@pytest.mark.numerical
+def test_values_the_first_command(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "smear.png")]) == 0
+    said = capsys.readouterr().out
+    assert "  RBC        12 of 12\n  WBC        1 of 1\n  Platelets  3 of 3\n" in said
+    with Image.open(tmp_path / "smear.png") as drawn:
+        assert drawn.size == SIZE_HW[::-1]
