@@ -65,7 +65,7 @@ def _bars():
         progress.TextColumn("{task.fields[numbers]}"),
         progress.TimeElapsedColumn(),
         progress.TextColumn("left"),
-        progress.TimeRemainingColumn(elapsed_when_finished=True),
+        progress.TimeRemainingColumn(),
     )
     return progress.Progress(*columns, console=Console(stderr=True))
 
