@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import os
 
 import numpy as np
 
@@ -10,10 +9,9 @@ from keras_ssd import boxes as bx
 from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.picture_files import picture_size
 from keras_ssd.data.problems import Problem
-from keras_ssd.data.progress import tracked
+from keras_ssd.data.progress import worked_ahead
 from keras_ssd.names import fold, unknown_name
 from keras_ssd.pictures import PictureError
-from keras_ssd.reading_ahead import map_ahead
 
 ROUNDING = 0.02  # pixels by which decimals in files miss the edge of a picture
 EDGE = 1.0  # pixels by which tools miss it that count pixels differently
@@ -54,14 +52,13 @@ def add_sizes(records, problems, progress=False):
         The records that have a size now.
     """
     unknown = [record for record in records if record.size_hw is None]
-    sizes = map_ahead(_size, unknown, workers=min(8, os.cpu_count() or 1), ahead=64)
-    bar = tracked(range(len(unknown)), "reading picture sizes", progress)
-    for _, (record, future) in zip(bar, sizes, strict=False):
-        try:
-            record.size_hw = future.result()
-        except PictureError as error:
-            what = f"picture {record.picture} cannot be read: {error.reason}"
-            problems.append(Problem("broken picture", record.source, what, 0, record.name, "left out"))
+    with worked_ahead(_size, unknown, "reading picture sizes", progress) as sizes:
+        for record, future in sizes:
+            try:
+                record.size_hw = future.result()
+            except PictureError as error:
+                what = f"picture {record.picture} cannot be read: {error.reason}"
+                problems.append(Problem("broken picture", record.source, what, 0, record.name, "left out"))
     return [record for record in records if record.size_hw is not None]
 
 

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssd.data.progress import tracked
+from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import Sample
 from keras_ssd.pictures import resize_bilinear
-from keras_ssd.reading_ahead import map_ahead
 
 FORMAT_VERSION = 1
 _PIXELS, _INDEX = "pictures.npy", "index.json"
@@ -130,10 +129,10 @@ def _build(data, folder, size_hw, key, progress):
 def _write_pixels(data, path, size_hw, progress):
     """Writes the pixels of all pictures behind each other; their (height, width)."""
     shapes, total = [], 0
-    pictures = map_ahead(lambda a: _picture(a, size_hw), data, workers=min(8, os.cpu_count() or 1), ahead=16)
-    with open(path, "wb") as file:
+    work = functools.partial(_picture, size_hw=size_hw)
+    with open(path, "wb") as file, worked_ahead(work, data, "caching pictures", progress) as pictures:
         file.write(_header(0))
-        for _, (_, future) in zip(tracked(range(len(data)), "caching pictures", progress), pictures, strict=False):
+        for _, future in pictures:
             picture = future.result()
             shapes.append(list(picture.shape[:2]))
             file.write(np.ascontiguousarray(picture).data)

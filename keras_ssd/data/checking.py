@@ -6,11 +6,10 @@ import os
 
 from keras_ssd.data.picture_files import file_digest, look
 from keras_ssd.data.problems import DataError, Problem, Problems
-from keras_ssd.data.progress import tracked
+from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.reading import read, read_splits
 from keras_ssd.data.summaries import counted
 from keras_ssd.pictures import PICTURE_ENDINGS, PictureError, read_picture
-from keras_ssd.reading_ahead import map_ahead
 
 _BETWEEN = ("duplicate picture",)  # what reading all splits at once tells of pictures that two of them hold
 
@@ -100,28 +99,33 @@ def _picture_problems(splits, progress):
         for annotation in data:
             homes.setdefault(annotation.picture, set()).add(split)
             first.setdefault(annotation.picture, annotation)
-    views = map_ahead(_view, first.values(), workers=min(8, os.cpu_count() or 1), ahead=16)
     found, copies, looks = [], {}, {}
-    bar = tracked(range(len(first)), "looking at pictures", progress)
-    for _, (annotation, future) in zip(bar, views, strict=False):
-        try:
-            digest, seen, size_hw = future.result()
-        except (PictureError, OSError) as error:
-            what = getattr(error, "reason", str(error))
-            found.append(Problem("broken picture", annotation.picture, what, picture=annotation.name))
-            continue
-        if size_hw != annotation.size_hw:
-            is_size, said = (f"{size[1]} x {size[0]}" for size in (size_hw, annotation.size_hw))
-            what = f"the picture {annotation.picture} is {is_size} pixels, and its annotation says {said}"
-            found.append(Problem("picture size", annotation.source or "", what, picture=annotation.name))
-        copies.setdefault(digest, []).append(annotation.picture)
-        if seen is not None:
-            looks.setdefault(seen, {}).setdefault(digest, annotation.picture)
+    with worked_ahead(_view, [*first.values()], "looking at pictures", progress) as views:
+        for annotation, future in views:
+            problem = _noted(annotation, future, copies, looks)
+            found += [problem] if problem else []
     homes_of = {digest: set().union(*(homes[picture] for picture in same)) for digest, same in copies.items()}
     unions = _unions(homes_of, splits)
     found += [problem for digest, same in copies.items() for problem in _copies(same, homes_of[digest], unions)]
     found += [problem for alike in looks.values() for problem in _look_alikes([*alike.values()], homes, unions)]
     return found
+
+
+def _noted(annotation, future, copies, looks):
+    """Files a picture by what it holds and what it looks like; the problem that it has itself, or None."""
+    try:
+        digest, seen, size_hw = future.result()
+    except (PictureError, OSError) as error:
+        what = getattr(error, "reason", str(error))
+        return Problem("broken picture", annotation.picture, what, picture=annotation.name)
+    copies.setdefault(digest, []).append(annotation.picture)
+    if seen is not None:
+        looks.setdefault(seen, {}).setdefault(digest, annotation.picture)
+    if size_hw == annotation.size_hw:
+        return None
+    is_size, said = (f"{size[1]} x {size[0]}" for size in (size_hw, annotation.size_hw))
+    what = f"the picture {annotation.picture} is {is_size} pixels, and its annotation says {said}"
+    return Problem("picture size", annotation.source or "", what, picture=annotation.name)
 
 
 def _view(annotation):

@@ -1,6 +1,10 @@
-"""A progress bar for scans of many files."""
+"""A progress bar for scans of many files, in one thread or several."""
 
+import contextlib
+import os
 import sys
+
+from keras_ssd.reading_ahead import map_ahead
 
 
 def tracked(items, title, wanted=True):
@@ -28,3 +32,23 @@ def tracked(items, title, wanted=True):
     )
     with progress.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         yield from shown.track(items, total=len(items), description=title)
+
+
+@contextlib.contextmanager
+def worked_ahead(work, items, title, wanted=True):
+    """Runs `work` on items in threads, with a progress bar on a terminal.
+
+    The threads end with the block, whatever ends it. Were that left to the garbage collector, it might wait for them
+    within a thread that is being started, for ever.
+
+    Args:
+        work: function of one item.
+        items: sequence.
+        title, wanted: as `tracked` takes them.
+
+    Yields:
+        An iterator of (item, future) in the order of the items.
+    """
+    pairs = map_ahead(work, items, workers=min(8, os.cpu_count() or 1), ahead=16)
+    with contextlib.closing(pairs), contextlib.closing(tracked(range(len(items)), title, wanted)) as bar:
+        yield (pair for pair, _ in zip(pairs, bar, strict=False))
