@@ -178,3 +178,12 @@ def test_values_old_records_are_the_same_net():
 def test_values_no_needless_transposition(make):
     model = keras_ssd.from_caffe(net_of(make()), mean=0)
     assert not [layer.name for layer in model.layers if isinstance(layer, keras.layers.Permute)]
+
+
+def test_roundtrip_of_an_imported_net_with_clipped_boxes(tmp_path):
+    net = random_weights(net_of(residual()), seed=4)
+    model = keras_ssd.from_caffe(net, net, mean=128, scale=1 / 64)
+    report = keras_ssd.to_caffe(model, tmp_path / "again.prototxt", tmp_path / "again.caffemodel")
+    again = keras_ssd.from_caffe(*report.files)
+    assert again.decoding["clip_boxes"] == "before"
+    np.testing.assert_array_equal(again.predict_on_batch(PICTURE), model.predict_on_batch(PICTURE))

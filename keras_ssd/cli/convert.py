@@ -60,9 +60,10 @@ def add_parser(commands):
     parser.add_argument("--fold", action="store_true", help="fold batch normalisation into the convolutions")
     parser.add_argument(
         "--input",
-        choices=("rgb", "bgr", "blob"),
+        choices=("rgb", "bgr", "blob", "rgb_blob"),
         default="rgb",
-        help="what an ONNX model takes: RGB or BGR in 0..255, or the blob of the Caffe net, mean and scale applied",
+        help="what an ONNX model takes: RGB or BGR in 0..255, or the blob of the Caffe net, mean and scale applied, "
+        "in BGR (blob) or RGB (rgb_blob)",
     )
     parser.add_argument("--picture", metavar="FILE", help="compare the ONNX model on this picture too")
     parser.add_argument("--quiet", "-q", action="store_true", help="no table")

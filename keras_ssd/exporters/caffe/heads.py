@@ -49,6 +49,8 @@ def options_of(model, decoder, given):
         kind = DecodeOptions(**options).scores
     options = DecodeOptions(**options)
     other = {name: getattr(options, name) for name, value in FIXED.items() if getattr(options, name) != value}
+    if other.get("clip_boxes") == "before":  # Caffe itself passes over it, OpenCV clips
+        del other["clip_boxes"]
     if other:
         raise ExportError(
             f"Caffe's DetectionOutput has no {', '.join(other)}. Received: decoding={other}. Export the model without "
@@ -179,6 +181,8 @@ def _detection(options, classes):
     }
     if options.eta != 1.0:
         param["nms_param"]["eta"] = options.eta
+    if options.clip_boxes == "before":
+        param["clip"] = True
     if options.variance_encoded_in_target:
         param["variance_encoded_in_target"] = True
     if options.confidence_threshold is not None:

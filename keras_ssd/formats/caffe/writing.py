@@ -214,7 +214,8 @@ def _blob_pieces(blob, packed, v1, layer):
         names = ("num", "channels", "height", "width")
         shape = [_record("BlobProto", name, side) for name, side in zip(names, sides, strict=True)]
     else:
-        shape = [_record("BlobProto", "shape", {"dim": list(blob.shape)})]
+        # As Caffe does, none for an array without sides; OpenCV refuses an empty one.
+        shape = [_record("BlobProto", "shape", {"dim": list(blob.shape)})] if blob.ndim else []
     number = fields_by_name("BlobProto")["data"].number
     if packed:
         return [*shape, _tag(number, LENGTH) + _varint(blob.nbytes), blob]
