@@ -58,13 +58,13 @@ def _values(blob, where):
 
 
 def _shape(blob, count, where):
-    """The declared shape; a blob that declares none is a flat list of its values."""
+    """The declared shape; a blob that declares none is a flat list of its values, or a single number."""
     if "shape" in blob:
         shape = tuple(int(side) for side in blob["shape"].get("dim", ()))
     elif any(key in blob for key in LEGACY):
         shape = tuple(int(blob.get(key, 0)) for key in LEGACY)
     else:
-        shape = (count,)
+        shape = (count,) if count != 1 else ()
     if len(shape) > MAX_AXES or any(side < 1 for side in shape):
         raise CaffeFileError(
             f"{where()}: a blob's sides must be positive, at most {MAX_AXES} of them. Received: shape {_short(shape)}. "
