@@ -170,7 +170,7 @@ def test_roundtrip_every_original_from_two_sources(tmp_path, server, entry):
     assert ours.first_layer_channels == theirs.first_layer_channels == "bgr"
     assert_same(ours, theirs.layers)
     assert_same(ours, arrays)
-    assert zoo.by_file_name(path) is entry
+    assert zoo.by_file_name(path) == entry
 
 
 def test_rejects_downloads_that_are_no_whole_caffemodel(tmp_path, server):

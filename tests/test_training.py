@@ -14,6 +14,7 @@ from training_toys import CLASSES, run, squares, toy
 import keras_ssd
 from keras_ssd.training import AveragingAdamW, keeper
 from keras_ssd.training.average_precision import AveragePrecision
+from keras_ssd.training.settings import Settings
 from keras_ssd.training.twin import twin_of
 
 FILES = {"checkpoint.h5", "curves.png", "last.keras", "log.csv", "model.keras", "predictions.png"}
@@ -208,3 +209,19 @@ def test_values_a_twin_computes_the_same():
     x = np.stack([keras_ssd.pictures.resize_bilinear(a.picture, (16, 24)) for a in squares(2)]).astype("float32")
     np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(m(x)) for m in (model, twin)))
     assert not {id(v) for v in model.weights} & {id(v) for v in twin.weights}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "decoding", "expected"),
+    [
+        ("caffe", {}, {"n_neg_min": 0, "negative_images": None, "activation": "softmax", "from_logits": True}),
+        ("modern", {}, {"n_neg_min": 10, "negative_images": "mine"}),
+        ("caffe", {"scores": "sigmoid", "code_type": "corner"}, {"activation": "sigmoid", "code_type": "corner"}),
+        ("caffe", {"scores": "probabilities", "iou_threshold": 0.3}, {"from_logits": False}),
+    ],
+    ids=["caffe", "modern", "sigmoid", "probabilities"],
+)
+def test_values_losses_follow_recipe_and_model(recipe, decoding, expected):
+    loss = Settings(1, 1, recipe).loss(decoding)
+    facts = {**vars(loss.negatives), **vars(loss.confidence), **vars(loss.coder)}
+    assert {name: facts[name] for name in expected} == expected
