@@ -1,0 +1,30 @@
+"""A few pictures are learnt by heart: whatever is wrong between picture and box shows here."""
+
+import pytest
+from training_toys import run, squares, toy
+
+import keras_ssd
+from keras_ssd.training.average_precision import average_precision
+
+BY_HEART = {"batch_size": 8, "augment": None}
+
+
+def learnt(model, data):
+    found = model.detect([annotation.picture for annotation in data], confidence=0.01)
+    return average_precision(found, data, data.classes).mean
+
+
+@pytest.mark.numerical
+def test_values_eight_squares_are_learnt(tmp_path):
+    model, data = toy(dropout=0.0), squares(8)
+    assert learnt(model, data) < 0.5
+    run(tmp_path, model=model, data=data, epochs=120, **BY_HEART)
+    assert learnt(model, data) >= 0.95
+
+
+@pytest.mark.slow
+def test_values_eight_blood_smears_are_learnt(tmp_path, shared):
+    data = keras_ssd.data.read(shared("data", "bccd"), "val", policy="drop")[:8]
+    model = keras_ssd.ssd_small(classes=data.classes, anchors="cells")
+    run(tmp_path, model=model, data=data, epochs=150, rate=None, **BY_HEART)
+    assert learnt(model, data) >= 0.95
