@@ -196,7 +196,7 @@ def run(args):
         callbacks=[record],
         **settings,
     )
-    return _told(history, model, args)
+    return _told(history, model, args, settings["epochs"])
 
 
 def _check_export(args):
@@ -209,7 +209,7 @@ def _check_export(args):
         raise ValueError(f"There is no folder {path.parent} to write {path.name} into.")
 
 
-def _told(history, model, args):
+def _told(history, model, args, epochs):
     """Says what there is now; the exit code."""
     best, path, done = history.best, history.out / BEST, len(history.rows)
     if best is not None:
@@ -217,7 +217,7 @@ def _told(history, model, args):
     if path.exists():
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect PICTURE --weights {path}")
     if history.interrupted:
-        print(f"{done} epochs are done; the same command with --resume goes on.")
+        print(f"{done} of {epochs} epochs are done; the same command with --resume goes on.")
         return 0 if args.stop_after and done >= args.stop_after else 130
     if args.export_float16:
         from keras_ssd.formats import write_keras_h5

@@ -1,7 +1,22 @@
 """Training: optimizers and schedules, and the trainer behind `keras-ssd train`."""
 
+import importlib
+from typing import TYPE_CHECKING
+
+# Optimizers register themselves with Keras, so that compiled models load; the rest is imported when it is asked for.
 from keras_ssd.training.averaging import AveragingAdamW as AveragingAdamW
 from keras_ssd.training.caffe_sgd import CaffeSGD as CaffeSGD
-from keras_ssd.training.keeper import DivergedError as DivergedError
-from keras_ssd.training.trainer import History as History
-from keras_ssd.training.trainer import train as train
+
+_LATER = {"DivergedError": "keeper", "History": "trainer", "train": "trainer"}
+if TYPE_CHECKING:
+    from keras_ssd.training.keeper import DivergedError as DivergedError
+    from keras_ssd.training.trainer import History as History
+    from keras_ssd.training.trainer import train as train
+
+
+def __getattr__(name):
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found

@@ -15,9 +15,12 @@ VERSION = 1
 
 @contextlib.contextmanager
 def replacing(path):
-    """A temporary path beside `path`, with the same ending, that takes its place when the block ends well."""
+    """A temporary path beside `path`, with the same ending, that takes its place when the block ends well.
+
+    It has the same name each time, so that what a killed process left there is written over by the next.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".part-{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)
