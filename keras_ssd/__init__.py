@@ -17,49 +17,51 @@ from keras_ssd._version import __version__ as __version__
 # The command answers `--help` and `zoo list` at once, without starting TensorFlow; it imports what it needs by itself.
 if not _environment.started_as_command():
     _environment.choose_backend()
-    from keras_ssd import anchors as anchors
-    from keras_ssd import backbones as backbones
-    from keras_ssd import boxes as boxes
-    from keras_ssd import formats as formats
-    from keras_ssd import layers as layers
-    from keras_ssd import losses as losses
-    from keras_ssd import zoo as zoo
-    from keras_ssd.anchors import AnchorLevel as AnchorLevel
-    from keras_ssd.anchors import AnchorRecipe as AnchorRecipe
-    from keras_ssd.anchors import AnchorSpec as AnchorSpec
-    from keras_ssd.anchors import RecipeLevel as RecipeLevel
-    from keras_ssd.backbones import ConvRow as ConvRow
-    from keras_ssd.coding import Predictions as Predictions
-    from keras_ssd.decoding import DecodeOptions as DecodeOptions
-    from keras_ssd.decoding import decode_arrays as decode_arrays
-    from keras_ssd.demo import demo as demo
-    from keras_ssd.detect import detect as detect
-    from keras_ssd.detections import Detections as Detections
-    from keras_ssd.encoder import TargetEncoder as TargetEncoder
-    from keras_ssd.layers import AnchorBoxes as AnchorBoxes
-    from keras_ssd.layers import DecodeDetections as DecodeDetections
-    from keras_ssd.layers import L2Normalization as L2Normalization
-    from keras_ssd.losses import SSDLoss as SSDLoss
-    from keras_ssd.losses import SSDLossMetric as SSDLossMetric
-    from keras_ssd.matching import MatchRules as MatchRules
-    from keras_ssd.models import SSD as SSD
-    from keras_ssd.models import Extra as Extra
-    from keras_ssd.models import Tap as Tap
-    from keras_ssd.models import load as load
-    from keras_ssd.models import open_model as open_model
-    from keras_ssd.models import ssd as ssd
-    from keras_ssd.models import ssd7 as ssd7
-    from keras_ssd.models import ssd300 as ssd300
-    from keras_ssd.models import ssd512 as ssd512
-    from keras_ssd.models import ssd_small as ssd_small
-    from keras_ssd.models import with_classes as with_classes
-    from keras_ssd.models import with_decoder as with_decoder
-    from keras_ssd.training import CaffeSGD as CaffeSGD
+    with _environment.without_collecting():
+        from keras_ssd import anchors as anchors
+        from keras_ssd import backbones as backbones
+        from keras_ssd import boxes as boxes
+        from keras_ssd import formats as formats
+        from keras_ssd import layers as layers
+        from keras_ssd import losses as losses
+        from keras_ssd import zoo as zoo
+        from keras_ssd.anchors import AnchorLevel as AnchorLevel
+        from keras_ssd.anchors import AnchorRecipe as AnchorRecipe
+        from keras_ssd.anchors import AnchorSpec as AnchorSpec
+        from keras_ssd.anchors import RecipeLevel as RecipeLevel
+        from keras_ssd.backbones import ConvRow as ConvRow
+        from keras_ssd.coding import Predictions as Predictions
+        from keras_ssd.decoding import DecodeOptions as DecodeOptions
+        from keras_ssd.decoding import decode_arrays as decode_arrays
+        from keras_ssd.detect import detect as detect
+        from keras_ssd.detections import Detections as Detections
+        from keras_ssd.encoder import TargetEncoder as TargetEncoder
+        from keras_ssd.layers import AnchorBoxes as AnchorBoxes
+        from keras_ssd.layers import DecodeDetections as DecodeDetections
+        from keras_ssd.layers import L2Normalization as L2Normalization
+        from keras_ssd.losses import SSDLoss as SSDLoss
+        from keras_ssd.losses import SSDLossMetric as SSDLossMetric
+        from keras_ssd.matching import MatchRules as MatchRules
+        from keras_ssd.models import SSD as SSD
+        from keras_ssd.models import Extra as Extra
+        from keras_ssd.models import Tap as Tap
+        from keras_ssd.models import load as load
+        from keras_ssd.models import open_model as open_model
+        from keras_ssd.models import ssd as ssd
+        from keras_ssd.models import ssd7 as ssd7
+        from keras_ssd.models import ssd300 as ssd300
+        from keras_ssd.models import ssd512 as ssd512
+        from keras_ssd.models import ssd_small as ssd_small
+        from keras_ssd.models import with_classes as with_classes
+        from keras_ssd.models import with_decoder as with_decoder
+        from keras_ssd.training import CaffeSGD as CaffeSGD
+
 
 # What not every program needs is imported when it is first asked for, so that `import keras_ssd` stays quick.
 _LATER = {
     "CaffeExport": "keras_ssd.exporters.caffe",
     "data": "keras_ssd",
+    "demo": "keras_ssd.demo",
     "from_caffe": "keras_ssd.importers",
     "recipes": "keras_ssd.training",
     "to_caffe": "keras_ssd.exporters.caffe",
@@ -68,6 +70,7 @@ _LATER = {
 }
 if TYPE_CHECKING:
     from keras_ssd import data as data
+    from keras_ssd.demo import demo as demo
     from keras_ssd.exporters.caffe import CaffeExport as CaffeExport
     from keras_ssd.exporters.caffe import to_caffe as to_caffe
     from keras_ssd.exporters.onnx import to_onnx as to_onnx

@@ -5,6 +5,8 @@ into the file by itself. Someone who installed `keras-ssd[torch]` would meet "No
 where the backend that Keras would take is not installed and `KERAS_BACKEND` is not set, an installed one is taken.
 """
 
+import contextlib
+import gc
 import importlib.util
 import json
 import os
@@ -72,3 +74,18 @@ def choose_backend():
         "keras_ssd runs on Keras 3, and Keras needs a backend: TensorFlow, JAX or PyTorch. None is installed. "
         + _install_hint()
     )
+
+
+@contextlib.contextmanager
+def without_collecting():
+    """Holds Python's garbage collection back while modules are imported: there is nothing to collect yet.
+
+    Behind TensorFlow's import one collection takes twice the time of all of this package's modules.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -68,3 +68,12 @@ def test_rejects_models_without_heads_of_their_own(model):
         keras_ssd.with_classes(moved, ["a"])
     with pytest.raises(ValueError, match="twice|more than once"):
         keras_ssd.with_classes(model, ["a", "a"])
+
+
+def test_values_of_a_model_whose_input_has_no_name():
+    pictures = keras.Input((64, 64, 3))
+    maps = keras.layers.Conv2D(8, 3, strides=8, padding="same", name="body")(pictures)
+    body = keras.Model(pictures, maps)
+    recipe = keras_ssd.AnchorRecipe((64, 64), (keras_ssd.RecipeLevel((8, 8), 16, 32, (2,)),))
+    model = keras_ssd.ssd(body, taps=["body"], classes=["cat", "dog"], anchors=recipe)
+    assert keras_ssd.with_classes(model, ["dog"]).class_names == ("dog",)

@@ -36,10 +36,12 @@ def fold_batch_normalization(model):
 
     copy = keras.models.clone_model(model, clone_function=clone, call_function=call)
     for layer in copy.layers:
+        if not layer.weights:
+            continue
         source = model.get_layer(layer.name)
         if layer.name in folded:
             _write(layer, source, folded[layer.name])
-        elif layer.weights:
+        else:
             layer.set_weights(source.get_weights())
     if not isinstance(model, SSD):
         return copy

@@ -44,7 +44,8 @@ def with_classes(model, classes):
     copy = keras.models.clone_model(model, clone_function=clone)
     mine = SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=classes, decoding=model.decoding)
     for layer in mine.layers:
-        layer.trainable = model.get_layer(layer.name).trainable
+        if layer.weights:  # an input without a name has another one in the copy
+            layer.trainable = model.get_layer(layer.name).trainable
     initial = arrays_of(mine, layers=tuple(heads)).layers
     arrays, report = subsample(arrays_of(model), model.class_names, classes, initial=initial, heads=tuple(heads))
     port(mine, arrays)
