@@ -61,7 +61,7 @@ if not _environment.started_as_command():
 _LATER = {
     "CaffeExport": "keras_ssd.exporters.caffe",
     "data": "keras_ssd",
-    "demo": "keras_ssd.demo",
+    "demo": "keras_ssd.demonstration",
     "from_caffe": "keras_ssd.importers",
     "recipes": "keras_ssd.training",
     "to_caffe": "keras_ssd.exporters.caffe",
@@ -70,7 +70,7 @@ _LATER = {
 }
 if TYPE_CHECKING:
     from keras_ssd import data as data
-    from keras_ssd.demo import demo as demo
+    from keras_ssd.demonstration import demo as demo
     from keras_ssd.exporters.caffe import CaffeExport as CaffeExport
     from keras_ssd.exporters.caffe import to_caffe as to_caffe
     from keras_ssd.exporters.onnx import to_onnx as to_onnx

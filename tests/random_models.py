@@ -78,7 +78,8 @@ def depthwise(c, x):
 
 def deconvolution(c, x):
     kernel, stride, groups = c.pair(1, 4), c.pair(1, 3), c.pick(1, x.shape[-1])
-    if c.number(0, 1):
+    ours = c.number(0, 1)  # Keras itself warns that its own comes out otherwise on PyTorch
+    if ours or keras.backend.backend() == "torch":
         padding = tuple(c.number(0, (k - 1) // 2) for k in kernel)
         return layers.Deconvolution2D(
             groups * 2, kernel, stride, padding, groups=groups, use_bias=c.pick(True, False), dilation_rate=c.pair(1, 2)

@@ -6,7 +6,7 @@ from PIL import Image
 
 import keras_ssd
 from keras_ssd.cli import main
-from keras_ssd.demo import WEIGHTS, matched
+from keras_ssd.demonstration import WEIGHTS, matched
 from keras_ssd.detections import Detections
 from keras_ssd.smear import CLASSES, SIZE_HW, draw_smear
 

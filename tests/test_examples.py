@@ -66,6 +66,8 @@ def test_values_help(name, capsys):
         pytest.importorskip("torch")
     if name == "inside_tf_data":
         pytest.importorskip("tensorflow")
+    if name == "opencv5_onnx":
+        pytest.importorskip("cv2")
     with pytest.raises(SystemExit) as ended:
         run(name, "--help")
     assert ended.value.code == 0

@@ -25,7 +25,7 @@ FLOORS = (
     ("zoo",),
     ("models", "detect", "predictor"),
     ("data", "exporters", "importers"),
-    ("training", "demo"),
+    ("demonstration", "training"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -129,6 +129,8 @@ def test_values_grey_pictures(size, tmp_path):
     ],
 )
 def test_roundtrip_where_readers_differ(size, stack, tmp_path):
+    if keras.backend.backend() == "torch" and isinstance(stack[0], keras.layers.AveragePooling2D):
+        pytest.skip("Keras on PyTorch averages the padding of 'same' otherwise than on the other backends")
     model = plain(keras.layers.Rescaling(1 / 64), *stack, size=(*size, 3))
     check_both(model, write(model, tmp_path))
 

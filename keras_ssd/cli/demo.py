@@ -46,7 +46,7 @@ def run(args):
         ValueError, OSError: an argument out of range, or a picture that cannot be written.
     """
     from keras_ssd.cli.quiet import quiet_backend
-    from keras_ssd.demo import demo
+    from keras_ssd.demonstration import demo
 
     with quiet_backend():
         import keras

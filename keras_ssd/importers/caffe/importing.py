@@ -40,7 +40,7 @@ def from_caffe(
     The model keeps the contract of `ssd300()`: RGB pictures in 0..255 in, raw predictions out; `detect`,
     `with_decoder`, `fit` and `save` work. Colour order, mean and scale are taken into the model, the anchors are those
     of the PriorBox layers, and what DetectionOutput did is what `with_decoder(model)` does. Layers keep their names, a
-    slash in them becomes a dot. `print(model.weights_report)` shows everything.
+    slash in them becomes two hyphens. `print(model.weights_report)` shows everything.
 
     Args:
         prototxt: path of the net's description, of a deploy or a train net, or a `CaffeNet`.

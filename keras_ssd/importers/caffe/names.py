@@ -2,32 +2,41 @@
 
 import re
 
-CODE = re.compile(r"\.(?:_([0-9A-F]+)_)?")
+CODED = re.compile(r"--|-_([0-9A-F]+)_")
+SHIELD = "at-"
 
 
 def legal_name(name):
-    """A name that Keras and its backends take, from which `caffe_name` makes the original again.
+    """A name that Keras takes on every backend, from which `caffe_name` makes the original again.
 
-    Caffe's names may hold anything, and slashes are common ("conv2_1/dw"). A slash becomes a dot; whatever else is no
-    letter, digit, underscore or hyphen becomes its code, as in "._2E_" for a dot. So does an underscore or hyphen in
-    front, which TensorFlow does not take there.
+    Caffe's names may hold anything, and slashes are common ("conv2_1/dw"). A slash becomes two hyphens; whatever else
+    is no letter, digit, underscore or hyphen becomes its code, as in "-_2E_" for a dot, which PyTorch does not take in
+    the name of a weight. So does a hyphen that could be taken for one of these. What would begin with a sign, which
+    TensorFlow does not take, begins with "at-".
 
     Example:
         >>> legal_name("conv2_1/dw")
-        'conv2_1.dw'
+        'conv2_1--dw'
     """
     parts = []
     for index, letter in enumerate(name):
-        in_front = index == 0 and letter in "_-"
-        if letter == "/" and not re.match(r"_[0-9A-F]+_", name[index + 1 :]):
-            parts.append(".")
-        elif letter.isascii() and (letter.isalnum() or letter in "_-") and not in_front:
+        around = name[max(index - 1, 0) : index] + name[index + 1 : index + 2]
+        if letter == "/":
+            parts.append("--")
+        elif letter == "-" and all(map(_is_plain, around)) and not re.match(r"_[0-9A-F]+_", name[index + 1 :]):
+            parts.append("-")
+        elif _is_plain(letter):
             parts.append(letter)
         else:
-            parts.append(f"._{ord(letter):X}_")
-    return "".join(parts)
+            parts.append(f"-_{ord(letter):X}_")
+    legal = "".join(parts)
+    return SHIELD + legal if not legal[:1].isalnum() or legal.startswith(SHIELD) else legal
+
+
+def _is_plain(letter):
+    return letter.isascii() and (letter.isalnum() or letter == "_")
 
 
 def caffe_name(name):
     """The Caffe layer name that `legal_name` made this of."""
-    return CODE.sub(lambda match: chr(int(match[1], 16)) if match[1] else "/", name)
+    return CODED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "/", name.removeprefix(SHIELD))
