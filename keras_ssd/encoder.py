@@ -15,6 +15,8 @@ from keras_ssd.matching import Matches, MatchRules, double, match, match_in_grap
 from keras_ssd.matching.arrays import AnchorOverlaps
 from keras_ssd.matching.objects import PADDING, checked_objects
 
+CODE_OPTIONS = ("code_type", "variance_encoded_in_target")
+
 
 @dataclass(frozen=True, eq=False)
 class DecodedTargets:
@@ -101,6 +103,8 @@ class TargetEncoder:
     def from_model(cls, model, rules=None, **options):
         """The encoder whose targets fit a model's predictions; `options` as of `TargetEncoder`.
 
+        How offsets are coded is taken from the model's `decoding`, where an imported net says it.
+
         Raises:
             TypeError: the model does not know its anchors.
         """
@@ -109,7 +113,8 @@ class TargetEncoder:
                 "A TargetEncoder is made from a model of keras_ssd, which knows its anchors; for another model give "
                 f"its AnchorSpec: TargetEncoder(spec, num_classes). Received: model={model!r}"
             )
-        return cls(model.anchor_spec, model.num_classes, rules, **options)
+        own = {name: value for name, value in getattr(model, "decoding", {}).items() if name in CODE_OPTIONS}
+        return cls(model.anchor_spec, model.num_classes, rules, **{**own, **options})
 
     def encode(self, boxes_xyxy, class_ids, difficult=None):
         """The targets of one picture.

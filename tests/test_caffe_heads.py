@@ -6,7 +6,7 @@ import pytest
 from caffe_nets import net_of, random_weights
 
 import keras_ssd
-from keras_ssd.coding import Predictions
+from keras_ssd.coding import Predictions, Targets
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.decoding.arrays import detection_rows_arrays, sigmoid, softmax
 
@@ -151,6 +151,19 @@ def test_reference_boxes_clipped_before_suppression(word):
     boxes = np.clip(options.boxes(parts), 0, 1)
     for rows, logits, clipped in zip(detected, parts.logits, boxes, strict=True):
         np.testing.assert_allclose(rows, detection_rows_arrays(softmax(logits), clipped, options), rtol=0, atol=1e-5)
+
+
+def test_values_targets_follow_the_code_of_the_net():
+    """Offsets that the encoder writes are boxes again for the net's own decoder: Caffe's default code is corners."""
+    model, _ = imported(small_net())
+    encoder = keras_ssd.TargetEncoder.from_model(model)
+    box = [0.2, 0.3, 0.5, 0.8]
+    [decoded], _ = encoder.decode(encoder.encode([box], [1])).distinct()
+    np.testing.assert_allclose(decoded, box, rtol=0, atol=1e-5)
+    targets = Targets.split(encoder.encode([box], [1]))
+    [first] = np.flatnonzero(targets.class_ids > 0)[:1]
+    corners = model.anchor_spec.anchors_xyxy()[first]
+    np.testing.assert_allclose(targets.offsets[first] * model.anchor_spec.variances + corners, box, rtol=0, atol=1e-5)
 
 
 def test_values_limits_that_caffe_calls_minus_one():
