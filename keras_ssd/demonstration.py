@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssd.boxes import iou_matrix
+from keras_ssd.replacing import replacing
 from keras_ssd.smear import MOST, check_count, draw_smear
 
 WEIGHTS = "ssd_small.cells"
@@ -108,10 +109,5 @@ def check_out(out):
 
 def save(picture, out):
     """Writes a picture so that its name stands for a whole file."""
-    path = Path(out)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with replacing(out) as temporary:
         picture.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

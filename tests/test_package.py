@@ -17,7 +17,7 @@ PACKAGE = Path(keras_ssd.__file__).parent
 # Rooms from the ground up: a module imports from rooms below its own, or from its own.
 FLOORS = (
     ("_version", "_environment", "names"),
-    ("anchors", "boxes", "detections", "drawing", "pictures", "formats", "reading_ahead", "smear"),
+    ("anchors", "boxes", "detections", "drawing", "pictures", "formats", "reading_ahead", "replacing", "smear"),
     ("coding", "fastpaths", "matching", "nms"),
     ("decoding",),
     ("encoder", "layers", "losses"),

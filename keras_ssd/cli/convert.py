@@ -1,7 +1,6 @@
 """`keras-ssd convert`: Caffe nets into models of this package, and models into ONNX or Caffe."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -178,12 +177,10 @@ def _show(report):
 
 
 def _to_keras(model, out, args):
-    part = out.with_name(f".{out.stem}.part.keras")
-    try:
-        model.save(part)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+    from keras_ssd.replacing import replacing
+
+    with replacing(out) as temporary:
+        model.save(temporary)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect PICTURE --weights {out}")
 
 

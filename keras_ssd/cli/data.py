@@ -157,7 +157,7 @@ def _show(args):
     if out:
         chosen = found.sample(min(args.count, len(found)), args.seed)
         sheet = data.contact_sheet(_samples(chosen, args), found.classes, cell=args.cell)
-        from keras_ssd.cli.results import replacing
+        from keras_ssd.replacing import replacing
 
         with replacing(out) as part:
             sheet.save(part)

@@ -5,6 +5,8 @@ import csv
 import os
 from pathlib import Path, PurePosixPath
 
+from keras_ssd.replacing import replacing
+
 PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # those that a drawing keeps
 CSV_COLUMNS = ("source", "width", "height", "class", "score", "xmin", "ymin", "xmax", "ymax")
 
@@ -25,17 +27,6 @@ def prepare_folder(folder):
         reason = "it is a file" if folder.is_file() else error.strerror or error
         raise OSError(f"cannot write to the output folder {folder}: {reason}. Choose another with --out.") from None
     return folder
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """A temporary path beside `path` that takes its place when the block ends well, and else goes."""
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class JsonResults:

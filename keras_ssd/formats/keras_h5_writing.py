@@ -1,13 +1,12 @@
 """Arrays of a model into one small `.h5`, in the layout that `read_keras_h5` reads."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from keras_ssd.formats.named_arrays import WeightFileError
+from keras_ssd.replacing import replacing
 
 
 def write_keras_h5(path, layers, *, kernels="float16"):
@@ -36,20 +35,12 @@ def write_keras_h5(path, layers, *, kernels="float16"):
     if kernels not in ("float16", "float32"):
         raise ValueError(f"`kernels` must be 'float16' or 'float32'. Received: kernels={kernels!r}")
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["layer_names"] = np.array([name.encode() for name in layers])
-            for layer, weights in layers.items():
-                group = file.create_group(f"{layer}/{layer}")
-                for name, array in weights.items():
-                    group[name] = _stored(f"{layer}/{name}", array, kernels)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["layer_names"] = np.array([name.encode() for name in layers])
+        for layer, weights in layers.items():
+            group = file.create_group(f"{layer}/{layer}")
+            for name, array in weights.items():
+                group[name] = _stored(f"{layer}/{name}", array, kernels)
     return path
 
 

@@ -1,6 +1,5 @@
 """The state of a training in one file, replaced as a whole: what `resume` goes on from."""
 
-import contextlib
 import json
 import os
 from pathlib import Path
@@ -9,23 +8,15 @@ import h5py
 import keras
 import numpy as np
 
+from keras_ssd.replacing import replacing as temporary_beside
+
 NAME = "checkpoint.h5"
 VERSION = 1
 
 
-@contextlib.contextmanager
 def replacing(path):
-    """A temporary path beside `path`, with the same ending, that takes its place when the block ends well.
-
-    It has the same name each time, so that what a killed process left there is written over by the next.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """See `keras_ssd.replacing`; of one temporary name, so that what a killed training left is written over."""
+    return temporary_beside(path, "part")
 
 
 def save(path, model, facts):

@@ -1,7 +1,6 @@
 """`to_caffe`: a model of this package -> prototxt and caffemodel."""
 
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from keras_ssd.exporters.graph import calls_of, readers_of, refuse_unknown
 from keras_ssd.formats.caffe import CaffeNet, write_caffemodel, write_prototxt
 from keras_ssd.importers.caffe.names import caffe_name
 from keras_ssd.models.model import SSD
+from keras_ssd.replacing import replacing
 
 
 def to_caffe(model, prototxt, caffemodel, *, decoding=None, channel_order="bgr", mean_inside=False):
@@ -106,16 +106,7 @@ def _output(net, tensor, blob, model):
 
 
 def _write_both(net, prototxt, caffemodel):
-    """Writes both files under other names and gives them their own when both are whole."""
-    made = []
-    try:
-        for write, path in ((write_prototxt, prototxt), (write_caffemodel, caffemodel)):
-            folder = tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
-            made.append((Path(folder) / path.name, path))
-            write(net, made[-1][0])
-        for temporary, path in made:
-            os.replace(temporary, path)
-    finally:
-        for temporary, _ in made:
-            temporary.unlink(missing_ok=True)
-            temporary.parent.rmdir()
+    """Writes both files; they get their names when both are whole."""
+    with replacing(prototxt) as text, replacing(caffemodel) as binary:
+        write_prototxt(net, text)
+        write_caffemodel(net, binary)

@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from keras_ssd.exporters.onnx.kinds import TAKE_PADDING, writer_of
 from keras_ssd.exporters.onnx.proto import import_onnx, model_proto
 from keras_ssd.exporters.onnx.refusals import refuse_what_cannot_be_written
 from keras_ssd.layers import DecodeDetections
+from keras_ssd.replacing import replacing
 
 LIMIT = 1e-2  # far above rounding, that of half precision included, and far below what a wrong operation does
 
@@ -57,24 +56,11 @@ def to_onnx(model, path, *, input="rgb", check_with=()):
     proto = _proto(Detector.of(model), input)
     path = Path(path)
     # The file gets its name when it has been checked.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".onnx", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(proto.SerializeToString(deterministic=True))
-        onnx.checker.check_model(temporary, full_check=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(proto.SerializeToString(deterministic=True))
+        onnx.checker.check_model(str(temporary), full_check=True)
         checked = _compared(temporary, model, input, check_with)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
     return replace(checked, path=path)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _compared(path, model, input, pictures):

@@ -1,12 +1,8 @@
 """Prototxts and caffemodels of a `CaffeNet`, as Caffe and OpenCV read them."""
 
 import math
-import os
 import struct
-import tempfile
 from collections.abc import Mapping
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +10,7 @@ from keras_ssd.formats.caffe.messages import V1_TYPES
 from keras_ssd.formats.caffe.schema import fields_by_name
 from keras_ssd.formats.caffe.text import Word
 from keras_ssd.formats.caffe.wire import FIXED32, FIXED64, LENGTH, VARINT
+from keras_ssd.replacing import replacing
 
 MAX_MESSAGE_BYTES = (1 << 31) - 1  # what the protobuf library in Caffe and OpenCV reads
 V1_NAMES = {current: old for old, current in V1_TYPES.items() if current}
@@ -55,8 +52,8 @@ def write_prototxt(net, path):
         ValueError: a setting cannot be written.
     """
     text = format_prototxt(net)
-    with _replacing(path) as stream:
-        stream.write(text.encode("utf-8"))
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
 
 
 def write_caffemodel(net, path, *, packed=True, v1=False):
@@ -84,31 +81,10 @@ def write_caffemodel(net, path, *, packed=True, v1=False):
     total = sum(map(_size, pieces))
     if total > MAX_MESSAGE_BYTES:
         raise ValueError(f"A caffemodel may have {MAX_MESSAGE_BYTES:,} bytes. Received: a net of {total:,} bytes.")
-    with _replacing(path) as stream:
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
         for piece in pieces:
             for part in _parts(piece):
                 stream.write(part)
-
-
-@contextmanager
-def _replacing(path):
-    """A file under another name, which takes its own when everything is in it."""
-    path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _layer_fields(layer):
