@@ -60,8 +60,10 @@ if not _environment.started_as_command():
 # What not every program needs is imported when it is first asked for, so that `import keras_ssd` stays quick.
 _LATER = {
     "CaffeExport": "keras_ssd.exporters.caffe",
+    "callbacks": "keras_ssd",
     "data": "keras_ssd",
     "demo": "keras_ssd.demonstration",
+    "evaluation": "keras_ssd",
     "from_caffe": "keras_ssd.importers",
     "recipes": "keras_ssd.training",
     "to_caffe": "keras_ssd.exporters.caffe",
@@ -69,7 +71,9 @@ _LATER = {
     "train": "keras_ssd.training",
 }
 if TYPE_CHECKING:
+    from keras_ssd import callbacks as callbacks
     from keras_ssd import data as data
+    from keras_ssd import evaluation as evaluation
     from keras_ssd.demonstration import demo as demo
     from keras_ssd.exporters.caffe import CaffeExport as CaffeExport
     from keras_ssd.exporters.caffe import to_caffe as to_caffe

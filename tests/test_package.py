@@ -25,7 +25,8 @@ FLOORS = (
     ("zoo",),
     ("models", "detect", "predictor"),
     ("data", "exporters", "importers"),
-    ("demonstration", "training"),
+    ("evaluation",),
+    ("callbacks", "demonstration", "doctor", "training"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -1,0 +1,152 @@
+"""Detections and objects of many pictures as a few long arrays: 28 bytes a detection."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class DetectionTable:
+    """What a detector found in a set of pictures.
+
+    Rows stand in the order in which they were found: by picture, and within one as the detector gave them. The arrays
+    cannot be written to.
+
+    Args:
+        pictures: (P) names of all pictures that were looked at, those without a detection too; each once.
+        class_names: names of the class ids, without background.
+        picture: (K,) places in `pictures`, int32.
+        class_ids: (K,) places in `class_names`, int32.
+        scores: (K,) float32.
+        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the picture, float32; x runs from 0 at the left edge to
+            the picture's width at the right edge.
+
+    Raises:
+        ValueError: shapes do not agree, a number is not finite, a side is negative, or a place is out of range.
+    """
+
+    pictures: tuple[str, ...]
+    class_names: tuple[str, ...]
+    picture: np.ndarray
+    class_ids: np.ndarray
+    scores: np.ndarray
+    boxes_xyxy: np.ndarray
+
+    def __post_init__(self):
+        _freeze(self, {"picture": np.int32, "class_ids": np.int32, "scores": np.float32})
+
+    def __len__(self):
+        return len(self.scores)
+
+    def __getitem__(self, rows):
+        """The same pictures with some of the detections: a mask, a slice or an array of places."""
+        return _some(self, rows, ("picture", "class_ids", "scores", "boxes_xyxy"))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ObjectTable:
+    """The objects that are to be found in a set of pictures.
+
+    Args:
+        pictures: (P) names of all pictures; each once.
+        class_names: names of the class ids, without background.
+        sizes_hw: (P, 2) heights and widths of the pictures in pixels, int32; 0 where unknown.
+        picture: (M,) places in `pictures`, int32.
+        class_ids: (M,) places in `class_names`, int32.
+        boxes_xyxy: (M, 4) in pixels of the picture, float32, as in `DetectionTable`.
+        difficult, truncated, crowd: (M,) bool.
+        areas: (M,) square pixels that an object covers, float32.
+
+    Raises:
+        ValueError: as `DetectionTable`.
+
+    Example:
+        >>> truth = ObjectTable.of(keras_ssd.data.read("BCCD", split="test"))
+    """
+
+    pictures: tuple[str, ...]
+    class_names: tuple[str, ...]
+    sizes_hw: np.ndarray
+    picture: np.ndarray
+    class_ids: np.ndarray
+    boxes_xyxy: np.ndarray
+    difficult: np.ndarray
+    truncated: np.ndarray
+    crowd: np.ndarray
+    areas: np.ndarray
+
+    def __post_init__(self):
+        columns = {"picture": np.int32, "class_ids": np.int32, "areas": np.float32}
+        _freeze(self, columns | dict.fromkeys(("difficult", "truncated", "crowd"), bool))
+        sizes = np.array(self.sizes_hw, np.int32).reshape(-1, 2)
+        sizes.flags.writeable = False
+        object.__setattr__(self, "sizes_hw", sizes)
+        if len(sizes) != len(self.pictures):
+            raise ValueError(
+                f"sizes_hw must have a row for each of the {len(self.pictures)} pictures. Received: {len(sizes)} rows"
+            )
+
+    def __len__(self):
+        return len(self.class_ids)
+
+    def __getitem__(self, rows):
+        """The same pictures with some of the objects: a mask, a slice or an array of places."""
+        return _some(self, rows, ("picture", "class_ids", "boxes_xyxy", "difficult", "truncated", "crowd", "areas"))
+
+    @classmethod
+    def of(cls, dataset):
+        """The objects of a `keras_ssd.data.Dataset`, in its order."""
+        annotations = list(dataset)
+        counts = [len(annotation) for annotation in annotations]
+
+        def column(name):
+            return np.concatenate([getattr(one, name) for one in annotations]) if annotations else np.zeros(0)
+
+        boxes = np.concatenate([one.boxes_xyxy for one in annotations]) if annotations else np.zeros((0, 4))
+        return cls(
+            tuple(annotation.name for annotation in annotations),
+            tuple(dataset.classes),
+            [annotation.size_hw or (0, 0) for annotation in annotations],
+            np.repeat(np.arange(len(annotations)), counts),
+            boxes_xyxy=boxes,
+            **{name: column(name) for name in ("class_ids", "difficult", "truncated", "crowd", "areas")},
+        )
+
+
+def _some(table, rows, columns):
+    return dataclasses.replace(table, **{name: getattr(table, name)[rows] for name in columns})
+
+
+def _freeze(table, columns):
+    """Checks the columns and makes them arrays that cannot be written to."""
+    kind = type(table).__name__
+    boxes = np.array(table.boxes_xyxy, np.float32).reshape(-1, 4)
+    arrays = {name: np.array(getattr(table, name), dtype).reshape(-1) for name, dtype in columns.items()}
+    shapes = {name: len(array) for name, array in arrays.items()}
+    if set(shapes.values()) != {len(boxes)}:
+        raise ValueError(f"The columns of a {kind} must be of one length. Received: boxes_xyxy={len(boxes)}, {shapes}")
+    for name, names in (("picture", table.pictures), ("class_ids", table.class_names)):
+        array = arrays[name]
+        if len(array) and not (array.min() >= 0 and array.max() < len(names)):
+            raise ValueError(
+                f"{name} of a {kind} must lie in 0..{len(names) - 1}. Received: {array.min()} to {array.max()}"
+            )
+    if len(set(table.pictures)) != len(table.pictures):
+        raise ValueError(f"The pictures of a {kind} must have names that occur once.")
+    wrong = ~np.isfinite(boxes).all(axis=1)
+    for name in arrays.keys() & {"scores", "areas"}:
+        wrong |= ~np.isfinite(arrays[name])
+    negative = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    if (wrong | negative).any():
+        row = int(np.flatnonzero(wrong | negative)[0])
+        what = "a negative side" if negative[row] and not wrong[row] else "a number that is NaN or infinite"
+        raise ValueError(
+            f"Row {row} of a {kind}, in picture {table.pictures[arrays['picture'][row]]!r}, has {what}. Received: "
+            f"boxes_xyxy={boxes[row].tolist()}"
+            + "".join(f", {name}={arrays[name][row]}" for name in sorted(arrays.keys() & {"scores", "areas"}))
+        )
+    for name, array in {**arrays, "boxes_xyxy": boxes}.items():
+        array.flags.writeable = False
+        object.__setattr__(table, name, array)
+    for name in ("pictures", "class_names"):
+        object.__setattr__(table, name, tuple(str(one) for one in getattr(table, name)))
