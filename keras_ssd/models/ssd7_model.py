@@ -7,8 +7,7 @@ from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.ssd7 import ssd7_body
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
-from keras_ssd.models.weights import load_trained, read_weights, source_classes
-from keras_ssd.names import check_class_names
+from keras_ssd.models.starting import start_from
 
 TAPS = tuple(Tap(f"elu{i}", confidence_name=f"classes{i}", offsets_name=f"boxes{i}") for i in range(4, 8))
 
@@ -54,35 +53,21 @@ def ssd7(
 
     Source: pierluigiferrari/ssd_keras, models/keras_ssd7.py.
     """
-    classes = None if classes is None else check_class_names("classes", classes)
-    trained = None if weights is None else read_weights(weights, model="ssd7")
-    if trained is not None and trained.kind != "ssd7":
-        raise ValueError(
-            f"{trained.arrays.source} holds {trained.kind or 'an unknown network'}, not ssd7. "
-            "Use the factory of that network."
-        )
-    if trained is None and classes is None:
-        raise ValueError(
-            "ssd7() needs `classes=[...]`, names without background, where no weights tell them. "
-            "Received: weights=None, classes=None."
-        )
-    known = None if trained is None else source_classes(trained, classes, weights_classes)
+    start = start_from(weights, classes, "ssd7", weights_classes=weights_classes)
     style = ConvStyle(kernel_initializer, l2)
-    scale, offset = _preprocessing(mean, std, trained)
+    scale, offset = _preprocessing(mean, std, start.trained)
     if input_size is None:
-        input_size = _input_size(trained)
+        input_size = _input_size(start.trained)
     model = ssd(
         ssd7_body(input_size, style=style, scale=scale, offset=offset),
         TAPS,
-        known if classes is None else classes,
-        anchors or _anchors(trained),
+        start.classes,
+        anchors or _anchors(start.trained),
         style=style,
         freeze=freeze,
         name=name,
     )
-    if trained is not None:
-        model.weights_report = load_trained(model, trained, known)
-    return model
+    return start.load_into(model)
 
 
 def _preprocessing(mean, std, trained):

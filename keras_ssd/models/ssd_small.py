@@ -4,8 +4,7 @@ from keras_ssd.anchors import named_recipe
 from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.small import small_body
 from keras_ssd.models.composing import ssd
-from keras_ssd.models.weights import load_trained, read_weights, source_classes
-from keras_ssd.names import check_class_names
+from keras_ssd.models.starting import start_from
 
 TAPS = ("stage8", "stage16", "stage32")
 ANCHORS = ("general", "cells")
@@ -49,35 +48,21 @@ def ssd_small(
     Example:
         >>> model = keras_ssd.ssd_small(classes=["RBC", "WBC", "Platelets"], anchors="cells")
     """
-    classes = None if classes is None else check_class_names("classes", classes)
-    trained = None if weights is None else read_weights(weights, model="ssd_small")
-    if trained is not None and trained.kind != "ssd_small":
-        raise ValueError(
-            f"{trained.arrays.source} holds {trained.kind or 'an unknown network'}, not ssd_small. "
-            "Use the factory of that network."
-        )
-    if trained is None and classes is None:
-        raise ValueError(
-            "ssd_small() needs `classes=[...]`, names without background, where no weights tell them. "
-            "Received: weights=None, classes=None."
-        )
-    known = None if trained is None else source_classes(trained, classes, weights_classes)
+    start = start_from(weights, classes, "ssd_small", weights_classes=weights_classes)
     style = ConvStyle(kernel_initializer, l2)
-    recipe = _anchors(anchors, trained)
+    recipe = _anchors(anchors, start.trained)
     if input_size is None:
         input_size = recipe.image_size
     model = ssd(
         small_body(input_size, style=style),
         TAPS,
-        known if classes is None else classes,
+        start.classes,
         recipe,
         style=style,
         freeze=freeze,
         name=name,
     )
-    if trained is not None:
-        model.weights_report = load_trained(model, trained, known)
-    return model
+    return start.load_into(model)
 
 
 def _anchors(anchors, trained):

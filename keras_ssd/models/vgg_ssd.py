@@ -7,14 +7,8 @@ from keras_ssd.backbones.blocks import ConvRow, ConvStyle, check_input_size
 from keras_ssd.backbones.vgg16 import vgg16
 from keras_ssd.models.composing import Extra, ssd
 from keras_ssd.models.heads import Tap
-from keras_ssd.models.weights import (
-    imagenet_arrays,
-    load_trained,
-    read_weights,
-    recipe_for,
-    source_classes,
-)
-from keras_ssd.names import check_class_names
+from keras_ssd.models.starting import start_from
+from keras_ssd.models.weights import recipe_for
 
 TAPS = (Tap("conv4_3", l2_scale=20.0), Tap("fc7"))
 
@@ -111,48 +105,23 @@ def _build(
     kernel_initializer=None,
     freeze=(),
 ):
-    classes = None if classes is None else check_class_names("classes", classes)
     input_size = check_input_size(input_size)
-    trained = _trained(architecture.name, weights)
-    detects = trained is not None and trained.kind != "vgg16"
-    if not detects and classes is None:
-        raise ValueError(
-            f"{architecture.name}() needs `classes=[...]`, names without background, where no weights tell them. "
-            f"Received: weights={weights!r}, classes=None. Or name trained weights, such as weights='voc07+12'."
-        )
-    known = source_classes(trained, classes, weights_classes) if detects else None
+    start = start_from(weights, classes, architecture.name, weights_classes=weights_classes, backbone="vgg16")
     style = ConvStyle(kernel_initializer, l2)
-    recipe = recipe_for(trained if detects else None, architecture.name, anchors)
+    recipe = recipe_for(start.detector, architecture.name, anchors)
     if anchors is None and isinstance(recipe, AnchorSpec) and recipe.image_size != input_size:
         raise ValueError(
-            f"{trained.arrays.source} has anchors for pictures of {recipe.image_size}. Give `anchors=` for "
+            f"{start.trained.arrays.source} has anchors for pictures of {recipe.image_size}. Give `anchors=` for "
             f"another input size. Received: input_size={input_size}"
         )
     model = ssd(
         vgg16(input_size, style=style, dropout=dropout),
         TAPS,
-        known if classes is None else classes,
+        start.classes,
         recipe,
         extras=architecture.extras,
         style=style,
         freeze=freeze,
         name=name,
     )
-    if trained is not None:
-        model.weights_report = load_trained(model, trained, known)
-    return model
-
-
-def _trained(kind, weights):
-    if weights is None:
-        return None
-    if weights == "imagenet":
-        return imagenet_arrays()
-    trained = read_weights(weights, model=kind)
-    if trained.kind not in (kind, "vgg16"):
-        raise ValueError(
-            f"{trained.arrays.source} holds {'an unknown network' if trained.kind is None else trained.kind}, not "
-            f"{kind}: {len(trained.arrays.layers)} layers, among them {', '.join(list(trained.arrays.layers)[:4])}. "
-            "Use the factory of that network."
-        )
-    return trained
+    return start.load_into(model)

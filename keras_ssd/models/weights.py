@@ -11,7 +11,7 @@ from keras_ssd import formats, zoo
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.names import check_class_names
 from keras_ssd.zoo.port import arrays_of
-from keras_ssd.zoo.read import count_classes, identify, load_backbone_into, load_weights_into
+from keras_ssd.zoo.read import count_classes, identify
 from keras_ssd.zoo.reduced_vgg import is_keras_vgg16, reduce_vgg16
 
 log = logging.getLogger("keras_ssd")
@@ -217,13 +217,6 @@ def recipe_for(trained, model, anchors):
         scales.upper(),
     )
     return named_recipe(f"{model}_{scales}")
-
-
-def load_trained(model, trained, classes):
-    """Loads trained arrays into a model, heads sub-sampled by class name; returns the report."""
-    if trained.kind == "vgg16":
-        return load_backbone_into(model, trained.arrays)
-    return load_weights_into(model, trained.arrays, source_classes=classes)
 
 
 def imagenet_arrays():

@@ -1,0 +1,76 @@
+"""What a factory starts from: its weights, the classes that they know, and the classes of the model to build."""
+
+from dataclasses import dataclass
+
+from keras_ssd.models.weights import TrainedWeights, imagenet_arrays, read_weights, source_classes
+from keras_ssd.names import check_class_names
+from keras_ssd.zoo.read import load_backbone_into, load_weights_into
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a factory builds from; see `start_from`.
+
+    Args:
+        trained: `TrainedWeights`, or None for a net that is wholly fresh.
+        known: the classes of the trained heads, in order; None where all heads are fresh.
+        classes: those of the model to build.
+    """
+
+    trained: TrainedWeights | None
+    known: tuple | None
+    classes: tuple
+
+    @property
+    def detector(self):
+        """The `TrainedWeights` if they hold heads too, else None."""
+        return None if self.known is None else self.trained
+
+    def load_into(self, model):
+        """Loads the weights, if any, heads sub-sampled by class name; returns the model with its `weights_report`."""
+        if self.known is not None:
+            model.weights_report = load_weights_into(model, self.trained.arrays, source_classes=self.known)
+        elif self.trained is not None:
+            model.weights_report = load_backbone_into(model, self.trained.arrays)
+        return model
+
+
+def start_from(weights, classes, model, *, weights_classes=None, backbone=None):
+    """What `weights=` and `classes=` of a factory mean together.
+
+    Args:
+        weights: as of `read_weights`, or None.
+        classes: class names of the model to build; None for those of the weights.
+        model: the factory's name, which the weights must be of.
+        weights_classes: what a weight file was trained on, where it does not tell.
+        backbone: "vgg16" where weights of that backbone do as well, "imagenet" among them, under fresh heads.
+
+    Returns:
+        `Start`.
+
+    Raises:
+        ValueError: weights of another network, neither weights nor classes, or classes that nothing tells.
+    """
+    classes = None if classes is None else check_class_names("classes", classes)
+    trained = None if weights is None else _read(weights, model, backbone)
+    if trained is not None and (trained.kind is None or trained.kind not in (model, backbone)):
+        layers = list(trained.arrays.layers)
+        raise ValueError(
+            f"{trained.arrays.source} holds {trained.kind or 'an unknown network'}, not {model}: {len(layers)} layers, "
+            f"among them {', '.join(layers[:4])}. Use the factory of that network."
+        )
+    if trained is None or trained.kind == backbone:
+        if classes is None:
+            raise ValueError(
+                f"{model}() needs `classes=[...]`, names without background, where no weights tell them; trained "
+                f"detectors do. Received: weights={trained and trained.arrays.source!r}, classes=None."
+            )
+        return Start(trained, None, classes)
+    known = source_classes(trained, classes, weights_classes)
+    return Start(trained, known, known if classes is None else classes)
+
+
+def _read(weights, model, backbone):
+    if weights == "imagenet" and backbone == "vgg16":
+        return imagenet_arrays()
+    return read_weights(weights, model=model)
