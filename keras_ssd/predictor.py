@@ -7,6 +7,8 @@ import keras
 import numpy as np
 
 from keras_ssd.coding import Predictions
+from keras_ssd.folding import FoldedNetwork
+from keras_ssd.graph import is_functional
 from keras_ssd.layers.decode_detections import DecodeDetections
 
 DECODED_COLUMNS = 6  # class id, score, four box sides
@@ -55,7 +57,7 @@ class Predictor:
         if columns == DECODED_COLUMNS:
             return cls(_without_reference_to(model), size_hw, None)
         layer = options if isinstance(options, keras.layers.Layer) else DecodeDetections(**(options or {}))
-        composed = keras.Model(model.inputs[0], layer(model.outputs[0]), name="detector")
+        composed = _composed(model, layer)
         return cls(composed, size_hw, Predictions.classes_in(columns))
 
     def rows(self, pictures, batch):
@@ -73,6 +75,15 @@ class Predictor:
 
 
 _predictors = weakref.WeakKeyDictionary()  # model -> {decoder options: Predictor}; ends with the model
+
+
+def _composed(model, decoder):
+    """The model and a decoder as one; batch normalisations are computed into the convolutions before them."""
+    if not (is_functional(model) and FoldedNetwork.pays_for(model)):
+        return keras.Model(model.inputs[0], decoder(model.outputs[0]), name="detector")
+    network = FoldedNetwork(_without_reference_to(model))
+    pictures = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype)
+    return keras.Model(pictures, decoder(network(pictures)), name="detector")
 
 
 def _without_reference_to(model):

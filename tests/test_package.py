@@ -18,7 +18,7 @@ PACKAGE = Path(keras_ssd.__file__).parent
 FLOORS = (
     ("_version", "_environment", "names"),
     ("anchors", "boxes", "detections", "drawing", "pictures", "formats", "reading_ahead", "replacing", "smear"),
-    ("coding", "fastpaths", "matching", "nms"),
+    ("coding", "fastpaths", "folding", "graph", "matching", "nms"),
     ("decoding",),
     ("encoder", "layers", "losses"),
     ("backbones",),

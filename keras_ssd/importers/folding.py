@@ -1,11 +1,10 @@
-"""Batch normalisation folded into the convolution before it."""
+"""Copies of models with batch normalisation folded into the convolutions for good."""
 
 import keras
 import numpy as np
 
+from keras_ssd.folding import foldable_pairs
 from keras_ssd.models.model import SSD
-
-CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def fold_batch_normalization(model):
@@ -47,20 +46,6 @@ def fold_batch_normalization(model):
         return copy
     names = model.class_names if model.names_classes else ()
     return SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=names, decoding=model.decoding)
-
-
-def foldable_pairs(model):
-    """(convolution, batch normalisation) pairs in which nothing else reads the convolution."""
-    pairs = []
-    for layer in model.layers:
-        if not isinstance(layer, CONVOLUTIONS) or layer.activation is not keras.activations.linear:
-            continue
-        if len(layer._inbound_nodes) != 1 or len(layer._outbound_nodes) != 1 or layer.output in model.outputs:
-            continue
-        reader = layer._outbound_nodes[0].operation
-        if isinstance(reader, keras.layers.BatchNormalization) and len(reader._inbound_nodes) == 1:
-            pairs.append((layer, reader))
-    return pairs
 
 
 def _write(layer, source, norm):

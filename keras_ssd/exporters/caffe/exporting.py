@@ -11,8 +11,9 @@ from keras_ssd.exporters.caffe.pictures import write_picture
 from keras_ssd.exporters.caffe.registry import writer_of
 from keras_ssd.exporters.caffe.report import CaffeExport
 from keras_ssd.exporters.caffe.writing import Net, Step
-from keras_ssd.exporters.graph import calls_of, readers_of, refuse_unknown
+from keras_ssd.exporters.graph import calls_of, refuse_unknown
 from keras_ssd.formats.caffe import CaffeNet, write_caffemodel, write_prototxt
+from keras_ssd.graph import readers_of
 from keras_ssd.importers.caffe.names import caffe_name
 from keras_ssd.models.model import SSD
 from keras_ssd.replacing import replacing

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import keras
 
+from keras_ssd.folding import foldable_pairs
 from keras_ssd.formats.caffe import CaffeNet, read_caffemodel, read_prototxt
 from keras_ssd.importers.caffe import kinds as kinds
 from keras_ssd.importers.caffe.blobs import CHANNELS_LAST
@@ -13,7 +14,7 @@ from keras_ssd.importers.caffe.head import ending_of, heads_of
 from keras_ssd.importers.caffe.names import legal_name
 from keras_ssd.importers.caffe.report import ImportReport
 from keras_ssd.importers.caffe.weights import arrays_for
-from keras_ssd.importers.folding import fold_batch_normalization, foldable_pairs
+from keras_ssd.importers.folding import fold_batch_normalization
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models.model import SSD
 from keras_ssd.names import check_class_names
