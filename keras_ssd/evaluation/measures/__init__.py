@@ -1,0 +1,4 @@
+"""The measures that papers use, by name: `voc07`, `voc12`, `coco`, `ilsvrc`."""
+
+from keras_ssd.evaluation.measures.measuring import MEASURES as MEASURES
+from keras_ssd.evaluation.measures.measuring import measure as measure

@@ -1,0 +1,220 @@
+"""Which detection answers for which object, worked out for all pictures and classes at once.
+
+Two rules are in use. VOC's looks at the object that a detection overlaps most, whether or not another has found it.
+ILSVRC's and COCO's look at the objects that are still free.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+
+TRUE, FALSE, IGNORED = 1, 0, -1
+NONE = -1  # in the place of an object
+_PAIRS = 1 << 19  # detections times objects that are compared in one go, in some 50 MB
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pairing:
+    """What a rule says of each detection; the columns stand as the rows of its `DetectionTable`.
+
+    Args:
+        verdicts: (K,) int8: TRUE, FALSE, or IGNORED for one that counts neither way.
+        objects: (K,) places in the `ObjectTable` of the object that a true or ignored detection answers for, NONE
+            for the others.
+        nearest: (K,) the object of its class that the detection overlaps most, NONE if it overlaps none.
+        ious: (K,) float64 overlap with the nearest, 0 if there is none.
+    """
+
+    verdicts: np.ndarray
+    objects: np.ndarray
+    nearest: np.ndarray
+    ious: np.ndarray
+
+
+def nearest(found, truth, *, same_class=True, plus_one=False):
+    """The object that each detection overlaps most; of several, the first.
+
+    Args:
+        found: `DetectionTable` of K rows.
+        truth: `ObjectTable` of the same pictures and classes.
+        same_class: False looks at the objects of all classes.
+        plus_one: whether xmax and ymax are the last pixel of a box, not the edge behind it.
+
+    Returns:
+        (K,) int64 places in `truth`, NONE where there is no overlap, and (K,) float64 overlaps 0..1.
+    """
+    objects, ious = np.full(len(found), NONE), np.zeros(len(found))
+    for pairs in _pairs(found, truth, same_class, plus_one):
+        best, place = _best(pairs.ious, pairs.starts)
+        touching = best > 0
+        rows = pairs.rows[pairs.starts[touching]]
+        objects[rows], ious[rows] = pairs.objects[place[touching]], best[touching]
+    return objects, ious
+
+
+def pair_nearest(found, truth, iou_threshold=0.5, *, plus_one=False):
+    """VOC's rule: the object that a detection overlaps most decides.
+
+    In falling order of score, a detection is true if it overlaps that object enough and is the first to do so; the
+    next one on the same object is false. One on an object that is difficult, or a crowd, is ignored.
+
+    Args:
+        found: `DetectionTable`. Of equal scores, the earlier row is first.
+        truth: `ObjectTable` of the same pictures and classes.
+        iou_threshold: smallest overlap of a true detection, above 0 to 1, or (M,) one for each object.
+        plus_one: as in `nearest`.
+
+    Returns:
+        `Pairing`.
+
+    Source: VOCdevkit 2012, VOCevaldet.m.
+    """
+    near, ious = nearest(found, truth, plus_one=plus_one)
+    thresholds = np.broadcast_to(np.asarray(iou_threshold, float), len(truth))
+    enough = near != NONE
+    enough[enough] = ious[enough] >= thresholds[near[enough]]
+    ignored = enough.copy()
+    ignored[enough] = _ignored(truth)[near[enough]]
+    rows = _by_score(found.scores)
+    rows = rows[(enough & ~ignored)[rows]]
+    first = rows[np.unique(near[rows], return_index=True)[1]]  # the best detection of each object
+    verdicts = np.where(ignored, IGNORED, FALSE).astype(np.int8)
+    verdicts[first] = TRUE
+    return Pairing(verdicts, np.where(verdicts == FALSE, NONE, near), near, ious)
+
+
+def pair_free(found, truth, iou_threshold=0.5, *, plus_one=False, crowd_inside=False):
+    """ILSVRC's and COCO's rule: the free object that a detection overlaps most decides.
+
+    In falling order of score, a detection takes, of the objects of its class that nobody has taken and that it
+    overlaps enough, the one that it overlaps most, and is true. If there is none but it overlaps an object that is
+    difficult, or a crowd, it is ignored; any number of detections may do so.
+
+    Args:
+        found, truth, iou_threshold, plus_one: as in `pair_nearest`.
+        crowd_inside: COCO's way with crowds and difficult objects: the share of the detection that lies inside counts
+            as the overlap; and of objects that are overlapped equally the last is taken, not the first.
+
+    Returns:
+        `Pairing`.
+
+    Source: ILSVRC2014 devkit, eval_detection.m; COCO API, cocoeval.py.
+    """
+    near, ious = nearest(found, truth, plus_one=plus_one)
+    ignored = _ignored(truth)
+    inside = ignored if crowd_inside else None
+    thresholds = np.broadcast_to(np.asarray(iou_threshold, float), len(truth))
+    objects = np.full(len(found), NONE)
+    taken = np.zeros(len(truth), bool)
+    for pairs in _rounds(_candidates(found, truth, thresholds, plus_one, inside), found):
+        rank = np.where(ignored[pairs.objects], pairs.ious - 2, pairs.ious)  # what must be found comes first
+        best, place = _best(np.where(taken[pairs.objects], -np.inf, rank), pairs.starts, last=crowd_inside)
+        any_free = best > -np.inf
+        chosen = pairs.objects[place[any_free]]
+        objects[pairs.rows[pairs.starts[any_free]]] = chosen
+        taken[chosen[~ignored[chosen]]] = True
+    verdicts = np.full(len(found), FALSE, np.int8)
+    paired = objects != NONE
+    verdicts[paired] = np.where(ignored[objects[paired]], IGNORED, TRUE)
+    return Pairing(verdicts, objects, near, ious)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Detections beside objects. Pairs of one detection stand together; `starts` are the places of the first ones."""
+
+    rows: np.ndarray
+    objects: np.ndarray
+    ious: np.ndarray
+    starts: np.ndarray
+
+
+def _pairs(found, truth, same_class, plus_one, inside=None):
+    """`_Pairs` of each detection with each object of its picture (and class), some detections at a time.
+
+    Args:
+        inside: (M,) mask of the objects for which the share of the detection inside counts.
+    """
+    classes = max(len(truth.class_names), 1) if same_class else 0
+    found_keys, truth_keys = (
+        table.picture * np.int64(classes) + table.class_ids if same_class else table.picture for table in (found, truth)
+    )
+    order = np.argsort(truth_keys, kind="stable")
+    truth_keys = truth_keys[order]
+    begin = np.searchsorted(truth_keys, found_keys)
+    counts = np.searchsorted(truth_keys, found_keys, side="right") - begin
+    rows = np.flatnonzero(counts)
+    ends = np.cumsum(counts[rows])
+    edge = np.array([0, 0, 1, 1], float) if plus_one else np.zeros(4)
+    done = 0
+    while done < len(rows):
+        before = ends[done - 1] if done else 0
+        until = max(done + 1, np.searchsorted(ends, before + _PAIRS, side="right"))
+        some, count = rows[done:until], counts[rows[done:until]]
+        starts = ends[done:until] - count - before
+        within = np.arange(count.sum()) - np.repeat(starts, count)
+        row, place = np.repeat(some, count), order[np.repeat(begin[some], count) + within]
+        boxes, objects = found.boxes_xyxy[row] + edge, truth.boxes_xyxy[place] + edge  # float64 from here
+        ious = bx.iou(boxes, objects)
+        if inside is not None and inside[place].any():
+            part = inside[place]
+            ious[part] = _share_inside(boxes[part], objects[part])
+        yield _Pairs(row, place, ious, starts)
+        done = until
+
+
+def _share_inside(boxes_xyxy, regions_xyxy):
+    """How much of each box lies in its region, 0..1."""
+    low = np.maximum(boxes_xyxy[:, :2], regions_xyxy[:, :2])
+    high = np.minimum(boxes_xyxy[:, 2:], regions_xyxy[:, 2:])
+    common = bx.area(np.concatenate([low, high], axis=1))
+    return common / np.where(common > 0, bx.area(boxes_xyxy), 1)
+
+
+def _candidates(found, truth, thresholds, plus_one, inside):
+    """`_Pairs` of all that overlap enough."""
+    kept = []
+    for pairs in _pairs(found, truth, True, plus_one, inside):
+        enough = (pairs.ious >= thresholds[pairs.objects]) & (pairs.ious > 0)
+        kept.append((pairs.rows[enough], pairs.objects[enough], pairs.ious[enough]))
+    rows, objects, ious = (np.concatenate(c) for c in zip(*kept, strict=True)) if kept else (np.zeros(0, int),) * 3
+    return _Pairs(rows, objects, ious, np.zeros(0, int))
+
+
+def _rounds(pairs, found):
+    """The pairs in rounds, each with at most one detection of a picture and class, the best scores first."""
+    rows = np.unique(pairs.rows)
+    rows = rows[np.lexsort((-found.scores[rows], found.class_ids[rows], found.picture[rows]))]
+    new = np.ones(len(rows), bool)
+    new[1:] = (np.diff(found.picture[rows]) != 0) | (np.diff(found.class_ids[rows]) != 0)
+    turn = np.arange(len(rows)) - np.maximum.accumulate(np.where(new, np.arange(len(rows)), 0))
+    turns = np.zeros(len(found), int)
+    turns[rows] = turn
+    order = np.argsort(turns[pairs.rows], kind="stable")
+    bounds = np.searchsorted(turns[pairs.rows][order], np.arange(turn.max(initial=-1) + 2))
+    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+        part = order[low:high]
+        own = pairs.rows[part]
+        starts = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]]))
+        yield _Pairs(own, pairs.objects[part], pairs.ious[part], starts)
+
+
+def _best(values, starts, last=False):
+    """The largest value of each run that begins at `starts`, and its place: the first of equal ones, or the last."""
+    best = np.maximum.reduceat(values, starts)
+    lengths = np.diff(np.append(starts, len(values)))
+    places = np.arange(len(values))
+    equal = values == np.repeat(best, lengths)
+    if last:
+        return best, np.maximum.reduceat(np.where(equal, places, -1), starts)
+    return best, np.minimum.reduceat(np.where(equal, places, len(values)), starts)
+
+
+def _by_score(scores):
+    return np.argsort(-scores, kind="stable")
+
+
+def _ignored(truth):
+    return truth.difficult | truth.crowd

@@ -1,0 +1,162 @@
+"""What a measure says: a value a class, curves, and the tables that it was worked out from."""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
+
+NOT_APPLICABLE = "n/a"
+_TITLES = {
+    "voc07": "VOC, 11 points",
+    "voc12": "VOC, area under the curve",
+    "coco": "COCO",
+    "ilsvrc": "ILSVRC DET",
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curve:
+    """Precision over recall of one class, in falling order of score.
+
+    Args:
+        recall, precision: (K,) 0..1, each with all detections down to and with the k-th; detections that count
+            neither way are left out. A COCO curve has its 101 recalls instead, and the best precision from there on.
+        scores: (K,) the score of the detection that gives the point; NaN where none reaches the recall.
+    """
+
+    recall: np.ndarray
+    precision: np.ndarray
+    scores: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """How good a detector is on a set of pictures, by one measure.
+
+    `print(result)` shows a table of the classes. A class without objects has no value: it is NaN here, "n/a" in print
+    and None in `to_dict`, and stays out of every mean. A class without detections has 0.
+
+    Args:
+        measure: "voc07", "voc12", "coco" or "ilsvrc".
+        per_class: dictionary from class name to average precision, 0..1.
+        curves: dictionary from class name to `Curve`, of the classes that have objects.
+        numbers: dictionary of the measure's own figures, the mean first: "mAP", or COCO's twelve.
+        settings: dictionary of what the figures depend on, such as "iou_threshold".
+        found: the `DetectionTable` that was measured.
+        truth: the `ObjectTable` that it was compared with.
+        dataset: the `Dataset` that the objects come from, if there is one: reports show its pictures.
+    """
+
+    measure: str
+    per_class: dict
+    curves: dict
+    numbers: dict
+    settings: dict
+    found: DetectionTable
+    truth: ObjectTable
+    dataset: Any = None
+
+    @property
+    def map(self):
+        """The mean average precision, 0..1, as papers quote it for this measure; NaN if no class has objects."""
+        return next(iter(self.numbers.values()))
+
+    @property
+    def objects(self):
+        """Dictionary from class name to the number of objects that are to be found: not difficult, no crowd."""
+        counted = ~(self.truth.difficult | self.truth.crowd)
+        return _counts(self.truth.class_names, self.truth.class_ids[counted])
+
+    @property
+    def detections(self):
+        """Dictionary from class name to the number of detections."""
+        return _counts(self.found.class_names, self.found.class_ids)
+
+    @functools.cached_property
+    def analysis(self):
+        """Why the detector fails: `keras_ssd.evaluation.analysis.Analysis`, made when first asked for."""
+        from keras_ssd.evaluation.analysis import analyse
+
+        return analyse(self)
+
+    def report(self, folder, others=()):
+        """Writes one HTML page that shows what this result means.
+
+        Args:
+            folder: where the page is written, with its pictures inside.
+            others: `Result`s of other detectors on the same pictures, to be compared side by side.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            ImportError: the extra `report` is not installed.
+        """
+        from keras_ssd.evaluation.report import write_report
+
+        return write_report([self, *others], folder)
+
+    def to_dict(self):
+        """The figures as a dictionary that `json.dumps` takes; None where a figure does not apply."""
+        return {
+            "measure": self.measure,
+            "map": _or_none(self.map),
+            "numbers": {name: _or_none(value) for name, value in self.numbers.items()},
+            "per_class": {name: _or_none(value) for name, value in self.per_class.items()},
+            "objects": self.objects,
+            "detections": self.detections,
+            "pictures": len(self.truth.pictures),
+            "settings": dict(self.settings),
+        }
+
+    def __str__(self):
+        objects, detections = self.objects, self.detections
+        rows = [
+            (name, str(objects[name]), str(detections[name]), shown(value)) for name, value in self.per_class.items()
+        ]
+        valued = sum(not math.isnan(value) for value in self.per_class.values())
+        mean = f"mean of {valued} class{'' if valued == 1 else 'es'}"
+        total = (mean, str(sum(objects.values())), str(sum(detections.values())), shown(self.map))
+        head = ("class", "objects", "detections", "AP")
+        widths = [max(len(row[i]) for row in (head, *rows, total)) for i in range(4)]
+
+        def line(row):
+            return f"  {row[0]:{widths[0]}}  " + "  ".join(f"{row[i]:>{widths[i]}}" for i in (1, 2, 3))
+
+        rule = "  " + "-" * (sum(widths) + 6)
+        lines = [self._title(), line(head), rule, *map(line, rows), rule, line(total)]
+        if len(self.numbers) > 1:
+            lines += ["", *_in_columns({name: shown(value) for name, value in self.numbers.items()})]
+        return "\n".join(lines)
+
+    def __repr__(self):
+        return f"Result({self.measure!r}, map={shown(self.map)}, {len(self.truth.pictures)} pictures)"
+
+    def _title(self):
+        pictures = len(self.truth.pictures)
+        facts = [f"{pictures} picture{'' if pictures == 1 else 's'}"]
+        facts += [f"{name.replace('iou_threshold', 'IoU')} {value}" for name, value in self.settings.items() if value]
+        return f"{_TITLES.get(self.measure, self.measure)}: {', '.join(facts)}"
+
+
+def shown(value, digits=3):
+    """A figure 0..1 as text, "n/a" for NaN."""
+    return NOT_APPLICABLE if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _or_none(value):
+    return None if math.isnan(value) else float(value)
+
+
+def _counts(names, class_ids):
+    return dict(zip(names, np.bincount(class_ids, minlength=len(names)).tolist(), strict=True))
+
+
+def _in_columns(texts, columns=3):
+    """Lines of "name value" in columns."""
+    cells = [f"{name:<5} {value:>5}" for name, value in texts.items()]
+    return ["  " + "    ".join(cells[i : i + columns]) for i in range(0, len(cells), columns)]
