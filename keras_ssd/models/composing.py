@@ -25,7 +25,7 @@ class Extra:
         return self.rows[-1].name
 
 
-def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), name="ssd"):
+def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), decoding=None, name="ssd"):
     """An SSD on any functional backbone.
 
     Args:
@@ -38,6 +38,7 @@ def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), n
         extras: `Extra`s behind the backbone's output.
         style: a `ConvStyle` for extras and heads; None is Caffe's xavier without penalty.
         freeze: patterns of layer names that are not trained, such as ("conv1_*", "conv2_*").
+        decoding: options of `DecodeDetections` that the model's predictions want, see `SSD`.
         name: the model's name.
 
     Returns:
@@ -67,7 +68,7 @@ def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), n
     ]
     confidence_maps, offset_maps = (list(column) for column in zip(*heads, strict=True))
     predictions = AnchorBoxes(spec, name="predictions")(confidence_maps, offset_maps)
-    model = SSD(pictures, predictions, name=name, class_names=classes)
+    model = SSD(pictures, predictions, name=name, class_names=classes, decoding=decoding)
     freeze_layers(model, freeze)
     return model
 

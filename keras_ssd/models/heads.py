@@ -14,12 +14,14 @@ class Tap:
         l2_scale: put an `L2Normalization` with this initial scale, named `<layer>_norm`, in between; None for none.
         confidence_name: name of the class convolution; None is Caffe's `<source>_mbox_conf`.
         offsets_name: name of the offset convolution; None is Caffe's `<source>_mbox_loc`.
+        kernel_size: side of the head's convolutions; TensorFlow's heads have 1.
     """
 
     layer: str
     l2_scale: float | None = None
     confidence_name: str | None = None
     offsets_name: str | None = None
+    kernel_size: int = 3
 
     @property
     def source(self):
@@ -32,18 +34,18 @@ def feature_map(tap, x):
     return x if tap.l2_scale is None else L2Normalization(tap.l2_scale, name=tap.source)(x)
 
 
-def head(tap, x, boxes_per_cell, num_classes, style, kernel_size=3):
+def head(tap, x, boxes_per_cell, num_classes, style):
     """The confidence map (B, H, W, boxes * (C + 1)) and the offset map (B, H, W, boxes * 4) of a feature map.
 
     Channels are box-major, class fastest, background first, as Caffe's permuted heads are.
     """
     confidence = style.conv(
         boxes_per_cell * (num_classes + 1),
-        kernel_size,
+        tap.kernel_size,
         padding="same",
         name=tap.confidence_name or f"{tap.source}_mbox_conf",
     )
     offsets = style.conv(
-        boxes_per_cell * 4, kernel_size, padding="same", name=tap.offsets_name or f"{tap.source}_mbox_loc"
+        boxes_per_cell * 4, tap.kernel_size, padding="same", name=tap.offsets_name or f"{tap.source}_mbox_loc"
     )
     return confidence(x), offsets(x)
