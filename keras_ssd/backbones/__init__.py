@@ -2,5 +2,6 @@
 
 from keras_ssd.backbones.blocks import ConvRow as ConvRow
 from keras_ssd.backbones.blocks import ConvStyle as ConvStyle
+from keras_ssd.backbones.blocks import SeparableRow as SeparableRow
 from keras_ssd.backbones.ssd7 import ssd7_body as ssd7_body
 from keras_ssd.backbones.vgg16 import vgg16 as vgg16

@@ -61,6 +61,63 @@ class ConvRow:
     dilation: int = 1
 
 
+@dataclass(frozen=True)
+class SeparableRow:
+    """MobileNet's convolution: depthwise, then 1x1, each with BatchNorm and ReLU6; of kernel size 1 the 1x1 alone.
+
+    `pad` is symmetric, as in `ConvRow`. Layers: `<name>_dw`, `<name>_dw_bn`, `<name>_dw_relu`, `<name>_conv`,
+    `<name>_bn`, and `<name>`, the ReLU6.
+    """
+
+    name: str
+    filters: int
+    kernel_size: int
+    stride: int = 1
+    pad: int = 0
+    momentum: float = 0.97
+    epsilon: float = 1e-3
+
+
+def apply_separable_row(x, row, style):
+    """The convolution of a `SeparableRow` on a symbolic feature map (B, H, W, C)."""
+    norm = {"momentum": row.momentum, "epsilon": row.epsilon}
+    if row.kernel_size > 1:
+        x = depthwise_block(x, row.name, row.kernel_size, stride=row.stride, pad=row.pad, style=style, **norm)
+    x = style.conv(row.filters, 1, use_bias=False, name=f"{row.name}_conv")(x)
+    x = keras.layers.BatchNormalization(**norm, name=f"{row.name}_bn")(x)
+    return keras.layers.ReLU(6.0, name=row.name)(x)
+
+
+def depthwise_block(x, name, kernel_size, *, style, momentum, epsilon, stride=1, pad=None):
+    """Depthwise convolution without bias, BatchNorm, ReLU6: `<name>_dw`, `<name>_dw_bn`, `<name>_dw_relu`.
+
+    Args:
+        x: symbolic feature map (B, H, W, C).
+        name: what the layers' names begin with.
+        kernel_size, stride: of the convolution.
+        style: a `ConvStyle`; its penalty counts here too.
+        momentum, epsilon: of the BatchNorm, in Keras's meaning.
+        pad: symmetric padding as in Caffe; None keeps the map's size at stride 1.
+    """
+    same = stride == 1 and (pad is None or 2 * pad == kernel_size - 1)
+    if not same and pad:
+        x = keras.layers.ZeroPadding2D(pad, data_format="channels_last", name=f"{name}_padding")(x)
+    # The kernel's shape is (height, width, C, 1): what a cell of the result sums over is Keras's fan_out.
+    initializer = keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
+    x = keras.layers.DepthwiseConv2D(
+        kernel_size,
+        strides=stride,
+        padding="same" if same else "valid",
+        use_bias=False,
+        depthwise_initializer=initializer,
+        depthwise_regularizer=keras.regularizers.L2(style.l2) if style.l2 else None,
+        data_format="channels_last",
+        name=f"{name}_dw",
+    )(x)
+    x = keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=f"{name}_dw_bn")(x)
+    return keras.layers.ReLU(6.0, name=f"{name}_dw_relu")(x)
+
+
 def apply_row(x, row, style, activation="relu"):
     """The convolution of a `ConvRow` on a symbolic feature map (B, H, W, C)."""
     reach = row.dilation * (row.kernel_size - 1)

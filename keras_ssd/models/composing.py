@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import keras
 
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec
-from keras_ssd.backbones.blocks import ConvStyle, apply_row
+from keras_ssd.backbones.blocks import ConvStyle, SeparableRow, apply_row, apply_separable_row
 from keras_ssd.layers import AnchorBoxes
-from keras_ssd.models.heads import Tap, feature_map, head
+from keras_ssd.models.heads import Tap, feature_map, head_of
 from keras_ssd.models.model import SSD
 from keras_ssd.names import check_class_names, unknown_name
 
@@ -25,7 +25,7 @@ class Extra:
         return self.rows[-1].name
 
 
-def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), decoding=None, name="ssd"):
+def ssd(backbone, taps, classes, anchors, *, extras=(), head="plain", style=None, freeze=(), decoding=None, name="ssd"):
     """An SSD on any functional backbone.
 
     Args:
@@ -36,6 +36,8 @@ def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), d
         anchors: an `AnchorSpec`, or an `AnchorRecipe` that is fitted to the feature maps; one level for each tap and
             each extra.
         extras: `Extra`s behind the backbone's output.
+        head: "plain" (3x3 convolutions), "separable" (SSDlite) or "shared" (RetinaNet's towers), or one of
+            `keras_ssd.models.heads` with other numbers.
         style: a `ConvStyle` for extras and heads; None is Caffe's xavier without penalty.
         freeze: patterns of layer names that are not trained, such as ("conv1_*", "conv2_*").
         decoding: options of `DecodeDetections` that the model's predictions want, see `SSD`.
@@ -53,20 +55,17 @@ def ssd(backbone, taps, classes, anchors, *, extras=(), style=None, freeze=(), d
     """
     classes = check_class_names("classes", classes)
     pictures, x = _ends(backbone)
-    style = style or ConvStyle()
+    style, head = style or ConvStyle(), head_of(head)
     taps = [tap if isinstance(tap, Tap) else Tap(tap) for tap in taps]
     maps = [feature_map(tap, _tapped(backbone, tap)) for tap in taps]
     for extra in extras:
         for row in extra.rows:
-            x = apply_row(x, row, style)
+            x = (apply_separable_row if isinstance(row, SeparableRow) else apply_row)(x, row, style)
         taps.append(Tap(extra.layer))
         maps.append(x)
     spec = _fitted(anchors, pictures.shape[1:3], maps)
-    heads = [
-        head(tap, x, level.boxes_per_cell, len(classes), style)
-        for tap, x, level in zip(taps, maps, spec.levels, strict=True)
-    ]
-    confidence_maps, offset_maps = (list(column) for column in zip(*heads, strict=True))
+    sources = [(tap, x, level.boxes_per_cell) for tap, x, level in zip(taps, maps, spec.levels, strict=True)]
+    confidence_maps, offset_maps = head.maps(sources, len(classes), style)
     predictions = AnchorBoxes(spec, name="predictions")(confidence_maps, offset_maps)
     model = SSD(pictures, predictions, name=name, class_names=classes, decoding=decoding)
     freeze_layers(model, freeze)

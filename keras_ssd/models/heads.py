@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
+import keras
+
+from keras_ssd.backbones.blocks import depthwise_block
 from keras_ssd.layers import L2Normalization
+from keras_ssd.names import unknown_name
+
+ENDS = ("conf", "loc")
 
 
 @dataclass(frozen=True)
@@ -15,6 +21,8 @@ class Tap:
         confidence_name: name of the class convolution; None is Caffe's `<source>_mbox_conf`.
         offsets_name: name of the offset convolution; None is Caffe's `<source>_mbox_loc`.
         kernel_size: side of the head's convolutions; TensorFlow's heads have 1.
+        batch_norm: put a BatchNormalization, named `<layer>_norm`, in between instead: for features whose scale nothing
+            in the backbone holds, such as sums along residual blocks without normalisation.
     """
 
     layer: str
@@ -22,30 +30,158 @@ class Tap:
     confidence_name: str | None = None
     offsets_name: str | None = None
     kernel_size: int = 3
+    batch_norm: bool = False
+
+    def __post_init__(self):
+        if self.batch_norm and self.l2_scale is not None:
+            raise ValueError(
+                "A Tap has either `l2_scale` or `batch_norm`. "
+                f"Received: layer={self.layer!r}, l2_scale={self.l2_scale}, batch_norm=True"
+            )
 
     @property
     def source(self):
         """Name of the layer whose output enters the head."""
-        return self.layer if self.l2_scale is None else f"{self.layer}_norm"
+        return f"{self.layer}_norm" if self.batch_norm or self.l2_scale is not None else self.layer
+
+    def head_name(self, end):
+        """Name of the convolution that makes the head's "conf" or "loc" map."""
+        return (self.confidence_name if end == "conf" else self.offsets_name) or f"{self.source}_mbox_{end}"
 
 
 def feature_map(tap, x):
     """The head's input: the tapped feature map, normalised where the tap says so."""
+    if tap.batch_norm:
+        return keras.layers.BatchNormalization(momentum=0.97, epsilon=1e-3, name=tap.source)(x)
     return x if tap.l2_scale is None else L2Normalization(tap.l2_scale, name=tap.source)(x)
 
 
-def head(tap, x, boxes_per_cell, num_classes, style):
-    """The confidence map (B, H, W, boxes * (C + 1)) and the offset map (B, H, W, boxes * 4) of a feature map.
+@dataclass(frozen=True)
+class PlainHead:
+    """One convolution for the classes and one for the offsets of each feature map: the original's."""
 
-    Channels are box-major, class fastest, background first, as Caffe's permuted heads are.
+    def maps(self, sources, num_classes, style):
+        """The heads of all feature maps.
+
+        Args:
+            sources: list of (`Tap`, feature map, boxes a cell).
+            num_classes: without background.
+            style: a `ConvStyle`.
+
+        Returns:
+            The list of confidence maps (B, H, W, boxes * (C + 1)) and that of offset maps (B, H, W, boxes * 4).
+            Channels are box-major, class fastest, background first, as Caffe's permuted heads are.
+        """
+        return _by_end(sources, num_classes, lambda *place: self._end(*place, style))
+
+    def _end(self, tap, x, end, channels, style):
+        return style.conv(channels, tap.kernel_size, padding="same", name=tap.head_name(end))(x)
+
+
+@dataclass(frozen=True)
+class SeparableHead:
+    """SSDlite's: a depthwise convolution with BatchNorm and ReLU6, then a 1x1 convolution.
+
+    A fraction of the plain head's weights and work; for mobile backbones. The layers before `<source>_mbox_conf` and
+    `<source>_mbox_loc` are called as these, with `_dw`, `_dw_bn` and `_dw_relu` behind.
+
+    Args:
+        momentum, epsilon: of the BatchNorm, in Keras's meaning.
+
+    Source: Sandler et al., "MobileNetV2" (arXiv 1801.04381), section 6.2.
     """
-    confidence = style.conv(
-        boxes_per_cell * (num_classes + 1),
-        tap.kernel_size,
-        padding="same",
-        name=tap.confidence_name or f"{tap.source}_mbox_conf",
+
+    momentum: float = 0.97
+    epsilon: float = 1e-3
+
+    def maps(self, sources, num_classes, style):
+        """The heads of all feature maps; as `PlainHead.maps`."""
+        return _by_end(sources, num_classes, lambda *place: self._end(*place, style))
+
+    def _end(self, tap, x, end, channels, style):
+        name = tap.head_name(end)
+        x = depthwise_block(x, name, tap.kernel_size, style=style, momentum=self.momentum, epsilon=self.epsilon)
+        return style.conv(channels, 1, name=name)(x)
+
+
+@dataclass(frozen=True)
+class SharedHead:
+    """RetinaNet's: one tower of convolutions for the classes and one for the offsets, the same for all feature maps.
+
+    All maps need the same number of boxes a cell. Maps of other widths are first brought to `filters` channels by a
+    1x1 convolution of their own, `<source>_head_in`.
+
+    Args:
+        depth: 3x3 convolutions with ReLU in a tower, before the last one.
+        filters: of each.
+
+    Source: Lin et al., "Focal Loss for Dense Object Detection" (arXiv 1708.02002), section 4.
+    """
+
+    depth: int = 4
+    filters: int = 256
+
+    def maps(self, sources, num_classes, style):
+        """The heads of all feature maps; as `PlainHead.maps`.
+
+        Raises:
+            ValueError: maps with different numbers of boxes a cell.
+        """
+        counts = {tap.source: boxes for tap, _, boxes in sources}
+        if len(set(counts.values())) > 1:
+            raise ValueError(
+                "A shared head needs the same number of boxes a cell on all feature maps. Give anchors that have it, "
+                f"or none, or use head='plain'. Received: {', '.join(f'{k}: {v}' for k, v in counts.items())}"
+            )
+        inputs = [self._brought_in(tap, x, style) for tap, x, _ in sources]
+        boxes = sources[0][2]
+        return tuple(
+            self._tower(inputs, end, boxes * width, style)
+            for end, width in zip(ENDS, (num_classes + 1, 4), strict=True)
+        )
+
+    def _brought_in(self, tap, x, style):
+        return x if x.shape[-1] == self.filters else style.conv(self.filters, 1, name=f"{tap.source}_head_in")(x)
+
+    def _tower(self, inputs, end, channels, style):
+        layers = [
+            style.conv(self.filters, 3, padding="same", activation="relu", name=f"shared_{end}_{index}")
+            for index in range(1, self.depth + 1)
+        ]
+        layers.append(style.conv(channels, 3, padding="same", name=f"shared_mbox_{end}"))
+        found = []
+        for x in inputs:
+            for layer in layers:
+                x = layer(x)
+            found.append(x)
+        return found
+
+
+HEADS = {"plain": PlainHead(), "separable": SeparableHead(), "shared": SharedHead()}
+
+
+def head_of(head):
+    """A kind of head by its name; an instance as it is.
+
+    Raises:
+        ValueError: no such name.
+        TypeError: neither a name nor a head.
+    """
+    if isinstance(head, str):
+        if head not in HEADS:
+            raise ValueError(unknown_name("head", head, HEADS))
+        return HEADS[head]
+    if not isinstance(head, tuple(type(known) for known in HEADS.values())):
+        raise TypeError(
+            f"`head` must be one of {', '.join(map(repr, HEADS))}, or a PlainHead, SeparableHead or SharedHead. "
+            f"Received: head={head!r}"
+        )
+    return head
+
+
+def _by_end(sources, num_classes, make):
+    """(confidence maps, offset maps) of heads that each feature map has for itself."""
+    return tuple(
+        [make(tap, x, end, boxes * width) for tap, x, boxes in sources]
+        for end, width in zip(ENDS, (num_classes + 1, 4), strict=True)
     )
-    offsets = style.conv(
-        boxes_per_cell * 4, tap.kernel_size, padding="same", name=tap.offsets_name or f"{tap.source}_mbox_loc"
-    )
-    return confidence(x), offsets(x)

@@ -64,10 +64,12 @@ def class_heads_of(model):
     [anchors] = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
     levels = anchors.spec.levels
     tensors = anchors._inbound_nodes[0].input_tensors[: len(levels)]
+    makers = [tensor._keras_history.operation for tensor in tensors]
     heads = {}
-    for tensor, level in zip(tensors, levels, strict=True):
-        layer = tensor._keras_history.operation
-        if not isinstance(layer, keras.layers.Conv2D) or len(layer._inbound_nodes) != 1:
+    for layer, level in zip(makers, levels, strict=True):
+        # A shared head makes the columns of several levels, and must make nothing else.
+        uses = sum(layer is maker for maker in makers)
+        if not isinstance(layer, keras.layers.Conv2D) or len(layer._inbound_nodes) != uses:
             raise ValueError(
                 f"The class columns of model '{model.name}' come out of '{layer.name}' ({type(layer).__name__}), and "
                 "only heads that are convolutions of their own can be given other classes."
