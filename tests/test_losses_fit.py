@@ -97,9 +97,9 @@ def test_roundtrip_compiled_model(tmp_path):
 MODES = {"tensorflow": "strategy", "jax": "distribution", "torch": "processes"}
 
 
-def run_replicas(mode, path):
+def run_replicas(mode, source, path):
     result = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("replicas.py")), mode, str(path)],
+        [sys.executable, str(Path(__file__).with_name("replicas.py")), mode, source, str(path)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -118,8 +118,9 @@ def run_replicas(mode, path):
 
 
 @pytest.mark.slow
-def test_values_two_replicas_train_as_one_device_does(tmp_path):
-    one = run_replicas("one", tmp_path / "one.npz")
-    two = run_replicas(MODES[keras.backend.backend()], tmp_path / "two.npz")
+@pytest.mark.parametrize("source", ["arrays", "batches"])
+def test_values_two_replicas_train_as_one_device_does(source, tmp_path):
+    one = run_replicas("one", source, tmp_path / "one.npz")
+    two = run_replicas(MODES[keras.backend.backend()], source, tmp_path / "two.npz")
     for name, value in two.items():
         np.testing.assert_allclose(value, one[name], rtol=1e-5, atol=1e-6, err_msg=name)
