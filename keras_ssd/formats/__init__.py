@@ -7,6 +7,7 @@ from keras_ssd.formats.keras_h5 import read_keras_h5 as read_keras_h5
 from keras_ssd.formats.keras_h5_writing import write_keras_h5 as write_keras_h5
 from keras_ssd.formats.named_arrays import AnchorBoxesConfig as AnchorBoxesConfig
 from keras_ssd.formats.named_arrays import NamedArrays as NamedArrays
+from keras_ssd.formats.named_arrays import PostProcessing as PostProcessing
 from keras_ssd.formats.named_arrays import SavedArchitecture as SavedArchitecture
 from keras_ssd.formats.named_arrays import WeightFileError as WeightFileError
 from keras_ssd.formats.sniff import read as read

@@ -72,6 +72,27 @@ class SavedArchitecture:
 
 
 @dataclass(frozen=True, eq=False)
+class PostProcessing:
+    """How a file itself turns its predictions into detections.
+
+    Args:
+        scores: "sigmoid" or "softmax", of the class columns.
+        anchors_cxcywh: (N, 4) fractions of the picture, as the file stores them.
+        anchors_step: what the stored anchors are rounded to; 0 where they are floats.
+        variances: factors of the coded boxes: cx, cy, w, h.
+        input_size: (height, width) of its pictures in pixels.
+        settings: the rest, as the file calls it, such as {"nms_iou_threshold": 0.6, "max_detections": 10}.
+    """
+
+    scores: str
+    anchors_cxcywh: np.ndarray
+    anchors_step: float
+    variances: tuple
+    input_size: tuple
+    settings: Mapping
+
+
+@dataclass(frozen=True, eq=False)
 class NamedArrays:
     """The weights of a model: `{layer: {weight: array}}`, channels last, float32.
 
@@ -87,6 +108,7 @@ class NamedArrays:
         first_layer_channels: "rgb" or "bgr".
         config: what the file's model configuration states, or None.
         class_names: the classes without background, if the file names them.
+        post_processing: how the file goes on from its heads, where it holds the whole detector.
     """
 
     layers: Mapping[str, Mapping[str, np.ndarray]]
@@ -95,6 +117,7 @@ class NamedArrays:
     first_layer_channels: str = "rgb"
     config: SavedArchitecture | None = None
     class_names: tuple[str, ...] | None = None
+    post_processing: PostProcessing | None = None
 
     def __post_init__(self):
         if self.first_layer_channels not in ("rgb", "bgr"):

@@ -19,12 +19,19 @@ def _read_caffemodel(path):
     return read_caffemodel_arrays(path)
 
 
+def _read_tflite(path):
+    from keras_ssd.formats.tflite import read_tflite_arrays
+
+    return read_tflite_arrays(path)
+
+
 READERS = {
     "keras_h5": read_keras_h5,
     "keras3_h5": read_keras3_h5,
     "keras_archive": read_keras_archive,
     "chainercv_npz": read_chainercv_npz,
     "caffemodel": _read_caffemodel,
+    "tflite": _read_tflite,
 }
 
 # What a file may be instead of weights, and what its owner can do about it.
@@ -43,7 +50,10 @@ REFUSED = {
     "text": "is a text file, not a weight file.",
     "unknown": "is in no known format.",
 }
-KNOWN = "Weight files that can be read: Keras .h5 and .weights.h5, .keras, .caffemodel, and .npz of chainercv."
+KNOWN = (
+    "Weight files that can be read: Keras .h5 and .weights.h5, .keras, .caffemodel, .tflite of SSD MobileNet V1, and "
+    ".npz of chainercv."
+)
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -55,7 +65,7 @@ def sniff(path):
         path: the file.
 
     Returns:
-        "keras_h5", "keras3_h5", "keras_archive", "chainercv_npz", "caffemodel", or a key of `REFUSED`.
+        "keras_h5", "keras3_h5", "keras_archive", "chainercv_npz", "caffemodel", "tflite", or a key of `REFUSED`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -72,6 +82,8 @@ def sniff(path):
         return _sniff_hdf5(path)
     if head.startswith(b"PK"):
         return _sniff_zip(path)
+    if head[4:8] == b"TFL3":
+        return "tflite"
     found = _sniff_other(head)
     from keras_ssd.formats.caffe import looks_like_caffemodel, looks_like_prototxt
 

@@ -9,6 +9,7 @@ from keras_ssd.models.opening import open_model as open_model
 from keras_ssd.models.reclassing import with_classes as with_classes
 from keras_ssd.models.saved import load as load
 from keras_ssd.models.ssd7_model import ssd7 as ssd7
+from keras_ssd.models.ssd_mobilenet import ssd_mobilenet_v1 as ssd_mobilenet_v1
 from keras_ssd.models.ssd_small import ssd_small as ssd_small
 from keras_ssd.models.vgg_ssd import ssd300 as ssd300
 from keras_ssd.models.vgg_ssd import ssd512 as ssd512

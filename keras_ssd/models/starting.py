@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from keras_ssd.models.weights import TrainedWeights, imagenet_arrays, read_weights, source_classes
+from keras_ssd.models.weights import TrainedWeights, imagenet_arrays, read_weights, source_classes, without_gaps
 from keras_ssd.names import check_class_names
 from keras_ssd.zoo.read import load_backbone_into, load_weights_into
 
@@ -66,6 +66,8 @@ def start_from(weights, classes, model, *, weights_classes=None, backbone=None):
                 f"detectors do. Received: weights={trained and trained.arrays.source!r}, classes=None."
             )
         return Start(trained, None, classes)
+    if weights_classes is None:
+        trained = without_gaps(trained)
     known = source_classes(trained, classes, weights_classes)
     return Start(trained, known, known if classes is None else classes)
 

@@ -13,11 +13,12 @@ from keras_ssd.names import check_class_names
 from keras_ssd.zoo.port import arrays_of
 from keras_ssd.zoo.read import count_classes, identify
 from keras_ssd.zoo.reduced_vgg import is_keras_vgg16, reduce_vgg16
+from keras_ssd.zoo.subsample import subsample
 
 log = logging.getLogger("keras_ssd")
 
 LABELS_BY_COUNT = {20: "voc", 80: "coco", 200: "ilsvrc"}
-FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras", ".caffemodel")
+FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras", ".caffemodel", ".tflite")
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,25 @@ def _described(arrays, entry):
     if classes is None and entry is not None and entry.classes:
         classes = zoo.labels(entry.classes)
     return TrainedWeights(arrays, kind, entry, classes)
+
+
+def without_gaps(trained):
+    """Weights whose heads count COCO's identifiers 1..90, cut down to its 80 classes; others as they are.
+
+    TensorFlow's and torchvision's heads have columns for ten numbers that COCO never used.
+    """
+    slots, names = zoo.slots("coco"), zoo.labels("coco")
+    unnamed = trained.classes is None
+    if count_classes(trained.arrays) != len(slots) or not (unnamed or tuple(trained.classes) == names):
+        return trained
+    if unnamed:
+        log.warning(
+            "%s does not name its %d classes; taking them for COCO's 80 and the gaps between. `weights_classes=` sets "
+            "others.",
+            trained.arrays.source,
+            len(slots),
+        )
+    return replace(trained, arrays=subsample(trained.arrays, slots, names)[0], classes=names)
 
 
 def source_classes(trained, classes, given=None):

@@ -21,6 +21,7 @@ from keras_ssd.zoo.classes import label_ids as label_ids
 from keras_ssd.zoo.classes import label_sets as label_sets
 from keras_ssd.zoo.classes import labels as labels
 from keras_ssd.zoo.classes import same_classes as same_classes
+from keras_ssd.zoo.classes import slots as slots
 from keras_ssd.zoo.download import download as download
 from keras_ssd.zoo.errors import DownloadError as DownloadError
 from keras_ssd.zoo.errors import IntegrityError as IntegrityError

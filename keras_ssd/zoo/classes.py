@@ -64,6 +64,30 @@ def label_ids(name):
     return tuple(int(row[1]) if row[1].isdecimal() else row[1] for row in rows)
 
 
+def slots(name):
+    """A name for every identifier from 1 to the label set's last: what heads with gaps were trained on.
+
+    COCO counts to 90 and names 80. TensorFlow's and torchvision's heads have a column for each number all the same.
+
+    Args:
+        name: a label set with whole numbers as identifiers: `"coco"`.
+
+    Returns:
+        A tuple; identifiers without a class are called `"unused 12"` and so on.
+
+    Raises:
+        ValueError: the label set is unknown, or its identifiers are no numbers.
+
+    Example:
+        >>> slots("coco")[10:13]
+        ('fire hydrant', 'unused 12', 'stop sign')
+    """
+    known = dict(zip(label_ids(name), labels(name), strict=True))
+    if not all(isinstance(number, int) for number in known):
+        raise ValueError(f"The identifiers of label set {name!r} are no numbers, so there are no gaps between them.")
+    return tuple(known.get(number, f"unused {number}") for number in range(1, max(known) + 1))
+
+
 def same_classes(source, target):
     """Names of one label set that mean the same in another, spelled as each set spells them.
 

@@ -92,8 +92,11 @@ VGG16 = (
 )
 
 
+SSD_MOBILENET_V1 = ("conv11_pointwise", "conv13_pointwise", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
+
+
 def identify(arrays):
-    """The model that arrays belong to, by layer names: "ssd300", "ssd512", "ssd7", "ssd_small", "vgg16" or None.
+    """The model that arrays belong to, by layer names: "ssd300", "ssd_mobilenet_v1", "vgg16", ..., or None.
 
     Args:
         arrays: `NamedArrays`.
@@ -102,6 +105,8 @@ def identify(arrays):
         return "ssd7" if "classes4" in arrays else None
     if {f"stage{stride}_mbox_{kind}" for stride in (8, 16, 32) for kind in ("loc", "conf")} <= set(arrays.layers):
         return "ssd_small" if "stem1_conv" in arrays else None
+    if {f"{tap}_mbox_{kind}" for tap in SSD_MOBILENET_V1 for kind in ("loc", "conf")} <= set(arrays.layers):
+        return "ssd_mobilenet_v1" if "conv0" in arrays or "conv0_conv" in arrays else None
     if not set(VGG16) <= set(arrays.layers):
         return None
     heads = {layer.removesuffix("_mbox_conf") for layer in class_heads(arrays)}

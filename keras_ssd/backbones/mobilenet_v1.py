@@ -1,0 +1,109 @@
+"""MobileNet V1 without its classifier, as detectors of TensorFlow and Caffe use it."""
+
+from dataclasses import dataclass
+
+import keras
+
+from keras_ssd.backbones.blocks import ConvStyle, check_input_size, picture_input
+
+# (filters, stride) of conv1 .. conv13; conv0 has 32 filters and stride 2.
+_ROWS = (
+    *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)),
+    *((512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1)),
+)
+_STEM = 32
+SMALLEST = 32
+FEWEST_FILTERS = 16  # TensorFlow's `min_depth`
+
+
+@dataclass(frozen=True)
+class MobileNetStyle:
+    """What all convolutions of a MobileNet have in common.
+
+    Args:
+        width: factor of the numbers of filters, MobileNet's depth multiplier.
+        batch_norm: BatchNorm behind each convolution; without it they have biases, as where it was folded into them.
+        symmetric_padding: Caffe's, one pixel on each side; else TensorFlow's, which at stride 2 pads an even map only
+            below and to the right.
+        highest: where ReLU ends: 6, or None for a plain ReLU.
+        conv: a `ConvStyle`; None is he_normal.
+    """
+
+    width: float = 1.0
+    batch_norm: bool = True
+    symmetric_padding: bool = False
+    highest: float | None = 6.0
+    conv: ConvStyle | None = None
+
+    def __post_init__(self):
+        if isinstance(self.width, bool) or not isinstance(self.width, (int, float)) or not 0 < self.width <= 4:
+            raise ValueError(
+                f"`width` must be above 0 and at most 4; 1 is the original. Received: width={self.width!r}"
+            )
+        object.__setattr__(self, "conv", self.conv or ConvStyle("he_normal"))
+
+    def filters(self, number):
+        """That many filters at width 1 as a number at this width."""
+        return max(int(number * self.width), FEWEST_FILTERS)
+
+    def convolution(self, x, name, filters, size=1, stride=1):
+        """Convolution and ReLU; with BatchNorm the layers are `<name>_conv`, `<name>_bn`, `<name>`."""
+        x, padding = self._padded(x, name, size, stride)
+        options = {"strides": stride, "padding": padding}
+        return self._finished(x, name, lambda **more: self.conv.conv(filters, size, **options, **more))
+
+    def depthwise(self, x, name, stride=1):
+        """3x3 convolution of each channel by itself, and ReLU; layers as of `convolution`."""
+        x, padding = self._padded(x, name, 3, stride)
+        regularizer = keras.regularizers.L2(self.conv.l2) if self.conv.l2 else None
+        options = {"strides": stride, "padding": padding, "depthwise_regularizer": regularizer}
+        # The kernel's shape is (height, width, channels, 1): what a value sums over is Keras's fan_out.
+        options["depthwise_initializer"] = keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal")
+        return self._finished(
+            x, name, lambda **more: keras.layers.DepthwiseConv2D(3, data_format="channels_last", **options, **more)
+        )
+
+    def _padded(self, x, name, size, stride):
+        if stride == 1 or size == 1 or not self.symmetric_padding:
+            return x, "same"
+        return keras.layers.ZeroPadding2D(size // 2, data_format="channels_last", name=f"{name}_padding")(x), "valid"
+
+    def _finished(self, x, name, layer):
+        if not self.batch_norm:
+            return layer(activation="relu" if self.highest is None else "relu6", name=name)(x)
+        x = layer(use_bias=False, name=f"{name}_conv")(x)
+        x = keras.layers.BatchNormalization(momentum=0.97, epsilon=0.001, name=f"{name}_bn")(x)
+        return keras.layers.ReLU(self.highest, name=name)(x)
+
+
+def mobilenet_v1(input_size=(300, 300), *, style=None, scale=1 / 127.5, offset=-1.0, name="mobilenet_v1"):
+    """MobileNet V1 to `conv13_pointwise`; strides 8, 16 and 32 end in conv5_, conv11_ and conv13_pointwise.
+
+    Args:
+        input_size: (height, width) in pixels.
+        style: a `MobileNetStyle`; None is TensorFlow's, at width 1 with BatchNorm.
+        scale: factor of the RGB values 0..255.
+        offset: added after it; the default pair is (x - 127.5) / 127.5.
+        name: the model's name.
+
+    Returns:
+        keras.Model from RGB pictures (B, H, W, 3) to conv13_pointwise. Layers: conv0, then conv1_depthwise,
+        conv1_pointwise, ..., conv13_pointwise, each after its ReLU.
+
+    Raises:
+        ValueError: a picture that is too small, or a width outside its range.
+
+    Source: Howard et al., "MobileNets" (2017), table 1.
+    """
+    style = style or MobileNetStyle()
+    if min(check_input_size(input_size)) < SMALLEST:
+        raise ValueError(
+            f"The picture is too small: `input_size` needs at least {SMALLEST} pixels a side. "
+            f"Received: input_size={tuple(input_size)}"
+        )
+    inputs, x = picture_input(input_size, scale, offset)
+    x = style.convolution(x, "conv0", style.filters(_STEM), 3, 2)
+    for index, (filters, stride) in enumerate(_ROWS, start=1):
+        x = style.depthwise(x, f"conv{index}_depthwise", stride)
+        x = style.convolution(x, f"conv{index}_pointwise", style.filters(filters))
+    return keras.Model(inputs, x, name=name)

@@ -1,0 +1,166 @@
+"""Tensors of a TensorFlow Lite file and what their stored numbers stand for."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_ssd.formats.named_arrays import WeightFileError
+
+# TensorType of the schema; the kinds whose values may be weights, shapes or anchors.
+TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
+OTHER_TYPES = {5: "string", 6: "bool", 8: "complex64", 10: "float64", 11: "complex128", 12: "uint64", 17: "int4"}
+MOST_AXES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """How whole numbers stand for real ones: (q - zero) * scale, one pair for all or one a slice of `axis`.
+
+    Args:
+        scales: (1,) or (slices,) float32.
+        zeros: as many int64.
+        axis: the axis of the slices.
+    """
+
+    scales: np.ndarray
+    zeros: np.ndarray
+    axis: int = 0
+
+    @property
+    def is_single(self):
+        """Whether one pair serves the whole tensor."""
+        return len(self.scales) == 1
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One tensor of a graph.
+
+    Args:
+        name: as the file calls it.
+        shape: its sides.
+        dtype: "float32", "uint8", ..., or the name of a kind whose values are not read.
+        quantization: a `Quantization`, or None.
+        data: a view of the file's bytes, empty where the tensor is computed.
+        refused: why its values cannot be read, or "".
+    """
+
+    name: str
+    shape: tuple
+    dtype: str
+    quantization: Quantization | None
+    data: Any
+    refused: str = ""
+
+    @property
+    def stored(self):
+        """Whether the file holds the values."""
+        return len(self.data) > 0
+
+    def range(self):
+        """(lowest, highest) value that the stored numbers can stand for, or None where they are floats."""
+        if self.quantization is None or not self.quantization.is_single or not self.dtype.startswith(("int", "uint")):
+            return None
+        info, scale = np.iinfo(self.dtype), float(self.quantization.scales[0])
+        return tuple((limit - int(self.quantization.zeros[0])) * scale for limit in (info.min, info.max))
+
+
+def raw_values(tensor, path):
+    """The numbers as they are stored, read-only.
+
+    Raises:
+        WeightFileError: computed, of a kind that is not read, or fewer or more bytes than the shape needs.
+    """
+    if tensor.refused:
+        raise WeightFileError(f"{path}: tensor {tensor.name!r} {tensor.refused}")
+    if not tensor.stored:
+        raise WeightFileError(f"{path}: tensor {tensor.name!r} holds no values, and a weight was expected there.")
+    if tensor.dtype not in TYPES.values():
+        raise WeightFileError(
+            f"{path}: tensor {tensor.name!r} holds {tensor.dtype}; expected {', '.join(TYPES.values())}."
+        )
+    dtype = np.dtype(tensor.dtype).newbyteorder("<")
+    if math.prod(tensor.shape) * dtype.itemsize != len(tensor.data):
+        raise WeightFileError(
+            f"{path}: tensor {tensor.name!r} of shape {tensor.shape} and type {tensor.dtype} has {len(tensor.data):,} "
+            "bytes. The file is damaged."
+        )
+    return np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
+
+
+def real_values(tensor, path, budget):
+    """What the stored numbers stand for, as float32.
+
+    Computed in double precision and rounded once: eight bits times a float32 scale come out exact to the last bit.
+
+    Args:
+        tensor: a `Tensor` with values.
+        path: the file, for messages.
+        budget: a `Budget` that the array is charged to.
+
+    Raises:
+        WeightFileError: as of `raw_values`; or whole numbers without a scale, or a scale that is no positive number.
+    """
+    values = raw_values(tensor, path)
+    budget.spend(tensor.name, tensor.shape, np.dtype(np.float32))
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    scheme = tensor.quantization
+    if scheme is None:
+        raise WeightFileError(
+            f"{path}: tensor {tensor.name!r} holds {tensor.dtype} without a scale, and real numbers were expected."
+        )
+    if not (np.isfinite(scheme.scales) & (scheme.scales > 0)).all():
+        raise WeightFileError(f"{path}: tensor {tensor.name!r} has a scale that is no positive number.")
+    sides = [1] * len(tensor.shape)
+    if not scheme.is_single:
+        sides[scheme.axis] = len(scheme.scales)
+    scales, zeros = (part.astype(np.float64).reshape(sides) for part in (scheme.scales, scheme.zeros))
+    return ((values - zeros) * scales).astype(np.float32)
+
+
+def read_tensor(table, buffers, path):
+    """The `Tensor` of a table of the schema.
+
+    Args:
+        table: a `Table`.
+        buffers: the bytes of each of the file's buffers.
+        path: the file, for messages.
+
+    Raises:
+        WeightFileError: a shape or a buffer that no file of a network has.
+    """
+    name, kind = table.text(3), table.number(1, "<b")
+    shape = tuple(int(side) for side in table.array(0, "i4"))
+    buffer = table.number(2, "<I")
+    if len(shape) > MOST_AXES or any(side < 0 for side in shape) or buffer >= max(len(buffers), 1):
+        raise WeightFileError(f"{path}: tensor {name!r} has shape {shape} and buffer {buffer}. The file is damaged.")
+    scheme, refused = _quantization(table.table(4), shape)
+    if table.table(6) is not None:
+        refused = "is stored sparse, which is not read. Convert the network again without sparsity."
+    dtype = TYPES.get(kind) or OTHER_TYPES.get(kind, f"kind {kind}")
+    return Tensor(name, shape, dtype, scheme, buffers[buffer] if buffers else b"", refused)
+
+
+def _quantization(table, shape):
+    """(`Quantization` or None, why it cannot be used or "")."""
+    if table is None:
+        return None, ""
+    if table.number(4, "<B"):
+        return None, (
+            f"is quantised in a way of its own (details of kind {table.number(4, '<B')}), which is not known. Known "
+            "are scales and zero points, one pair for the tensor or one a channel."
+        )
+    scales, zeros, axis = table.array(2, "f4"), table.array(3, "i8"), table.number(6, "<i")
+    if not len(scales):
+        return None, ""  # minimum and maximum alone are a hint for converters
+    zeros = zeros if len(zeros) else np.zeros(len(scales), np.int64)
+    whole = len(scales) == 1 or (0 <= axis < len(shape) and len(scales) == shape[axis])
+    if not whole or len(zeros) != len(scales):
+        return None, (
+            f"has {len(scales)} scales and {len(zeros)} zero points along axis {axis} of shape {shape}. Known are one "
+            "pair for the tensor or one a channel."
+        )
+    return Quantization(scales, zeros, axis), ""

@@ -1,0 +1,152 @@
+"""SSD MobileNet V1 of TensorFlow's Object Detection API: small enough for phones."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from keras_ssd.anchors import AnchorSpec, named_recipe
+from keras_ssd.backbones.blocks import ConvStyle, check_input_size
+from keras_ssd.backbones.mobilenet_v1 import MobileNetStyle, mobilenet_v1
+from keras_ssd.models.composing import ssd
+from keras_ssd.models.heads import Tap
+from keras_ssd.models.starting import start_from
+
+RECIPE = "ssd_mobilenet_v1"
+# (1x1 filters, 3x3 filters) of conv14 .. conv17, each behind the one before
+_EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))
+_STEM = 32  # filters of conv0 at width 1
+TAPS = tuple(
+    Tap(name, kernel_size=1)
+    for name in ("conv11_pointwise", "conv13_pointwise", *(f"conv{i}_2" for i in range(14, 14 + len(_EXTRAS))))
+)
+# The published pipelines'; a score is a sigmoid of its own, and an anchor may be several things.
+DECODING = {"scores": "sigmoid", "iou_threshold": 0.6, "keep_top_k": 100}
+
+
+def ssd_mobilenet_v1(
+    weights=None,
+    classes=None,
+    *,
+    weights_classes=None,
+    input_size=None,
+    anchors=None,
+    width=None,
+    batch_norm=None,
+    l2=0.0,
+    kernel_initializer="he_normal",
+    freeze=(),
+    name="ssd_mobilenet_v1",
+):
+    """TensorFlow's SSD on MobileNet V1: heads at strides 16 to 512, sigmoid scores.
+
+    Trained weights come from TensorFlow Lite files, whose whole numbers become floats; TensorFlow is not needed.
+
+    Args:
+        weights: a catalogue name such as "coco", the path of a .tflite file of this network or of a .keras file, or
+            None.
+        classes: class names without background; with weights of other classes the heads are sub-sampled by name.
+        weights_classes: what a weight file was trained on, where that is not COCO.
+        input_size: (height, width) in pixels; None is the weights', or (300, 300).
+        anchors: an `AnchorRecipe` or an `AnchorSpec`; None is the weights', or TensorFlow's.
+        width: factor of the numbers of filters; None is the weights' (0.75 for "coco"), or 1.
+        batch_norm: BatchNorm behind each convolution; None is what the weights have, or True. Files for phones have it
+            folded into the convolutions.
+        l2: factor of Keras's L2 penalty on the kernels.
+        kernel_initializer: of fresh kernels.
+        freeze: patterns of layers that are not trained, such as ("conv?_*",).
+        name: the model's name.
+
+    Returns:
+        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+
+    Raises:
+        ValueError: weights of another network or width, anchors that are not the file's, neither weights nor classes.
+
+    Example:
+        >>> model = keras_ssd.ssd_mobilenet_v1(weights="coco", classes=["person", "dog"])
+        >>> same = keras_ssd.ssd_mobilenet_v1(weights="detect.tflite", classes=["person", "dog"])
+
+    Source: Huang et al., "Speed/accuracy trade-offs for modern convolutional object detectors" (2017);
+    tensorflow/models, research/object_detection, ssd_mobilenet_v1_feature_extractor.py.
+    """
+    start = start_from(weights, classes, "ssd_mobilenet_v1", weights_classes=weights_classes)
+    trained = start.trained
+    style = MobileNetStyle(*_width_and_norm(width, batch_norm, trained), conv=ConvStyle(kernel_initializer, l2))
+    input_size = _input_size(trained) if input_size is None else check_input_size(input_size)
+    model = ssd(
+        _with_extras(mobilenet_v1(input_size, style=style), style),
+        TAPS,
+        start.classes,
+        _anchors(trained) if anchors is None else anchors,
+        style=style.conv,
+        freeze=freeze,
+        decoding=_decoding(trained),
+        name=name,
+    )
+    return start.load_into(model)
+
+
+def _with_extras(body, style):
+    """The body with conv14_1 to conv17_2 behind it."""
+    x = body.output
+    for index, (squeeze, filters) in enumerate(_EXTRAS, start=14):
+        x = style.convolution(x, f"conv{index}_1", style.filters(squeeze))
+        x = style.convolution(x, f"conv{index}_2", style.filters(filters), 3, 2)
+    return keras.Model(body.input, x, name="mobilenet_v1_extras")
+
+
+def _width_and_norm(width, batch_norm, trained):
+    """What is asked for; what is not follows from the weights, and must not contradict them."""
+    if trained is None:
+        return 1.0 if width is None else width, True if batch_norm is None else batch_norm
+    folded = "conv0" in trained.arrays
+    own_width = trained.arrays["conv0" if folded else "conv0_conv"]["kernel"].shape[-1] / _STEM
+    if width not in (None, own_width) or batch_norm not in (None, not folded):
+        raise ValueError(
+            f"{trained.arrays.source} has width {own_width:g} and batch_norm={not folded}; leave both to the weights. "
+            f"Received: width={width}, batch_norm={batch_norm}"
+        )
+    return own_width, not folded
+
+
+def _input_size(trained):
+    if trained is not None and trained.spec is not None:
+        return trained.spec.image_size
+    ending = None if trained is None else trained.arrays.post_processing
+    return named_recipe(RECIPE).image_size if ending is None else ending.input_size
+
+
+def _anchors(trained):
+    """The weights' anchors. A file that stores its own must mean those of the recipe, which are exact."""
+    if trained is not None and trained.spec is not None:
+        return trained.spec
+    recipe = named_recipe(RECIPE)
+    ending = None if trained is None else trained.arrays.post_processing
+    if ending is None:
+        return recipe
+    recipe = replace(recipe, variances=tuple(float(f"{value:.6g}") for value in ending.variances))
+    grids = [tuple(-(-side // 2**level) for side in ending.input_size) for level in range(4, 4 + len(TAPS))]
+    _check_anchors(trained, recipe.spec(ending.input_size, grids))
+    return recipe
+
+
+def _check_anchors(trained, spec: AnchorSpec):
+    ending, ours = trained.arrays.post_processing, spec.anchors_cxcywh()
+    stored = ending.anchors_cxcywh
+    room = ending.anchors_step / 2 + 1e-4  # what rounding to the file's eight bits may move
+    if stored.shape != ours.shape or not np.abs(stored - ours).max() <= room:
+        off = "" if stored.shape != ours.shape else f", up to {np.abs(stored - ours).max():.4f} apart"
+        raise ValueError(
+            f"{trained.arrays.source} has {len(stored)} anchors that are not the {len(ours)} of TensorFlow's "
+            f"ssd_anchor_generator for pictures of {ending.input_size}{off}. Give the AnchorSpec that it was trained "
+            "with as `anchors=`."
+        )
+
+
+def _decoding(trained):
+    ending = None if trained is None else trained.arrays.post_processing
+    if ending is None:
+        return DECODING
+    overlap = ending.settings.get("nms_iou_threshold", DECODING["iou_threshold"])
+    return {**DECODING, "scores": ending.scores, "iou_threshold": float(f"{overlap:.6g}")}
