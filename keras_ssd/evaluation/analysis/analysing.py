@@ -1,0 +1,142 @@
+"""Why a detector fails: one call that asks every question, and what it answers."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_ssd.evaluation.analysis import calibration as cal
+from keras_ssd.evaluation.analysis import costs as co
+from keras_ssd.evaluation.analysis import errors as er
+from keras_ssd.evaluation.analysis import misses as ms
+from keras_ssd.evaluation.analysis import sizes as sz
+from keras_ssd.evaluation.analysis import working as wk
+from keras_ssd.evaluation.analysis.rules import rule_of
+from keras_ssd.evaluation.measures import curves as cv
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Analysis:
+    """Why a detector fails, at one IoU threshold.
+
+    Args:
+        iou_threshold: overlap of a true detection: the result's, for COCO 0.5, for ILSVRC that of large objects.
+        per_class: dictionary from class name to average precision at that IoU, NaN without objects.
+        kinds: (K,) int8, what each detection is: a place in `ERRORS`, or `FOUND` for a true one, or `UNCOUNTED`.
+        fates: (M,) int8, what became of each object: `FOUND`; or `CLASSIFICATION`, `LOCALISATION` where a detection
+            would have found it if its class or its box had been right; or `MISSED`, or `UNCOUNTED` (difficult, crowd).
+        partners, ious: (K,) the object that each detection found, spoilt or repeated (-1 for none), and the overlap.
+        finders: (M,) the detection that found each object or would have, -1 for none.
+        accepted: (K,) bool, detections that reach the working point of their class.
+        counts: dictionary from kind of error to how many there are among all detections (missed: among objects).
+        accepted_counts: the same at the working points; missed are there all objects that are not found.
+        costs: dictionary from kind of error to what average precision would gain without it.
+        class_costs: the same for each class: dictionary from kind to dictionary from class name.
+        working_points: dictionary from class name to `WorkingPoint`, the threshold of the highest F1.
+        working_point: the best threshold for all classes alike.
+        confusion: (C + 1, C + 1) at the working points; rows are true classes, then false alarms; columns are the
+            classes said, then missed.
+        calibration: `Calibration`, or None where scores are no probabilities.
+        misses: tuple of `Split`s of the objects.
+        sizes: dictionary from "small", "medium", "large" to `SizeValues`.
+    """
+
+    iou_threshold: float
+    per_class: dict
+    kinds: np.ndarray
+    fates: np.ndarray
+    partners: np.ndarray
+    ious: np.ndarray
+    finders: np.ndarray
+    accepted: np.ndarray
+    counts: dict
+    accepted_counts: dict
+    costs: dict
+    class_costs: dict
+    working_points: dict
+    working_point: wk.WorkingPoint
+    confusion: np.ndarray
+    calibration: cal.Calibration | None
+    misses: tuple
+    sizes: dict
+
+    @property
+    def map(self):
+        """Mean average precision at `iou_threshold`."""
+        return cv.mean(self.per_class.values())
+
+    @property
+    def found(self):
+        """(M,) bool, objects that an accepted detection finds."""
+        hits = (self.fates == er.FOUND).copy()
+        rows = np.flatnonzero(hits)
+        hits[rows] = self.accepted[self.finders[rows]]
+        return hits
+
+    def __str__(self):
+        lines = [f"What is lost, at IoU {self.iou_threshold:g} (mean AP {self.map:.3f}):"]
+        for kind in sorted(er.KINDS, key=lambda kind: -self.costs[kind]):
+            lines.append(f"  {kind:15} costs {self.costs[kind]:.3f}  ({self.counts[kind]:,} in all)")
+        for split in self.misses:
+            worst = max(split.groups, key=lambda group: group.missed)
+            if worst.missed:
+                share = worst.missed / split.missed
+                lines.append(f"  missed, by {split.name}: {share:.0%} are {worst.short}")
+        return "\n".join(lines)
+
+    def __repr__(self):
+        return f"Analysis(map={self.map:.3f}, iou_threshold={self.iou_threshold:g})"
+
+
+def analyse(result, anchors=None):
+    """Says why a detector fails.
+
+    Args:
+        result: `Result`. COCO's is analysed at IoU 0.5.
+        anchors: `AnchorSpec` of the detector, or its model, to tell which objects its anchors could match; None takes
+            what the result knows.
+
+    Returns:
+        `Analysis`.
+
+    Example:
+        >>> print(analyse(result, model))
+        What is lost, at IoU 0.5 (mean AP 0.909):
+          background      costs 0.041  (410 in all)
+          ...
+    """
+    found, truth = result.found, result.truth
+    rule, iou_threshold, plus_one = rule_of(result)
+    anchors = getattr(result, "anchors", None) if anchors is None else getattr(anchors, "anchor_spec", anchors)
+    thresholds = rule.thresholds(truth, iou_threshold, plus_one)
+    pairing = rule.pair(found, truth, iou_threshold, plus_one)
+    errors = er.sort_errors(found, truth, pairing, thresholds, plus_one)
+    values, gains = co.costs(found, truth, errors, rule.value)
+    points, point = wk.working_points(found, truth, errors)
+    accepted = wk.accepted(found, points)
+    counted, hits = errors.kinds != er.UNCOUNTED, errors.kinds == er.FOUND
+    at_all = errors.fates == er.FOUND
+    now = at_all.copy()
+    now[at_all] = accepted[errors.finders[at_all]]
+    wanted = errors.fates != er.UNCOUNTED
+    names = truth.class_names
+    return Analysis(
+        iou_threshold=iou_threshold,
+        per_class=dict(zip(names, values.tolist(), strict=True)),
+        **{field.name: getattr(errors, field.name) for field in dataclasses.fields(errors)},
+        accepted=accepted,
+        counts=_counts(errors.kinds, (errors.fates == er.MISSED).sum()),
+        accepted_counts=_counts(errors.kinds[accepted], (wanted & ~now).sum()),
+        costs={kind: cv.mean(gain) for kind, gain in gains.items()},
+        class_costs={kind: dict(zip(names, gain.tolist(), strict=True)) for kind, gain in gains.items()},
+        working_points=points,
+        working_point=point,
+        confusion=wk.confusion(found, truth, errors, accepted, thresholds, plus_one),
+        calibration=cal.calibration(found.scores[counted], hits[counted]),
+        misses=ms.split_misses(truth, wanted, now, at_all, anchors, plus_one),
+        sizes=sz.values_by_size(found, truth, errors, rule.value),
+    )
+
+
+def _counts(kinds, missed):
+    numbers = np.bincount(kinds[kinds < len(er.ERRORS)], minlength=len(er.ERRORS)).tolist()
+    return dict(zip(er.KINDS, [*numbers, int(missed)], strict=True))

@@ -1,0 +1,55 @@
+"""Average precision of small, medium and large objects apart, for every measure."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+from keras_ssd.evaluation import pairing as pr
+from keras_ssd.evaluation.analysis import errors as er
+from keras_ssd.evaluation.analysis.costs import class_values
+
+# COCO's (cocoeval.py, setDetParams): areas in square pixels of the picture.
+SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SizeValues:
+    """Average precision of the objects of one size.
+
+    Args:
+        objects: how many there are.
+        value: mean of the classes that have some, NaN if none has.
+        per_class: dictionary from class name to average precision, NaN where there are none.
+    """
+
+    objects: int
+    value: float
+    per_class: dict
+
+
+def values_by_size(found, truth, sorted_, value):
+    """Dictionary from the name of a size to `SizeValues`.
+
+    As COCO does, objects of other sizes are ignored with the detections that find them, and so are false detections
+    of another size.
+
+    Args:
+        found, truth, sorted_: the tables and what became of their rows.
+        value: function of a `Curve`.
+    """
+    counted = sorted_.fates != er.UNCOUNTED
+    areas = bx.area(found.boxes_xyxy)
+    true = sorted_.kinds == er.FOUND
+    areas = np.where(true, truth.areas[sorted_.partners] if len(truth) else 0, areas)
+    result = {}
+    for name, (low, high) in SIZES.items():
+        wanted_rows = counted & (truth.areas >= low) & (truth.areas < high)
+        wanted = np.bincount(truth.class_ids[wanted_rows], minlength=len(truth.class_names))
+        verdicts = np.where(true, pr.TRUE, pr.FALSE)
+        verdicts[~((areas >= low) & (areas < high)) | (sorted_.kinds == er.UNCOUNTED)] = pr.IGNORED
+        values = class_values(found, verdicts, wanted, value)
+        mean = float(np.nanmean(values)) if wanted.any() else float("nan")
+        per_class = dict(zip(truth.class_names, values.tolist(), strict=True))
+        result[name] = SizeValues(int(wanted.sum()), mean, per_class)
+    return result
