@@ -1,5 +1,6 @@
 """The anchors of the original models as tables, and how they follow a picture size other than the original one."""
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -148,6 +149,21 @@ def _mobilenet_ssd():
     return AnchorRecipe((300, 300), rows, truncate_sizes=True)
 
 
+def _ssd_mobilenet_v1():
+    # TensorFlow's ssd_anchor_generator: 6 layers, scales 0.2 to 0.95 of the shorter side, reduce_boxes_in_lowest_layer.
+    # Its lists end in the interpolated square; the pipeline says 0.3333, not one third.
+    scales = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
+    cells = [((0.1, 1), (0.2, 2), (0.2, 0.5))]
+    for scale, following in pairwise(scales[1:]):
+        squares = (scale, 1), (math.sqrt(scale * following), 1)
+        cells.append((squares[0], (scale, 2), (scale, 0.5), (scale, 3), (scale, 0.3333), squares[1]))
+    rows = tuple(
+        RecipeLevel((grid, grid), boxes_hw=tuple((300 * s / math.sqrt(r), 300 * s * math.sqrt(r)) for s, r in boxes))
+        for grid, boxes in zip((19, 10, 5, 3, 2, 1), cells, strict=True)
+    )
+    return AnchorRecipe((300, 300), rows)
+
+
 def _ssd_small(rows):
     grids, steps = ((30, 40), (15, 20), (8, 10)), (8, 16, 32)
     rows = (RecipeLevel(grid, step=step, **row) for grid, step, row in zip(grids, steps, rows, strict=True))
@@ -161,7 +177,8 @@ def _cells(squares, oblong=None):
 
 
 # Sizes: weiliu89/caffe, examples/ssd/ssd_pascal.py, ssd_coco.py, ssd_ilsvrc.py (SSD300), and the scripts of the SSD512
-# model archives; SSD7: ssd_keras's keras_ssd7.py (five scales from 0.1 to 0.9) for its 300x480 pictures.
+# model archives; SSD7: ssd_keras's keras_ssd7.py (five scales from 0.1 to 0.9) for its 300x480 pictures;
+# SSD MobileNet V1: tensorflow/models, research/object_detection, anchor_generators/multiple_grid_anchor_generator.py.
 _RECIPES = {
     "ssd300_voc": _ssd300((30, 60, 111, 162, 213, 264, 315)),
     "ssd300_coco": _ssd300((21, 45, 99, 153, 207, 261, 315)),
@@ -169,6 +186,7 @@ _RECIPES = {
     "ssd512_coco": _ssd512((20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72)),
     "ssd7": _ssd7((300, 480), ((37, 60), (18, 30), (9, 15), (4, 7)), (0.1, 0.3, 0.5, 0.7, 0.9)),
     "mobilenet_ssd": _mobilenet_ssd(),
+    "ssd_mobilenet_v1": _ssd_mobilenet_v1(),
     "ssd_small": _ssd_small(
         (
             {"min_size": 20, "max_size": 45, "aspect_ratios": (2,)},
