@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 HELP = "show what is inside a weight file or a prototxt"
 NOTES = """\
-Reads .caffemodel (no prototxt is needed), .prototxt, .h5, .npz and .keras files, and builds nothing.
+Reads .caffemodel (no prototxt is needed), .prototxt, .h5, .npz, .keras and .tflite files, and builds nothing.
 
 examples:
   keras-ssd zoo inspect VGG_VOC0712_SSD_300x300_iter_120000.caffemodel
@@ -56,6 +56,10 @@ def run(args):
         from keras_ssd.formats.caffe import read_prototxt
 
         contents = _of_net(read_prototxt(args.file), "a Caffe net without weights (.prototxt)")
+    elif kind == "tflite":
+        from keras_ssd.formats.tflite import read_tflite
+
+        contents = _of_graph(read_tflite(args.file))
     else:
         contents = _of_arrays(args.file)
     if args.json:
@@ -86,6 +90,32 @@ def _of_net(net, title, weights=None):
         if layer.type in ("DetectionOutput", "MultiBoxLoss"):
             name = "detection_output_param" if layer.type == "DetectionOutput" else "multibox_loss_param"
             facts["classes"] = f"{layer.settings(name)['num_classes']} with the background, says layer '{layer.name}'"
+    return Contents(facts, rows)
+
+
+def _of_graph(graph):
+    """Contents of a TensorFlow Lite graph: its operations, as stored."""
+    rows = []
+    for operator in graph.operators:
+        held = [graph.tensors[i] for i in operator.inputs if i >= 0 and graph.tensors[i].stored]
+        rows.append(
+            {
+                "layer": graph.tensors[operator.outputs[0]].name if operator.outputs else "",
+                "kind": operator.kind,
+                "arrays": {f"{tensor.dtype} {i}": list(tensor.shape) for i, tensor in enumerate(held)},
+                "parameters": sum(math.prod(tensor.shape) for tensor in held),
+            }
+        )
+
+    def shown(places):
+        return ", ".join(f"{graph.tensors[i].dtype} {graph.tensors[i].shape}" for i in places if i >= 0)
+
+    facts = {"file": "a TensorFlow Lite network (.tflite)", "written by": graph.description or "not stated"}
+    facts |= {"input": shown(graph.inputs), "output": shown(graph.outputs), **_counts(rows), **_network(graph.path)}
+    custom = [operator for operator in graph.operators if operator.options and "padding" not in operator.options]
+    for operator in custom[-1:]:
+        said = ", ".join(f"{name} {value:g}" for name, value in operator.options.items() if name[0] != "_")
+        facts["ends in"] = f"{operator.kind}: {said}"
     return Contents(facts, rows)
 
 

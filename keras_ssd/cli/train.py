@@ -98,7 +98,9 @@ def _add_data_arguments(group):
 
 def _add_model_arguments(group):
     group.add_argument(
-        "--model", "-m", help="ssd_small, ssd300, ssd512 or ssd7 (default: that of --weights, or ssd_small)"
+        "--model",
+        "-m",
+        help="ssd_small, ssd_mobilenet_v1, ssd300, ssd512 or ssd7 (default: that of --weights, or ssd_small)",
     )
     group.add_argument("--weights", "-w", help="start from these: a name of `keras-ssd zoo list`, imagenet, or a file")
     group.add_argument("--labels", help="class names of --weights where they do not tell: voc, coco, a,b,c or a file")

@@ -117,6 +117,14 @@ def check_form(path, format_name):
                 pass
         except OSError as error:
             raise IntegrityError(f"the HDF5 file is damaged or cut off: {error}") from error
+    if form.extension == ".tflite":
+        from keras_ssd.formats import WeightFileError
+        from keras_ssd.formats.tflite import read_tflite
+
+        try:
+            read_tflite(path)
+        except WeightFileError as error:
+            raise IntegrityError(f"the TensorFlow Lite file is damaged or cut off: {error}") from error
     if form.extension == ".caffemodel":
         from keras_ssd.formats.caffe import CaffeFileError, read_caffemodel
 
