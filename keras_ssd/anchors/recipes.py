@@ -45,6 +45,7 @@ class AnchorRecipe:
         rows: one `RecipeLevel` a feature map.
         variances: as in `AnchorSpec`.
         truncate_sizes: cut sizes to whole pixels, as Caffe does and so the recipes of its models.
+        clamp_sizes: no box is higher or wider than the picture, as torchvision has it; centres stay.
         ordered: the ratios are used in the order given (ssd_keras) instead of Caffe's ratio-and-inverse order.
     """
 
@@ -53,6 +54,30 @@ class AnchorRecipe:
     variances: tuple = (0.1, 0.1, 0.2, 0.2)
     truncate_sizes: bool = False
     ordered: bool = False
+    clamp_sizes: bool = False
+
+    @classmethod
+    def of(cls, spec):
+        """The recipe whose reference is a spec: its boxes, and its steps where they are the network's strides.
+
+        Args:
+            spec: `AnchorSpec` of centred cells (offset 0.5) and without clipping, which a recipe cannot express.
+
+        Raises:
+            ValueError: a spec with other offsets, or a clipped one.
+        """
+        if spec.clip or any(level.offset_hw != (0.5, 0.5) for level in spec.levels):
+            offsets = sorted({level.offset_hw for level in spec.levels})
+            raise ValueError(
+                "An AnchorRecipe has cells with offset 0.5 and no clipping. Use the AnchorSpec itself, at its own "
+                f"picture size. Received: offsets {offsets}, clip={spec.clip}"
+            )
+        rows = []
+        for level in spec.levels:
+            free = tuple(float(i) / float(g) for i, g in zip(spec.image_size, level.grid_hw, strict=True))
+            step = None if level.step_hw == free else level.step_hw
+            rows.append(RecipeLevel(level.grid_hw, step=step, boxes_hw=level.boxes_hw))
+        return cls(spec.image_size, tuple(rows), spec.variances)
 
     def spec(self, image_size=None, grids=None):
         """The anchors for a picture size and the feature maps that the network makes of it.
@@ -79,6 +104,8 @@ class AnchorRecipe:
             raise ValueError(f"`grids` must have {len(self.rows)} entries. Received: grids={grids}")
         factor = min(size) / min(self.image_size)
         levels = tuple(self._level(row, size, grid, factor) for row, grid in zip(self.rows, grids, strict=True))
+        if self.clamp_sizes:
+            levels = tuple(replace(level, boxes_hw=_clamped(level.boxes_hw, size)) for level in levels)
         return AnchorSpec(size, levels, self.variances)
 
     def _level(self, row, size, grid, factor):
@@ -99,6 +126,10 @@ class AnchorRecipe:
             step=row.step,
             truncate_sizes=self.truncate_sizes,
         )
+
+
+def _clamped(boxes_hw, size):
+    return tuple(tuple(min(side, most) for side, most in zip(box, size, strict=True)) for box in boxes_hw)
 
 
 def _table(image_size, grids, sizes, aspect_ratios, steps, **options):
@@ -164,6 +195,13 @@ def _ssd_mobilenet_v1():
     return AnchorRecipe((300, 300), rows)
 
 
+def _ssdlite320():
+    # torchvision's DefaultBoxGenerator: six maps, scales 0.2 to 0.95 of the picture, no steps, sizes clamped.
+    scales = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
+    grids, sizes = (20, 10, 5, 3, 2, 1), tuple(320 * scale for scale in scales)
+    return _table(320, grids, sizes, ((2, 3),) * 6, (None,) * 6, clamp_sizes=True)
+
+
 def _ssd_small(rows):
     grids, steps = ((30, 40), (15, 20), (8, 10)), (8, 16, 32)
     rows = (RecipeLevel(grid, step=step, **row) for grid, step, row in zip(grids, steps, rows, strict=True))
@@ -187,6 +225,7 @@ _RECIPES = {
     "ssd7": _ssd7((300, 480), ((37, 60), (18, 30), (9, 15), (4, 7)), (0.1, 0.3, 0.5, 0.7, 0.9)),
     "mobilenet_ssd": _mobilenet_ssd(),
     "ssd_mobilenet_v1": _ssd_mobilenet_v1(),
+    "ssdlite320": _ssdlite320(),
     "ssd_small": _ssd_small(
         (
             {"min_size": 20, "max_size": 45, "aspect_ratios": (2,)},
@@ -210,7 +249,7 @@ def recipe_names():
     return tuple(_RECIPES)
 
 
-def named_recipe(name, *, truncate_sizes=None):
+def named_recipe(name, *, truncate_sizes=None, clamp_sizes=None):
     """The anchor table of an original model.
 
     Args:
@@ -218,14 +257,16 @@ def named_recipe(name, *, truncate_sizes=None):
             uses the smaller COCO scales.
         truncate_sizes: False keeps fractions of pixels, for weights that were trained by float ports; None is
             what the original does (Caffe cuts).
+        clamp_sizes: True for weights that were trained by ports that clamp sizes to the picture (torchvision,
+            amdegroot, lufficc); None is what the original does (Caffe does not).
 
     Raises:
         ValueError: no such name.
     """
     if name not in _RECIPES:
         raise ValueError(unknown_name("anchor recipe", name, _RECIPES))
-    recipe = _RECIPES[name]
-    return recipe if truncate_sizes is None else replace(recipe, truncate_sizes=truncate_sizes)
+    asked = {"truncate_sizes": truncate_sizes, "clamp_sizes": clamp_sizes}
+    return replace(_RECIPES[name], **{key: value for key, value in asked.items() if value is not None})
 
 
 def named_spec(name, image_size=None, grids=None, *, truncate_sizes=None):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd import boxes as bx
-from keras_ssd.matching.candidates import WINDOW_IOU, GridWindows
+from keras_ssd.anchors.windows import WINDOW_IOU, GridWindows
 from keras_ssd.matching.double import there_and_back
 from keras_ssd.matching.rules import MatchRules
 

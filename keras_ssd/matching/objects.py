@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from keras_ssd.anchors.objects import LARGEST_FRACTION
+
 PADDING = -1  # class id of rows that fill up a batch
-# Fractions of the picture stay far below, even those of objects that a crop has cut; pixels lie above.
-LARGEST_FRACTION = 4.0
 
 
 def checked_objects(boxes_xyxy, class_ids, num_classes, dtype, where):

@@ -1,0 +1,80 @@
+"""A fitted spec, and what it gained."""
+
+from dataclasses import dataclass, field
+
+from keras_ssd.anchors.recipes import AnchorRecipe
+from keras_ssd.anchors.reporting import report
+from keras_ssd.anchors.spec import AnchorSpec
+from keras_ssd.anchors.text import table
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a fit did; `print` shows a table.
+
+    Args:
+        rows: a dictionary for the boxes before, those of k-means, and those of the search, as far as there were any.
+        objects: how many the figures are about.
+    """
+
+    rows: tuple
+    objects: int
+
+    def __str__(self):
+        return table(self.rows)
+
+
+def account_of(specs, objects, iou_threshold):
+    """The `Account` of several specs by name.
+
+    Args:
+        specs: dictionary from names to `AnchorSpec`s.
+        objects: `Objects`.
+        iou_threshold: from which an anchor matches.
+    """
+    rows = []
+    for name, spec in specs.items():
+        found = report(spec, objects, iou_threshold)
+        rows.append(
+            {
+                "anchors": name,
+                "boxes a cell": " ".join(map(str, spec.boxes_per_cell)),
+                "mean best IoU": found.mean_best_iou,
+                f"matched (IoU {iou_threshold:g})": f"{found.recall:.2%}",
+                "anchors an object": float(found.matched.mean()),
+                "only bipartite": int(found.saved.sum()),
+            }
+        )
+    return Account(tuple(rows), len(objects))
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSpec(AnchorSpec):
+    """An `AnchorSpec` that `fit` made; equal to any spec of the same anchors.
+
+    Args:
+        account: `Account`, what was gained; not compared and not saved with a model.
+    """
+
+    account: Account | None = field(default=None, compare=False)
+
+    def __eq__(self, other):
+        return self._facts() == FittedSpec._facts(other) if isinstance(other, AnchorSpec) else NotImplemented
+
+    def __hash__(self):
+        return hash(self._facts())
+
+    def _facts(self):
+        return self.image_size, self.levels, self.variances, self.clip
+
+    @property
+    def recipe(self):
+        """An `AnchorRecipe` with these boxes, for other input sizes: they grow with the shorter side."""
+        return AnchorRecipe.of(self)
+
+    def __str__(self):
+        lines = [f"Anchors fitted to {self.account.objects:,} objects", str(self.account), ""]
+        for index, level in enumerate(self.levels):
+            boxes = ", ".join(f"{height:.1f}x{width:.1f}" for height, width in level.boxes_hw)
+            lines.append(f"level {index}, step {level.step_hw[0]:.4g}: boxes (height x width) {boxes}")
+        return "\n".join(lines)

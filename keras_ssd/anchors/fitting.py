@@ -1,0 +1,129 @@
+"""Anchors that are made for the objects of a dataset."""
+
+import dataclasses
+import numbers
+
+import numpy as np
+
+from keras_ssd.anchors.account import FittedSpec, account_of
+from keras_ssd.anchors.grids import Grids
+from keras_ssd.anchors.kmeans import kmeans
+from keras_ssd.anchors.objects import Objects
+from keras_ssd.anchors.search import Goal, Search
+from keras_ssd.anchors.spec import AnchorSpec
+from keras_ssd.names import unknown_name
+
+METHODS = ("search", "kmeans")
+GOALS = ("mean_iou", "matched")
+REACH = 5.0
+RESTARTS = 6  # from other clusters, because a search ends where no small change is a gain
+MOST_OBJECTS = 10_000  # that the search looks at; more change a box by less than its rounding
+
+
+def fit(
+    dataset,
+    levels,
+    boxes_per_cell=None,
+    *,
+    image_size=None,
+    method="search",
+    goal="mean_iou",
+    iou_threshold=0.5,
+    balance_classes=False,
+    reach=REACH,
+    seed=0,
+):
+    """Chooses the boxes of each level's cells so that a dataset's objects are overlapped best.
+
+    Pictures are taken as warped to the input, objects where they lie, anchors where their cells stand. The search
+    starts from the boxes that the levels have and from k-means, changes single sides as long as that is a gain, and
+    gives boxes that serve little another place. What it aims at is what matching looks at: the IoU of each object with
+    its best anchor.
+
+    Args:
+        dataset: a `keras_ssd.data.Dataset`, a list of annotations or samples (augmented ones, for what a training will
+            see), or an array (M, 4) of boxes in fractions of the picture.
+        levels: whose grids and steps they are: a model, its `levels`, an `AnchorSpec`, an `AnchorRecipe`, a list of
+            `AnchorLevel`s, or of grids (height, width).
+        boxes_per_cell: one number, or one a level; None is what the levels have (6 for bare grids). A head has that
+            many times classes and offsets, so with None trained heads keep their shapes.
+        image_size: (height, width) of the input in pixels, where `levels` do not tell.
+        method: "search", or "kmeans" for k-means with IoU distance alone, whose shapes go to the levels by size.
+        goal: what "search" makes large: "mean_iou", the mean best IoU; or "matched", the share of objects that reach
+            `iou_threshold`, then the mean.
+        iou_threshold: from which an anchor matches an object.
+        balance_classes: whether each class counts the same, instead of each object.
+        reach: the side of a level's boxes in steps of the level, at most. A cell sees about ten steps far, and less in
+            its middle; without a limit, the finest grid would get large boxes. The coarsest level has no limit.
+        seed: of everything random; the same seed gives the same anchors.
+
+    Returns:
+        `FittedSpec`: an `AnchorSpec` that every factory takes; `print` shows what it gained, and `.recipe` adapts to
+        other input sizes.
+
+    Raises:
+        ValueError: no objects, an unknown name, or numbers out of range.
+        TypeError: no dataset or no levels.
+
+    Example:
+        >>> spec = keras_ssd.anchors.fit(train, levels=net.levels, boxes_per_cell=6)
+        >>> print(spec)
+        >>> model = keras_ssd.ssd_small(classes=train.classes, anchors=spec)
+    """
+    _check(method, goal, iou_threshold, reach)
+    grids = Grids.of(levels, image_size, boxes_per_cell)
+    objects = Objects.of(dataset)
+    some = _some_of(objects, seed)
+    rng = np.random.default_rng(seed)
+    level_of = np.repeat(np.arange(len(grids.levels)), grids.boxes_per_cell)
+    weights = _weights(some, balance_classes)
+    clusters = _clusters(some, grids, weights, rng)
+    specs = {"before": grids.before, "k-means": grids.spec(clusters)}
+    if method == "search":
+        target = Goal(weights.astype(np.float32), None if goal == "mean_iou" else iou_threshold)
+        search = Search(some, grids.image_size, grids.levels, target, float(reach))
+        starts = _starts(grids, [clusters, *(_clusters(some, grids, weights, rng) for _ in range(RESTARTS))])
+        specs["search"] = grids.spec(search.run(level_of, starts, rng))
+    chosen = specs["search" if method == "search" else "k-means"]
+    account = account_of({name: spec for name, spec in specs.items() if spec is not None}, objects, iou_threshold)
+    facts = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(AnchorSpec)}
+    return FittedSpec(**facts, account=account)
+
+
+def _check(method, goal, iou_threshold, reach):
+    if method not in METHODS:
+        raise ValueError(unknown_name("fitting method", method, METHODS))
+    if goal not in GOALS:
+        raise ValueError(unknown_name("goal", goal, GOALS))
+    for name, value, most in (("iou_threshold", iou_threshold, 1.0), ("reach", reach, np.inf)):
+        if not isinstance(value, numbers.Real) or not 0 < value <= most:
+            limit = "" if most == np.inf else f" and at most {most:g}"
+            raise ValueError(f"`{name}` must be a number above 0{limit}. Received: {name}={value!r}")
+
+
+def _some_of(objects, seed):
+    """The objects, or a random choice of them where there are very many."""
+    if len(objects) <= MOST_OBJECTS:
+        return objects
+    rows = np.sort(np.random.default_rng(seed).permutation(len(objects))[:MOST_OBJECTS])
+    columns = {name: getattr(objects, name)[rows] for name in ("boxes_xyxy", "class_ids", "pictures")}
+    return dataclasses.replace(objects, **columns)
+
+
+def _weights(objects, balance_classes):
+    """(M,) what each object counts, of sum 1."""
+    if not balance_classes:
+        return np.full(len(objects), 1 / len(objects))
+    _, which, counts = np.unique(objects.class_ids, return_inverse=True, return_counts=True)
+    return 1 / (len(counts) * counts[which])
+
+
+def _clusters(objects, grids, weights, rng):
+    return kmeans(objects.sizes_hw(grids.image_size), sum(grids.boxes_per_cell), weights, rng)
+
+
+def _starts(grids, clusters):
+    """Shapes (K, 2) to begin searches with: clusters by size, and what the levels have."""
+    if grids.before is None or grids.before.boxes_per_cell != grids.boxes_per_cell:
+        return clusters
+    return [np.array([box for level in grids.before.levels for box in level.boxes_hw]), *clusters]

@@ -1,0 +1,60 @@
+"""IoU of objects with the nearest anchors of a grid, without making the anchors.
+
+Of one level's anchors of one shape, the one whose centre is nearest on each axis shares the most with an object: what
+two intervals have in common shrinks with the distance of their middles. So each object needs to be compared with one
+anchor of a shape instead of with a grid of them; clipped anchors alone, whose shapes differ at the picture's edge, can
+be a little better than the nearest one.
+"""
+
+import numpy as np
+
+
+def nearest_cells(level, centres_yx):
+    """(cells, distances), each (M, 2) as (y, x): the nearest cell of each object, and how far its centre is.
+
+    Args:
+        level: `AnchorLevel`.
+        centres_yx: (M, 2) pixels of the input.
+    """
+    step, offset = np.array(level.step_hw), np.array(level.offset_hw)
+    cells = np.clip(np.rint(centres_yx / step - offset), 0, np.array(level.grid_hw) - 1)
+    return cells.astype(np.int64), np.abs((cells + offset) * step - centres_yx)
+
+
+def iou_at(sizes_hw, distances, shapes_hw):
+    """IoU of boxes whose centres are some distance apart; the arguments broadcast against each other.
+
+    Args:
+        sizes_hw: pair of arrays, heights and widths of the objects.
+        distances: pair of arrays, distances of the centres in y and x.
+        shapes_hw: pair of arrays, heights and widths of the anchors.
+    """
+    shared = []
+    for size, distance, shape in zip(sizes_hw, distances, shapes_hw, strict=True):
+        common = np.minimum(size, shape)
+        np.minimum(common, (size + shape) / 2 - distance, out=common)
+        shared.append(np.maximum(common, 0, out=common))
+    inter = np.multiply(*shared, out=shared[0])
+    union = sizes_hw[0] * sizes_hw[1] + shapes_hw[0] * shapes_hw[1] - inter
+    return np.divide(inter, union, out=union)
+
+
+def nearest_best(spec, objects):
+    """(anchor, IoU), each (M,): the best of the anchors nearest to each object, were they not clipped.
+
+    Args:
+        spec: `AnchorSpec`.
+        objects: `Objects`.
+    """
+    best, anchor = np.full(len(objects), -1.0), np.zeros(len(objects), np.int64)
+    sizes, centres = objects.sizes_hw(spec.image_size), objects.centres_yx(spec.image_size)
+    start = 0
+    for level in spec.levels:
+        cells, distances = nearest_cells(level, centres)
+        first = start + (cells[:, 0] * level.grid_hw[1] + cells[:, 1]) * level.boxes_per_cell
+        for place, shape in enumerate(level.boxes_hw):
+            iou = iou_at(sizes.T, distances.T, shape)
+            better = iou > best
+            best[better], anchor[better] = iou[better], first[better] + place
+        start += level.num_anchors
+    return anchor, best

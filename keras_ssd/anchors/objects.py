@@ -1,0 +1,110 @@
+"""The objects that anchors shall answer for, out of a dataset or out of plain boxes."""
+
+import dataclasses
+
+import numpy as np
+
+# Fractions of the picture stay far below, even those of objects that a crop has cut; pixels lie above.
+LARGEST_FRACTION = 4.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Objects:
+    """Boxes of many pictures in a row.
+
+    Args:
+        boxes_xyxy: (M, 4) float32, fractions of the picture; all have an area.
+        class_ids: (M,) places in `classes`.
+        pictures: (M,) which picture each lies in.
+        classes: names; empty where they have none.
+        num_pictures: pictures without objects counted.
+        left_out: boxes without area, which no anchor can match.
+    """
+
+    boxes_xyxy: np.ndarray
+    class_ids: np.ndarray
+    pictures: np.ndarray
+    classes: tuple = ()
+    num_pictures: int = 0
+    left_out: int = 0
+
+    def __len__(self):
+        return len(self.boxes_xyxy)
+
+    @classmethod
+    def of(cls, data):
+        """The objects of anything that holds boxes.
+
+        Args:
+            data: a `keras_ssd.data.Dataset`, any iterable of its `Annotation`s or `Sample`s, or an array (M, 4) of
+                boxes (xmin, ymin, xmax, ymax) in fractions of the picture, which count as a picture each. Crowd
+                regions are left out. `Objects` are returned as they are.
+
+        Raises:
+            ValueError: no objects, boxes in pixels, or boxes that are not finite.
+            TypeError: none of these.
+        """
+        if isinstance(data, cls):
+            return data
+        if isinstance(data, np.ndarray):
+            parts = [(data, np.zeros(len(data), np.int64))]
+            pictures = np.arange(len(data))
+        else:
+            parts = [_boxes_of(item) for item in data]
+            pictures = np.repeat(np.arange(len(parts)), [len(boxes) for boxes, _ in parts])
+        boxes = np.concatenate([np.zeros((0, 4), np.float32), *(np.reshape(boxes, (-1, 4)) for boxes, _ in parts)])
+        boxes = boxes.astype(np.float32)
+        ids = np.concatenate([np.zeros(0, np.int64), *(ids for _, ids in parts)])
+        _check(boxes)
+        kept = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        if not kept.any():
+            raise ValueError(f"There are no objects with an area to look at. Received: {len(boxes)} boxes")
+        names = tuple(getattr(data, "classes", ()))
+        count = len(data) if isinstance(data, np.ndarray) else len(parts)
+        return cls(boxes[kept], ids[kept], pictures[kept], names, count, int((~kept).sum()))
+
+    def sizes_hw(self, image_size):
+        """(M, 2) heights and widths in pixels of pictures that are warped to `image_size`."""
+        sides = (self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2])[:, ::-1].astype(np.float64)
+        return sides * np.asarray(image_size, np.float64)
+
+    def centres_yx(self, image_size):
+        """(M, 2) centres in pixels of such pictures."""
+        middles = (self.boxes_xyxy[:, 2:].astype(np.float64) + self.boxes_xyxy[:, :2]) / 2
+        return middles[:, ::-1] * np.asarray(image_size, np.float64)
+
+    def class_name(self, class_id):
+        """The class's name, or a numbered one."""
+        return self.classes[class_id] if self.classes else f"class_{class_id}"
+
+
+def _boxes_of(item):
+    """(boxes in fractions, class ids) of an annotation or a sample."""
+    crowd = getattr(item, "crowd", None)
+    if crowd is not None and crowd.any():
+        item = item[~crowd]
+    if not (hasattr(item, "boxes_xyxy") and hasattr(item, "class_ids")):
+        raise TypeError(
+            "Anchors are held against a Dataset, a list of annotations or samples, or an array (M, 4) of boxes in "
+            f"fractions of the picture. Received: an item of type {type(item).__name__}"
+        )
+    if not hasattr(item, "boxes_fraction"):  # a Sample
+        return item.boxes_xyxy, item.class_ids
+    if item.size_hw is None:
+        from keras_ssd.pictures import read_picture
+
+        name = None if isinstance(item.picture, str) else item.name
+        item = dataclasses.replace(item, size_hw=read_picture(item.picture, name=name).shape[:2])
+    return item.boxes_fraction, item.class_ids
+
+
+def _check(boxes):
+    if not np.isfinite(boxes).all():
+        row = int(np.flatnonzero(~np.isfinite(boxes).all(axis=1))[0])
+        raise ValueError(f"Boxes must be finite. Received: box {row} is {boxes[row].tolist()}")
+    if len(boxes) and np.abs(boxes).max() > LARGEST_FRACTION:
+        row = int(np.abs(boxes).max(axis=1).argmax())
+        raise ValueError(
+            "Boxes must be fractions of the picture, 0 to 1; these look like pixels. Divide x by the width and y by "
+            f"the height. Received: box {row} is {boxes[row].tolist()}"
+        )

@@ -1,0 +1,109 @@
+"""How objects overlap the anchors of a spec, found by the geometry of the grids."""
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+from keras_ssd.anchors.nearest import nearest_best
+from keras_ssd.anchors.windows import GridWindows
+
+_BLOCK = 1024  # objects that are looked at together
+# IoUs at which the best of clipped anchors is searched for: the lower, the more pairs.
+_LADDER = (0.1, 0.01)
+
+
+class GridOverlaps:
+    """Pairs of objects and anchors, without trying all.
+
+    Args:
+        spec: `AnchorSpec`.
+    """
+
+    def __init__(self, spec):
+        self._spec = spec
+        self._anchors = spec.anchors_xyxy()
+        self._windows = GridWindows(self._anchors, spec.levels)
+
+    def pairs(self, boxes_xyxy, iou_threshold):
+        """(objects, anchors, IoU), each (P,), of all pairs from an IoU on, by rising object.
+
+        Args:
+            boxes_xyxy: (M, 4) float32, fractions of the picture.
+            iou_threshold: above 0.
+        """
+        found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32))]
+        for start in range(0, len(boxes_xyxy), _BLOCK):
+            block = boxes_xyxy[start : start + _BLOCK]
+            objects, anchors = self._windows.pairs(block, iou_threshold)
+            iou = bx.iou(block[objects], self._anchors[anchors])
+            high = iou >= iou_threshold
+            found.append((objects[high] + start, anchors[high], iou[high]))
+        return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+
+    def best(self, objects, pairs):
+        """(best anchor, its IoU), each (M,): IoU 0 where none overlaps.
+
+        Args:
+            objects: `Objects`.
+            pairs: of these objects, from any IoU on.
+        """
+        boxes = objects.boxes_xyxy
+        anchor, _ = nearest_best(self._spec, objects)
+        best = bx.iou(boxes, self._anchors[anchor])
+        rest = np.setdiff1d(np.arange(len(boxes)), self._take_best(anchor, best, pairs))
+        if self._spec.clip:
+            self._search(boxes, (anchor, best), rest)
+        return anchor, best
+
+    def _search(self, boxes, found, rest):
+        """Writes the best anchors of objects without pairs, and their IoUs, into `found`, trying lower IoUs."""
+        anchor, best = found
+        for threshold in _LADDER:
+            objects, anchors, iou = self.pairs(boxes[rest], threshold)
+            rest = np.setdiff1d(rest, self._take_best(anchor, best, (rest[objects], anchors, iou)))
+        for start in range(0, len(rest), 8):  # objects hardly larger than a point, or beside everything
+            block = rest[start : start + 8]
+            iou = bx.iou_matrix(boxes[block], self._anchors)
+            anchor[block], best[block] = iou.argmax(axis=1), iou.max(axis=1)
+
+    @staticmethod
+    def _take_best(anchor, best, pairs):
+        """Writes the best of the pairs, the first anchor of equals; returns the objects that have any."""
+        objects, anchors, iou = pairs
+        last = _last_of_each(objects, np.lexsort((-anchors, iou, objects)))
+        anchor[objects[last]], best[objects[last]] = anchors[last], iou[last]
+        return objects[last]
+
+
+def winners(objects, pairs, num_anchors):
+    """The pairs that remain when each anchor takes the object of its picture that it overlaps most.
+
+    This is the second stage of SSD's matching; of equal objects the first wins.
+
+    Args:
+        objects: `Objects`.
+        pairs: (objects, anchors, IoU) as of `GridOverlaps.pairs`.
+        num_anchors: of the spec.
+
+    Returns:
+        Indices of the pairs.
+    """
+    places, anchors, iou = pairs
+    keys = objects.pictures[places] * np.int64(num_anchors) + anchors
+    return _last_of_each(keys, np.lexsort((-places, iou, keys)))
+
+
+def _last_of_each(keys, order):
+    """The last index in `order` of each key; `order` sorts by key."""
+    keys = keys[order]
+    return order[np.flatnonzero(np.append(keys[1:] != keys[:-1], True)[: len(keys)])]
+
+
+def concentric_iou(sizes_hw, shapes_hw):
+    """IoU (M, K) of each object with each shape, were their centres the same.
+
+    Args:
+        sizes_hw: (M, 2).
+        shapes_hw: (K, 2) in the same unit.
+    """
+    inter = np.minimum(sizes_hw[:, None], shapes_hw[None]).prod(axis=2)
+    return inter / (sizes_hw.prod(axis=1)[:, None] + shapes_hw.prod(axis=1)[None] - inter)

@@ -1,0 +1,56 @@
+"""Why no anchor matches an object."""
+
+import numpy as np
+
+from keras_ssd.anchors.overlaps import concentric_iou
+
+MATCHED, SMALL, LARGE, WIDE, TALL, SHAPE, PLACE = range(7)
+# (title, what it means), by the numbers above
+REASONS = (
+    ("matched", "an anchor overlaps it enough"),
+    ("too small", "smaller than all anchors"),
+    ("too large", "larger than all anchors"),
+    ("too wide", "wider for its height than all anchors"),
+    ("too tall", "taller for its width than all anchors"),
+    ("between shapes", "its size and its shape exist, but no anchor has both"),
+    ("between cells", "an anchor has its size and shape, but the nearest stands too far away"),
+)
+_BLOCK = 4096
+
+
+def reasons(objects, spec, best_iou, iou_threshold):
+    """(M,) places in `REASONS`.
+
+    An object that would be matched if its centre lay on that of an anchor is between cells. Else the anchors are too
+    small, too large, too flat or too slender: whichever deviates more, the area or the ratio of the sides. Where the
+    anchors' areas and ratios enclose the object's, it lies between their shapes.
+
+    Args:
+        objects: `Objects`.
+        spec: `AnchorSpec`.
+        best_iou: (M,) the IoU of each object with its best anchor.
+        iou_threshold: from which an anchor matches.
+    """
+    found = np.full(len(objects), MATCHED, np.int8)
+    wanting = np.flatnonzero(best_iou < iou_threshold)
+    sizes = objects.sizes_hw(spec.image_size)
+    shapes = np.array([box for level in spec.levels for box in level.boxes_hw])
+    for start in range(0, len(wanting), _BLOCK):
+        block = wanting[start : start + _BLOCK]
+        found[block] = _of_shape(sizes[block], shapes)
+        found[block[concentric_iou(sizes[block], shapes).max(axis=1) >= iou_threshold]] = PLACE
+    return found
+
+
+def _of_shape(sizes, shapes):
+    """(M,) what is wrong with the anchors' shapes."""
+    area, ratio = np.log(sizes.prod(axis=1)), np.log(sizes[:, 1] / sizes[:, 0])
+    areas, ratios = np.log(shapes.prod(axis=1)), np.log(shapes[:, 1] / shapes[:, 0])
+    # Of boxes that differ in area alone the IoU is exp(-|difference|); in ratio alone, s / (2 - s), s = exp(-|d| / 2).
+    iou_of_area = np.exp(-np.abs(area[:, None] - areas).min(axis=1))
+    shared = np.exp(-np.abs(ratio[:, None] - ratios).min(axis=1) / 2)
+    by_area = np.where(area < areas.min(), SMALL, np.where(area > areas.max(), LARGE, SHAPE))
+    by_ratio = np.where(ratio > ratios.max(), WIDE, np.where(ratio < ratios.min(), TALL, SHAPE))
+    worse = np.where(iou_of_area <= shared / (2 - shared), by_area, by_ratio)
+    other = np.where(iou_of_area <= shared / (2 - shared), by_ratio, by_area)
+    return np.where(worse != SHAPE, worse, other)

@@ -1,0 +1,159 @@
+"""The search for the boxes of cells that suit objects best.
+
+Each level has its own boxes, and an object's IoU with one of them counts where the nearest cell of that level stands,
+not as if their centres were the same: a coarse grid serves small objects badly whatever its boxes are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_ssd.anchors.nearest import iou_at, nearest_cells
+
+# A side is made larger and smaller by these factors in turn, until no box gains by it.
+FACTORS = (1.4, 1.2, 1.1, 1.05, 1.025, 1.0125)
+COARSE = 2  # of these, which tell the promising starts from the others
+FOLLOWED = 2  # starts
+MOVES = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)])
+SWEEPS = 12  # at most, with each factor
+ROUNDS = 4  # at most, of moving boxes to where they are needed more
+TRIED = 48  # objects whose own shape is tried in such a move
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What is to be made large: the mean over the objects of what their best IoU is worth.
+
+    Args:
+        weights: (M,) of the objects, of sum 1.
+        iou_threshold: None for the mean best IoU itself; else the share of objects from this IoU on, and where that
+            stays the same, the mean.
+    """
+
+    weights: np.ndarray
+    iou_threshold: float | None = None
+
+    def of(self, best_iou):
+        """Score (...) of best IoUs (..., M)."""
+        if self.iou_threshold is None:
+            return best_iou @ self.weights
+        return (best_iou + 10 * (best_iou >= self.iou_threshold)).astype(np.float32) @ self.weights
+
+
+class Search:
+    """Objects on grids, prepared for trying boxes.
+
+    Args:
+        objects: `Objects`.
+        image_size: (height, width) of the input.
+        levels: `AnchorLevel`s, of which only the grids count.
+        goal: `Goal`.
+        reach: a level's boxes are no larger than this many of its steps (square root of areas); the coarsest level's
+            are free.
+    """
+
+    def __init__(self, objects, image_size, levels, goal, reach):
+        self.goal = goal
+        self._sizes = np.ascontiguousarray(objects.sizes_hw(image_size).T.astype(np.float32))  # (2, M)
+        centres = objects.centres_yx(image_size)
+        self._distances = [
+            np.ascontiguousarray(nearest_cells(level, centres)[1].T.astype(np.float32)) for level in levels
+        ]
+        limits = [reach * np.sqrt(np.prod(level.step_hw)) for level in levels]
+        limits[int(np.argmax([np.prod(level.step_hw) for level in levels]))] = np.inf
+        self._limits = np.array(limits)
+
+    def run(self, level_of, starts, rng):
+        """The best boxes that can be found.
+
+        Args:
+            level_of: (K,) which level each box belongs to.
+            starts: arrays (K, 2) of heights and widths to start from; those that come furthest in coarse steps are
+                followed to the end.
+            rng: `numpy.random.Generator`.
+
+        Returns:
+            (K, 2) heights and widths.
+        """
+        begun = [self._begun(level_of, start) for start in starts]
+        ends = [self._ended(level_of, *each, rng) for each in sorted(begun, key=self._reached)[-FOLLOWED:]]
+        return max(ends, key=self._reached)[0]
+
+    def _reached(self, state):
+        return self.goal.of(state[1].max(axis=0))
+
+    def _begun(self, level_of, start):
+        """(shapes, table) after coarse steps."""
+        shapes = np.stack([self._within_reach(*pair) for pair in zip(level_of, start, strict=True)])
+        table = np.stack([self._iou(level, shape[None])[0] for level, shape in zip(level_of, shapes, strict=True)])
+        self._refine(level_of, shapes, table, FACTORS[:COARSE])
+        return shapes, table
+
+    def _ended(self, level_of, shapes, table, rng):
+        """(shapes, table) after fine steps, and after moves as long as these are a gain."""
+        self._refine(level_of, shapes, table, FACTORS[COARSE:])
+        state, score = (shapes, table), self._reached((shapes, table))
+        for _ in range(ROUNDS):
+            moved = self._relocated(level_of, *state, rng)
+            if moved is None:
+                break
+            self._refine(level_of, *moved, FACTORS[1:])
+            if self._reached(moved) <= score + 1e-6:
+                break
+            state, score = moved, self._reached(moved)
+        return state
+
+    def _iou(self, level, shapes):
+        """(S, M) IoU of shapes (S, 2) on a level with each object."""
+        return iou_at(self._sizes, self._distances[level], shapes.T[:, :, None].astype(np.float32))
+
+    def _within_reach(self, level, shape):
+        """The shape, made smaller where the level sees less than it."""
+        return np.asarray(shape, np.float64) * min(1.0, self._limits[level] / np.sqrt(np.prod(shape)))
+
+    def _refine(self, level_of, shapes, table, factors):
+        """Changes sides by ever smaller factors as long as a change is a gain; writes into `shapes` and `table`."""
+        for factor in factors:
+            for _ in range(SWEEPS):
+                changed = [self._improve(place, level_of, shapes, table, factor) for place in range(len(shapes))]
+                if not any(changed):
+                    break
+
+    def _improve(self, place, level_of, shapes, table, factor):
+        """Tries one box's neighbours; whether one was better."""
+        level, others = level_of[place], _best_without(table, place)
+        tried = np.stack([self._within_reach(level, shape) for shape in shapes[place] * factor**MOVES])
+        iou = self._iou(level, tried)
+        scores = self.goal.of(np.maximum(iou, others))
+        best = scores.argmax()
+        if scores[best] <= self.goal.of(np.maximum(table[place], others)) + 1e-7:
+            return False
+        shapes[place], table[place] = tried[best], iou[best]
+        return True
+
+    def _relocated(self, level_of, shapes, table, rng):
+        """(shapes, table) with boxes given new shapes where that is a gain, or None: what is of little use, first."""
+        shapes, table, gained = shapes.copy(), table.copy(), False
+        use = [self.goal.of(_best_without(table, place)) for place in range(len(shapes))]
+        for place in np.argsort(use)[::-1]:
+            level, others = level_of[place], _best_without(table, place)
+            need = self.goal.weights * (1 - others)
+            count = min(TRIED, np.count_nonzero(need))
+            chosen = rng.choice(len(need), count, replace=False, p=need / need.sum(dtype=np.float64))
+            tried = np.stack([self._within_reach(level, self._sizes[:, each]) for each in chosen])
+            iou = self._iou(level, tried)
+            scores = self.goal.of(np.maximum(iou, others))
+            best = scores.argmax()
+            if scores[best] > self.goal.of(table.max(axis=0)) + 1e-6:
+                shapes[place], table[place], gained = tried[best], iou[best], True
+        return (shapes, table) if gained else None
+
+
+def _best_without(table, place):
+    """(M,) best IoU of each object with all boxes but one."""
+    if len(table) == 1:
+        return np.zeros(table.shape[1], table.dtype)
+    if place == 0:
+        return table[1:].max(axis=0)
+    best = table[:place].max(axis=0)
+    return best if place == len(table) - 1 else np.maximum(best, table[place + 1 :].max(axis=0))

@@ -1,0 +1,31 @@
+"""Tables as text."""
+
+import math
+
+
+def table(rows):
+    """Lines of a table with a title line; texts stand left, numbers right.
+
+    Args:
+        rows: dictionaries of one set of keys, at least one.
+    """
+    cells = [[*rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
+    left = [isinstance(value, str) and not _is_number(value) for value in rows[0].values()]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if text else cell.rjust(width)
+            for cell, width, text in zip(line, widths, left, strict=True)
+        ).rstrip()
+        for line in cells
+    )
+
+
+def _cell(value):
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.3f}".rstrip("0").rstrip(".") if value >= 10 else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _is_number(text):
+    return text.rstrip("%").replace(".", "", 1).isdigit()
