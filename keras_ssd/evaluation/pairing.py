@@ -5,6 +5,7 @@ ILSVRC's and COCO's look at the objects that are still free.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -194,7 +195,7 @@ def _rounds(pairs, found):
     turns[rows] = turn
     order = np.argsort(turns[pairs.rows], kind="stable")
     bounds = np.searchsorted(turns[pairs.rows][order], np.arange(turn.max(initial=-1) + 2))
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in itertools.pairwise(bounds):
         part = order[low:high]
         own = pairs.rows[part]
         starts = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]]))

@@ -45,7 +45,7 @@ class Result:
         per_class: dictionary from class name to average precision, 0..1.
         curves: dictionary from class name to `Curve`, of the classes that have objects.
         numbers: dictionary of the measure's own figures, the mean first: "mAP", or COCO's twelve.
-        settings: dictionary of what the figures depend on, such as "iou_threshold".
+        settings: dictionary of what the figures depend on; "iou_threshold" is that of the curves.
         found: the `DetectionTable` that was measured.
         truth: the `ObjectTable` that it was compared with.
         dataset: the `Dataset` that the objects come from, if there is one: reports show its pictures.
@@ -75,6 +75,15 @@ class Result:
     def detections(self):
         """Dictionary from class name to the number of detections."""
         return _counts(self.found.class_names, self.found.class_ids)
+
+    @functools.cached_property
+    def pairing(self):
+        """What became of each detection: the `Pairing` that the curves come from, at "iou_threshold"."""
+        from keras_ssd.evaluation.measures import RULES
+
+        settings = self.settings
+        rule = RULES[self.measure]
+        return rule.pair(self.found, self.truth, settings["iou_threshold"], settings.get("plus_one", False))
 
     @functools.cached_property
     def analysis(self):
@@ -139,7 +148,9 @@ class Result:
     def _title(self):
         pictures = len(self.truth.pictures)
         facts = [f"{pictures} picture{'' if pictures == 1 else 's'}"]
-        facts += [f"{name.replace('iou_threshold', 'IoU')} {value}" for name, value in self.settings.items() if value]
+        thresholds = self.settings.get("iou_thresholds", [self.settings["iou_threshold"]])
+        facts.append(f"IoU {' to '.join(f'{value:g}' for value in sorted({thresholds[0], thresholds[-1]}))}")
+        facts += ["a pixel added"] if self.settings.get("plus_one") else []
         return f"{_TITLES.get(self.measure, self.measure)}: {', '.join(facts)}"
 
 

@@ -2,3 +2,5 @@
 
 from keras_ssd.evaluation.measures.measuring import MEASURES as MEASURES
 from keras_ssd.evaluation.measures.measuring import measure as measure
+from keras_ssd.evaluation.measures.rules import RULES as RULES
+from keras_ssd.evaluation.measures.rules import Rule as Rule

@@ -4,18 +4,13 @@ import numbers
 
 import numpy as np
 
+from keras_ssd.evaluation.measures import coco
 from keras_ssd.evaluation.measures import curves as cv
-from keras_ssd.evaluation.measures import ilsvrc, voc
+from keras_ssd.evaluation.measures.rules import RULES
 from keras_ssd.evaluation.result import Result
 from keras_ssd.names import unknown_name
 
-# Name -> how detections are paired with objects, and what a curve comes to.
-_BY_CURVE = {
-    "voc07": (voc.pairing, voc.eleven_points),
-    "voc12": (voc.pairing, voc.area),
-    "ilsvrc": (ilsvrc.pairing, voc.area),
-}
-MEASURES = tuple(_BY_CURVE)
+MEASURES = tuple(RULES)
 
 
 def measure(found, truth, measure="voc07", *, iou_threshold=0.5, plus_one=False, dataset=None):
@@ -46,24 +41,34 @@ def measure(found, truth, measure="voc07", *, iou_threshold=0.5, plus_one=False,
         (0.412, 0.536)
     """
     _check(found, truth, measure, iou_threshold, plus_one)
-    wanted = np.bincount(truth.class_ids[~(truth.difficult | truth.crowd)], minlength=len(truth.class_names))
-    pairing, value = _BY_CURVE[measure]
-    verdicts = pairing(found, truth, iou_threshold, plus_one).verdicts
-    curves = cv.class_curves(found, verdicts, wanted)
-    per_class = {
-        name: value(curves[class_id]) if class_id in curves else float("nan")
-        for class_id, name in enumerate(truth.class_names)
-    }
+    if measure == "coco":
+        per_class, curves, figures = coco.evaluate(found, truth)
+        settings = {"iou_threshold": 0.5, "iou_thresholds": list(coco.IOU_THRESHOLDS)}
+        settings["max_detections"] = coco.MAX_DETECTIONS[-1]
+    else:
+        per_class, curves = _by_curve(found, truth, RULES[measure], iou_threshold, plus_one)
+        figures = {"mAP": cv.mean(per_class)}
+        settings = {"iou_threshold": float(iou_threshold), "plus_one": bool(plus_one)}
+    names = truth.class_names
     return Result(
         measure,
-        per_class,
-        {truth.class_names[class_id]: curve for class_id, curve in curves.items()},
-        {"mAP": cv.mean(per_class.values())},
-        {"iou_threshold": float(iou_threshold), "plus_one": bool(plus_one)},
+        dict(zip(names, map(float, per_class), strict=True)),
+        {names[class_id]: curve for class_id, curve in curves.items()},
+        figures,
+        settings,
         found,
         truth,
         dataset,
     )
+
+
+def _by_curve(found, truth, rule, iou_threshold, plus_one):
+    """(C,) average precision of each class, NaN for one without objects, and dictionary from class id to `Curve`."""
+    wanted = np.bincount(truth.class_ids[~(truth.difficult | truth.crowd)], minlength=len(truth.class_names))
+    verdicts = rule.pair(found, truth, iou_threshold, plus_one).verdicts
+    curves = cv.class_curves(found, verdicts, wanted)
+    values = [rule.value(curves[class_id]) if class_id in curves else np.nan for class_id in range(len(wanted))]
+    return np.array(values), curves
 
 
 def _check(found, truth, measure, iou_threshold, plus_one):
