@@ -18,13 +18,14 @@ _FC6 = ConvRow("fc6", 1024, 3, pad=6, dilation=6)
 _FC7 = ConvRow("fc7", 1024, 1)
 
 
-def vgg16(input_size=(300, 300), *, style=None, dropout=0.0, name="vgg16"):
+def vgg16(input_size=(300, 300), *, style=None, dropout=0.0, mean_rgb=MEAN_RGB, name="vgg16"):
     """The fc_reduced VGG16: taps `conv4_3` (stride 8) and `fc7` (stride 16), both after their ReLU.
 
     Args:
         input_size: (height, width) in pixels.
         style: a `ConvStyle`; None is Caffe's xavier without penalty.
         dropout: rate after fc6 and fc7; SSD itself uses none.
+        mean_rgb: subtracted from the pictures; ports differ in it by fractions.
         name: the model's name.
 
     Returns:
@@ -33,7 +34,7 @@ def vgg16(input_size=(300, 300), *, style=None, dropout=0.0, name="vgg16"):
     Source: weiliu89/caffe, branch ssd, python/caffe/model_libs.py, VGGNetBody.
     """
     style = style or ConvStyle()
-    inputs, x = picture_input(input_size, offset=[-mean for mean in MEAN_RGB])
+    inputs, x = picture_input(input_size, offset=[-mean for mean in mean_rgb])
     for block, convolutions, filters, *pool in _BLOCKS:
         for index in range(1, convolutions + 1):
             x = apply_row(x, ConvRow(f"conv{block}_{index}", filters, 3, pad=1), style)

@@ -109,6 +109,8 @@ class NamedArrays:
         config: what the file's model configuration states, or None.
         class_names: the classes without background, if the file names them.
         post_processing: how the file goes on from its heads, where it holds the whole detector.
+        origin: the project whose anchors and preprocessing the weights were trained with, where the layout tells:
+            "torchvision", "amdegroot", "lufficc" or "mmdetection".
     """
 
     layers: Mapping[str, Mapping[str, np.ndarray]]
@@ -118,6 +120,7 @@ class NamedArrays:
     config: SavedArchitecture | None = None
     class_names: tuple[str, ...] | None = None
     post_processing: PostProcessing | None = None
+    origin: str | None = None
 
     def __post_init__(self):
         if self.first_layer_channels not in ("rgb", "bgr"):

@@ -25,6 +25,12 @@ def _read_tflite(path):
     return read_tflite_arrays(path)
 
 
+def _read_pth(path):
+    from keras_ssd.formats.pth_arrays import read_pth
+
+    return read_pth(path)
+
+
 READERS = {
     "keras_h5": read_keras_h5,
     "keras3_h5": read_keras3_h5,
@@ -32,6 +38,7 @@ READERS = {
     "chainercv_npz": read_chainercv_npz,
     "caffemodel": _read_caffemodel,
     "tflite": _read_tflite,
+    "pth": _read_pth,
 }
 
 # What a file may be instead of weights, and what its owner can do about it.
@@ -42,7 +49,6 @@ REFUSED = {
     "and save the file itself.",
     "git_lfs": "is a Git LFS pointer, not the file itself. Fetch it with `git lfs pull`.",
     "pickle": "is a Python pickle, which could run any code; it is not opened. Save the weights as .h5 or .npz.",
-    "torch": "is a PyTorch file, which is not read yet.",
     "zip": "is a zip archive, but neither a .keras model nor an .npz of arrays.",
     "archive": "is a compressed archive. Unpack it and name the weight file inside.",
     "prototxt": "is a Caffe prototxt, which describes a net without its weights. Give the .caffemodel; a net of "
@@ -51,10 +57,12 @@ REFUSED = {
     "unknown": "is in no known format.",
 }
 KNOWN = (
-    "Weight files that can be read: Keras .h5 and .weights.h5, .keras, .caffemodel, .tflite of SSD MobileNet V1, and "
-    ".npz of chainercv."
+    "Weight files that can be read: Keras .h5 and .weights.h5, .keras, .caffemodel, .tflite of SSD MobileNet V1, .npz "
+    "of chainercv, and PyTorch's .pth."
 )
 
+# The number that begins PyTorch's files before 1.6, as a pickle has it.
+PTH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -65,7 +73,7 @@ def sniff(path):
         path: the file.
 
     Returns:
-        "keras_h5", "keras3_h5", "keras_archive", "chainercv_npz", "caffemodel", "tflite", or a key of `REFUSED`.
+        "keras_h5", "keras3_h5", "keras_archive", "chainercv_npz", "caffemodel", "tflite", "pth", or a key of `REFUSED`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -134,7 +142,7 @@ def _sniff_zip(path):
     if "model.weights.h5" in names:
         return "keras_archive"
     if any(name.endswith("data.pkl") for name in names):
-        return "torch"
+        return "pth"
     if names and all(name.endswith(".npy") for name in names):
         return "chainercv_npz"
     return "zip"
@@ -148,6 +156,8 @@ def _sniff_other(head):
         return "html"
     if start.startswith(b"version https://git-lfs"):
         return "git_lfs"
+    if PTH_MAGIC in head[:40]:
+        return "pth"
     if head[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         return "pickle"
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"(\xb5/\xfd")):

@@ -9,6 +9,7 @@ from keras_ssd.models.saved import load
 from keras_ssd.models.ssd7_model import ssd7
 from keras_ssd.models.ssd_mobilenet import ssd_mobilenet_v1
 from keras_ssd.models.ssd_small import ssd_small
+from keras_ssd.models.ssdlite import ssdlite320
 from keras_ssd.models.vgg_ssd import ssd300, ssd512
 from keras_ssd.models.weights import check_count, find_entry, is_file, read_weights
 from keras_ssd.names import check_class_names, unknown_name
@@ -19,6 +20,7 @@ FACTORIES = {
     "ssd7": ssd7,
     "ssd_mobilenet_v1": ssd_mobilenet_v1,
     "ssd_small": ssd_small,
+    "ssdlite320": ssdlite320,
 }
 
 log = logging.getLogger("keras_ssd")
@@ -29,8 +31,8 @@ def open_model(weights, model=None, class_names=None):
 
     Args:
         weights: "ssd300.voc07+12", or its tag "voc07+12", which without `model` means SSD300 where SSD300 has it, or
-            the path of a .keras, .h5, .npz, .caffemodel or .tflite file.
-        model: "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1" or "ssd_small"; None finds it out.
+            the path of a .keras, .h5, .npz, .caffemodel, .tflite or .pth file.
+        model: "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1", "ssd_small" or "ssdlite320"; None finds it out.
         class_names: names of the classes that the weights were trained on, in order, where these do not tell them.
 
     Returns:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.backbones.blocks import ConvRow, ConvStyle, check_input_size
-from keras_ssd.backbones.vgg16 import vgg16
+from keras_ssd.backbones.vgg16 import MEAN_RGB, vgg16
 from keras_ssd.models.composing import Extra, ssd
 from keras_ssd.models.heads import Tap
 from keras_ssd.models.starting import start_from
@@ -52,8 +52,8 @@ _DOC = """{title}: the original {size}x{size} model on VGG16, numerically equal 
 
     Args:
         weights: a catalogue name such as "voc07+12", "coco" or "ilsvrc" (`keras-ssd zoo list` shows all), the path of
-            a weight file (ssd_keras .h5, chainercv .npz, .caffemodel, .keras), "imagenet" for a trained backbone
-            under fresh heads, or None.
+            a weight file (ssd_keras .h5, chainercv .npz, .caffemodel, PyTorch .pth, .keras), "imagenet" for a trained
+            backbone under fresh heads, or None.
         classes: class names without background. None is what the weights were trained on. Classes that the
             weights know keep their trained rows, others start fresh, and a message says which.
         weights_classes: what a weight file was trained on, in order, where nothing else tells.
@@ -115,13 +115,21 @@ def _build(
             f"another input size. Received: input_size={input_size}"
         )
     model = ssd(
-        vgg16(input_size, style=style, dropout=dropout),
+        vgg16(input_size, style=style, dropout=dropout, mean_rgb=_mean_rgb(start.detector)),
         TAPS,
         start.classes,
         recipe,
         extras=architecture.extras,
         style=style,
         freeze=freeze,
+        decoding=start.detector and start.detector.decoding,
         name=name,
     )
     return start.load_into(model)
+
+
+def _mean_rgb(trained):
+    """What was subtracted from the pictures that the weights saw."""
+    if trained is None or trained.preprocessing is None:
+        return MEAN_RGB
+    return tuple(-value for value in trained.preprocessing[1])

@@ -9,6 +9,7 @@ import keras
 
 from keras_ssd import formats, zoo
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
+from keras_ssd.models.conventions import CONVENTIONS, Conventions
 from keras_ssd.names import check_class_names
 from keras_ssd.zoo.port import arrays_of
 from keras_ssd.zoo.read import count_classes, identify
@@ -17,8 +18,9 @@ from keras_ssd.zoo.subsample import subsample
 
 log = logging.getLogger("keras_ssd")
 
+VGG_MODELS = ("ssd300", "ssd512")
 LABELS_BY_COUNT = {20: "voc", 80: "coco", 200: "ilsvrc"}
-FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras", ".caffemodel", ".tflite")
+FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras", ".caffemodel", ".tflite", ".pth", ".pt")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class TrainedWeights:
         entry: the catalogue's `WeightSet`, or None for a file that it does not know.
         classes: the trained classes in order, or None where nothing tells.
         spec: the `AnchorSpec` of a model of this package that the file held, or None.
-        preprocessing: (scale, offset) of that model's pictures, or None.
+        preprocessing: (scale, offset) of the pictures, where the file or its project tells, or None.
+        decoding: options of `DecodeDetections` that the file or its project wants; None for the factory's.
     """
 
     arrays: formats.NamedArrays
@@ -40,6 +43,7 @@ class TrainedWeights:
     classes: tuple | None = None
     spec: AnchorSpec | None = None
     preprocessing: tuple | None = None
+    decoding: dict | None = None
 
 
 def is_file(weights):
@@ -116,7 +120,8 @@ def read_weight_file(path):
         model = load(path)
         arrays = replace(arrays_of(model), path=path)
         classes = model.class_names if model.names_classes else None
-        return TrainedWeights(arrays, identify(arrays), None, classes, model.anchor_spec, _preprocessing(model))
+        own = model.anchor_spec, _preprocessing(model), model.decoding
+        return TrainedWeights(arrays, identify(arrays), None, classes, *own)
     return _described(formats.read(path), zoo.by_file_name(path))
 
 
@@ -135,7 +140,11 @@ def _described(arrays, entry):
     classes = arrays.class_names
     if classes is None and entry is not None and entry.classes:
         classes = zoo.labels(entry.classes)
-    return TrainedWeights(arrays, kind, entry, classes)
+    conventions = CONVENTIONS.get(arrays.origin) if kind in VGG_MODELS else None
+    if conventions is None:
+        return TrainedWeights(arrays, kind, entry, classes)
+    offset = tuple(-mean for mean in conventions.mean_rgb)
+    return TrainedWeights(arrays, kind, entry, classes, None, (1.0, offset), conventions.decoding)
 
 
 def without_gaps(trained):
@@ -221,7 +230,8 @@ def recipe_for(trained, model, anchors):
         return trained.spec
     if trained.entry is not None and trained.entry.scales:
         cut = trained.entry.anchors_truncated
-        return named_recipe(f"{model}_{trained.entry.scales}", truncate_sizes=None if cut is None else cut)
+        clamp = trained.entry.anchors_clipped
+        return named_recipe(f"{model}_{trained.entry.scales}", truncate_sizes=cut, clamp_sizes=clamp)
     config = trained.arrays.config
     if config is not None and config.anchor_boxes:
         # Saved by ssd_keras with its model: that model's boxes had fractional sizes.
@@ -230,13 +240,22 @@ def recipe_for(trained, model, anchors):
         names = (f"{model}_voc", f"{model}_coco")
         nearest = min(names, key=lambda name: abs(named_recipe(name).rows[0].min_size - size))
         return named_recipe(nearest, truncate_sizes=False)
-    scales = "coco" if count_classes(trained.arrays) == len(zoo.labels("coco")) else "voc"
+    conventions = CONVENTIONS.get(trained.arrays.origin, Conventions(()))
+    scales = conventions.scales or _likely_scales(trained.arrays)
+    if trained.arrays.origin is None:
+        return named_recipe(f"{model}_{scales}")
+    cut, clamp = conventions.truncate_sizes, conventions.clamp_sizes
+    return named_recipe(f"{model}_{scales}", truncate_sizes=cut, clamp_sizes=clamp)
+
+
+def _likely_scales(arrays):
+    scales = "coco" if count_classes(arrays) == len(zoo.labels("coco")) else "voc"
     log.warning(
         "%s does not say which anchors it was trained with; taking the %s scales. `anchors=` sets others.",
-        trained.arrays.source,
+        arrays.source,
         scales.upper(),
     )
-    return named_recipe(f"{model}_{scales}")
+    return scales
 
 
 def imagenet_arrays():
