@@ -19,8 +19,8 @@ from keras_ssd.evaluation.analysis import (
     MISSED,
     UNCOUNTED,
     analyse,
-    rules,
 )
+from keras_ssd.evaluation.measures import coco
 
 CAT, DOG = 0, 1
 BOX = (50, 50, 90, 90)
@@ -108,7 +108,7 @@ TIDE = {
 @pytest.mark.parametrize("seed", TIDE)
 def test_reference_tide(seed, monkeypatch):
     # Its recalls are i / 100, COCO's linspace(0, 1, 101): ten of them differ by their last bit, and decide ties.
-    monkeypatch.setattr(rules, "_COCO_RECALLS", np.arange(101) / 100)
+    monkeypatch.setattr(coco, "RECALLS", np.arange(101) / 100)
     detections, objects = random_scene(np.random.default_rng(seed), pictures=60, digits=6)
     analysis = analyse(result(detections, objects, "coco"))
     mean, counts, costs, alarms, misses = TIDE[seed]

@@ -1,9 +1,11 @@
 """Why a detector fails: one call that asks every question, and what it answers."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
+from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis import calibration as cal
 from keras_ssd.evaluation.analysis import costs as co
 from keras_ssd.evaluation.analysis import errors as er
@@ -12,6 +14,7 @@ from keras_ssd.evaluation.analysis import sizes as sz
 from keras_ssd.evaluation.analysis import working as wk
 from keras_ssd.evaluation.analysis.rules import rule_of
 from keras_ssd.evaluation.measures import curves as cv
+from keras_ssd.evaluation.tables import DetectionTable
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -20,6 +23,7 @@ class Analysis:
 
     Args:
         iou_threshold: overlap of a true detection: the result's, for COCO 0.5, for ILSVRC that of large objects.
+        table: the detections.
         per_class: dictionary from class name to average precision at that IoU, NaN without objects.
         kinds: (K,) int8, what each detection is: a place in `ERRORS`, or `FOUND` for a true one, or `UNCOUNTED`.
         fates: (M,) int8, what became of each object: `FOUND`; or `CLASSIFICATION`, `LOCALISATION` where a detection
@@ -41,6 +45,7 @@ class Analysis:
     """
 
     iou_threshold: float
+    table: DetectionTable
     per_class: dict
     kinds: np.ndarray
     fates: np.ndarray
@@ -63,6 +68,14 @@ class Analysis:
     def map(self):
         """Mean average precision at `iou_threshold`."""
         return cv.mean(self.per_class.values())
+
+    @functools.cached_property
+    def curves(self):
+        """Dictionary from class name to `Curve` at `iou_threshold`, of the classes that have objects."""
+        verdicts = np.select([self.kinds == er.FOUND, self.kinds == er.UNCOUNTED], [pr.TRUE, pr.IGNORED], pr.FALSE)
+        wanted = np.array([point.wanted for point in self.working_points.values()])
+        curves = cv.class_curves(self.table, verdicts, wanted)
+        return {self.table.class_names[class_id]: curve for class_id, curve in curves.items()}
 
     @property
     def found(self):
@@ -107,7 +120,7 @@ def analyse(result, anchors=None):
     found, truth = result.found, result.truth
     rule, iou_threshold, plus_one = rule_of(result)
     anchors = getattr(result, "anchors", None) if anchors is None else getattr(anchors, "anchor_spec", anchors)
-    thresholds = rule.thresholds(truth, iou_threshold, plus_one)
+    thresholds = rule.thresholds(truth.boxes_xyxy, iou_threshold, plus_one)
     pairing = rule.pair(found, truth, iou_threshold, plus_one)
     errors = er.sort_errors(found, truth, pairing, thresholds, plus_one)
     values, gains = co.costs(found, truth, errors, rule.value)
@@ -121,6 +134,7 @@ def analyse(result, anchors=None):
     names = truth.class_names
     return Analysis(
         iou_threshold=iou_threshold,
+        table=found,
         per_class=dict(zip(names, values.tolist(), strict=True)),
         **{field.name: getattr(errors, field.name) for field in dataclasses.fields(errors)},
         accepted=accepted,

@@ -6,9 +6,9 @@ import numpy as np
 
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis.rules import rule_of
+from keras_ssd.evaluation.measures import coco
 from keras_ssd.evaluation.result import Curve
 
-_COCO_IOUS = np.linspace(0.5, 0.95, 10)
 REPLICATES = 1000
 _COCO_REPLICATES = 200  # ten thresholds each
 
@@ -77,9 +77,9 @@ def compare(results, replicates=None, seed=0):
     """
     results = list(results)
     check_comparable(results)
-    coco = results[0].measure == "coco"
-    replicates = replicates or (_COCO_REPLICATES if coco else REPLICATES)
-    lines = [_Resampled(result, _COCO_IOUS if coco else None) for result in results]
+    is_coco = results[0].measure == "coco"
+    replicates = replicates or (_COCO_REPLICATES if is_coco else REPLICATES)
+    lines = [_Resampled(result, coco.IOU_THRESHOLDS if is_coco else None) for result in results]
     pictures = len(results[0].truth.pictures)
     rng = np.random.default_rng(seed)
     values = np.stack([line.values(np.ones(pictures)) for line in lines])  # (R, C)

@@ -8,9 +8,9 @@ from keras_ssd import boxes as bx
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis import errors as er
 from keras_ssd.evaluation.analysis.costs import class_values
+from keras_ssd.evaluation.measures.coco import AREAS
 
-# COCO's (cocoeval.py, setDetParams): areas in square pixels of the picture.
-SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
+SIZES = dict(zip(("small", "medium", "large"), AREAS[1:], strict=True))  # square pixels of the picture
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
