@@ -288,7 +288,7 @@ def test_rejects_backbones_without_one_fixed_picture():
     with pytest.raises(ValueError, match="fixed size"):
         ssd(keras.Sequential([keras.Input((None, None, 3)), keras.layers.ReLU()]), ["x"], ["cat"], tiny_spec())
     with pytest.raises(TypeError, match="functional keras.Model"):
-        ssd("mobilenet", ["x"], ["cat"], tiny_spec())
+        ssd(keras.layers.ReLU(), ["x"], ["cat"], tiny_spec())
 
 
 def test_rejects_unknown_taps():

@@ -1,44 +1,71 @@
 """`ssd()`: anchors, extra layers and heads on any backbone."""
 
 import fnmatch
-from dataclasses import dataclass
+import logging
+from dataclasses import replace
 
 import keras
 
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec
-from keras_ssd.backbones.blocks import ConvStyle, SeparableRow, apply_row, apply_separable_row
+from keras_ssd.anchors.spreading import spread_spec
+from keras_ssd.backbones.blocks import ConvStyle
+from keras_ssd.backbones.resolving import described_name, pyramid_of, resolve_backbone
+from keras_ssd.backbones.taps import feature_maps, possible_taps
 from keras_ssd.layers import AnchorBoxes
-from keras_ssd.models.heads import Tap, feature_map, head_of
+from keras_ssd.models import fpn as pyramids
+from keras_ssd.models.extras import FILTERS, derive_extras
+from keras_ssd.models.extras import Extra as Extra
+from keras_ssd.models.heads import SeparableHead, SharedHead, Tap, feature_map, head_of
 from keras_ssd.models.model import SSD
+from keras_ssd.models.taps import check_falling, check_tap, proposed_taps
 from keras_ssd.names import check_class_names, unknown_name
 
-
-@dataclass(frozen=True)
-class Extra:
-    """Convolutions behind the backbone that make one more feature map; the last row's name is the map's name."""
-
-    rows: tuple
-
-    @property
-    def layer(self):
-        """Name of the feature map."""
-        return self.rows[-1].name
+log = logging.getLogger("keras_ssd")
 
 
-def ssd(backbone, taps, classes, anchors, *, extras=(), head="plain", style=None, freeze=(), decoding=None, name="ssd"):
-    """An SSD on any functional backbone.
+def ssd(
+    backbone,
+    taps=None,
+    classes=None,
+    anchors=None,
+    *,
+    input_size=None,
+    width=None,
+    weights=None,
+    preprocessing="auto",
+    extras=None,
+    fpn=False,
+    head="plain",
+    style=None,
+    freeze=(),
+    decoding=None,
+    name="ssd",
+):
+    """An SSD on any backbone: `keras_ssd.ssd("resnet50", classes=["cat", "dog"])`.
+
+    What is not given follows from the backbone: taps, extra feature maps down to a grid of 1x1, and anchors.
+    `print(model.composition)` shows all of it.
 
     Args:
-        backbone: functional `keras.Model` from pictures (B, H, W, 3), 0..255 RGB, with its preprocessing inside. Its
-            layers become layers of the new model, under their own names.
-        taps: layer names or `Tap`s, from the finest feature map to the coarsest.
+        backbone: a name of `keras_ssd.backbones.backbone_names()`, or any functional `keras.Model` from pictures
+            (B, H, W, 3), channels last. One of `keras.applications` is recognised and gets its family's preprocessing;
+            others must have theirs inside. A model that needs none becomes part of the SSD; any other is copied.
+        taps: layer names or `Tap`s, from the finest feature map to the coarsest; "P3" and the like for backbones of
+            KerasHub. None proposes them, and says which.
         classes: class names without background.
         anchors: an `AnchorSpec`, or an `AnchorRecipe` that is fitted to the feature maps; one level for each tap and
-            each extra.
-        extras: `Extra`s behind the backbone's output.
+            each extra. None spreads sizes evenly, see `keras_ssd.anchors.spread_spec`.
+        input_size: (height, width) in pixels; None is the model's own, or (300, 300) for a name.
+        width: factor of the channels of a MobileNet by name (Keras's `alpha`), and of derived extras.
+        weights: of a backbone by name: None, "imagenet" (downloaded by Keras) or a file.
+        preprocessing: "auto", "caffe", "tf", "torch", "unit" or "none": what is put before the backbone.
+        extras: `Extra`s behind the last tap, or how many to derive; None derives as many as the anchors want, or until
+            the grid is 1x1.
+        fpn: True brings what coarser taps know into the finer ones (a feature pyramid of 256 channels); a number is
+            that of the channels.
         head: "plain" (3x3 convolutions), "separable" (SSDlite) or "shared" (RetinaNet's towers), or one of
             `keras_ssd.models.heads` with other numbers.
-        style: a `ConvStyle` for extras and heads; None is Caffe's xavier without penalty.
+        style: a `ConvStyle` for extras, pyramid and heads; None is Caffe's xavier without penalty.
         freeze: patterns of layer names that are not trained, such as ("conv1_*", "conv2_*").
         decoding: options of `DecodeDetections` that the model's predictions want, see `SSD`.
         name: the model's name.
@@ -47,61 +74,101 @@ def ssd(backbone, taps, classes, anchors, *, extras=(), head="plain", style=None
         An `SSD` whose output is raw predictions (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
 
     Raises:
-        ValueError: unknown taps or freeze patterns, bad class names, anchors that do not fit the feature maps.
+        TypeError: no functional model.
+        ValueError: unknown backbone, taps or freeze patterns (possible taps are listed), bad class names, a picture
+            that is too small, anchors that do not fit the feature maps.
 
     Example:
-        >>> body = keras_ssd.backbones.vgg16((300, 300))
-        >>> spec = keras_ssd.anchors.named_recipe("ssd300_voc")
+        >>> backbone = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(300, 300, 3))
+        >>> taps = ["conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
+        >>> net = keras_ssd.ssd(backbone, taps=taps, classes=["cat", "dog"])
+        >>> small = keras_ssd.ssd("mobilenet_v2", classes=["cat"], input_size=(320, 320), width=0.5, head="separable")
     """
-    classes = check_class_names("classes", classes)
-    pictures, x = _ends(backbone)
+    classes = check_class_names("classes", () if classes is None else classes)
     style, head = style or ConvStyle(), head_of(head)
-    taps = [tap if isinstance(tap, Tap) else Tap(tap) for tap in taps]
-    maps = [feature_map(tap, _tapped(backbone, tap)) for tap in taps]
-    for extra in extras:
-        for row in extra.rows:
-            x = (apply_separable_row if isinstance(row, SeparableRow) else apply_row)(x, row, style)
+    build = {"input_size": input_size, "width": width, "weights": weights, "preprocessing": preprocessing}
+    body, found, taps = _tapped_body(backbone, taps, build)
+    if not (anchors is not None and extras is not None) or fpn:
+        check_falling(found, taps)
+    tensors = [found[tap.layer].tensor for tap in taps]
+    if fpn:
+        filters = pyramids.FILTERS if fpn is True else int(fpn)
+        tensors = pyramids.pyramid([tap.layer for tap in taps], tensors, style, filters)
+        taps = [replace(tap, layer=f"{tap.layer}_fpn", l2_scale=None, batch_norm=False) for tap in taps]
+    else:
+        filters = _extra_filters(head, width)
+    maps, x = [feature_map(tap, x) for tap, x in zip(taps, tensors, strict=True)], tensors[-1]
+    for extra in _extras(extras, anchors, len(taps), x, isinstance(head, SeparableHead), filters):
+        x = extra(x, style)
         taps.append(Tap(extra.layer))
         maps.append(x)
-    spec = _fitted(anchors, pictures.shape[1:3], maps)
+    pictures = body.inputs[0]
+    spec = _fitted(anchors, pictures, maps, found, isinstance(head, SharedHead))
     sources = [(tap, x, level.boxes_per_cell) for tap, x, level in zip(taps, maps, spec.levels, strict=True)]
-    confidence_maps, offset_maps = head.maps(sources, len(classes), style)
-    predictions = AnchorBoxes(spec, name="predictions")(confidence_maps, offset_maps)
-    model = SSD(pictures, predictions, name=name, class_names=classes, decoding=decoding)
+    predictions = AnchorBoxes(spec, name="predictions")(*head.maps(sources, len(classes), style))
+    names = [tap.source for tap in taps]
+    model = SSD(pictures, predictions, name=name, class_names=classes, decoding=decoding, sources=names)
     freeze_layers(model, freeze)
     return model
 
 
-def _ends(backbone):
-    """The one input and the one output of a backbone."""
-    if not isinstance(backbone, keras.Model) or not getattr(backbone, "inputs", None):
-        raise TypeError(f"`backbone` must be a functional keras.Model from pictures. Received: backbone={backbone!r}")
-    shapes = [tuple(x.shape) for x in backbone.inputs]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or len(backbone.outputs) != 1:
-        raise ValueError(
-            "`backbone` must have one input (B, H, W, 3) of fixed size, channels last, and one output. "
-            f"Received: inputs {shapes} and {len(backbone.outputs)} outputs"
-        )
-    return backbone.inputs[0], backbone.outputs[0]
+def _tapped_body(backbone, taps, build):
+    """(the backbone as a model of pictures, its feature maps, its `Tap`s)."""
+    levels = pyramid_of(backbone)
+    body, mode, strides = resolve_backbone(backbone, **build)
+    found = feature_maps(body)
+    if taps is None:
+        taps = proposed_taps(body, found, levels, strides)
+        say = log.info if isinstance(backbone, str) else log.warning
+        told = ", ".join(str(found[tap.layer]) for tap in taps)
+        say("Taps of %s: %s. Preprocessing: %s.", described_name(backbone), told, mode)
+        return body, found, taps
+    taps = [tap if isinstance(tap, Tap) else Tap(tap) for tap in taps]
+    if not taps:
+        raise ValueError(f"`taps` must name at least one layer, or be None. Possible taps: {possible_taps(found)}.")
+    taps = [replace(tap, layer=levels.get(tap.layer, tap.layer)) for tap in taps]
+    for tap in taps:
+        check_tap(body, found, tap)
+    return body, found, taps
 
 
-def _tapped(backbone, tap):
-    names = [layer.name for layer in backbone.layers]
-    if tap.layer not in names:
-        raise ValueError(unknown_name(f"layer of the backbone '{backbone.name}'", tap.layer, names))
-    return backbone.get_layer(tap.layer).output
+def _extra_filters(head, width):
+    """Channels of derived extras: a narrow backbone has narrow ones, and a shared head wants its own number."""
+    if isinstance(head, SharedHead):
+        return head.filters
+    return max(16, round(FILTERS * min(width or 1.0, 1.0) / 8) * 8)
 
 
-def _fitted(anchors, input_size, maps):
-    grids = [tuple(x.shape[1:3]) for x in maps]
+def _extras(extras, anchors, taps, x, separable, filters):
+    """The `Extra`s behind the last tap."""
+    if extras is not None and not isinstance(extras, int):
+        return tuple(extras)
+    if extras is None and anchors is not None:
+        levels = getattr(anchors, "levels", None) or getattr(anchors, "rows", ())
+        extras = max(len(levels) - taps, 0)
+    return derive_extras(x.shape[1:3], extras, separable=separable, filters=filters)
+
+
+def _fitted(anchors, pictures, maps, found, even):
+    """The `AnchorSpec` of the feature maps."""
+    size, grids = tuple(pictures.shape[1:3]), [tuple(x.shape[1:3]) for x in maps]
+    if anchors is None:
+        seen = feature_maps(keras.Model(pictures, maps))
+        strides = [seen[x._keras_history.operation.name].stride_hw for x in maps]
+        return spread_spec(size, grids, strides, even=even)
     if isinstance(anchors, AnchorRecipe):
-        return anchors.spec(tuple(input_size), grids)
+        if len(anchors.rows) != len(grids):
+            raise ValueError(
+                f"The anchors have {len(anchors.rows)} levels; the network has {len(grids)} feature maps, {grids}."
+            )
+        return anchors.spec(size, grids)
     if not isinstance(anchors, AnchorSpec):
         raise TypeError(f"`anchors` must be an AnchorSpec or an AnchorRecipe. Received: anchors={anchors!r}")
-    if list(anchors.grids) != grids or anchors.image_size != tuple(input_size):
+    if list(anchors.grids) != grids or anchors.image_size != size:
         raise ValueError(
             f"The anchors are made for pictures of {anchors.image_size} and grids {list(anchors.grids)}; the network "
-            f"has {tuple(input_size)} and {grids}. Use an AnchorRecipe, which adapts, or other taps."
+            f"has {size} and {grids}. Use an AnchorRecipe, which adapts, or other taps. "
+            f"Possible taps: {possible_taps(found)}."
         )
     return anchors
 

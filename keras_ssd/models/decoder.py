@@ -30,4 +30,5 @@ def with_decoder(model, **options):
         raise ValueError(f"Model '{model.name}' ends in a decoder already; pass the model it was made from.")
     detections = DecodeDetections(**{**model.decoding, **options}, name="detections")(model.outputs[0])
     names = model.class_names if model.names_classes else ()
-    return SSD(model.inputs[0], detections, name=f"{model.name}_detector", class_names=names)
+    kept = {"class_names": names, "sources": model.sources}
+    return SSD(model.inputs[0], detections, name=f"{model.name}_detector", **kept)

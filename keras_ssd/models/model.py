@@ -3,9 +3,11 @@
 import keras
 
 from keras_ssd._version import __version__
+from keras_ssd.anchors import Levels
 from keras_ssd.coding import Predictions
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
+from keras_ssd.models.composition import Composition
 from keras_ssd.names import check_class_names
 
 
@@ -23,6 +25,7 @@ class SSD(keras.Model):
             later, as after `keras.models.clone_model`, which forgets them.
         decoding: what `DecodeDetections` does with this model's predictions unless it is told otherwise: some of its
             options, such as the thresholds of an imported net or `{"scores": "sigmoid"}`. None is the original SSD's.
+        sources: names of the layers whose outputs the heads read, one a level, where a factory knows them.
 
     Attributes:
         weights_report: what a factory loaded, sub-sampled and left fresh (`print` it); None without `weights`.
@@ -33,8 +36,10 @@ class SSD(keras.Model):
         # functional model.
         class_names = kwargs.pop("class_names", ())
         decoding = kwargs.pop("decoding", None) or {}
+        sources = kwargs.pop("sources", ())
         super().__init__(*args, **kwargs)
         self._class_names = ()
+        self._sources = tuple(sources)
         self._decoding = dict(decoding)
         DecodeOptions(**self._decoding)  # refuses what it does not know
         if class_names:
@@ -46,6 +51,21 @@ class SSD(keras.Model):
     def anchor_spec(self):
         """The `AnchorSpec` that the predictions refer to."""
         return self._one_layer(AnchorBoxes).spec
+
+    @property
+    def levels(self):
+        """The `AnchorLevel`s of the feature maps, finest first: what `keras_ssd.anchors.fit` makes boxes for."""
+        return Levels.of(self.anchor_spec)
+
+    @property
+    def sources(self):
+        """Names of the layers that the heads read, one a level; empty for models that no factory of ours made."""
+        return self._sources
+
+    @property
+    def composition(self):
+        """A `Composition`: what each head reads and which anchors it has; `print` it."""
+        return Composition.of(self)
 
     @property
     def num_classes(self):
@@ -114,6 +134,7 @@ class SSD(keras.Model):
             **super().get_config(),
             "class_names": list(self._class_names),
             "decoding": self.decoding,
+            "sources": list(self._sources),
             "keras_ssd_version": self._saved_with,
         }
 
@@ -122,11 +143,13 @@ class SSD(keras.Model):
         config = dict(config)
         class_names = config.pop("class_names", ())
         decoding = config.pop("decoding", None) or {}
+        sources = config.pop("sources", ())
         version = config.pop("keras_ssd_version", None)
         model = super().from_config(config, custom_objects=custom_objects)
         if class_names:
             model.class_names = class_names
         model._decoding = dict(decoding)
+        model._sources = tuple(sources)
         model._saved_with = version or __version__
         return model
 

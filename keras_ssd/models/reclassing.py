@@ -42,7 +42,8 @@ def with_classes(model, classes):
         return layer.__class__.from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=clone)
-    mine = SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=classes, decoding=model.decoding)
+    kept = {"name": model.name, "decoding": model.decoding, "sources": model.sources}
+    mine = SSD(copy.inputs[0], copy.outputs[0], class_names=classes, **kept)
     for layer in mine.layers:
         if layer.weights:  # an input without a name has another one in the copy
             layer.trainable = model.get_layer(layer.name).trainable

@@ -1,0 +1,113 @@
+"""From what a user calls a backbone to a functional model of pictures RGB 0..255, ready to be tapped."""
+
+import keras
+
+from keras_ssd.backbones.blocks import check_input_size
+from keras_ssd.backbones.families import family_of, known_name, named
+from keras_ssd.backbones.preprocessing import check_mode, preprocessed, takes_raw_pictures
+from keras_ssd.backbones.rebuilding import rebuilt
+from keras_ssd.backbones.taps import STRIDES, feature_maps, possible_taps
+from keras_ssd.graph import is_functional
+
+DEFAULT_SIZE = (300, 300)
+
+
+def resolve_backbone(backbone, *, input_size=None, width=None, weights=None, preprocessing="auto"):
+    """The backbone as a functional model of RGB pictures 0..255, with its preprocessing inside.
+
+    A model that is so already stays what it is. Any other is copied, weights included: what is trained later is the
+    copy.
+
+    Args:
+        backbone: a name of `backbone_names()`, or a functional `keras.Model`.
+        input_size: (height, width) in pixels; None is the model's own, or (300, 300) for a name.
+        width, weights: of a backbone by name, see `named`.
+        preprocessing: "auto", or one of `preprocessing.MODES`.
+
+    Returns:
+        (`keras.Model`, name of the preprocessing that was added, strides that its family's detectors read).
+
+    Raises:
+        TypeError: neither a name nor a functional model.
+        ValueError: an unknown name, a model of other inputs, or a size that it cannot bear.
+    """
+    known = isinstance(backbone, str)
+    if not known and (width is not None or weights is not None):
+        raise ValueError(
+            "`width` and `weights` are for backbones by name; a model has its own. "
+            f"Received: backbone='{getattr(backbone, 'name', backbone)}', width={width}, weights={weights!r}"
+        )
+    if known:
+        size = check_input_size(DEFAULT_SIZE if input_size is None else input_size)
+        model = named(backbone, size, width=width, weights=weights)
+    else:
+        model, size = backbone, _size_of(backbone, input_size)
+    family = family_of(model)
+    if preprocessing == "auto":
+        mode = family.preprocessing if family is not None and takes_raw_pictures(model) else "none"
+    else:
+        mode = check_mode(preprocessing)
+    strides = STRIDES if family is None else family.strides
+    if not known and mode == "none" and tuple(model.inputs[0].shape[1:3]) == size:
+        return model, mode, strides
+    pictures = keras.Input((*size, 3), name="pictures", dtype="float32")
+    try:
+        made = rebuilt(model, preprocessed(pictures, mode), renumber=known)
+    except ValueError as error:
+        if tuple(model.inputs[0].shape[1:3]) == size:
+            raise
+        raise ValueError(
+            f"Backbone '{model.name}' cannot be rebuilt for pictures of {size[0]}x{size[1]}: {error}"
+        ) from error
+    return made, mode, strides
+
+
+def pyramid_of(backbone):
+    """{level such as "P3": layer name} of a backbone of KerasHub or KerasCV, finest first; empty for others."""
+    levels = getattr(backbone, "pyramid_outputs", None) or getattr(backbone, "pyramid_level_inputs", None) or {}
+    found = {}
+    for level, output in sorted(dict(levels).items()):
+        found[level] = output if isinstance(output, str) else output._keras_history.operation.name
+    return found
+
+
+def described_name(backbone):
+    """What messages call a backbone."""
+    return known_name(backbone) if isinstance(backbone, str) else backbone.name
+
+
+def _size_of(model, input_size):
+    """(height, width) of the pictures, after checking what the model takes."""
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise TypeError(
+            "`backbone` must be a functional keras.Model from pictures, or a name such as 'mobilenet_v2'. "
+            f"Received: backbone={model!r}"
+        )
+    shapes = [tuple(x.shape) for x in model.inputs]
+    if len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][1] == 3 and shapes[0][3] != 3:
+        raise ValueError(
+            f"`backbone` '{model.name}' has its channels first. Build it with data_format='channels_last', or after "
+            "keras.config.set_image_data_format('channels_last'). Received: input "
+            f"{shapes[0]}.{_taps_text(model)}"
+        )
+    size = None if input_size is None else check_input_size(input_size)
+    fixed = len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][3] is not None
+    if not fixed or (size is None and None in shapes[0][1:3]):
+        raise ValueError(
+            "`backbone` must have one input (B, H, W, 3) of fixed size, channels last; `input_size=(height, width)` "
+            f"gives one to a model of any size. Received: inputs {shapes}.{_taps_text(model)}"
+        )
+    if not is_functional(model) and not isinstance(model, keras.Sequential):
+        raise TypeError(
+            f"`backbone` must be a functional keras.Model. Received: '{model.name}' ({type(model).__name__})"
+        )
+    return size or shapes[0][1:3]
+
+
+def _taps_text(model):
+    """The layers that could be tapped if the rest were right."""
+    try:
+        text = possible_taps(feature_maps(model))
+    except (TypeError, ValueError, AttributeError):
+        return ""
+    return f" Possible taps: {text}."

@@ -1,0 +1,215 @@
+"""What a network's layers make of a picture: grid, stride and receptive field of each, and which are worth tapping."""
+
+import math
+from dataclasses import dataclass, field
+
+import keras
+
+from keras_ssd.graph import calls_of, is_functional
+from keras_ssd.layers import L2Normalization, LowestPadding2D
+
+STRIDES = (8, 16, 32)
+
+_NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.UnitNormalization,
+    L2Normalization,
+)
+_PADDINGS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D, LowestPadding2D)
+_WEIGHINGS = (keras.layers.Dense, keras.layers.EinsumDense)
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """One layer's output, seen from the picture.
+
+    Args:
+        layer: the layer's name.
+        grid_hw: cells.
+        channels: of each cell.
+        stride_hw: pixels from cell to cell.
+        field_hw: pixels that one cell can see, its receptive field. Pooling over the whole picture, as squeeze and
+            excitation has it, does not count.
+        passage: whether all that is computed later goes through this layer, so that no branch of a block is cut.
+        normalized: whether a normalisation holds the scale of its values.
+        tensor: the symbolic tensor (B, H, W, C).
+    """
+
+    layer: str
+    grid_hw: tuple
+    channels: int
+    stride_hw: tuple
+    field_hw: tuple
+    passage: bool
+    normalized: bool
+    tensor: object = field(repr=False, compare=False)
+
+    def __str__(self):
+        grid, stride = _by(self.grid_hw), _one(self.stride_hw)
+        return f"{self.layer} ({grid}, {self.channels} channels, stride {stride})"
+
+
+@dataclass(frozen=True)
+class _View:
+    """How cells lie over the picture: along each axis the stride and the receptive field, and what holds the scale."""
+
+    stride: tuple = (1.0, 1.0)
+    field: tuple = (1, 1)
+    normalized: bool = False
+
+
+def feature_maps(model):
+    """{layer name: `FeatureMap`} of a functional model with one picture as input, in the order of computing.
+
+    Layers that are called more than once and layers whose output is no map (B, H, W, C) of known size are left out.
+    Models inside the model count as one layer.
+
+    Args:
+        model: functional `keras.Model`, channels last.
+
+    Raises:
+        TypeError: not a functional model.
+
+    Example:
+        >>> maps = keras_ssd.backbones.taps(keras_ssd.backbones.vgg16((300, 300)))
+        >>> maps["conv4_3"].grid_hw, maps["conv4_3"].stride_hw, maps["conv4_3"].field_hw
+        ((38, 38), (8, 8), (92, 92))
+    """
+    calls = calls_of(model)
+    views = _views_of(calls, {id(x): _View() for x in model.inputs})
+    passages = _passages(calls)
+    found, twice = {}, set()
+    for call, passage in zip(calls, passages, strict=True):
+        name, tensor = call.layer.name, call.outputs[0]
+        view = views.get(id(tensor))
+        if name in found:
+            twice.add(name)
+        if view is None or len(call.outputs) != 1 or None in tensor.shape[1:] or isinstance(call.layer, _PADDINGS):
+            continue
+        grid, stride = tuple(tensor.shape[1:3]), tuple(int(s) if s == int(s) else s for s in view.stride)
+        found[name] = FeatureMap(name, grid, tensor.shape[3], stride, view.field, passage, view.normalized, tensor)
+    return {name: found[name] for name in found if name not in twice}
+
+
+def propose_taps(maps, strides=STRIDES):
+    """The feature maps that a detector should read: the last one of each stride that no branch goes around.
+
+    Args:
+        maps: of `feature_maps`.
+        strides: wanted strides in pixels; those that the network has not are left out. If it has none of them, its
+            three coarsest are taken.
+
+    Returns:
+        List of `FeatureMap`, finest first; empty if there is no map coarser than the picture.
+    """
+    by_stride = {}
+    for each in maps.values():
+        by_stride.setdefault(each.stride_hw, []).append(each)
+    coarser = {stride: row for stride, row in by_stride.items() if max(stride) > 1}
+    wanted = [(s, s) for s in strides if (s, s) in coarser] or sorted(coarser)[-3:]
+    return [_best(coarser[stride]) for stride in wanted]
+
+
+def possible_taps(maps):
+    """The best map of each stride, as text for messages."""
+    rows = propose_taps(maps, sorted({each.stride_hw[0] for each in maps.values() if max(each.stride_hw) > 1}))
+    return ", ".join(map(str, rows)) or "none"
+
+
+def _best(row):
+    """The last map that all later ones come from; where blocks reach around each other, the last of the widest."""
+    passages = [each for each in row if each.passage]
+    widest = max(each.channels for each in row)
+    return (passages or [each for each in row if each.channels == widest])[-1]
+
+
+def _passages(calls):
+    """For each call, whether every path from the input to the outputs goes through it."""
+    place = {id(x): index for index, call in enumerate(calls) for x in call.outputs}
+    latest = list(range(len(calls)))  # for each call, the last one that reads it
+    reach = 0  # the last call that reads the input or a call before this one
+    for index, call in enumerate(calls):
+        for x in call.inputs:
+            source = place.get(id(x))
+            if source is None:
+                reach = max(reach, index)
+            else:
+                latest[source] = index
+    passages = []
+    for index, last in enumerate(latest):
+        passages.append(reach <= index)
+        reach = max(reach, last)
+    return passages
+
+
+def _views_of(calls, views):
+    """{id of a tensor: `_View`} of every map that the calls make."""
+    views = dict(views)
+    for call in calls:
+        known = [(x, views[id(x)]) for x in call.inputs if id(x) in views]
+        for tensor in call.outputs:
+            if known and len(tensor.shape) == 4:
+                view = _view_behind(call, known, tensor)
+                if view is not None:
+                    views[id(tensor)] = view
+    return views
+
+
+def _view_behind(call, known, tensor):
+    """The view of one call's output, or None where a cell has no place in the picture."""
+    layer = call.layer
+    if isinstance(layer, keras.Model):
+        return _view_through(layer, known[0][1])
+    same = [view for x, view in known if tuple(x.shape[1:3]) == tuple(tensor.shape[1:3])]
+    views = same or [view for _, view in known]
+    stride = tuple(max(view.stride[axis] for view in views) for axis in (0, 1))
+    field = tuple(max(view.field[axis] for view in views) for axis in (0, 1))
+    kernel, step, grow = _window(layer)
+    if kernel is None:
+        if not same and not isinstance(layer, _PADDINGS):
+            return None  # pooled over the whole picture, or cells in another order
+        normalized = isinstance(layer, _NORMALIZATIONS) or all(view.normalized for view in views)
+        return _View(stride, field, normalized and not isinstance(layer, _WEIGHINGS))
+    field = tuple(f + math.ceil((k - 1) * s) for f, k, s in zip(field, kernel, stride, strict=True))
+    stride = tuple(s * t / g for s, t, g in zip(stride, step, grow, strict=True))
+    pools = hasattr(layer, "pool_size")
+    return _View(stride, field, pools and all(view.normalized for view in views))
+
+
+def _view_through(model, view):
+    """The view behind a model inside the model."""
+    if isinstance(model, keras.Sequential):
+        model = model._functional
+    if not is_functional(model) or len(model.inputs) != 1:
+        return None
+    return _views_of(calls_of(model), {id(model.inputs[0]): view}).get(id(model.outputs[0]))
+
+
+def _window(layer):
+    """(size of the window with dilation, its step, factor of growth), each (height, width); size None for no window."""
+    grow = (1, 1)
+    if isinstance(layer, keras.layers.UpSampling2D):
+        return (1, 1), (1, 1), _pair(layer.size)
+    size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+    if size is None:
+        return None, None, None
+    dilation = _pair(getattr(layer, "dilation_rate", 1) or 1)
+    step = _pair(getattr(layer, "strides", None) or size)
+    size = tuple(d * (k - 1) + 1 for k, d in zip(_pair(size), dilation, strict=True))
+    if "Transpose" in type(layer).__name__ or "Deconvolution" in type(layer).__name__:
+        return size, (1, 1), step
+    return size, step, grow
+
+
+def _pair(value):
+    return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+
+
+def _by(pair):
+    return "x".join(f"{v:g}" for v in pair)
+
+
+def _one(pair):
+    return f"{pair[0]:g}" if pair[0] == pair[1] else _by(pair)

@@ -1,0 +1,69 @@
+"""Extra layers: what makes smaller feature maps behind the backbone's last one."""
+
+from dataclasses import dataclass
+
+from keras_ssd.backbones.blocks import ConvRow, SeparableRow, apply_row, apply_separable_row
+
+FILTERS = 256
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Convolutions that make one more feature map; the last row's name is the map's name.
+
+    Args:
+        rows: `ConvRow`s or `SeparableRow`s.
+    """
+
+    rows: tuple
+
+    @property
+    def layer(self):
+        """Name of the feature map."""
+        return self.rows[-1].name
+
+    def __call__(self, x, style):
+        """The feature map that it makes of the one before."""
+        for row in self.rows:
+            x = (apply_separable_row if isinstance(row, SeparableRow) else apply_row)(x, row, style)
+        return x
+
+
+def derive_extras(grid_hw, count=None, *, separable=False, filters=FILTERS):
+    """The extras that bring a grid down to one cell, or as many as are asked for.
+
+    Each is a 1x1 convolution that saves work and a 3x3 one: without padding where both sides have 3 to 5 cells, as
+    SSD300 ends, otherwise of stride 2, padded by 1. The first keeps the width, the others squeeze to half of it.
+
+    Args:
+        grid_hw: (height, width) of the map that they start from.
+        count: how many; None goes on until the grid is 1x1.
+        separable: depthwise convolutions with BatchNorm and ReLU6 instead of full ones with ReLU, as in SSDlite.
+        filters: channels of each new map.
+
+    Returns:
+        Tuple of `Extra`, named `extra1_2`, `extra2_2`, ...
+
+    Raises:
+        ValueError: more than there are until 1x1.
+
+    Example:
+        >>> [extra.layer for extra in derive_extras((10, 10))]
+        ['extra1_2', 'extra2_2', 'extra3_2']
+    """
+    row = SeparableRow if separable else ConvRow
+    grid, extras = tuple(grid_hw), []
+    while max(grid) > 1 and (count is None or len(extras) < count):
+        number = len(extras) + 1
+        unpadded = all(3 <= side <= 5 for side in grid)
+        stride, pad = (1, 0) if unpadded else (2, 1)
+        grid = tuple(side - 2 if unpadded else -(-side // 2) for side in grid)
+        squeeze = row(f"extra{number}_1", filters if number == 1 else max(filters // 2, 8), 1)
+        extras.append(Extra((squeeze, row(f"extra{number}_2", filters, 3, stride=stride, pad=pad))))
+    if count is not None and len(extras) < count:
+        raise ValueError(
+            f"After {len(extras)} extra feature maps the grid is 1x1, and no smaller one follows: it begins at "
+            f"{grid_hw[0]}x{grid_hw[1]}. Received: {count} extras. Tap a finer map, take larger pictures, or ask for "
+            "fewer."
+        )
+    return tuple(extras)

@@ -1,0 +1,67 @@
+"""Which feature maps of a backbone the heads read: proposed, or found by name."""
+
+from itertools import pairwise
+
+from keras_ssd.backbones.taps import possible_taps, propose_taps
+from keras_ssd.models.heads import Tap
+from keras_ssd.names import unknown_name
+
+L2_SCALE = 20.0  # weiliu89/caffe, branch ssd, examples/ssd/ssd_pascal.py
+
+
+def proposed_taps(body, found, levels, strides):
+    """Taps of a backbone that nobody has named.
+
+    Where nothing holds the scale of a map, it is normalised: with BatchNormalization, or as in the original with
+    `L2Normalization` if the whole backbone has no normalisation. The coarsest map is left as it is, as in the original.
+
+    Args:
+        body: the backbone.
+        found: its `feature_maps`.
+        levels: {level: layer name} of KerasHub, or empty.
+        strides: of the maps wanted, in pixels.
+
+    Returns:
+        List of `Tap`.
+
+    Raises:
+        ValueError: the backbone has no map coarser than the picture.
+    """
+    known = {name: found[name] for name in levels.values() if name in found}
+    maps = propose_taps(known or found, strides)
+    if not maps:
+        raise ValueError(
+            f"Backbone '{body.name}' has no feature map that is coarser than the picture. Give `taps=[...]`, or a "
+            "network with pooling or strides."
+        )
+    plain = not any(each.normalized for each in found.values())
+    taps = []
+    for each in maps:
+        loose = not each.normalized and each is not maps[-1]
+        taps.append(Tap(each.layer, l2_scale=L2_SCALE if loose and plain else None, batch_norm=loose and not plain))
+    return taps
+
+
+def check_tap(body, found, tap):
+    """Raises ValueError for a tap on no layer, or on one whose output is no map."""
+    if tap.layer in found:
+        return
+    names = [layer.name for layer in body.layers]
+    advice = f"Possible taps: {possible_taps(found)}."
+    if tap.layer not in names:
+        raise ValueError(unknown_name(f"layer of the backbone '{body.name}'", tap.layer, names, advice))
+    raise ValueError(
+        f"Layer '{tap.layer}' of the backbone '{body.name}' cannot be tapped: its output must be one map (B, H, W, C) "
+        f"of known size, of a layer that is called once and does more than pad or crop. {advice}"
+    )
+
+
+def check_falling(found, taps):
+    """Raises ValueError unless each tap's grid is at most as large as the one's before."""
+    rows = [found[tap.layer] for tap in taps]
+    for before, after in pairwise(rows):
+        if any(a > b for a, b in zip(after.grid_hw, before.grid_hw, strict=True)):
+            raise ValueError(
+                "`taps` must go from the finest feature map to the coarsest. "
+                f"Received: {before}, then {after}. Possible taps: {possible_taps(found)}."
+            )
