@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssd.boxes import iou_matrix
-from keras_ssd.replacing import replacing
+from keras_ssd.pictures import write_picture
 from keras_ssd.smear import MOST, check_count, draw_smear
 
 WEIGHTS = "ssd_small.cells"
@@ -47,7 +47,7 @@ def demo(out=None, *, seed=0, count=12, confidence=0.5):
     print(found)
     print(compare(smear.truth, found))
     if out is not None:
-        save(found.draw(), out)
+        write_picture(found.draw(), out)
         print(f"The picture with boxes: {out}")
     return found
 
@@ -105,9 +105,3 @@ def check_out(out):
         raise ValueError(f"`out` must end like a picture: .png, .jpg or the like. Received: out={os.fspath(out)!r}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
-
-
-def save(picture, out):
-    """Writes a picture so that its name stands for a whole file."""
-    with replacing(out) as temporary:
-        picture.save(temporary)

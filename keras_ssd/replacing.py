@@ -1,9 +1,12 @@
 """Files that are never half written: made under another name, which becomes their own when they are whole."""
 
 import contextlib
+import errno
 import os
 import uuid
 from pathlib import Path
+
+_FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
 
 
 @contextlib.contextmanager
@@ -14,11 +17,27 @@ def replacing(path, tag=None):
         path: the file; it holds what it held before, or everything that is new, at any moment.
         tag: in the temporary name; None is another one each time. With one of its own, what a killed process left there
             is written over by the next.
+
+    Raises:
+        OSError: the disk is full; it names `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".{tag or uuid.uuid4().hex[:8]}-{path.name}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with naming_full_disks(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming_full_disks(path):
+    """Turns the error of a full disk into one that says what could not be written, and that nothing is broken."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        what = f"{os.strerror(error.errno)}; nothing was written, and what was there before stays"
+        raise OSError(error.errno, what, os.fspath(path)) from error

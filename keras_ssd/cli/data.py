@@ -157,10 +157,9 @@ def _show(args):
     if out:
         chosen = found.sample(min(args.count, len(found)), args.seed)
         sheet = data.contact_sheet(_samples(chosen, args), found.classes, cell=args.cell)
-        from keras_ssd.replacing import replacing
+        from keras_ssd.pictures import write_picture
 
-        with replacing(out) as part:
-            sheet.save(part)
+        write_picture(sheet, out)
         print(f"\n{out}: {len(chosen)} pictures")
     return 0
 

@@ -5,6 +5,7 @@ import csv
 import os
 from pathlib import Path, PurePosixPath
 
+from keras_ssd.pictures import write_picture
 from keras_ssd.replacing import replacing
 
 PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # those that a drawing keeps
@@ -83,9 +84,7 @@ class PictureResults:
     def add(self, found):
         target = self._targets[found.source].pop(0)
         target.parent.mkdir(parents=True, exist_ok=True)
-        drawn = found.draw()
-        with replacing(target) as temporary:
-            drawn.save(temporary, **({"quality": 92} if target.suffix.lower() in (".jpg", ".jpeg", ".webp") else {}))
+        write_picture(found.draw(), target)
 
     def finish(self):
         pass

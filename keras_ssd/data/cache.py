@@ -15,6 +15,7 @@ import numpy as np
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import Sample
 from keras_ssd.pictures import resize_bilinear
+from keras_ssd.replacing import naming_full_disks
 
 FORMAT_VERSION = 1
 _PIXELS, _INDEX = "pictures.npy", "index.json"
@@ -114,10 +115,11 @@ def _build(data, folder, size_hw, key, progress):
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        part.mkdir()
-        shapes = _write_pixels(data, part / _PIXELS, size_hw, progress)
-        index = {"key": key, "shapes": shapes, "bytes": os.path.getsize(part / _PIXELS)}
-        (part / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+        with naming_full_disks(folder):
+            part.mkdir()
+            shapes = _write_pixels(data, part / _PIXELS, size_hw, progress)
+            index = {"key": key, "shapes": shapes, "bytes": os.path.getsize(part / _PIXELS)}
+            (part / _INDEX).write_text(json.dumps(index), encoding="utf-8")
         if folder.exists():
             os.replace(folder, part.with_suffix(".old"))
         os.replace(part, folder)

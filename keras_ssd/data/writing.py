@@ -15,7 +15,8 @@ from keras_ssd.data.picture_files import picture_size
 from keras_ssd.data.problems import DataError, Problem, Problems, check_policy
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.reading import FORMATS
-from keras_ssd.pictures import read_picture
+from keras_ssd.pictures import read_picture, write_picture
+from keras_ssd.replacing import naming_full_disks
 
 PICTURES = ("copy", "link", "none")
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"|?*]')  # in names of files on one system or another
@@ -82,8 +83,9 @@ def write(data, path, format, *, pictures="copy", policy="error", progress=False
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     target = Target(part, pictures, _Bar(sum(map(len, splits.values())), progress))
     try:
-        part.mkdir()
-        FORMATS[format].write(splits, target)
+        with naming_full_disks(path):
+            part.mkdir()
+            FORMATS[format].write(splits, target)
         target.bar.close()
         if path.is_dir():
             path.rmdir()  # it is empty, and not every system replaces it
@@ -209,7 +211,7 @@ class Target:
         if not on_disk:
             from PIL import Image
 
-            Image.fromarray(read_picture(picture, name=annotation.name)).save(path)
+            write_picture(Image.fromarray(read_picture(picture, name=annotation.name)), path)
         elif self.pictures == "copy":
             shutil.copyfile(picture, path)
         else:

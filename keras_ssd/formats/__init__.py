@@ -1,5 +1,6 @@
 """Bytes of foreign weight files -> named arrays. Every file is hostile until checked."""
 
+from keras_ssd.formats._hdf5 import written_hdf5 as written_hdf5
 from keras_ssd.formats.chainercv_npz import read_chainercv_npz as read_chainercv_npz
 from keras_ssd.formats.keras3_h5 import read_keras3_h5 as read_keras3_h5
 from keras_ssd.formats.keras3_h5 import read_keras_archive as read_keras_archive

@@ -5,7 +5,9 @@ purpose, mostly in texts of variable length. So few of those are read, and publi
 checksum first.
 """
 
+import io
 from contextlib import contextmanager
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -47,6 +49,20 @@ def opened(source, path):
         else:
             what = f"is not a readable HDF5 file, or a damaged one. The HDF5 library says: {error}"
         raise WeightFileError(f"{path} {what}") from error
+
+
+@contextmanager
+def written_hdf5(path):
+    """An open HDF5 file that is made in memory and written when the block ends: on a full disk h5py's own writing may
+    end the process.
+
+    Args:
+        path: of the file; give a temporary one, see `keras_ssd.replacing`.
+    """
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        yield file
+    Path(path).write_bytes(buffer.getbuffer())
 
 
 def child(group, name, path):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from keras_ssd.formats._hdf5 import written_hdf5
 from keras_ssd.formats.named_arrays import WeightFileError
 from keras_ssd.replacing import replacing
 
@@ -35,7 +35,7 @@ def write_keras_h5(path, layers, *, kernels="float16"):
     if kernels not in ("float16", "float32"):
         raise ValueError(f"`kernels` must be 'float16' or 'float32'. Received: kernels={kernels!r}")
     path = Path(path)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing(path) as temporary, written_hdf5(temporary) as file:
         file.attrs["layer_names"] = np.array([name.encode() for name in layers])
         for layer, weights in layers.items():
             group = file.create_group(f"{layer}/{layer}")

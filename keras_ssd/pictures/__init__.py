@@ -15,3 +15,4 @@ from keras_ssd.pictures.sources import PICTURE_ENDINGS as PICTURE_ENDINGS
 from keras_ssd.pictures.sources import Source as Source
 from keras_ssd.pictures.sources import expand_sources as expand_sources
 from keras_ssd.pictures.sources import split_sources as split_sources
+from keras_ssd.pictures.writing import write_picture as write_picture

@@ -8,6 +8,7 @@ import h5py
 import keras
 import numpy as np
 
+from keras_ssd.formats import written_hdf5
 from keras_ssd.replacing import replacing as temporary_beside
 
 NAME = "checkpoint.h5"
@@ -28,7 +29,7 @@ def save(path, model, facts):
         facts: dictionary for JSON.
     """
     with replacing(path) as temporary:
-        with h5py.File(temporary, "w") as file:
+        with written_hdf5(temporary) as file:
             file.attrs["version"] = VERSION
             file["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
             for group, variables in _variables(model).items():
