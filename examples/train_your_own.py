@@ -54,7 +54,7 @@ def main(argv=None):
         resume=args.resume,
     )
     best = history.best
-    print(f"best epoch {best['epoch']}: mean AP {best['val_ap']:.3f} on {len(val)} pictures that it never trained on")
+    print(f"best epoch {best['epoch']}: mean AP {best['val_mAP']:.3f} on {len(val)} pictures that it never trained on")
 
     # The model has the weights of that epoch, which are also in the folder.
     for found in model.detect([annotation.picture for annotation in val[:3]]):

@@ -1,1 +1,65 @@
 """Callbacks for `fit`."""
+
+import keras
+
+from keras_ssd.evaluation import evaluate
+from keras_ssd.evaluation.collecting import class_names_of, no_detections
+
+
+class Evaluate(keras.callbacks.Callback):
+    """Measures the detector on a dataset after an epoch, and tells the other callbacks.
+
+    The logs get `val_mAP`, 0..1, and `val_AP <class>` of each class, NaN for one without objects. The callbacks that read
+    them come after this one, and need `mode="max"`: Keras does not know that more is better. In epochs in which nothing
+    is measured the last values stand again; count the patience of `EarlyStopping` in epochs.
+
+    Args:
+        dataset: `keras_ssd.data.Dataset`.
+        measure: see `keras_ssd.evaluation.evaluate`.
+        every: epochs from one measurement to the next. The first is after epoch `every`.
+        iou_threshold, confidence, batch_size: see `keras_ssd.evaluation.evaluate`.
+        model: the model that is measured, such as one with averaged weights; None is the one that is trained.
+
+    Attributes:
+        result: the last `keras_ssd.evaluation.Result`, or None.
+
+    Raises:
+        ValueError: `every` is no whole number from 1 on. When `fit` begins: as `keras_ssd.evaluation.evaluate`.
+
+    Example:
+        >>> model.fit(
+        ...     keras_ssd.data.batches(train, model),
+        ...     epochs=60,
+        ...     callbacks=[
+        ...         keras_ssd.callbacks.Evaluate(val, every=2),
+        ...         keras.callbacks.ModelCheckpoint("best.keras", "val_mAP", save_best_only=True, mode="max"),
+        ...     ],
+        ... )
+    """
+
+    def __init__(
+        self, dataset, measure="voc12", *, every=1, iou_threshold=0.5, confidence=0.01, batch_size=8, model=None
+    ):
+        super().__init__()
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(f"`every` must be a whole number of epochs from 1 on. Received: every={every!r}")
+        self.dataset, self.measure, self.every = dataset, measure, every
+        self.options = {"iou_threshold": iou_threshold, "confidence": confidence, "batch_size": batch_size}
+        self.measured_model = model
+        self.result = None
+
+    def on_train_begin(self, logs=None):
+        # Shows now what would fail after the first epochs.
+        nothing = no_detections(self.dataset, class_names_of(self._measured))
+        evaluate(nothing, self.dataset, self.measure, iou_threshold=self.options["iou_threshold"])
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self.result = evaluate(self._measured, self.dataset, self.measure, progress=False, **self.options)
+        if self.result is not None and logs is not None:
+            logs["val_mAP"] = self.result.map
+            logs.update({f"val_AP {name}": value for name, value in self.result.per_class.items()})
+
+    @property
+    def _measured(self):
+        return self.model if self.measured_model is None else self.measured_model

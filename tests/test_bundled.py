@@ -146,13 +146,12 @@ def test_values_the_trained_file_is_there_and_whole():
 @pytest.mark.slow
 def test_reference_results_on_bccd(shared):
     """The figures of catalogue, card and README."""
-    from keras_ssd.training.average_precision import average_precision
+    from keras_ssd.evaluation import evaluate
 
     test = keras_ssd.data.read(shared("data", "bccd"), "test", policy="drop").with_classes(CELLS)
     assert len(test) == 72
     model = keras_ssd.ssd_small(weights="cells")
-    found = model.detect([annotation.picture for annotation in test], confidence=0.01)
-    measured = average_precision(found, test, CELLS)
+    measured = evaluate(model, test, "voc12", progress=False)
     stated = {result.measure.removeprefix("AP of "): result.value for result in zoo.find(NAME).results}
-    for name, value in {**measured.by_class, "mAP": measured.mean}.items():
+    for name, value in {**measured.per_class, "mAP": measured.map}.items():
         assert abs(100 * value - stated[name]) < 0.06, name

@@ -33,7 +33,7 @@ def test_values_from_a_folder_of_pictures_to_a_detector(folder, capsys):
     assert "data/train (VOC): 8 pictures" in printed.out
     assert "validation: data/val (VOC): 4 pictures" in printed.out
     assert "epochs 2, batch size 8, recipe small-data, rate 0.002, augment light" in printed.out
-    assert "best on the validation set: AP" in printed.out
+    assert "best on the validation set: mAP" in printed.out
     assert "keras-ssd detect PICTURE --weights run/model.keras" in printed.out
     assert "epoch 2/2: loss" in printed.err
     assert {path.name for path in (folder / "run").iterdir()} - {"tensorboard"} == FILES

@@ -13,7 +13,6 @@ from training_toys import CLASSES, run, squares, toy
 
 import keras_ssd
 from keras_ssd.training import AveragingAdamW, keeper
-from keras_ssd.training.average_precision import AveragePrecision
 from keras_ssd.training.settings import Settings
 from keras_ssd.training.twin import twin_of
 
@@ -124,7 +123,7 @@ def test_values_files_and_history(tmp_path):
     with open(out / "log.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
-    wanted = {"loss", "localization_loss", "confidence_loss", "found", "rate", "val_ap", "val_ap bright", "seconds"}
+    wanted = {"loss", "localization_loss", "confidence_loss", "found", "rate", "val_mAP", "val_AP bright", "seconds"}
     assert wanted < set(rows[0])
     assert float(rows[1]["loss"]) == pytest.approx(history.rows[1]["loss"])
     assert 0 < float(rows[3]["rate"]) < 0.1 * float(rows[1]["rate"])
@@ -145,7 +144,7 @@ def test_values_tensorboard_where_it_is_installed(tmp_path):
 
 def test_values_the_best_is_kept_by_validation(tmp_path, monkeypatch):
     values, weights = iter([0.2, 0.9, 0.9, 0.5]), []
-    monkeypatch.setattr(keeper, "average_precision", lambda *_: AveragePrecision({"bright": next(values)}))
+    monkeypatch.setattr(keeper.Evaluate, "on_epoch_end", lambda _, epoch, logs: logs.update(val_mAP=next(values)))
     model = toy()
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: weights.append(model.get_weights()))
     history = run(tmp_path, model=model, validation=squares(2, 1), callbacks=[keep])

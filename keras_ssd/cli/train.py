@@ -36,7 +36,7 @@ files in the output folder:
   model.keras      the model to use: the best on the validation set, or the last without one
   last.keras       the model after the last epoch
   checkpoint.h5    what --resume goes on from, written after each epoch
-  log.csv          loss, its parts, learning rate and validation AP of each epoch
+  log.csv          loss, its parts, learning rate and validation mAP of each epoch
   curves.png       the same as curves
   predictions.png  some pictures, what is marked in them, and what the model finds
   run.json         the command, the settings, the data and the versions
@@ -215,7 +215,7 @@ def _told(history, model, args, epochs):
     """Says what there is now; the exit code."""
     best, path, done = history.best, history.out / BEST, len(history.rows)
     if best is not None:
-        print(f"best on the validation set: AP {best['val_ap']:.3f} at IoU 0.5 after epoch {int(best['epoch'])}")
+        print(f"best on the validation set: mAP {best['val_mAP']:.3f} at IoU 0.5 after epoch {int(best['epoch'])}")
     if path.exists():
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect PICTURE --weights {path}")
     if history.interrupted:

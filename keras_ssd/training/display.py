@@ -11,7 +11,7 @@ SHOWN = {
     "confidence_loss": "classes",
     "found": "found",
     "rate": "rate",
-    "val_ap": "val AP",
+    "val_mAP": "val mAP",
     "seconds": "seconds",
 }
 RATE_EVERY = 10  # steps; asking for it makes JAX bring its state back

@@ -8,13 +8,11 @@ import keras
 import numpy as np
 
 from keras_ssd.data.batches import batch_names
-from keras_ssd.detect import detect
+from keras_ssd.callbacks import Evaluate
 from keras_ssd.training import checkpoint
-from keras_ssd.training.average_precision import average_precision
 from keras_ssd.training.twin import write_averaged
 
 BEST, LAST, LOG = "model.keras", "last.keras", "log.csv"
-FOUND_FROM = 0.01  # lowest score that counts for the average precision
 NAMED = 16  # pictures that an error names
 
 
@@ -43,11 +41,14 @@ class Keeper(keras.callbacks.Callback):
 
     def __init__(self, kept, source, validation_set, out, facts):
         super().__init__()
-        self.kept, self.source, self.validation_set = kept, source, validation_set
+        self.kept, self.source = kept, source
         self.out, self.facts = out, facts
         self.rows = []
         self.interrupt, self.interrupted = None, False
         self._epoch, self._steps, self._began = 0, 0, 0.0
+        self._evaluation = None
+        if validation_set is not None:
+            self._evaluation = Evaluate(validation_set, "voc12", batch_size=source.batch_size, model=kept)
 
     @property
     def epochs_done(self):
@@ -84,7 +85,8 @@ class Keeper(keras.callbacks.Callback):
             self._diverged(self._steps - 1, "the weights became infinite or NaN")
         logs["rate"] = float(keras.ops.convert_to_numpy(twin.optimizer.learning_rate))
         write_averaged(twin, self.kept)
-        self._validate(logs)
+        if self._evaluation is not None:
+            self._evaluation.on_epoch_end(epoch, logs)
         logs["seconds"] = round(time.perf_counter() - self._began, 3)
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}})
         # The model first: a checkpoint that knows of a best model has it beside it.
@@ -100,20 +102,11 @@ class Keeper(keras.callbacks.Callback):
         if not self.interrupted:
             self._save_model(LAST)
 
-    def _validate(self, logs):
-        if self.validation_set is None:
-            return
-        pictures = [annotation.picture for annotation in self.validation_set]
-        found = detect(self.kept, pictures, confidence=FOUND_FROM, batch_size=self.source.batch_size)
-        result = average_precision(found, self.validation_set, self.kept.class_names)
-        logs["val_ap"] = result.mean
-        logs.update({f"val_ap {name}": value for name, value in result.by_class.items()})
-
     def _is_best(self):
         """Whether the last row is the best; without validation always."""
-        if self.validation_set is None:
+        if self._evaluation is None:
             return True
-        *before, now = [row["val_ap"] for row in self.rows]
+        *before, now = [row["val_mAP"] for row in self.rows]
         return now >= max(before, default=0.0)
 
     def _save_model(self, name, only_if_missing=False):

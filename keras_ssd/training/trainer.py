@@ -22,8 +22,8 @@ class History:
     """What a training did.
 
     Args:
-        rows: a dictionary an epoch: epoch (from 1), loss and its parts, rate, seconds, and val_ap where it was
-            measured, with val_ap of each class.
+        rows: a dictionary an epoch: epoch (from 1), loss and its parts, rate, seconds, and val_mAP where it was
+            measured, with "val_AP <class>" of each class.
         out: the folder.
         interrupted: whether it ended early, at a Ctrl-C or after `stop_after` epochs.
     """
@@ -34,9 +34,9 @@ class History:
 
     @property
     def best(self):
-        """The row with the highest val_ap; None without validation."""
-        measured = [row for row in reversed(self.rows) if "val_ap" in row]  # of equals the later one
-        return max(measured, key=lambda row: row["val_ap"], default=None)
+        """The row with the highest val_mAP; None without validation."""
+        measured = [row for row in reversed(self.rows) if "val_mAP" in row]  # of equals the later one
+        return max(measured, key=lambda row: row["val_mAP"], default=None)
 
 
 def train(
@@ -78,7 +78,7 @@ def train(
         resume: go on from the checkpoint in `out`, with the same settings.
         stop_after: end after this epoch, to be resumed later; the schedule is still made for all `epochs`.
         workers: threads that make batches; None is one a processor.
-        callbacks: more Keras callbacks; their `model` is a copy that is trained. `val_ap` is among their logs.
+        callbacks: more Keras callbacks; their `model` is a copy that is trained. `val_mAP` is among their logs.
         display: whether to show progress.
 
     Returns:

@@ -1,0 +1,97 @@
+"""Detections and a dataset brought to the same pictures and classes, so that a measure can compare them."""
+
+import logging
+
+import numpy as np
+
+from keras_ssd.evaluation.formats.rows import arranged
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
+from keras_ssd.names import nearest, unknown_name
+
+log = logging.getLogger("keras_ssd")
+SHOWN = 8
+
+
+def aligned(found, dataset):
+    """Tables of the same pictures and classes: those of the dataset, in its order.
+
+    Pictures and classes are matched by name. Detections of classes that the dataset does not have change no class's
+    value; they are left out, and a warning is logged.
+
+    Args:
+        found: `DetectionTable`.
+        dataset: `keras_ssd.data.Dataset`.
+
+    Returns:
+        (`DetectionTable`, `ObjectTable`)
+
+    Raises:
+        ValueError: detections of other pictures, pictures that the detector has not seen, or objects of classes that it
+            does not know.
+    """
+    truth = ObjectTable.of(dataset)
+    _check_classes(found, dataset)
+    pictures = _places(found.pictures, truth.pictures)
+    _check_pictures(found, truth, pictures, dataset)
+    classes = _places(found.class_names, truth.class_names)
+    known = classes[found.class_ids] >= 0
+    if not known.all():
+        counts = np.bincount(found.class_ids[~known], minlength=len(classes))
+        names = [name for name, count in zip(found.class_names, counts, strict=True) if count]
+        log.warning(
+            "%d detections are left out, of classes that %s does not have: %s",
+            (~known).sum(),
+            dataset.name,
+            _listed(names),
+        )
+        found = found[known]
+    table = DetectionTable(
+        truth.pictures,
+        truth.class_names,
+        pictures[found.picture],
+        classes[found.class_ids],
+        found.scores,
+        found.boxes_xyxy,
+    )
+    return arranged(table), truth
+
+
+def _places(names, wanted):
+    """Where each of the names stands in `wanted`; -1 for one that does not."""
+    places = {name: place for place, name in enumerate(wanted)}
+    return np.array([places.get(name, -1) for name in names], np.int32)
+
+
+def _check_classes(found, dataset):
+    lost = [name for name, count in dataset.counts().items() if count and name not in found.class_names]
+    if not lost:
+        return
+    close = {name: nearest(name, found.class_names, 1) for name in lost}
+    hints = [f"{name} may be its {other[0]}" for name, other in close.items() if other]
+    raise ValueError(
+        f"{dataset.name} has objects of {_listed(lost)}, which the detector does not know; its classes are "
+        f"{_listed(found.class_names)}.{' ' + _listed(hints) + '.' if hints else ''} dataset.with_classes(classes, "
+        "class_map, others='drop') gives the data other names, or leaves classes out."
+    )
+
+
+def _check_pictures(found, truth, places, dataset):
+    if (places < 0).any():
+        lost = [name for name, place in zip(found.pictures, places, strict=True) if place < 0]
+        raise ValueError(
+            f"There are detections of {len(lost)} pictures that {dataset.name} does not have. "
+            + unknown_name("picture", lost[0], truth.pictures)
+        )
+    seen = set(found.pictures)
+    lost = [name for name in truth.pictures if name not in seen]
+    if lost:
+        raise ValueError(
+            f"The detector has not looked at {len(lost)} of the {len(truth.pictures)} pictures of {dataset.name}: "
+            f"{_listed(lost)}. Evaluate it on those that it has seen (dataset[mask]), or merge the tables of all "
+            "workers."
+        )
+
+
+def _listed(names):
+    names = list(names)
+    return ", ".join(map(str, names[:SHOWN])) + (f", ... ({len(names)} in all)" if len(names) > SHOWN else "")

@@ -1,0 +1,209 @@
+"""Detections of many pictures, collected compactly while the network runs."""
+
+import contextlib
+import hashlib
+
+import numpy as np
+
+from keras_ssd.data.progress import tracked
+from keras_ssd.evaluation.formats import check_target, write_detections
+from keras_ssd.evaluation.journal import ROW, Journal, journal_path
+from keras_ssd.evaluation.tables import DetectionTable
+
+
+class Collector:
+    """Takes `Detections` picture by picture and holds 24 bytes for each.
+
+    Args:
+        class_names: names of the class ids, without background.
+
+    Example:
+        >>> collector = Collector(("cat", "dog"))
+        >>> collector.add("street", Detections([[10, 20, 30, 60]], [0.9], [1], ("cat", "dog"), (100, 200)))
+        >>> len(collector.table())
+        1
+    """
+
+    def __init__(self, class_names):
+        self.class_names = tuple(class_names)
+        self._counts = {}  # name of a picture -> its detections
+        self._rows = bytearray()
+
+    def __len__(self):
+        return len(self._counts)
+
+    def add(self, picture, found):
+        """Takes the detections of one picture.
+
+        Args:
+            picture: its name.
+            found: `Detections` with the collector's classes.
+
+        Raises:
+            ValueError: a picture for the second time, or other classes.
+        """
+        if picture in self._counts:
+            raise ValueError(f"The detections of picture {picture!r} are here already.")
+        if found.class_names != self.class_names:
+            raise ValueError(
+                f"The detections of picture {picture!r} have the classes {', '.join(found.class_names)}. Expected "
+                f"{', '.join(self.class_names)}"
+            )
+        rows = np.empty(len(found), ROW)
+        rows["class_id"], rows["score"], rows["box_xyxy"] = found.class_ids, found.scores, found.boxes_xyxy
+        # Equal scores stand by class, which every file format can tell again.
+        self._rows += rows[np.lexsort((found.class_ids, -found.scores))].tobytes()
+        self._counts[picture] = len(rows)
+
+    def table(self):
+        """All of it as a `DetectionTable`."""
+        rows = np.frombuffer(self._rows, ROW)
+        picture = np.repeat(np.arange(len(self._counts), dtype=np.int32), list(self._counts.values()))
+        pictures = tuple(self._counts)
+        return DetectionTable(
+            pictures, self.class_names, picture, rows["class_id"], rows["score"], rows["box_xyxy"].reshape(-1, 4)
+        )
+
+
+def merge(tables):
+    """One table out of those of several workers, each of which looked at pictures of its own.
+
+    Args:
+        tables: `DetectionTable`s of the same classes.
+
+    Returns:
+        `DetectionTable`, the pictures in the order of the tables.
+
+    Raises:
+        ValueError: none, other classes, or a picture in two of them.
+
+    Example:
+        >>> halves = [collect(model, data[place::2]) for place in range(2)]  # each in a process of its own
+        >>> result = evaluate(merge(halves), data)
+    """
+    tables = list(tables)
+    if not tables:
+        raise ValueError("merge needs at least one table.")
+    first = tables[0]
+    for table in tables:
+        if table.class_names != first.class_names:
+            raise ValueError(
+                "Tables that are merged must have the same classes in the same order. Received: "
+                f"{', '.join(first.class_names)}; and {', '.join(table.class_names)}"
+            )
+    pictures, seen = [], set()
+    for table in tables:
+        twice = seen & set(table.pictures)
+        if twice:
+            raise ValueError(
+                f"{len(twice)} pictures are in more than one table, such as {min(twice)!r}. Each worker must look at "
+                "pictures of its own."
+            )
+        seen |= set(table.pictures)
+        pictures += table.pictures
+    starts = np.cumsum([0, *(len(table.pictures) for table in tables)])
+    picture = np.concatenate([table.picture + start for table, start in zip(tables, starts, strict=False)])
+    columns = {
+        name: np.concatenate([getattr(table, name) for table in tables])
+        for name in ("class_ids", "scores", "boxes_xyxy")
+    }
+    return DetectionTable(tuple(pictures), first.class_names, picture, **columns)
+
+
+def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_format=None, workers=None, progress=True):
+    """Runs a detector over a dataset and keeps what it finds.
+
+    With `save`, what was found so far lies beside it in a file that ends in .part. A run that was interrupted, killed
+    even, goes on where that ends, and finishes with the same table.
+
+    Args:
+        model: see `keras_ssd.detect`.
+        dataset: `keras_ssd.data.Dataset`; its pictures are looked at, its objects are not.
+        confidence: lowest score that is kept, 0..1. A measure needs the unlikely ones, too.
+        batch_size: pictures that the network sees at once.
+        save: file to write the detections to when all are done, see `write_detections`.
+        save_format: of that file; None goes by its ending.
+        workers: threads that read pictures; None is one a processor.
+        progress: whether to show a bar with the time left on a terminal.
+
+    Returns:
+        `DetectionTable` of the dataset's pictures, in its order, and the model's classes.
+
+    Raises:
+        ValueError: the file in progress is of another run; or as `keras_ssd.detect`.
+        PictureError: a picture cannot be read.
+    """
+    from keras_ssd.detect import detect
+
+    names = class_names_of(model)
+    sources = [annotation.picture for annotation in dataset]
+    options = {"confidence": confidence, "batch_size": batch_size, "workers": workers}
+    detect(model, (), **options)  # refuses wrong arguments before there is a file
+    collector = Collector(names)
+    with contextlib.ExitStack() as stack:
+        journal = None
+        if save is not None:
+            check_target(save, save_format, no_detections(dataset, names), dataset)
+            journal = Journal(journal_path(save), _run(model, names, dataset, confidence))
+            stack.callback(journal.close)
+            for annotation, earlier in zip(dataset, journal.found(names), strict=False):
+                collector.add(annotation.name, earlier)
+        done = len(collector)
+        found = stack.enter_context(contextlib.closing(detect(model, sources[done:], **options)))
+        todo = stack.enter_context(contextlib.closing(tracked(dataset[done:], "detecting", progress)))
+        for annotation, detections in zip(todo, found, strict=True):
+            if journal is not None:
+                journal.add(detections)
+            collector.add(annotation.name, detections)
+        table = collector.table()
+        if journal is not None:
+            write_detections(table, save, save_format, dataset=dataset)
+            journal.remove()
+    return table
+
+
+def no_detections(dataset, class_names):
+    """The `DetectionTable` of a dataset in which nothing was found."""
+    pictures = tuple(annotation.name for annotation in dataset)
+    return DetectionTable(pictures, class_names, [], [], [], np.zeros((0, 4)))
+
+
+def class_names_of(model):
+    """The names of a model's classes.
+
+    Raises:
+        TypeError: it carries none.
+    """
+    names = getattr(model, "class_names", None)
+    if not names:
+        raise TypeError(
+            "Evaluating needs a detector that knows its classes, such as a model of keras_ssd; a `DetectionTable`; or "
+            f"the path of a file of detections. Received: {type(model).__name__}"
+        )
+    return tuple(names)
+
+
+def _run(model, names, dataset, confidence):
+    """What must be the same for a run to go on: plain values."""
+    from keras_ssd.layers import DecodeDetections
+
+    pictures = hashlib.blake2b("\n".join(annotation.name for annotation in dataset).encode(), digest_size=8)
+    return {
+        "the pictures": f"{len(dataset)}, {pictures.hexdigest()}",
+        "the classes": list(names),
+        "the confidence": float(confidence),
+        "the model": f"{model.name}, weights {_digest_of_weights(model)}",
+        "the decoding": [
+            str(getattr(model, "decoding", {})),
+            *(str(layer.get_config()) for layer in model.layers if isinstance(layer, DecodeDetections)),
+        ],
+    }
+
+
+def _digest_of_weights(model):
+    import keras
+
+    digest = hashlib.blake2b(digest_size=8)
+    for weight in model.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""`evaluate`: from a detector and annotated pictures to how good it is."""
+
+import dataclasses
+import os
+
+from keras_ssd.evaluation.aligning import aligned
+from keras_ssd.evaluation.collecting import class_names_of, collect, no_detections
+from keras_ssd.evaluation.formats import read_detections, write_detections
+from keras_ssd.evaluation.measures import measure as measured
+from keras_ssd.evaluation.tables import DetectionTable
+
+
+def evaluate(
+    detector,
+    dataset,
+    measure="voc07",
+    *,
+    iou_threshold=0.5,
+    plus_one=False,
+    confidence=0.01,
+    batch_size=8,
+    save=None,
+    workers=None,
+    progress=True,
+):
+    """How good a detector is on annotated pictures.
+
+    Classes are matched by name, and so are pictures. With `save`, a run that is interrupted goes on where it stopped
+    when it is started again.
+
+    Args:
+        detector: a model, see `keras_ssd.detect`; a `DetectionTable` of what any detector found; or the path of a file
+            that `read_detections` reads.
+        dataset: `keras_ssd.data.Dataset`.
+        measure: "voc07" (11 points, as for VOC2007), "voc12" (area under the curve, as from VOC2010 on), "coco" (the
+            twelve numbers) or "ilsvrc".
+        iou_threshold: smallest overlap of a true detection, for the VOC measures and, where objects are not small,
+            ILSVRC's.
+        plus_one: whether the VOC measures count the last pixel of a box as part of it in boxes that say so; ours do
+            not, see docs/evaluation.md.
+        confidence: lowest score that a model's detections have; 0.01 as in the original SSD's evaluation.
+        batch_size: pictures that a model sees at once.
+        save: file for the detections, see `write_detections`; what was found so far lies beside it while the model
+            runs.
+        workers: threads that read pictures; None is one a processor.
+        progress: whether to show a bar with the time left on a terminal.
+
+    Returns:
+        `Result`: `print` shows a table of the classes; `result.map`, `result.per_class`, `result.curves`.
+
+    Raises:
+        ValueError: objects of classes that the detector does not know, other pictures, nothing to be found, a wrong
+            argument, or as `read_detections` and `collect`.
+        PictureError: a picture cannot be read.
+        ImportError: COCO's measure without the extra `coco`.
+
+    Example:
+        >>> test = keras_ssd.data.read("VOCdevkit/VOC2007", "test")
+        >>> result = keras_ssd.evaluation.evaluate(keras_ssd.ssd300(weights="voc07+12"), test)
+        >>> print(result)
+    """
+    options = {"iou_threshold": iou_threshold, "plus_one": plus_one}
+    if isinstance(detector, (str, os.PathLike)):
+        detector = read_detections(detector, dataset)
+    if isinstance(detector, DetectionTable):
+        result = _measured(detector, dataset, measure, options)
+        if save is not None:
+            write_detections(detector, save, dataset=dataset)
+        return result
+    # What can be wrong shows now, on no detections, rather than after hours.
+    _measured(no_detections(dataset, class_names_of(detector)), dataset, measure, options)
+    found = collect(
+        detector,
+        dataset,
+        confidence=confidence,
+        batch_size=batch_size,
+        save=save,
+        workers=workers,
+        progress=progress,
+    )
+    result = _measured(found, dataset, measure, options)
+    return dataclasses.replace(result, settings={**result.settings, "confidence": float(confidence)})
+
+
+def _measured(found, dataset, measure, options):
+    found, truth = aligned(found, dataset)
+    return measured(found, truth, measure, dataset=dataset, **options)

@@ -1,0 +1,89 @@
+"""COCO's results: one json list of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}.
+
+The ids are those of the annotations, `Annotation.picture_id` and `Dataset.category_ids`, and where the data have none,
+the numbers from 1 that `keras_ssd.data.write` gives them. Source of the format: cocodataset.org, "Results format".
+"""
+
+import json
+import numbers
+
+import numpy as np
+
+from keras_ssd.evaluation.formats.json_files import read_json
+from keras_ssd.evaluation.formats.rounding import shortest, shortest_from
+from keras_ssd.evaluation.formats.rows import Rows, number
+from keras_ssd.names import unknown_name
+from keras_ssd.replacing import replacing
+
+NAME = "coco"
+_KEYS = ("image_id", "category_id", "bbox", "score")
+
+
+def write(table, path, dataset=None):
+    """Writes a table, a line a detection."""
+    pictures = dict(zip((one.name for one in dataset), picture_ids(dataset), strict=True))
+    categories = dict(zip(dataset.classes, category_ids(dataset), strict=True))
+    pictures = [pictures[name] for name in table.pictures]
+    categories = [categories.get(name) for name in table.class_names]
+    corner, score = shortest(table.boxes_xyxy[:, :2]), shortest(table.scores)
+    sides = shortest_from(table.boxes_xyxy[:, 2:], corner)
+    rows = zip(table.picture, table.class_ids, np.hstack([corner, sides]).tolist(), score.tolist(), strict=True)
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        separator = "[\n"
+        for picture, class_id, bbox, value in rows:
+            row = dict(zip(_KEYS, (pictures[picture], categories[class_id], bbox, value), strict=True))
+            file.write(separator + json.dumps(row))
+            separator = ",\n"
+        file.write("\n]\n" if len(table) else "[]\n")
+
+
+def read(path, dataset, strictness):
+    """The table of a results file; it does not tell pictures without detections from those that were not looked at."""
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise ValueError(
+            f"{path} holds no list of detections, as a COCO results file does. Annotations are read with "
+            "keras_ssd.data.read."
+        )
+    rows = Rows(path, dataset, strictness, "detection")
+    pictures = {key: place for place, key in enumerate(picture_ids(dataset))}
+    categories = {key: place for place, key in enumerate(category_ids(dataset))}
+    for count, row in enumerate(content, 1):
+        if not isinstance(row, dict) or any(key not in row for key in _KEYS):
+            raise ValueError(f"{rows.where(count)}: expected {', '.join(_KEYS)}. Received: {str(row)[:80]}")
+        picture, class_id = (
+            _place(rows, count, key, row[key], known)
+            for key, known in (("image_id", pictures), ("category_id", categories))
+        )
+        if picture is not None and class_id is not None:
+            x, y, width, height = _bbox(rows, count, row["bbox"])
+            score = number(row["score"], rows.where(count), "score")
+            rows.add(count, picture, class_id, score, (x, y, x + width, y + height))
+    return rows.table()
+
+
+def picture_ids(dataset):
+    """The pictures' own ids if all have one, and else numbers from 1."""
+    ids = [annotation.picture_id for annotation in dataset]
+    return ids if all(_is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(ids) + 1)
+
+
+def category_ids(dataset):
+    """The classes' own ids, or numbers from 1."""
+    return dataset.category_ids or range(1, len(dataset.classes) + 1)
+
+
+def _is_id(key):
+    return isinstance(key, (int, str)) and not isinstance(key, bool)
+
+
+def _place(rows, count, what, key, known):
+    if _is_id(key) and key in known:
+        return known[key]
+    return rows.unknown(count, unknown_name(what, key, known))
+
+
+def _bbox(rows, count, bbox):
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(side, numbers.Real) for side in bbox):
+        raise ValueError(f"{rows.where(count)}: bbox must be x, y, width, height. Received: {str(bbox)[:80]}")
+    return bbox

@@ -1,0 +1,147 @@
+"""Writing and reading detections in every format."""
+
+from pathlib import Path
+
+from keras_ssd.evaluation.formats import coco, ilsvrc, json_files, own_json, table, voc
+from keras_ssd.evaluation.formats.rows import Strictness
+from keras_ssd.names import nearest
+
+FORMATS = {module.NAME: module for module in (own_json, coco, voc, ilsvrc, table)}
+WITH_IDS = ("coco", "ilsvrc")
+_ENDINGS = {".json": "json", ".zip": "voc", ".txt": "ilsvrc", ".csv": "csv", "": "voc"}
+
+
+def write_detections(found, path, format=None, *, dataset=None):
+    """Writes detections to a file; `read_detections` gives them back equal.
+
+    Scores and coordinates are float32, and are written as the shortest decimals that give the same float32 back when
+    they are read. What reading gives back stands picture by picture, best first, which is how `collect` makes a table.
+
+    Args:
+        found: `DetectionTable`.
+        path: of the file; for "voc" a new folder, or a .zip as the evaluation server takes it.
+        format: "json" (ours: knows the classes, and the pictures in which nothing was found), "coco" (results), "voc"
+            (comp4_det_test_CLASS.txt), "ilsvrc" (text) or "csv". None goes by the ending: .json is ours, .zip and no
+            ending VOC's, .txt ILSVRC's, .csv CSV.
+        dataset: `keras_ssd.data.Dataset` of the pictures: "coco" and "ilsvrc" write its ids.
+
+    Returns:
+        The path. The file appears when it is whole.
+
+    Raises:
+        ValueError: a name that the format cannot hold, a format that is unknown or needs the dataset, or a folder in
+            use.
+        OSError: nothing can be written there.
+
+    Example:
+        >>> write_detections(result.found, "comp4.zip")
+    """
+    path = Path(path)
+    format = check_target(path, format, found, dataset)
+    FORMATS[format].write(found, path, dataset)
+    return path
+
+
+def read_detections(path, dataset, format=None, *, outside="error", others="error"):
+    """Reads the detections of any detector.
+
+    Args:
+        path: file or folder, as `write_detections` or `keras-ssd detect` writes them.
+        dataset: `keras_ssd.data.Dataset` of the pictures that they are about.
+        format: as `write_detections` takes it. None finds it out.
+        outside: "error", "clip" or "keep" for boxes that leave their picture by more than a pixel: refuse the file,
+            cut them as SSD does, or measure them as they are, as COCO's tools do.
+        others: "error" or "drop" for detections of pictures or classes that the dataset does not have.
+
+    Returns:
+        `DetectionTable`, its pictures in the order of the dataset. From json it has those that the file names; the
+        other formats do not tell a picture in which nothing was found from one that was not looked at, so it has all.
+
+    Raises:
+        ValueError: what cannot be used, with file and line: a picture or class that is unknown, a number that is not
+            finite, a negative side, a box outside, a file that was cut off.
+        FileNotFoundError: there is no such file.
+
+    Example:
+        >>> found = read_detections("results.json", keras_ssd.data.read("coco", "val2017"))
+    """
+    path = Path(path)
+    strictness = Strictness(outside, others)
+    if not path.exists():
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        close = nearest(path.name, beside)
+        hint = f" Did you mean {' or '.join(str(path.parent / name) for name in close)}?" if close else ""
+        raise FileNotFoundError(f"There is no file {path} to read detections from.{hint}")
+    format = _known(format) if format is not None else _format_of(path)
+    if path.is_dir() and format != "voc":
+        raise ValueError(f"{path} is a folder. Expected a file of the format {format!r}.")
+    return FORMATS[format].read(path, dataset, strictness)
+
+
+def check_target(path, format=None, found=None, dataset=None):
+    """Tries whether detections could be written, before any work is done.
+
+    Args:
+        path, format, dataset: as `write_detections` takes them.
+        found: `DetectionTable`, which may be an empty one of the pictures and classes to come; or None.
+
+    Returns:
+        The format's name.
+
+    Raises:
+        ValueError, OSError: as `write_detections`.
+    """
+    path = Path(path)
+    if format is None:
+        if path.suffix.lower() not in _ENDINGS:
+            raise ValueError(
+                f"The ending of {path} tells no format. Expected {', '.join(filter(None, _ENDINGS))}, no ending (a "
+                f"folder of VOC's files), or one of {', '.join(map(repr, FORMATS))} as the format."
+            )
+        format = _ENDINGS[path.suffix.lower()]
+    _known(format)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} into.")
+    folder = format == "voc" and path.suffix.lower() != ".zip"
+    if path.exists() and (path.is_dir() and any(path.iterdir()) if folder else path.is_dir()):
+        raise ValueError(f"{path} is there already. Name a new {'folder' if folder else 'file'}, or remove it first.")
+    if folder and path.is_file():
+        raise ValueError(f"{path} is a file, and VOC's detections need a folder, or a name that ends in .zip.")
+    if format in WITH_IDS and dataset is None:
+        raise ValueError(f"{format!r} writes the ids of pictures and classes. Pass dataset=..., which knows them.")
+    if found is not None:
+        _check_names(format, found, dataset)
+    return format
+
+
+def _check_names(format, found, dataset):
+    if format == "voc":
+        voc.check(found.class_names, found.pictures)
+    if format in WITH_IDS:
+        pictures, classes = {annotation.name for annotation in dataset}, set(dataset.classes)
+        lost = [name for name in found.pictures if name not in pictures]
+        lost += [name for place, name in enumerate(found.class_names) if name not in classes]
+        if lost:
+            raise ValueError(
+                f"{format!r} needs ids, and {dataset.name} has none for {', '.join(map(repr, lost[:8]))}"
+                f"{', ...' if len(lost) > 8 else ''}. Write json or csv, or leave these detections out."
+            )
+
+
+def _known(format):
+    if format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}. Received: format={format!r}")
+    return format
+
+
+def _format_of(path):
+    """The format of a file that is there."""
+    if path.is_dir() or path.suffix.lower() == ".zip" or (path.suffix.lower() == ".txt" and voc.class_of(path.name)):
+        return "voc"
+    if path.suffix.lower() == ".json":
+        return json_files.kind(path)
+    if path.suffix.lower() not in _ENDINGS or not path.suffix:
+        raise ValueError(
+            f"The ending of {path} tells no format. Say which with format=..., one of {', '.join(map(repr, FORMATS))}."
+        )
+    return _ENDINGS[path.suffix.lower()]

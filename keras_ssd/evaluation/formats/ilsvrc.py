@@ -1,0 +1,67 @@
+"""ILSVRC DET: one text file, `image_index class_id score xmin ymin xmax ymax` a line.
+
+The index of a picture is its line in the list of the dataset, from 1; class ids are 1..200 in the order of the
+challenge, and for data of other classes the place in the dataset's classes, from 1. Source: the ILSVRC2015 development
+kit's readme.
+"""
+
+import contextlib
+
+import numpy as np
+
+from keras_ssd.evaluation.formats.rounding import shortest
+from keras_ssd.evaluation.formats.rows import Rows, number, opened
+from keras_ssd.evaluation.formats.text import exclusive, inclusive, texts
+from keras_ssd.names import fold, unknown_name
+from keras_ssd.replacing import replacing
+from keras_ssd.zoo import label_ids, labels
+
+NAME = "ilsvrc"
+_COLUMNS = ("image_index", "class_id", "score", "xmin", "ymin", "xmax", "ymax")
+
+
+def write(table, path, dataset=None):
+    """Writes a table."""
+    pictures = {annotation.name: place for place, annotation in enumerate(dataset, 1)}
+    pictures = [pictures[name] for name in table.pictures]
+    ids = dict(zip(dataset.classes, class_numbers(dataset.classes), strict=True))
+    numbers = texts(np.hstack([shortest(table.scores)[:, None], inclusive(table.boxes_xyxy)]))
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for picture, class_id, row in zip(table.picture, table.class_ids, numbers, strict=False):
+            file.write(f"{pictures[picture]} {ids[table.class_names[class_id]]} {' '.join(row)}\n")
+
+
+def read(path, dataset, strictness):
+    """The table of a file; it does not tell pictures without detections from those that were not looked at."""
+    rows = Rows(path, dataset, strictness)
+    pictures = {index: index - 1 for index in range(1, len(dataset) + 1)}
+    classes = {key: place for place, key in enumerate(class_numbers(dataset.classes))}
+    with opened(path) as file:
+        for count, line in enumerate(file, 1):
+            words = line.split()
+            if not words:
+                continue
+            if len(words) != len(_COLUMNS):
+                raise ValueError(f"{rows.where(count)}: expected {' '.join(_COLUMNS)}. Received: {line[:80].rstrip()}")
+            picture = _place(rows, count, "image_index", words[0], pictures)
+            class_id = _place(rows, count, "class_id", words[1], classes)
+            if picture is not None and class_id is not None:
+                where = rows.where(count)
+                score, *box = (number(word, where, name) for word, name in zip(words[2:], _COLUMNS[2:], strict=True))
+                rows.add(count, picture, class_id, score, exclusive(*box))
+    return rows.table()
+
+
+def class_numbers(names):
+    """The challenge's number of each class, by name or WordNet id; places from 1 where one is none of its classes."""
+    known = {fold(name): place for place, name in enumerate(labels("ilsvrc"), 1)}
+    known |= {key: place for place, key in enumerate(label_ids("ilsvrc"), 1)}
+    numbers = [known.get(fold(name)) for name in names]
+    return numbers if all(numbers) and len(set(numbers)) == len(numbers) else list(range(1, len(names) + 1))
+
+
+def _place(rows, count, what, word, known):
+    with contextlib.suppress(ValueError):
+        if int(word) in known:
+            return known[int(word)]
+    return rows.unknown(count, unknown_name(what, word, known))

@@ -1,0 +1,32 @@
+"""Reading json files of detections: whole ones, in little memory."""
+
+import json
+
+from keras_ssd.evaluation.formats.rows import opened
+
+_HEAD = 1 << 16
+
+
+def read_json(path, object_hook=None):
+    """The content of a json file.
+
+    Raises:
+        ValueError: it is no whole json file; the text says where it ends to be one.
+    """
+    with opened(path) as file:
+        try:
+            return json.load(file, object_hook=object_hook)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path} is no whole json file: {error.msg} at line {error.lineno}, column {error.colno}. If it was "
+                "cut off, write or copy it again."
+            ) from None
+        except RecursionError:
+            raise ValueError(f"{path} nests too deeply for a file of detections.") from None
+
+
+def kind(path):
+    """Which format a json file has, from its beginning: "coco" or "json"."""
+    with opened(path) as file:
+        head = file.read(_HEAD)
+    return "coco" if '"image_id"' in head or head.split() in (["[]"], ["[", "]"]) else "json"

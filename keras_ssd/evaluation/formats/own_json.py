@@ -1,0 +1,134 @@
+"""Our own json: pictures in which nothing was found are in it, too, and so are the detector's classes.
+
+    {"format": "keras_ssd detections", "version": 1, "class_names": ["cat", "dog"], "pictures": [
+    {"name": "street", "class_ids": [1], "scores": [0.9], "boxes_xyxy": [[10.0, 20.0, 30.0, 60.0]]}
+    ]}
+
+What `keras-ssd detect --format json` writes is read as well.
+"""
+
+import json
+
+import numpy as np
+
+from keras_ssd.evaluation.formats.json_files import read_json
+from keras_ssd.evaluation.formats.rounding import shortest
+from keras_ssd.evaluation.formats.rows import Rows
+from keras_ssd.names import check_class_names
+from keras_ssd.replacing import replacing
+
+NAME = "json"
+FORMAT, VERSION = "keras_ssd detections", 1
+_COLUMNS = ("class_ids", "scores", "boxes_xyxy")
+
+
+def write(table, path, dataset=None):
+    """Writes a table, a line a picture."""
+    order = np.argsort(table.picture, kind="stable")
+    ends = np.searchsorted(table.picture[order], np.arange(len(table.pictures)), side="right")
+    scores, boxes = shortest(table.scores[order]), shortest(table.boxes_xyxy[order])
+    class_ids = table.class_ids[order]
+    head = {"format": FORMAT, "version": VERSION, "class_names": list(table.class_names)}
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "pictures": [')
+        start, separator = 0, "\n"
+        for name, end in zip(table.pictures, ends.tolist(), strict=True):
+            values = (class_ids[start:end].tolist(), scores[start:end].tolist(), boxes[start:end].tolist())
+            row = {"name": name, **dict(zip(_COLUMNS, values, strict=True))}
+            file.write(separator + json.dumps(row, ensure_ascii=False))
+            start, separator = end, ",\n"
+        file.write("\n]}\n")
+
+
+def read(path, dataset, strictness):
+    """The table that a file holds; its pictures are those that the file names, in the order of the dataset."""
+    content = read_json(path, _compact)
+    if isinstance(content, list):
+        return _read_detect(path, content, dataset, strictness)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path} holds no detections. Expected a json file that keras-ssd or COCO's tools write.")
+    if content.get("version") != VERSION:
+        raise ValueError(f"{path} is of version {content.get('version')!r} of its format. Expected {VERSION}")
+    names = _class_names(path, content.get("class_names"))
+    if not isinstance(content.get("pictures"), list):
+        raise ValueError(f"{path} has no list of pictures.")
+    rows, places = Rows(path, dataset, strictness, "picture"), set()
+    for count, entry in enumerate(content["pictures"], 1):
+        if not isinstance(entry, dict) or "name" not in entry or any(name not in entry for name in _COLUMNS):
+            raise ValueError(f"{rows.where(count)}: expected name, {', '.join(_COLUMNS)}. Received: {str(entry)[:80]}")
+        ids, scores, boxes = (_column(rows.where(count), entry, name) for name in _COLUMNS)
+        if not len(ids) == len(scores) == len(boxes):
+            raise ValueError(
+                f"{rows.where(count)}: {', '.join(_COLUMNS)} must be of one length. Received: {len(ids)}, "
+                f"{len(scores)} and {len(boxes)}"
+            )
+        _take(rows, places, count, entry["name"], zip(ids, scores, boxes, strict=True), names)
+    return rows.table(names, places)
+
+
+def _read_detect(path, content, dataset, strictness):
+    """What `keras-ssd detect` wrote: a list of what `Detections.to_dict` gives."""
+    first = content[0] if content and isinstance(content[0], dict) else {}
+    names = _class_names(path, first.get("class_names")) if content else tuple(dataset.classes)
+    rows, places = Rows(path, dataset, strictness, "picture"), set()
+    for count, entry in enumerate(content, 1):
+        try:
+            found = [(row["class_id"], row["score"], row["box_xyxy"]) for row in entry["detections"]]
+            source, own = entry["source"], tuple(entry["class_names"])
+        except (KeyError, TypeError):
+            raise ValueError(
+                f"{rows.where(count)}: expected what `keras-ssd detect --format json` writes: source, class_names, "
+                f"detections. Received: {str(entry)[:80]}"
+            ) from None
+        if own != names:
+            raise ValueError(f"{rows.where(count)}: it has other classes than the first: {', '.join(map(str, own))}")
+        try:
+            ids, scores = np.array([row[:2] for row in found], np.float64).reshape(-1, 2).T
+            boxes = np.array([row[2] for row in found], np.float64).reshape(-1, 4)
+        except (TypeError, ValueError):
+            raise ValueError(f"{rows.where(count)}: class_id, score and box_xyxy must be 1, 1 and 4 numbers.") from None
+        _take(rows, places, count, source, zip(ids, scores, boxes, strict=True), names)
+    return rows.table(names, places)
+
+
+def _take(rows, places, count, called, found, names):
+    place = rows.picture(count, called)
+    if place is None:
+        return
+    if place in places:
+        raise ValueError(f"{rows.where(count)}: picture {called!r} is there twice.")
+    places.add(place)
+    for class_id, score, box in found:
+        if not (0 <= class_id < len(names) and class_id == int(class_id)):
+            raise ValueError(
+                f"{rows.where(count)}: class ids must lie in 0..{len(names) - 1}, the places in class_names. "
+                f"Received: {class_id:g}"
+            )
+        rows.add(count, place, int(class_id), score, box)
+
+
+def _class_names(path, names):
+    try:
+        return check_class_names("class_names", names)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _compact(entry):
+    """Makes arrays of a picture's lists as soon as it is read: a tenth of the memory."""
+    for name in _COLUMNS if "boxes_xyxy" in entry else ():
+        if isinstance(entry.get(name), list):
+            try:
+                entry[name] = np.array(entry[name], np.float64)
+            except (TypeError, ValueError):
+                entry[name] = None
+    return entry
+
+
+def _column(where, entry, name):
+    value = entry[name]
+    value = value.reshape(-1, 4) if name == "boxes_xyxy" and value is not None and not value.size else value
+    shape = (None, 4) if name == "boxes_xyxy" else (None,)
+    if value is None or value.ndim != len(shape) or value.shape[1:] != shape[1:]:
+        raise ValueError(f"{where}: {name} must be a list of {'four numbers each' if shape[1:] else 'numbers'}.")
+    return value

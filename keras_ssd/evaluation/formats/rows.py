@@ -1,0 +1,231 @@
+"""What readers of detections share: finding pictures by name, and checking rows, each error with file and line."""
+
+import array
+import contextlib
+import dataclasses
+import os
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from keras_ssd.evaluation.tables import DetectionTable
+from keras_ssd.names import unknown_name
+
+OUTSIDE = ("error", "clip", "keep")
+OTHERS = ("error", "drop")
+EDGE = 1.0  # pixels by which a box may leave its picture: tools round and count pixels differently
+MAX_BYTES = 4 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Strictness:
+    """What becomes of rows that do not fit the dataset.
+
+    Args:
+        outside: "error", "clip" or "keep" for boxes that leave their picture by more than a pixel.
+        others: "error" or "drop" for detections of pictures and classes that the dataset does not have.
+    """
+
+    outside: str = "error"
+    others: str = "error"
+
+    def __post_init__(self):
+        for name, known in (("outside", OUTSIDE), ("others", OTHERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(map(repr, known))}. Received: {name}={getattr(self, name)!r}"
+                )
+
+
+class PictureNames:
+    """Finds pictures of a dataset by what files call them: name, file name, or path.
+
+    Args:
+        dataset: `keras_ssd.data.Dataset`.
+    """
+
+    def __init__(self, dataset):
+        self.names = [annotation.name for annotation in dataset]
+        self._places = {name: place for place, name in enumerate(self.names)}
+        self._paths = {
+            os.path.abspath(annotation.picture): place
+            for place, annotation in enumerate(dataset)
+            if isinstance(annotation.picture, str)
+        }
+        self._stems = {}
+        for place, name in enumerate(self.names):
+            self._stems.setdefault(PurePath(name).name, []).append(place)
+
+    def place(self, called):
+        """The picture's place in the dataset.
+
+        Raises:
+            ValueError: there is none; the text gives the nearest.
+        """
+        called = str(called)
+        if called in self._places:
+            return self._places[called]
+        place = self._paths.get(os.path.abspath(called))
+        if place is None:
+            place = self._places.get(os.path.splitext(called)[0])
+        if place is None:
+            places = self._stems.get(PurePath(called).stem, ())
+            place = places[0] if len(places) == 1 else None
+        if place is None:
+            raise ValueError(unknown_name("picture", called, self.names))
+        self._places[called] = place  # files speak of each picture many times
+        return place
+
+
+class Rows:
+    """Detections as a file gives them, checked all at once when the table is made.
+
+    Args:
+        path: of the file, for messages.
+        dataset: `keras_ssd.data.Dataset`.
+        strictness: `Strictness`.
+        unit: what the file counts its rows in, for messages: "line", or "detection".
+    """
+
+    def __init__(self, path, dataset, strictness, unit="line"):
+        self.path, self.dataset, self.strictness, self.unit = path, dataset, strictness, unit
+        self._names = PictureNames(dataset)
+        self._picture, self._class_ids, self._lines = array.array("i"), array.array("i"), array.array("q")
+        self._numbers = array.array("d")  # score, xmin, ymin, xmax, ymax
+        self._sources = []  # (first row, path) where a format has several files
+
+    def start_file(self, path):
+        """The rows that follow are of this file."""
+        self.path = path
+        self._sources.append((len(self._lines), path))
+
+    def picture(self, line, called):
+        """The place of a picture in the dataset; None for one that is to be left out."""
+        try:
+            return self._names.place(called)
+        except ValueError as error:
+            return self.unknown(line, error)
+
+    def unknown(self, line, error):
+        """Refuses a picture or class that the dataset does not have, unless those are left out."""
+        if self.strictness.others == "error":
+            raise ValueError(
+                f"{self.where(line)}: {error} others='drop' leaves out the detections of what the data do not have."
+            ) from None
+
+    def add(self, line, picture, class_id, score, box_xyxy):
+        """Takes a row: places of picture and class, and numbers in pixels."""
+        self._picture.append(picture)
+        self._class_ids.append(class_id)
+        self._lines.append(line)
+        self._numbers.append(score)
+        self._numbers.extend(box_xyxy)
+
+    def where(self, line):
+        """File and line for messages."""
+        return f"{self.path}:{line}" if self.unit == "line" else f"{self.path}: {self.unit} {line}"
+
+    def table(self, class_names=None, places=None):
+        """The rows as a `DetectionTable`.
+
+        Args:
+            class_names: of the class ids; None for the dataset's.
+            places: of the pictures that were looked at; None for all.
+
+        Raises:
+            ValueError: a number that is not finite, a negative side, or a box outside; the text gives file and line.
+        """
+        picture = np.array(self._picture, np.int32)
+        numbers = np.array(self._numbers, np.float64).reshape(-1, 5)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is found next
+            scores, boxes = numbers[:, 0].astype(np.float32), numbers[:, 1:].astype(np.float32)
+        self._refuse(~(np.isfinite(boxes).all(axis=1) & np.isfinite(scores)), numbers, "a number is NaN or infinite")
+        self._refuse((boxes[:, 2:] < boxes[:, :2]).any(axis=1), numbers, "the box has a negative side")
+        boxes = self._inside(picture, boxes, numbers)
+        places = range(len(self.dataset)) if places is None else sorted(places)
+        at = np.zeros(len(self.dataset), np.int32)
+        at[places] = np.arange(len(places))
+        return arranged(
+            DetectionTable(
+                tuple(self._names.names[place] for place in places),
+                tuple(self.dataset.classes) if class_names is None else tuple(class_names),
+                at[picture],
+                np.array(self._class_ids, np.int32),
+                scores,
+                boxes,
+            )
+        )
+
+    def _inside(self, picture, boxes, numbers):
+        """The boxes after the rule for those that leave their picture."""
+        if self.strictness.outside == "keep" or not len(boxes):
+            return boxes
+        sizes = np.array([one.size_hw or (0, 0) for one in self.dataset], np.float32).reshape(-1, 2)[picture]
+        sizes = np.where(sizes > 0, sizes, np.inf)
+        low, high = np.zeros((len(boxes), 4)), np.hstack([sizes[:, ::-1], sizes[:, ::-1]])
+        away = ((boxes < low - EDGE) | (boxes > high + EDGE)).any(axis=1)
+        if self.strictness.outside == "clip":
+            return np.clip(boxes, low, high).astype(np.float32)
+        if away.any():
+            height, width = sizes[np.flatnonzero(away)[0]].astype(int)
+            what = f"the box leaves its picture of {width} x {height} pixels"
+            advice = (
+                f" {int(away.sum())} boxes of {len(boxes)} do. outside='clip' cuts them to their pictures, as SSD "
+                "does; outside='keep' measures them as they are, as COCO's tools do."
+            )
+            self._refuse(away, numbers, what, advice)
+        return boxes
+
+    def _refuse(self, wrong, numbers, what, advice=""):
+        if not wrong.any():
+            return
+        row = int(np.flatnonzero(wrong)[0])
+        for first, path in self._sources:
+            if first <= row:
+                self.path = path
+        score, *box = numbers[row].tolist()
+        name = self._names.names[self._picture[row]]
+        raise ValueError(
+            f"{self.where(self._lines[row])}: {what}. Received: picture {name!r}, score={score:g}, "
+            f"xmin, ymin, xmax, ymax = {', '.join(f'{side:g}' for side in box)}.{advice}"
+        )
+
+
+def arranged(table):
+    """The rows picture by picture, best first, unless that changed the order of equal scores of one class.
+
+    Of equal scores the first counts as the better one, so the order in which a file has them says something.
+    """
+    order = np.lexsort((table.class_ids, -table.scores, table.picture))
+    by_class = np.lexsort((-table.scores, table.class_ids))  # stable: ties stand as they are given
+    after = order[np.lexsort((-table.scores[order], table.class_ids[order]))]
+    return table[order] if np.array_equal(by_class, after) else table
+
+
+@contextlib.contextmanager
+def opened(path):
+    """A text file for reading; what is no UTF-8 or too large is an error that names it.
+
+    Raises:
+        ValueError: it cannot be read as text.
+    """
+    path = Path(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_BYTES >> 30} GiB.")
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}).") from None
+
+
+def number(text, where, name):
+    """A float from a file's text.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        raise ValueError(f"{where}: {name} must be a number. Received: {str(text)[:40]!r}") from None

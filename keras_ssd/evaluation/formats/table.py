@@ -1,0 +1,69 @@
+"""CSV: picture,class,score,xmin,ymin,xmax,ymax in continuous pixels; other columns may stand beside them.
+
+What `keras-ssd detect --format csv` writes, with a column `source`, is read as well.
+"""
+
+import csv
+
+import numpy as np
+
+from keras_ssd.evaluation.formats.rounding import shortest
+from keras_ssd.evaluation.formats.rows import Rows, number, opened
+from keras_ssd.names import unknown_name
+from keras_ssd.replacing import replacing
+
+NAME = "csv"
+COLUMNS = ("picture", "class", "score", "xmin", "ymin", "xmax", "ymax")
+
+
+def write(table, path, dataset=None):
+    """Writes a table with a header."""
+    numbers = np.hstack([shortest(table.scores)[:, None], shortest(table.boxes_xyxy)]).tolist()
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for picture, class_id, row in zip(table.picture, table.class_ids, numbers, strict=True):
+            writer.writerow([table.pictures[picture], table.class_names[class_id], *row])
+
+
+def read(path, dataset, strictness):
+    """The table of a CSV file; it does not tell pictures without detections from those that were not looked at."""
+    rows = Rows(path, dataset, strictness)
+    places = {name: place for place, name in enumerate(dataset.classes)}
+    with opened(path) as file:
+        reader = csv.reader(file)
+        try:
+            columns = _columns(path, next(reader, []))
+            for line in reader:
+                if line:
+                    _add(rows, reader.line_num, line, columns, places)
+        except csv.Error as error:
+            raise ValueError(f"{rows.where(reader.line_num)}: {error}") from None
+    return rows.table()
+
+
+def _columns(path, header):
+    """The place of each of `COLUMNS`."""
+    header = [name.strip().lower() for name in header]
+    if "picture" not in header and "source" in header:
+        header[header.index("source")] = "picture"
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise ValueError(
+            f"{path} needs a first line with the columns {', '.join(COLUMNS)}. Missing: {', '.join(missing)}"
+        )
+    return [header.index(name) for name in COLUMNS]
+
+
+def _add(rows, count, line, columns, places):
+    if len(line) <= max(columns):
+        raise ValueError(f"{rows.where(count)}: the line has {len(line)} columns, fewer than the header.")
+    called, label, *numbers = (line[column] for column in columns)
+    picture = rows.picture(count, called)
+    class_id = places.get(label)
+    if class_id is None:
+        class_id = rows.unknown(count, unknown_name("class", label, places))
+    if picture is not None and class_id is not None:
+        where = rows.where(count)
+        score, *box = (number(text, where, name) for text, name in zip(numbers, COLUMNS[2:], strict=True))
+        rows.add(count, picture, class_id, score, box)

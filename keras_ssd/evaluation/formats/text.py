@@ -1,0 +1,27 @@
+"""Formats of a line a detection: VOC's and ILSVRC's servers, and CSV.
+
+VOC and ILSVRC count pixels from 1 and name the first and the last one, as their annotations do: xmin and ymin are one
+larger than ours.
+"""
+
+import numpy as np
+
+from keras_ssd.evaluation.formats.rounding import shortest, shortest_from
+
+
+def inclusive(boxes_xyxy):
+    """(K, 4) float64 first and last pixels of float32 boxes: `exclusive` gives these back, bit for bit.
+
+    A coordinate that is nearer to 0 than 10**-9 pixels becomes 0.
+    """
+    return np.hstack([shortest_from(boxes_xyxy[:, :2], -1.0), shortest(boxes_xyxy[:, 2:])])
+
+
+def exclusive(xmin, ymin, xmax, ymax):
+    """Edges of a box in continuous pixels."""
+    return xmin - 1, ymin - 1, xmax, ymax
+
+
+def texts(values):
+    """Numbers as the shortest decimals, whole ones without a point."""
+    return [[repr(value).removesuffix(".0") for value in row] for row in np.atleast_2d(values).tolist()]

@@ -1,0 +1,150 @@
+"""VOC: a text file a class, `comp4_det_test_person.txt`, with `picture score xmin ymin xmax ymax` a line.
+
+In a folder, or in a zip as the evaluation server takes it. Source: the VOC2012 development kit's documentation.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import uuid
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from keras_ssd.evaluation.formats.rounding import shortest
+from keras_ssd.evaluation.formats.rows import MAX_BYTES, Rows, number, opened
+from keras_ssd.evaluation.formats.text import exclusive, inclusive, texts
+from keras_ssd.names import unknown_name
+from keras_ssd.replacing import replacing
+
+NAME = "voc"
+PREFIX = "comp4_det_test_"
+SERVER_FOLDER = "results/VOC2012/Main"
+_FILE = re.compile(r"(?:\w+_)?comp\d_det_[a-zA-Z0-9]+_(.+)\.txt", re.DOTALL)
+_COLUMNS = ("score", "xmin", "ymin", "xmax", "ymax")
+_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; equal detections make equal files
+
+
+def class_of(name):
+    """The class that a file of this name is about; None for a name of another kind."""
+    hit = _FILE.fullmatch(PurePosixPath(name).name)
+    return hit[1] if hit else None
+
+
+def write(table, path, dataset=None):
+    """Writes a file for every class, into a new folder or a zip."""
+    path = Path(path)
+    files = _texts(table)
+    if path.suffix.lower() == ".zip":
+        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in files:
+                info = zipfile.ZipInfo(f"{SERVER_FOLDER}/{name}", _DATE)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(info, text)
+        return
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.mkdir()
+        for name, text in files:
+            (part / name).write_text(text, encoding="utf-8", newline="\n")
+        if path.is_dir():
+            path.rmdir()  # it is empty, and not every system replaces it
+        os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def check(class_names, pictures):
+    """Refuses names that the format cannot hold.
+
+    Raises:
+        ValueError: a class that is no file name, or a picture with a space in its name.
+    """
+    for name in class_names:
+        if re.search(r'[\x00-\x1f<>:"/\\|?*]', name) or name.endswith((" ", ".")):
+            raise ValueError(f"VOC has a file for each class, and {name!r} cannot be part of a file name.")
+    for name in pictures:
+        if re.search(r"\s", name):
+            raise ValueError(
+                f"VOC parts columns by spaces, and picture {name!r} has one in its name. Write json or csv."
+            )
+
+
+def _texts(table):
+    check(table.class_names, table.pictures)
+    numbers = np.hstack([shortest(table.scores)[:, None], inclusive(table.boxes_xyxy)])
+    for class_id, name in enumerate(table.class_names):
+        chosen = np.flatnonzero(table.class_ids == class_id)
+        lines = zip(table.picture[chosen], texts(numbers[chosen]), strict=False)
+        yield f"{PREFIX}{name}.txt", "".join(f"{table.pictures[place]} {' '.join(row)}\n" for place, row in lines)
+
+
+def read(path, dataset, strictness):
+    """The table of a folder, a zip or one class's file; its classes are those that there is a file for."""
+    files = _files(Path(path))
+    if not files:
+        raise ValueError(f"{path} has no file of detections, such as {PREFIX}{dataset.classes[0]}.txt")
+    rows, labels = Rows(path, dataset, strictness), [label for label, *_ in files]
+    names = [name for name in dataset.classes if name in labels]
+    for label, where, lines in files:
+        if labels.count(label) > 1:
+            raise ValueError(f"{path} has two files for class {label!r}.")
+        rows.start_file(where)
+        if label in names:
+            _add_lines(rows, lines, names.index(label))
+        else:
+            rows.unknown(1, unknown_name("class", label, dataset.classes))
+    return rows.table(names)
+
+
+def _add_lines(rows, lines, class_id):
+    with lines() as file:
+        for count, line in enumerate(file, 1):
+            words = line.split()
+            if not words:
+                continue
+            if len(words) != 6:
+                what = f"expected picture {' '.join(_COLUMNS)}. Received: {line[:80].rstrip()}"
+                raise ValueError(f"{rows.where(count)}: {what}")
+            picture = rows.picture(count, words[0])
+            if picture is not None:
+                where = rows.where(count)
+                score, *box = (number(word, where, name) for word, name in zip(words[1:], _COLUMNS, strict=True))
+                rows.add(count, picture, class_id, score, exclusive(*box))
+
+
+def _files(path):
+    """(class, where, function that opens it) of each file, by name."""
+    if path.suffix.lower() == ".zip":
+        return _in_zip(path)
+    paths = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    return [(label, str(file), lambda file=file: opened(file)) for file in paths if (label := class_of(file.name))]
+
+
+def _in_zip(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = sorted((info for info in archive.infolist() if class_of(info.filename)), key=lambda i: i.filename)
+            if sum(info.file_size for info in members) > MAX_BYTES:
+                raise ValueError(f"{path} unpacks to more than {MAX_BYTES >> 30} GiB.")
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no whole zip file: {error}.") from None
+    return [
+        (class_of(info.filename), f"{path}/{info.filename}", lambda info=info: _member(path, info)) for info in members
+    ]
+
+
+@contextlib.contextmanager
+def _member(path, info):
+    """A text file in a zip."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(info) as file:
+            data = file.read(info.file_size + 1)
+        text = io.StringIO(data.decode("utf-8-sig"))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}/{info.filename} cannot be read: {error}.") from None
+    yield text

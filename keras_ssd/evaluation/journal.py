@@ -1,0 +1,134 @@
+"""What a run has found so far, on disk: a file that only grows, so that a killed run loses at most one picture."""
+
+import contextlib
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from keras_ssd.detections import Detections
+
+ROW = np.dtype([("class_id", "<i4"), ("score", "<f4"), ("box_xyxy", "<f4", 4)])
+_HEAD = struct.Struct("<IIII")  # place of the picture, its height and width, how many rows follow
+_SUM = struct.Struct("<I")
+_FORMAT = "keras_ssd detections in progress"
+_VERSION = 1
+_MOST_HEADER = 1 << 20
+
+
+def journal_path(save):
+    """Where the journal of a run lies that saves its detections as `save`."""
+    save = Path(save)
+    return save.with_name(f"{save.name}.part")
+
+
+class Journal:
+    """Detections of pictures in a fixed order, appended one picture at a time.
+
+    Each record carries a checksum. When the file is opened again, the records up to the first that is not whole are
+    what was found, and the rest is cut off.
+
+    Args:
+        path: of the file; made if it is missing.
+        run: dictionary of plain values: what must be the same for a run to go on.
+
+    Raises:
+        ValueError: the file is of another run, or no journal.
+        OSError: it cannot be read or written.
+    """
+
+    def __init__(self, path, run):
+        self.path = Path(path)
+        self._run = json.loads(json.dumps(run))  # as it will be read: lists for tuples
+        self._records = []
+        if self.path.exists():
+            self._file = open(self.path, "r+b", buffering=0)  # noqa: SIM115
+            try:
+                self._read()
+            except BaseException:
+                self._file.close()
+                raise
+        else:
+            self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115
+            self._begin()
+
+    def found(self, class_names):
+        """The `Detections` that are in it, in their order."""
+        for size_hw, rows in self._records:
+            yield Detections(rows["box_xyxy"], rows["score"], rows["class_id"], class_names, size_hw)
+
+    def add(self, found):
+        """Appends the detections of the next picture."""
+        rows = np.empty(len(found), ROW)
+        rows["class_id"], rows["score"], rows["box_xyxy"] = found.class_ids, found.scores, found.boxes_xyxy
+        data = _HEAD.pack(self._done, *found.size_hw, len(rows)) + rows.tobytes()
+        self._file.write(data + _SUM.pack(zlib.crc32(data)))
+        self._done += 1
+
+    def close(self):
+        """Closes the file, which stays for a run that goes on."""
+        self._file.close()
+
+    def remove(self):
+        """Closes and removes the file: all is done."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def _begin(self):
+        self._done = 0
+        header = {"format": _FORMAT, "version": _VERSION, "run": self._run}
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(json.dumps(header).encode() + b"\n")
+
+    def _read(self):
+        data = self._file.read()
+        if b"\n" not in data[:_MOST_HEADER] and (not data or data.startswith(b'{"format": "keras_ssd')):
+            self._begin()  # killed while the header was written
+            return
+        end = data.find(b"\n", 0, _MOST_HEADER) + 1
+        self._check_header(data[:end])
+        while record := self._record_at(data, end):
+            size_hw, rows, end = record
+            self._records.append((size_hw, rows))
+        self._done = len(self._records)
+        self._file.seek(end)
+        self._file.truncate()
+
+    def _record_at(self, data, start):
+        """(size_hw, rows, end) of the record at this place; None if it is not whole."""
+        rows_at = start + _HEAD.size
+        if rows_at > len(data):
+            return None
+        place, height, width, count = _HEAD.unpack_from(data, start)
+        sum_at = rows_at + count * ROW.itemsize
+        if place != len(self._records) or sum_at + _SUM.size > len(data):
+            return None
+        if zlib.crc32(data[start:sum_at]) != _SUM.unpack_from(data, sum_at)[0]:
+            return None
+        return (height, width), np.frombuffer(data, ROW, count, rows_at), sum_at + _SUM.size
+
+    def _check_header(self, line):
+        header = {}
+        with contextlib.suppress(ValueError):
+            header = json.loads(line)
+        if not isinstance(header, dict) or header.get("format") != _FORMAT or header.get("version") != _VERSION:
+            raise ValueError(
+                f"{self.path} is in the way: it does not hold what a run has found so far. Remove it, or save under "
+                "another name."
+            )
+        before = header.get("run", {})
+        other = [name for name in self._run if before.get(name) != self._run[name]]
+        if other:
+            changes = "; ".join(f"{name} was {_told(before.get(name))}, now {_told(self._run[name])}" for name in other)
+            raise ValueError(
+                f"{self.path} holds the beginning of another run: {changes}. Remove it to begin anew, or save under "
+                "another name."
+            )
+
+
+def _told(value):
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
