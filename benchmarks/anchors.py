@@ -4,9 +4,9 @@
     python benchmarks/anchors.py bccd DATA                   mean best IoU and matched share: before, k-means, after
     python benchmarks/anchors.py train DATA --out runs/fit   AP of the same short training with each of them
 
-DATA is a folder of annotated pictures with the splits train and val, such as BCCD. Anchors are fitted to the split train
-and held against both. Trainings start from the same seed and differ in the anchors alone; `--resume` goes on with those
-that are done or begun. One seed is no proof: differences of a hundredth of AP come from chance.
+DATA is a folder of annotated pictures with the splits train and val, such as BCCD. Anchors are fitted to the split
+train and held against both. Trainings start from the same seed and differ in the anchors alone; `--resume` goes on with
+those that are done or begun. One seed is no proof: differences of a hundredth of AP come from chance.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 from keras_ssd.anchors.account import FittedSpec as FittedSpec
 from keras_ssd.anchors.fitting import fit as fit
 from keras_ssd.anchors.grids import Levels as Levels
+from keras_ssd.anchors.overlays import draw_anchors as draw_anchors
 from keras_ssd.anchors.recipes import AnchorRecipe as AnchorRecipe
 from keras_ssd.anchors.recipes import RecipeLevel as RecipeLevel
 from keras_ssd.anchors.recipes import named_recipe as named_recipe
@@ -12,3 +13,4 @@ from keras_ssd.anchors.reporting import AnchorReport as AnchorReport
 from keras_ssd.anchors.reporting import report as report
 from keras_ssd.anchors.spec import AnchorLevel as AnchorLevel
 from keras_ssd.anchors.spec import AnchorSpec as AnchorSpec
+from keras_ssd.anchors.spreading import spread_spec as spread_spec

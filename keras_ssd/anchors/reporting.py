@@ -160,7 +160,7 @@ class AnchorReport:
 
     def draw(self):
         """A PIL image: objects and anchors by width and height, recall by size, shape and class, and best IoUs."""
-        from keras_ssd.anchors.drawing import draw_report
+        from keras_ssd.anchors.diagrams import draw_report
 
         return draw_report(self)
 

@@ -6,6 +6,7 @@ from keras_ssd.models.decoder import with_decoder as with_decoder
 from keras_ssd.models.heads import Tap as Tap
 from keras_ssd.models.model import SSD as SSD
 from keras_ssd.models.opening import open_model as open_model
+from keras_ssd.models.reanchoring import with_anchors as with_anchors
 from keras_ssd.models.reclassing import with_classes as with_classes
 from keras_ssd.models.saved import load as load
 from keras_ssd.models.ssd7_model import ssd7 as ssd7

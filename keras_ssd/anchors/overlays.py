@@ -1,0 +1,126 @@
+"""Anchors drawn over a picture, a tile a level."""
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+from keras_ssd.anchors.objects import Objects
+from keras_ssd.anchors.overlaps import GridOverlaps, winners
+from keras_ssd.anchors.reporting import places_of, spec_of
+from keras_ssd.drawing import PALETTE, draw_boxes
+
+TILE = 480  # longest side of a picture's copy in pixels
+TITLE = 44
+COLOURS = PALETTE[:14]  # its dark ones do not show on a darkened picture
+DOTS = 4.0  # least distance of the dots that stand for cells, in pixels
+
+
+def draw_anchors(spec, picture, boxes_xyxy=None, *, at=(0.5, 0.5), iou_threshold=0.5):
+    """Draws the anchors of each level over a picture as the network sees it: warped to the input size.
+
+    Dots are the centres of cells. Without objects the boxes of one cell are drawn, the one nearest to `at`. With
+    objects, those anchors are drawn that match them, each in its object's colour, and the objects in white.
+
+    Args:
+        spec: `AnchorSpec`, or a model.
+        picture: (H, W, 3) uint8 RGB.
+        boxes_xyxy: (M, 4) objects in fractions of the picture, or None.
+        at: (y, x) in fractions of the picture, where there are no objects.
+        iou_threshold: from which an anchor matches.
+
+    Returns:
+        A PIL image with a tile for each level.
+
+    Raises:
+        TypeError: no spec.
+        ValueError: objects in pixels or not finite, or no picture.
+
+    Example:
+        >>> keras_ssd.anchors.draw_anchors(model, picture, annotation.boxes_fraction).save("matches.png")
+    """
+    from PIL import Image
+
+    spec = spec_of(spec)
+    picture = np.asarray(picture)
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ValueError(
+            "`picture` must be an RGB array (H, W, 3) of uint8; `keras_ssd.pictures.read_picture` makes one. "
+            f"Received: {picture.dtype} of shape {picture.shape}"
+        )
+    scale = TILE / max(spec.image_size)
+    size = tuple(max(1, round(side * scale)) for side in spec.image_size)
+    warped = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+    warped = (warped * 0.55).astype(np.uint8)  # so that thin lines stand out
+    if boxes_xyxy is None or not len(boxes_xyxy):
+        drawn = [_cell(spec, level, at) for level in range(len(spec.levels))]
+        objects = np.zeros((0, 4))
+    else:
+        held = Objects.of(np.asarray(boxes_xyxy, np.float32))
+        held = Objects(held.boxes_xyxy, held.class_ids, np.zeros_like(held.pictures), (), 1)
+        drawn, objects = _matches(spec, held, iou_threshold), held.boxes_xyxy
+    tiles = [_tile(spec, level, warped, drawn[level], objects) for level in range(len(spec.levels))]
+    columns = min(len(tiles), 3)
+    rows = -(-len(tiles) // columns)
+    width, height = tiles[0].size
+    image = Image.new("RGB", (columns * (width + 8) + 8, rows * (height + 8) + 8), "#202020")
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        image.paste(tile, (8 + column * (width + 8), 8 + row * (height + 8)))
+    return image
+
+
+def _cell(spec, level, at):
+    """(boxes (K, 4), colours, what is shown) of the cell nearest to a place."""
+    each = spec.levels[level]
+    start = sum(other.num_anchors for other in spec.levels[:level])
+    cells = (np.array(at) * spec.image_size / each.step_hw - each.offset_hw).round().astype(int)
+    row, column = np.clip(cells, 0, np.array(each.grid_hw) - 1)
+    first = start + (row * each.grid_hw[1] + column) * each.boxes_per_cell
+    boxes = spec.anchors_xyxy()[first : first + each.boxes_per_cell]
+    colours = [COLOURS[place % len(COLOURS)] for place in range(len(boxes))]
+    return boxes, colours, f"the {len(boxes)} boxes of a cell"
+
+
+def _matches(spec, objects, iou_threshold):
+    """The same for the anchors that match objects, a level each."""
+    pairs = GridOverlaps(spec).pairs(objects.boxes_xyxy, iou_threshold)
+    won = winners(objects, pairs, spec.num_anchors)
+    rows, anchors = pairs[0][won], pairs[1][won]
+    level, _ = places_of(spec, anchors)
+    found = []
+    for index in range(len(spec.levels)):
+        mine = level == index
+        colours = [COLOURS[row % len(COLOURS)] for row in rows[mine]]
+        text = f"{mine.sum()} anchors match {len(set(rows[mine].tolist()))} of {len(objects)} objects"
+        found.append((spec.anchors_xyxy()[anchors[mine]], colours, text))
+    return found
+
+
+def _tile(spec, level, picture, drawn, objects):
+    from PIL import Image, ImageDraw, ImageFont
+
+    size_hw = picture.shape[:2]
+    boxes, colours, text = drawn
+    image = Image.fromarray(picture)
+    _dots(ImageDraw.Draw(image), spec, spec.levels[level], size_hw)
+    image = draw_boxes(np.asarray(image), bx.scale(np.asarray(boxes), size_hw), colours, line_width=2)
+    image = draw_boxes(np.asarray(image), bx.scale(objects, size_hw), ["#FFFFFF"] * len(objects), line_width=1)
+    tile = Image.new("RGB", (size_hw[1], size_hw[0] + TITLE), "#202020")
+    tile.paste(image, (0, TITLE))
+    pen = ImageDraw.Draw(tile)
+    each = spec.levels[level]
+    height, width = each.grid_hw
+    title = f"level {level}: {height} x {width} cells (rows x columns), step {each.step_hw[0]:.4g}"
+    pen.text((6, 3), title, fill="#FFFFFF", font=ImageFont.load_default(15))
+    pen.text((6, 23), text, fill="#BBBBBB", font=ImageFont.load_default(13))
+    return tile
+
+
+def _dots(pen, spec, level, size_hw):
+    """Centres of the cells; every second, third, ... where they stand close."""
+    scale = np.array(size_hw) / spec.image_size
+    step = np.array(level.step_hw) * scale
+    down, right = np.maximum(1, np.ceil(DOTS / step)).astype(int)
+    for row in range(0, level.grid_hw[0], down):
+        for column in range(0, level.grid_hw[1], right):
+            y, x = (np.array([row, column]) + level.offset_hw) * step
+            pen.rectangle((x - 0.5, y - 0.5, x + 0.5, y + 0.5), fill="#FFE08A")
