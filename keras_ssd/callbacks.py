@@ -9,9 +9,9 @@ from keras_ssd.evaluation.collecting import class_names_of, no_detections
 class Evaluate(keras.callbacks.Callback):
     """Measures the detector on a dataset after an epoch, and tells the other callbacks.
 
-    The logs get `val_mAP`, 0..1, and `val_AP <class>` of each class, NaN for one without objects. The callbacks that read
-    them come after this one, and need `mode="max"`: Keras does not know that more is better. In epochs in which nothing
-    is measured the last values stand again; count the patience of `EarlyStopping` in epochs.
+    The logs get `val_mAP`, 0..1, and `val_AP <class>` of each class, NaN for one without objects. The callbacks that
+    read them come after this one, and need `mode="max"`: Keras does not know that more is better. In epochs in which
+    nothing is measured the last values stand again; count the patience of `EarlyStopping` in epochs.
 
     Args:
         dataset: `keras_ssd.data.Dataset`.

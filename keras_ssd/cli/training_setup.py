@@ -26,7 +26,7 @@ def read_datasets(args):
             class_ids_of(args.classes, found.classes)  # refuses what is misspelt
         return found.with_classes(args.classes, others="drop") if args.classes else found
 
-    splits = args.split or (("train",) if "train" in _splits(args) else (None,))
+    splits = args.split or (("train",) if "train" in splits_of(args.data) else (None,))
     first, *others = [part(args.data, split) for split in splits]
     train_set = first.merge(*others) if others else first
     wanted = args.validation
@@ -48,11 +48,11 @@ def read_datasets(args):
     return train_set, part(wanted, None).with_classes(train_set.classes)
 
 
-def _splits(args):
-    """The names of the splits that the data offer."""
+def splits_of(data):
+    """The names of the splits that the data at a path offer."""
     from keras_ssd.data.reading import FORMATS
 
-    layouts = [module.find(Path(args.data)) for module in FORMATS.values()] if os.path.exists(args.data) else []
+    layouts = [module.find(Path(data)) for module in FORMATS.values()] if os.path.exists(data) else []
     return [name for layout in layouts if layout for name in layout.splits]
 
 

@@ -7,8 +7,8 @@ import time
 import keras
 import numpy as np
 
-from keras_ssd.data.batches import batch_names
 from keras_ssd.callbacks import Evaluate
+from keras_ssd.data.batches import batch_names
 from keras_ssd.training import checkpoint
 from keras_ssd.training.twin import write_averaged
 

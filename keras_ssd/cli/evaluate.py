@@ -1,0 +1,282 @@
+"""`keras-ssd evaluate`: how good a detector is on annotated pictures."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from keras_ssd.cli.arguments import class_names, count, fraction, name_list
+
+DESCRIPTION = """\
+Measure how good a detector is, in the numbers that papers use.
+
+DATA is a folder as VOC, COCO or YOLO data lie on disks, a data.yaml, a json or a
+CSV file; the format is found out. The detector is a model, or files of detections
+that any detector made."""
+
+EPILOG = """\
+examples:
+  keras-ssd evaluate BCCD --weights ssd_small.cells --measure voc12 --policy drop
+  keras-ssd evaluate VOC2007 --model ssd300 --weights voc07+12 --save voc07.json
+  keras-ssd evaluate photos --model runs/mine/model.keras --report report
+  keras-ssd evaluate coco --split val2017 --weights ssd300.coco --measure coco
+  keras-ssd evaluate VOC2007 --detections comp4.zip
+  keras-ssd evaluate VOC2007 --detections first.json second.json --save comp4.zip
+
+measures:
+  voc07    mean of the precision at 11 recalls, as for VOC2007
+  voc12    area under the curve of precision over recall, as from VOC2010 on
+  coco     COCO's twelve numbers (pip install 'keras-ssd[coco]')
+  ilsvrc   ILSVRC DET: small objects need less overlap
+
+files of detections, told by their endings:
+  .json    ours, with the pictures in which nothing was found; or with --format
+           coco, COCO's results. Both are read.
+  .zip     a text file a class, as VOC's evaluation server takes it; without an
+           ending, a folder of these
+  .csv     picture,class,score,xmin,ymin,xmax,ymax
+  .txt     ILSVRC's: image_index class_id score xmin ymin xmax ymax
+
+With --save, what was found so far lies beside that file, in one that ends in .part. A
+run that was stopped, by Ctrl-C or worse, goes on there when the same command is given
+again.
+
+exit codes: 0 measured, 2 nothing was measured (one error on standard error), 130
+interrupted.
+"""
+SPLITS = ("test", "val", "valid", "validation", "val2017")  # the first of these is evaluated unless told otherwise
+MEASURES = ("voc07", "voc12", "coco", "ilsvrc")
+FORMATS = ("json", "coco", "voc", "ilsvrc", "csv")
+
+
+def add_parser(commands):
+    """Adds the command `evaluate` to the parser's commands."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure how good a detector is",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("data", metavar="DATA", help="folder or file of annotated pictures")
+    _add_detector_arguments(parser.add_argument_group("detector"))
+    _add_data_arguments(parser.add_argument_group("data"))
+    _add_measure_arguments(parser.add_argument_group("measure"))
+    _add_output_arguments(parser.add_argument_group("output"))
+    parser.set_defaults(run=run, needs_backend=False)
+
+
+def _add_detector_arguments(group):
+    group.add_argument("--weights", "-w", help="a name of `keras-ssd zoo list`, or a .keras, .h5, .npz or other file")
+    group.add_argument(
+        "--model", "-m", help="a model's file; or with --weights that do not tell: ssd300, ssd512, ssd7 or ssd_small"
+    )
+    group.add_argument("--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a file")
+    group.add_argument(
+        "--detections",
+        "-d",
+        nargs="+",
+        metavar="FILE",
+        help="detections, of several workers perhaps, instead of a model",
+    )
+    group.add_argument(
+        "--confidence", "-c", type=fraction, default=0.01, help="lowest score of a model's detections (default: 0.01)"
+    )
+    group.add_argument("--batch-size", "-b", type=count, default=8, help="pictures at once (default: 8)")
+    group.add_argument(
+        "--outside",
+        choices=("error", "clip", "keep"),
+        default="error",
+        help="what becomes of boxes in --detections that leave their picture: refuse, cut, or measure (default: error)",
+    )
+    group.add_argument(
+        "--others",
+        choices=("error", "drop"),
+        default="error",
+        help="what becomes of --detections of pictures or classes that the data do not have (default: error)",
+    )
+
+
+def _add_data_arguments(group):
+    group.add_argument(
+        "--split", "-s", help="which pictures: a split, or all (default: test or val, if there is one, else all)"
+    )
+    group.add_argument("--classes", type=name_list, metavar="LIST", help="measure these classes alone: person,dog")
+    group.add_argument(
+        "--policy",
+        choices=("error", "drop", "clip"),
+        default="error",
+        help="what becomes of faults in the data: refuse, leave out, or clip boxes to the picture (default: error)",
+    )
+
+
+def _add_measure_arguments(group):
+    group.add_argument("--measure", choices=MEASURES, default="voc07", help="see below (default: voc07)")
+    group.add_argument(
+        "--iou",
+        type=fraction,
+        default=0.5,
+        help="smallest overlap of a true detection (default: 0.5; COCO has its own)",
+    )
+
+
+def _add_output_arguments(group):
+    group.add_argument("--report", metavar="DIR", help="write an HTML page that shows what the detector gets wrong")
+    group.add_argument("--save", metavar="FILE", help="write the detections, to be measured again or submitted")
+    group.add_argument("--format", choices=FORMATS, help="of --save (default: by its ending)")
+    group.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run(args):
+    """Runs the command.
+
+    Args:
+        args: the parsed arguments of `add_parser`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ValueError, OSError, ImportError: nothing could be done; the text is for the user.
+    """
+    weights, kind = _detector(args)
+    dataset = _read(args)
+    log = sys.stderr if args.json else sys.stdout
+    print(dataset, file=log, flush=True)
+    # The ids of pictures and classes that files hold are those of the data as they lie there.
+    chosen = dataset.with_classes(args.classes, others="drop") if args.classes else dataset
+    if weights is None:
+        found = _read_detections(args, dataset)
+    else:
+        found = _detect(args, weights, kind, dataset, chosen)
+    result = _measured(args, found, chosen)
+    if args.json:
+        print(json.dumps(result.to_dict(), indent=1, ensure_ascii=False))
+    else:
+        print(f"\n{result}")
+        if weights is not None:
+            _print_published(weights, kind, result)
+    _write(args, result, found, dataset, log)
+    return 0
+
+
+def _detector(args):
+    """(weights, kind of model or None), or (None, None) where detections are given.
+
+    Raises:
+        ValueError: nothing, or both.
+    """
+    if args.detections:
+        if args.weights or args.model:
+            raise ValueError("Give a model or --detections, not both.")
+        return None, None
+    from keras_ssd.models.opening import FACTORIES
+
+    if args.model is None or args.model in FACTORIES:
+        if args.weights is None:
+            what = f"--model {args.model} says the network" if args.model else "There is no detector to evaluate"
+            raise ValueError(f"{what}; give --weights NAME or FILE, --model FILE, or --detections FILE.")
+        return args.weights, args.model
+    if args.weights is not None:
+        from keras_ssd.names import unknown_name
+
+        raise ValueError(unknown_name("model", args.model, FACTORIES, "A file of a model needs no --weights."))
+    return args.model, None
+
+
+def _read(args):
+    from keras_ssd.cli.training_setup import splits_of
+    from keras_ssd.data import read
+
+    split = args.split
+    if split is None:
+        split = next((name for name in SPLITS if name in splits_of(args.data)), None)
+    return read(args.data, None if split == "all" else split, policy=args.policy, progress=True)
+
+
+def _read_detections(args, dataset):
+    from keras_ssd.evaluation import merge, read_detections
+
+    options = {"outside": args.outside, "others": args.others}
+    return merge([read_detections(path, dataset, **options) for path in args.detections])
+
+
+def _detect(args, weights, kind, dataset, chosen):
+    """The detections of a model, after everything that can be wrong was tried."""
+    from keras_ssd.cli.main import start_backend
+
+    start_backend()
+    from keras_ssd.cli.quiet import quiet_backend
+    from keras_ssd.evaluation import collect
+    from keras_ssd.evaluation.collecting import class_names_of, no_detections
+    from keras_ssd.models.opening import open_model
+
+    with quiet_backend():
+        import keras
+
+        keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
+    model = open_model(weights, model=kind, class_names=class_names(args.labels))
+    _measured(args, no_detections(chosen, class_names_of(model)), chosen)
+    try:
+        return collect(
+            model,
+            dataset,
+            confidence=args.confidence,
+            batch_size=args.batch_size,
+            save=args.save,
+            save_format=args.format,
+        )
+    except KeyboardInterrupt:
+        if args.save:
+            print("\nWhat was found so far is kept; the same command goes on.", file=sys.stderr, end="")
+        raise
+
+
+def _measured(args, found, dataset):
+    from keras_ssd.evaluation import evaluate
+
+    return evaluate(found, dataset, args.measure, iou_threshold=args.iou)
+
+
+def _write(args, result, found, dataset, log):
+    if args.save:
+        if args.detections:
+            from keras_ssd.evaluation import write_detections
+
+            write_detections(found, args.save, args.format, dataset=dataset)
+        print(f"detections: {args.save}", file=log)
+    if args.report:
+        print(f"report: {result.report(Path(args.report))}", file=log)
+
+
+def _print_published(weights, kind, result):
+    """The catalogue's figures for these weights beside the measured ones."""
+    entry = _entry(weights, kind)
+    if entry is None or not entry.results:
+        return
+    print(f"\n{entry.name}, in per cent:\n  measured  published")
+    for row in entry.results:
+        value = _comparable(row.measure, result)
+        measured = "-" if value is None else f"{100 * value:.1f}"
+        note = f" ({row.note})" if row.note else ""
+        print(f"  {measured:>8}  {row.value:>9}  {row.measure}, {row.dataset}, {row.source}{note}")
+    print("Figures can be compared where data and measure are the same.")
+
+
+def _comparable(name, result):
+    """The measured value that a catalogue's figure of this name can be compared with; None if there is none."""
+    if name == ("AP" if result.measure == "coco" else "mAP"):
+        return result.map
+    return None if result.measure == "coco" else result.per_class.get(name.removeprefix("AP of "))
+
+
+def _entry(weights, kind):
+    """The catalogue's row of these weights, by name or by the published file name; None for a file of one's own."""
+    from keras_ssd import zoo
+    from keras_ssd.models.weights import find_entry, is_file
+
+    if is_file(weights):
+        return zoo.by_file_name(weights)
+    if kind is None and any(entry.tag == weights for entry in zoo.entries(model="ssd300")):
+        kind = "ssd300"
+    return find_entry(weights, kind)
