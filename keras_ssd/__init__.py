@@ -46,6 +46,7 @@ if not _environment.started_as_command():
         from keras_ssd.models import Extra as Extra
         from keras_ssd.models import Tap as Tap
         from keras_ssd.models import load as load
+        from keras_ssd.models import mobilenet_ssd as mobilenet_ssd
         from keras_ssd.models import open_model as open_model
         from keras_ssd.models import ssd as ssd
         from keras_ssd.models import ssd7 as ssd7
@@ -65,6 +66,7 @@ _LATER = {
     "callbacks": "keras_ssd",
     "data": "keras_ssd",
     "demo": "keras_ssd.demonstration",
+    "doctor": "keras_ssd",
     "evaluation": "keras_ssd",
     "from_caffe": "keras_ssd.importers",
     "recipes": "keras_ssd.training",
@@ -75,6 +77,7 @@ _LATER = {
 if TYPE_CHECKING:
     from keras_ssd import callbacks as callbacks
     from keras_ssd import data as data
+    from keras_ssd import doctor as doctor
     from keras_ssd import evaluation as evaluation
     from keras_ssd.demonstration import demo as demo
     from keras_ssd.exporters.caffe import CaffeExport as CaffeExport

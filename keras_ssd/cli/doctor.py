@@ -1,0 +1,82 @@
+"""`keras-ssd doctor`: why a detector finds nothing, and what to try next."""
+
+import argparse
+import os
+
+from keras_ssd.cli.arguments import class_names
+
+DESCRIPTION = """\
+Find out why a detector finds nothing, or nothing right.
+
+The model is fed otherwise, decoded otherwise and compared with itself: backend, heads,
+colour order, mean and scale, anchors, class names, sizes of pictures, and scores below the
+threshold. The verdict names the one thing to mend first."""
+
+EPILOG = """\
+examples:
+  keras-ssd doctor mine.keras
+  keras-ssd doctor mine.keras photos/
+  keras-ssd doctor ssd7_traffic.h5 road.jpg --labels car,truck,pedestrian,bicyclist,light
+
+which pictures:
+  none        the network alone is examined
+  plain ones  also what it is fed with, and how sure it is
+  annotated   (one folder or file as VOC, COCO, YOLO or CSV data lie on disks) also its anchors and the
+              order of its class names, by average precision. A few dozen pictures are enough.
+
+exit codes: 0 no fault was found, 1 a fault was found, 2 nothing could be examined.
+"""
+
+
+def add_parser(commands):
+    """Adds the command `doctor` to the parser's commands."""
+    parser = commands.add_parser(
+        "doctor",
+        help="find out why a model finds nothing",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("weights", metavar="MODEL", help="name from `keras-ssd zoo list`, or a weight or model file")
+    parser.add_argument("pictures", nargs="*", metavar="PICTURES", help="pictures, or annotated data")
+    parser.add_argument("--model", "-m", help="which network it is, where the weights do not tell")
+    parser.add_argument("--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a file")
+    parser.set_defaults(run=run)
+
+
+def run(args):
+    """Examines.
+
+    Args:
+        args: the parsed arguments.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ValueError, OSError: nothing could be examined; the text is for the user.
+    """
+    from keras_ssd import models
+    from keras_ssd.doctor import examine
+
+    model = models.open_model(args.weights, model=args.model, class_names=class_names(args.labels))
+    diagnosis = examine(model, _pictures(args.pictures))
+    print(diagnosis)
+    return int(bool(diagnosis.faults))
+
+
+def _pictures(given):
+    """A dataset where one path is annotated data, else the sources as they are."""
+    if len(given) != 1 or not os.path.exists(given[0]):
+        return given
+    from keras_ssd import data
+
+    try:
+        found = data.read(given[0], policy="drop")
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        if os.path.isdir(given[0]):
+            print(f"examining plain pictures, since no annotations could be read: {reason}")
+        return given
+    print(found)
+    return found

@@ -1,0 +1,17 @@
+"""The checks, in the order in which one should mend what they find: each takes a `Probe` and gives a `Finding`."""
+
+from keras_ssd.doctor.checks.anchors import check_anchors
+from keras_ssd.doctor.checks.answers import check_background, check_classes, check_scores
+from keras_ssd.doctor.checks.feeding import check_pictures, check_preprocessing
+from keras_ssd.doctor.checks.network import check_backend, check_heads
+
+CHECKS = (
+    check_backend,
+    check_heads,
+    check_background,
+    check_preprocessing,
+    check_anchors,
+    check_classes,
+    check_pictures,
+    check_scores,
+)

@@ -1,0 +1,194 @@
+"""Whether the network is fed what its weights were trained on: colour order, mean, scale, and size of pictures."""
+
+import keras
+import numpy as np
+
+from keras_ssd.doctor.findings import DOUBT, FAULT, FINE, Finding
+
+MEAN = np.array([123.0, 117.0, 104.0])
+# What networks are fed: (factor, summand) of RGB in 0..255.
+HABITS = {
+    "values 0..255": (1.0, 0.0),
+    "values 0..1": (1 / 255, 0.0),
+    "values -1..1": (1 / 127.5, -1.0),
+    "values 0..255 less the mean 123, 117, 104": (1.0, -MEAN),
+    "values -127.5..127.5": (1.0, -127.5),
+    "PyTorch's mean and deviation": (
+        1 / (255 * np.array([0.229, 0.224, 0.225])),
+        -np.array([0.485, 0.456, 0.406]) / np.array([0.229, 0.224, 0.225]),
+    ),
+}
+SOME = 8  # pictures to experiment with
+LARGE = 4  # times the input's size, from which small objects vanish
+WARPED = 2.5  # times wider or higher than the input's shape
+HALF = 0.5
+STRANGE = 0.2  # divergence from what a network was trained on that is nothing
+BLIND = 0.5  # sure detections a picture below which a network sees nothing
+CONTRAST = 4  # times its own contrast at which a network can still be believed
+
+
+def check_preprocessing(probe):
+    """Feeds the network as others are fed, and sees whether that is what its weights know."""
+    own = own_habit(probe.network)
+    told = _told(own)
+    if not probe.given:
+        return Finding("preprocessing", FINE, f"the model feeds its network {told}; give pictures to try others.")
+    few = probe.first(SOME)
+    name, why = _scale(few, own)
+    habit = own if name is None else HABITS[name]
+    straight, turned = (few.answer(_as_if(inputs, habit, own)) for inputs in (few.inputs, few.inputs[..., ::-1]))
+    swapped = probe.better(turned, straight)
+    if swapped:
+        why.append(f"fed BGR it finds {probe.told(turned)}, and RGB {probe.told(straight)}")
+    if not why:
+        text = f"the model feeds its network {told}, and no other way that was tried suits it clearly better."
+        return Finding("preprocessing", FINE, text)
+    what = " and ".join(["colour order"] * swapped + ["mean and scale"] * (name is not None))
+    wanted = f"{'BGR' if swapped else 'RGB'}, {name or told}"
+    advice = ["Turn the input channels of the first convolution's kernel (kernel[:, :, ::-1])."] * swapped
+    advice += [f"Give the layer 'preprocessing' what makes {name}."] * (name is not None)
+    text = f"{what}: the network is fed RGB, {told}, and its weights were trained on {wanted}: {'; '.join(why)}."
+    return Finding("preprocessing", FAULT, text, " ".join(advice))
+
+
+def _scale(probe, own):
+    """The name of the habit that suits the network clearly better than its own, or None; and why, a list of texts.
+
+    Batch normalisations remember the mean and variance of what they were trained on, so they tell mean and scale
+    apart from any pictures of the kind. Without them the answers must do.
+    """
+    others = {name: habit for name, habit in HABITS.items() if not _same(habit, own)}
+    memory = _Memory.of(probe.network)
+    if memory is not None:
+        strange = {name: memory.strangeness(_as_if(probe.inputs, habit, own)) for name, habit in others.items()}
+        before, best = memory.strangeness(probe.inputs), min(strange, key=strange.get)
+        if before < 2 * strange[best] + STRANGE:
+            return None, []
+        text = (
+            f"what its first normalisation remembers is {before:.2g} away from what it gets, and {strange[best]:.2g} so"
+        )
+        return best, [text]
+    before = probe.answer(probe.inputs)
+    contrast = np.mean(own[0])
+    worths = {
+        name: probe.answer(_as_if(probe.inputs, habit, own))
+        for name, habit in others.items()
+        # Too much contrast makes any network sure of anything.
+        if probe.truth is not None or before < BLIND or contrast / CONTRAST < np.mean(habit[0]) < contrast * CONTRAST
+    }
+    best = max(worths, key=worths.get, default=None)
+    if best is None or not probe.better(worths[best], before):
+        return None, []
+    return best, [f"it finds {probe.told(before)}, and so {probe.told(worths[best])}"]
+
+
+class _Memory:
+    """What the first batch normalisation of a network was trained on.
+
+    Args:
+        network: from pictures to predictions.
+        norm: the layer.
+    """
+
+    def __init__(self, network, norm):
+        self.reach = keras.Model(network.inputs[0], norm.input)
+        self.mean = keras.ops.convert_to_numpy(norm.moving_mean).astype(float)
+        self.variance = keras.ops.convert_to_numpy(norm.moving_variance).astype(float) + norm.epsilon
+
+    @classmethod
+    def of(cls, network):
+        """The memory of a network; None if it has none, or has forgotten."""
+        for layer in network.layers:
+            if isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3):
+                memory = cls(network, layer)
+                fresh = np.allclose(memory.mean, 0) and np.allclose(memory.variance, 1, atol=0.01)
+                return None if fresh else memory
+        return None
+
+    def strangeness(self, pictures):
+        """Divergence (Kullback-Leibler, a channel) of what arrives there from what is remembered, as normal numbers."""
+        arrived = np.asarray(keras.ops.convert_to_numpy(self.reach(pictures, training=False)), float)
+        mean, variance = arrived.mean(axis=(0, 1, 2)), arrived.var(axis=(0, 1, 2)) + 1e-12
+        ratio = variance / self.variance
+        return float(np.mean(ratio - np.log(ratio) - 1 + (mean - self.mean) ** 2 / self.variance) / 2)
+
+
+def own_habit(network):
+    """(factor, summand) of RGB in 0..255 that the model's layer `preprocessing` applies; (1, 0) without one."""
+    layers = [layer for layer in network.layers if layer.name == "preprocessing"]
+    if not layers:
+        return 1.0, 0.0
+    prepare = keras.Model(network.inputs[0], layers[0].output)
+    if prepare.output_shape != network.input_shape:
+        return 1.0, 0.0
+    shape = (1, *network.input_shape[1:])
+    dark, light = (
+        np.asarray(keras.ops.convert_to_numpy(prepare(np.full(shape, v, "float32"))))[0, 0, 0] for v in (0, 255)
+    )
+    return (light - dark) / 255, dark
+
+
+def _as_if(pictures, habit, own):
+    """Pictures from which the model's own preprocessing makes what another one makes of the given."""
+    return ((pictures * habit[0] + habit[1] - own[1]) / own[0]).astype(np.float32)
+
+
+def _same(habit, own):
+    return np.allclose(habit[0], own[0], rtol=0.01) and np.allclose(habit[1], own[1], rtol=0.02, atol=0.02)
+
+
+def _told(own):
+    for name, habit in HABITS.items():
+        if _same(habit, own):
+            return name
+    low, high = np.round(own[1], 3), np.round(np.asarray(own[0]) * 255 + own[1], 3)
+    return f"values {np.min(low):g}..{np.max(high):g}"
+
+
+def check_pictures(probe):
+    """Whether objects keep a size at which anchors can answer when pictures are warped to the input."""
+    if not probe.given:
+        return Finding("pictures", FINE, "none were given.")
+    height, width = probe.model.input_size
+    sizes = np.array(probe.sizes_hw, float)
+    input_told = f"the network's {height}x{width}"
+    if probe.truth is not None and any(len(one) for one in probe.truth):
+        middle, smallest = _middle_object(probe), _smallest_anchor(probe.model)
+        if middle < HALF * smallest:
+            return Finding(
+                "pictures",
+                FAULT,
+                f"half of the objects are below {middle:.0f} pixels when pictures are warped to {input_told}, and the "
+                f"smallest anchor has {smallest:.0f}: no anchor can answer for them.",
+                "Cut the pictures into tiles, take a larger input_size, or smaller anchors (keras-ssd anchors report).",
+            )
+    times = float(np.median((sizes / [height, width]).min(axis=1)))
+    if times >= LARGE:
+        text = f"half of them are {times:.0f} times as large as {input_told} or larger: small objects vanish."
+        return Finding("pictures", DOUBT, text, "Cut them into tiles, or take a larger input_size.")
+    warp = np.log(sizes[:, 1] / sizes[:, 0] / (width / height))
+    if np.median(np.abs(warp)) > np.log(WARPED):
+        squeezed = np.exp(np.median(np.abs(warp)))
+        text = f"half of them are {squeezed:.1f} times as wide or high as {input_told}: all is squeezed."
+        return Finding("pictures", DOUBT, text, "Cut or pad them to a shape nearer to the input's.")
+    if all(np.ptp(picture, axis=-1).max() < 1 for picture in probe.inputs):
+        text = "all of them are grey; the network was most likely trained on colours."
+        return Finding("pictures", DOUBT, text, "Take pictures in colour, or train on grey ones.")
+    return Finding("pictures", FINE, f"{len(sizes)}, of sizes that {input_told} can hold.")
+
+
+def _smallest_anchor(model):
+    """Side in input pixels of a square with the smallest anchor's area."""
+    height, width = model.input_size
+    sides = model.anchor_spec.anchors_cxcywh()[..., 2:] * [width, height]
+    return float(np.sqrt(sides.prod(axis=-1).min()))
+
+
+def _middle_object(probe):
+    """Side in input pixels of a square with the area of the middle one of all objects."""
+    factors = np.array(probe.model.input_size) / np.array(probe.sizes_hw, float)
+    areas = [
+        np.prod(one.boxes_xyxy[:, 2:] - one.boxes_xyxy[:, :2], axis=1) * factor.prod()
+        for one, factor in zip(probe.truth, factors, strict=True)
+    ]
+    return float(np.sqrt(np.median(np.concatenate(areas))))
