@@ -168,13 +168,13 @@ def test_values_progress_bar_on_a_terminal(server, monkeypatch):
 
 
 def test_values_only_readable_formats_by_default(server):
-    pth = source(server.play("/w.pth", Reply(b"PK\x03\x04 torch")), file="w.pth", form="pth")
-    with pytest.raises(ValueError, match=r"published as: pth.*formats=\('pth',\)"):
-        get(pth)
-    assert get(pth, formats=("pth",)).name == "w.pth"
-    assert get(pth, source(server.play("/w.h5", Reply(BODY)))).name == "w.h5"
+    onnx = source(server.play("/w.onnx", Reply(b"\x08\x08 onnx")), file="w.onnx", form="onnx")
+    with pytest.raises(ValueError, match=r"published as: onnx.*formats=\('onnx',\)"):
+        get(onnx)
+    assert get(onnx, formats=("onnx",)).name == "w.onnx"
+    assert get(onnx, source(server.play("/w.h5", Reply(BODY)))).name == "w.h5"
     with pytest.raises(ValueError, match=r"Unknown format 'ptx'.*'pth'"):
-        get(pth, formats=("ptx",))
+        get(onnx, formats=("ptx",))
 
 
 # -------------------------------------------------------------------------------------------- resuming

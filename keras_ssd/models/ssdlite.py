@@ -44,7 +44,7 @@ def ssdlite320(
     """SSDlite320 on MobileNetV3 large: torchvision's detector for phones, 3.4 million parameters.
 
     Args:
-        weights: a catalogue name such as "coco-torchvision", the path of torchvision's .pth or of a .keras file, or
+        weights: a catalogue name such as "coco", the path of torchvision's .pth or of a .keras file, or
             None.
         classes: class names without background; with weights of other classes the heads are sub-sampled by name.
         weights_classes: what a weight file was trained on, where that is not COCO.
@@ -63,8 +63,8 @@ def ssdlite320(
         ValueError: weights of another network, neither weights nor classes, or a picture that is too small.
 
     Example:
-        >>> model = keras_ssd.ssdlite320(weights="coco-torchvision")
-        >>> mine = keras_ssd.ssdlite320(weights="coco-torchvision", classes=["person", "dog", "helmet"])
+        >>> model = keras_ssd.ssdlite320(weights="coco")
+        >>> mine = keras_ssd.ssdlite320(weights="coco", classes=["person", "dog", "helmet"])
 
     Source: pytorch/vision, models/detection/ssdlite.py; Sandler et al., "MobileNetV2" (arXiv 1801.04381), section 6.2.
     """
