@@ -150,6 +150,7 @@ class Result:
         facts = [f"{pictures} picture{'' if pictures == 1 else 's'}"]
         thresholds = self.settings.get("iou_thresholds", [self.settings["iou_threshold"]])
         facts.append(f"IoU {' to '.join(f'{value:g}' for value in sorted({thresholds[0], thresholds[-1]}))}")
+        facts += ["small objects less"] if self.measure == "ilsvrc" else []
         facts += ["a pixel added"] if self.settings.get("plus_one") else []
         return f"{_TITLES.get(self.measure, self.measure)}: {', '.join(facts)}"
 

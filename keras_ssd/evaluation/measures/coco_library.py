@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_ssd import boxes as bx
 
-_ROWS = 200_000  # detections and objects that the library gets in one go: Python's objects, some 200 MB of them
+_ROWS = 100_000  # detections and objects that the library gets in one go, as Python's objects: some 100 MB of them
 
 
 def import_library():
@@ -44,6 +44,7 @@ def tables(found, truth, iou_thresholds, recalls, areas, most):
     # The recall between one object found and two, for `_with_epsilon`.
     between = {1.5 / count for count in np.unique(counts) if count > 1}
     asked = np.union1d(recalls, sorted(between))
+    kept = np.searchsorted(asked, recalls)
     parts = []
     for class_ids in _groups(found, truth):
         some = [table[np.isin(table.class_ids, class_ids)] for table in (found, truth)]
@@ -54,13 +55,9 @@ def tables(found, truth, iou_thresholds, recalls, areas, most):
         evaluation.params.maxDets = list(most)
         evaluation.evaluate()
         evaluation.accumulate()
-        parts.append(evaluation.eval)
-    axes = {"precision": 2, "scores": 2, "recall": 1}
-    precision, scores, recall = (
-        np.concatenate([np.asarray(part[name]) for part in parts], axis=axis) for name, axis in axes.items()
-    )
-    wanted = np.searchsorted(asked, recalls)
-    return _with_epsilon(precision, asked, counts)[:, wanted], scores[:, wanted], recall
+        precision, scores, recall = (np.asarray(evaluation.eval[name]) for name in ("precision", "scores", "recall"))
+        parts.append((_with_epsilon(precision, asked, counts[class_ids])[:, kept], scores[:, kept], recall))
+    return tuple(np.concatenate(part, axis) for part, axis in zip(zip(*parts, strict=True), (2, 2, 1), strict=True))
 
 
 def _with_epsilon(precision, recalls, counts):
@@ -68,10 +65,9 @@ def _with_epsilon(precision, recalls, counts):
 
     That shows only where the number is 1: where the first detection is true, and the second, if any, is not.
     """
-    precision = precision.copy()
-    for class_id, area in np.argwhere(counts):
-        count = counts[class_id, area]
-        part = precision[:, :, class_id, area]  # (T, R, D), a view
+    for place, area in np.argwhere(counts):
+        count = counts[place, area]
+        part = precision[:, :, place, area]  # (T, R, D), a view
         first = recalls <= 1 / count  # reached with one detection
         values = part[:, first]
         two = part[:, np.searchsorted(recalls, 1.5 / count)] == 1 if count > 1 else np.zeros_like(part[:, 0], bool)
