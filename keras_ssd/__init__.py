@@ -54,6 +54,7 @@ if not _environment.started_as_command():
         from keras_ssd.models import ssd512 as ssd512
         from keras_ssd.models import ssd_mobilenet_v1 as ssd_mobilenet_v1
         from keras_ssd.models import ssd_small as ssd_small
+        from keras_ssd.models import ssdlite320 as ssdlite320
         from keras_ssd.models import with_anchors as with_anchors
         from keras_ssd.models import with_classes as with_classes
         from keras_ssd.models import with_decoder as with_decoder

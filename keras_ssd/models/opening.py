@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from keras_ssd import zoo
+from keras_ssd.models.mobilenet_ssd import mobilenet_ssd
 from keras_ssd.models.saved import load
 from keras_ssd.models.ssd7_model import ssd7
 from keras_ssd.models.ssd_mobilenet import ssd_mobilenet_v1
@@ -15,6 +16,7 @@ from keras_ssd.models.weights import check_count, find_entry, is_file, read_weig
 from keras_ssd.names import check_class_names, unknown_name
 
 FACTORIES = {
+    "mobilenet_ssd": mobilenet_ssd,
     "ssd300": ssd300,
     "ssd512": ssd512,
     "ssd7": ssd7,

@@ -11,6 +11,7 @@ from keras_ssd import formats, zoo
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.models.conventions import CONVENTIONS, Conventions
 from keras_ssd.names import check_class_names
+from keras_ssd.zoo.caffe_mobilenet import is_caffe_mobilenet, keras_names
 from keras_ssd.zoo.port import arrays_of
 from keras_ssd.zoo.read import count_classes, identify
 from keras_ssd.zoo.reduced_vgg import is_keras_vgg16, reduce_vgg16
@@ -134,6 +135,8 @@ def _preprocessing(model):
 def _described(arrays, entry):
     if is_keras_vgg16(arrays):
         arrays = reduce_vgg16(arrays)
+    if is_caffe_mobilenet(arrays):
+        arrays = keras_names(arrays)
     kind = identify(arrays)
     if entry is not None and entry.model != kind:
         entry = None  # another network under a published file name

@@ -93,6 +93,7 @@ VGG16 = (
 
 
 SSD_MOBILENET_V1 = ("conv11_pointwise", "conv13_pointwise", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
+MOBILENET_SSD = ("conv11", "conv13", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
 SSDLITE320 = ("block13_expand", "top", "extra1_2", "extra2_2", "extra3_2", "extra4_2")
 
 
@@ -110,6 +111,8 @@ def identify(arrays):
         return "ssd_mobilenet_v1" if "conv0" in arrays or "conv0_conv" in arrays else None
     if {f"{tap}_mbox_conf" for tap in SSDLITE320} <= set(arrays.layers):
         return "ssdlite320" if "block15_squeeze" in arrays and "top_conv" in arrays else None
+    if {f"{tap}_mbox_{kind}" for tap in MOBILENET_SSD for kind in ("loc", "conf")} <= set(arrays.layers):
+        return "mobilenet_ssd" if {"conv0", "conv1--dw", "conv13--dw"} <= set(arrays.layers) else None
     if not set(VGG16) <= set(arrays.layers):
         return None
     heads = {layer.removesuffix("_mbox_conf") for layer in class_heads(arrays)}

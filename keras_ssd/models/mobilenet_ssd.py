@@ -1,0 +1,73 @@
+"""`mobilenet_ssd`: chuanqi305's MobileNet-SSD, the Caffe detector of many phones and cameras."""
+
+from keras_ssd.anchors import named_recipe
+from keras_ssd.backbones.blocks import ConvStyle
+from keras_ssd.backbones.caffe_mobilenet import CaffeMobileNetStyle, caffe_mobilenet
+from keras_ssd.models.composing import ssd
+from keras_ssd.models.heads import Tap
+from keras_ssd.models.starting import start_from
+
+TAPS = tuple(
+    Tap(f"{name}--relu", kernel_size=1, confidence_name=f"{name}_mbox_conf", offsets_name=f"{name}_mbox_loc")
+    for name in ("conv11", "conv13", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
+)
+
+
+def mobilenet_ssd(
+    weights=None,
+    classes=None,
+    *,
+    weights_classes=None,
+    input_size=None,
+    anchors=None,
+    batch_norm=None,
+    l2=0.0,
+    kernel_initializer="he_normal",
+    freeze=(),
+    name="mobilenet_ssd",
+):
+    """MobileNet-SSD of chuanqi305: MobileNet V1 with Caffe's padding, six maps, 1,917 anchors, 1x1 heads.
+
+    Args:
+        weights: a catalogue name such as "voc07+12+coco", the path of a .caffemodel of this network or of a .keras
+            file, or None.
+        classes: class names without background; with weights of other classes the heads are sub-sampled by name.
+        weights_classes: what a weight file was trained on, where that is not VOC.
+        input_size: (height, width) in pixels; None is the file's, or (300, 300).
+        anchors: an `AnchorRecipe` or an `AnchorSpec`; None is the file's, or the original's.
+        batch_norm: BatchNorm behind each convolution; None is what the weights have, or True. Files for deployment
+            have it merged into the convolutions; for training take the others.
+        l2: factor of Keras's L2 penalty on the kernels.
+        kernel_initializer: of fresh kernels.
+        freeze: patterns of layers that are not trained, such as ("conv?", "conv?--*").
+        name: the model's name.
+
+    Returns:
+        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+
+    Raises:
+        ValueError: weights of another network, neither weights nor classes.
+
+    Example:
+        >>> model = keras_ssd.mobilenet_ssd(weights="MobileNetSSD_deploy.caffemodel")
+        >>> mine = keras_ssd.mobilenet_ssd(classes=["cat", "dog"], input_size=(240, 320))
+
+    Source: chuanqi305/MobileNet-SSD, voc/MobileNetSSD_deploy.prototxt.
+    """
+    start = start_from(weights, classes, "mobilenet_ssd", weights_classes=weights_classes)
+    trained = start.trained
+    if batch_norm is None:
+        batch_norm = trained is None or "conv0--bn" in trained.arrays
+    conv = ConvStyle(kernel_initializer, l2)
+    if anchors is None:
+        anchors = trained.spec if trained is not None and trained.spec is not None else named_recipe("mobilenet_ssd")
+    model = ssd(
+        caffe_mobilenet(input_size or anchors.image_size, style=CaffeMobileNetStyle(bool(batch_norm), conv)),
+        TAPS,
+        start.classes,
+        anchors,
+        style=conv,
+        freeze=freeze,
+        name=name,
+    )
+    return start.load_into(model)
