@@ -1,0 +1,242 @@
+"""Which misses and false alarms are shown, and their pictures: cut out, small, and inside the page."""
+
+import base64
+import dataclasses
+import io
+
+import numpy as np
+
+from keras_ssd.evaluation import analysis as an
+from keras_ssd.evaluation.report.words import WORDS
+from keras_ssd.pictures import read_picture
+
+LIMIT = 24  # pictures of a gallery
+CHANGES = 12  # pictures of a gallery of what two detectors do differently
+PER_PICTURE = 3
+_SIDE = 320  # pixels of a cutting, at most
+_QUALITY = 78
+_BOXES = 40  # that are drawn into one cutting
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A part of a picture with boxes.
+
+    Args:
+        title, note: what is to be seen, in a line each.
+        picture: the picture's name.
+        alt: the same for those who do not see it.
+        source: data URI of the JPEG.
+        width, height: of the JPEG in pixels.
+        boxes: (kind, x, y, width, height) in these pixels; kinds are "truth", "found", and "faint" before either for
+            what else is there.
+    """
+
+    title: str
+    note: str
+    picture: str
+    alt: str
+    source: str
+    width: int
+    height: int
+    boxes: tuple
+
+
+def worst_misses(result, analysis, limit=LIMIT):
+    """Rows of objects that no accepted detection finds: of each class in turn, the largest first."""
+    return _in_turn(result.truth, _missed(analysis), limit)
+
+
+def only_first_finds(result, first, other, limit=CHANGES):
+    """Rows of objects that one analysis has found and another has not, the largest of each class in turn."""
+    return _in_turn(result.truth, first.found & _missed(other), limit)
+
+
+def worst_alarms(result, analysis, limit=LIMIT):
+    """Rows of accepted detections that are false, highest scores first."""
+    rows = np.flatnonzero(analysis.accepted & (analysis.kinds < len(an.ERRORS)))
+    rows = rows[np.argsort(-result.found.scores[rows], kind="stable")]
+    return _spread(rows, result.found.picture, limit)
+
+
+def _missed(analysis):
+    return (analysis.fates != an.UNCOUNTED) & ~analysis.found
+
+
+def _in_turn(truth, mask, limit):
+    """Rows of the mask: the largest of each class, then the second of each, and so on."""
+    rows = np.flatnonzero(mask)
+    rows = rows[np.lexsort((-truth.areas[rows], truth.class_ids[rows]))]
+    ids = truth.class_ids[rows]
+    turn = np.arange(len(rows)) - np.searchsorted(ids, ids)
+    return _spread(rows[np.argsort(turn, kind="stable")], truth.picture, limit)
+
+
+def _spread(rows, picture, limit):
+    """The first rows, at most `PER_PICTURE` of one picture."""
+    seen, kept = {}, []
+    for row in rows.tolist():
+        name = int(picture[row])
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] <= PER_PICTURE:
+            kept.append(row)
+        if len(kept) == limit:
+            break
+    return kept
+
+
+class Pictures:
+    """Cuts pictures of a result's dataset; each is read once, however many cuttings it gives.
+
+    Args:
+        results: the `Result`s of the page, of one dataset.
+    """
+
+    def __init__(self, results):
+        dataset = next((one.dataset for one in results if one.dataset is not None), None)
+        self.there = dataset is not None
+        self._annotations = {one.name: one for one in dataset} if self.there else {}
+        self._last = (None, None)
+        self.failed = 0
+
+    def gallery(self, rows, describe, result, analysis):
+        """`Shown` for each row; pictures that cannot be read are left out and counted in `failed`.
+
+        Args:
+            rows: of objects or detections.
+            describe: function of (row, result, analysis) that gives `_Subject`.
+            result, analysis: what the rows belong to.
+        """
+        subjects = [(place, describe(row, result, analysis)) for place, row in enumerate(rows)]
+        shown = []
+        for place, subject in sorted(subjects, key=lambda one: one[1].picture):  # a picture's cuttings together
+            pixels = self._read(result.truth.pictures[subject.picture])
+            if pixels is None:
+                self.failed += 1
+            else:
+                shown.append((place, _cut(pixels, subject, result, analysis)))
+        return [one for _, one in sorted(shown, key=lambda pair: pair[0])]
+
+    def _read(self, name):
+        if self._last[0] != name:
+            try:
+                pixels = read_picture(self._annotations[name].picture, name=name)
+            except (KeyError, OSError, ValueError):
+                pixels = None
+            self._last = (name, pixels)
+        return self._last[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Subject:
+    """What one picture of a gallery is about: an object (-1 for none) and a detection (-1 for none)."""
+
+    picture: int
+    object: int
+    detection: int
+    title: str
+    note: str
+
+
+def of_miss(row, result, analysis):
+    """The `_Subject` of an object that is not found."""
+    found, truth = result.found, result.truth
+    finder = int(analysis.finders[row])
+    fate = analysis.fates[row]
+    note = "nothing near it at any score"
+    if finder >= 0:
+        name, score = found.class_names[found.class_ids[finder]], found.scores[finder]
+        accepted = "" if analysis.accepted[finder] else f", below the threshold {_threshold(analysis, name)}"
+        note = {
+            an.FOUND: f"found at {score:.2f}{accepted}",
+            an.CLASSIFICATION: f"taken for {name} at {score:.2f}{accepted}",
+            an.LOCALISATION: f"box too loose, IoU {analysis.ious[finder]:.2f}, at {score:.2f}{accepted}",
+        }[int(fate)]
+    title = f"{truth.class_names[truth.class_ids[row]]} missed"
+    return _Subject(int(truth.picture[row]), int(row), finder, title, note)
+
+
+def of_alarm(row, result, analysis):
+    """The `_Subject` of a detection that is false."""
+    found, truth = result.found, result.truth
+    kind, partner = int(analysis.kinds[row]), int(analysis.partners[row])
+    name = found.class_names[found.class_ids[row]]
+    real = truth.class_names[truth.class_ids[partner]] if partner >= 0 else ""
+    iou = f"IoU {analysis.ious[row]:.2f}"
+    note = {
+        an.CLASSIFICATION: f"truly {real}",
+        an.LOCALISATION: f"{WORDS['localisation'].title}, {iou}",
+        an.BOTH: f"{iou} with {real}",
+        an.DUPLICATE: f"{WORDS['duplicate'].title} on the same {real}",
+        an.BACKGROUND: "nothing labelled there",
+    }[kind]
+    return _Subject(int(found.picture[row]), partner, int(row), f"{name} {found.scores[row]:.2f}", note)
+
+
+def _threshold(analysis, name):
+    return f"{analysis.working_points[name].threshold:.2f}"
+
+
+def _cut(pixels, subject, result, analysis):
+    truth, found = result.truth, result.found
+    height, width = pixels.shape[:2]
+    stated = truth.sizes_hw[subject.picture]
+    factor = np.array([width, height] * 2) / (np.array([*stated[::-1]] * 2) if stated.all() else [width, height] * 2)
+    main = []
+    if subject.object >= 0:
+        main.append(("truth", truth.boxes_xyxy[subject.object] * factor))
+    if subject.detection >= 0:
+        main.append(("found", found.boxes_xyxy[subject.detection] * factor))
+    others = [
+        *_others("faint truth", truth, subject.picture, np.ones(len(truth), bool), subject.object),
+        *_others("faint found", found, subject.picture, analysis.accepted, subject.detection),
+    ]
+    low, high = _window(np.array([box for _, box in main]), (width, height))
+    part = pixels[low[1] : high[1], low[0] : high[0]]
+    scale = min(1.0, _SIDE / max(part.shape[:2]))
+    size = max(1, round(part.shape[0] * scale)), max(1, round(part.shape[1] * scale))
+    drawn = [*((kind, box * factor) for kind, box in others), *main]
+    boxes = [(kind, (box - [*low, *low]) * scale) for kind, box in drawn]
+    boxes = [(kind, box) for kind, box in boxes if (box[2:] > 0).all() and (box[:2] < size[::-1]).all()]
+    name = truth.pictures[subject.picture]
+    return Shown(
+        subject.title,
+        subject.note,
+        name,
+        f"Part of {name}: {subject.title}, {subject.note}",
+        _data_uri(part, size, scale),
+        size[1],
+        size[0],
+        tuple((kind, *_xywh(box)) for kind, box in boxes[-_BOXES:]),
+    )
+
+
+def _others(kind, table, picture, mask, but):
+    rows = np.flatnonzero((table.picture == picture) & mask)
+    return [(kind, table.boxes_xyxy[row]) for row in rows.tolist() if row != but]
+
+
+def _window(boxes, size_wh):
+    """Corners in whole pixels of the part to show: the boxes with room around them."""
+    size = np.array(size_wh)
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    side = max(2.2 * (high - low).max(), 0.3 * size.min(), 48)
+    side = np.minimum(side, size)
+    corner = np.clip((low + high) / 2 - side / 2, 0, size - side)
+    first = np.floor(corner).astype(int)
+    return first, np.maximum(np.ceil(corner + side).astype(int), first + 1)
+
+
+def _xywh(box):
+    return tuple(round(float(value), 1) for value in (box[0], box[1], box[2] - box[0], box[3] - box[1]))
+
+
+def _data_uri(part, size, scale):
+    from PIL import Image
+
+    image = Image.fromarray(np.ascontiguousarray(part))
+    if scale < 1:
+        image = image.resize(size[::-1], Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

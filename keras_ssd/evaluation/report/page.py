@@ -1,0 +1,295 @@
+"""What stands on the page, worked out before it is set: tables of text, sentences, drawings."""
+
+import dataclasses
+import math
+import string
+
+import numpy as np
+
+from keras_ssd.evaluation.analysis import ERRORS, KINDS, analyse, compare
+from keras_ssd.evaluation.report import charts, galleries, words
+from keras_ssd.evaluation.result import shown
+
+CONFUSED = 20  # pairs of classes that are listed
+MATRIX = 20  # classes that a confusion table may have
+COLOURS = 4  # of detectors, in the page's style
+CURVES = 12  # drawings before the rest is folded away
+_MEASURES = {
+    "voc07": "PASCAL VOC 2007, 11 points",
+    "voc12": "PASCAL VOC 2010 to 2012, area under the curve",
+    "coco": "COCO, IoU 0.50 to 0.95",
+    "ilsvrc": "ILSVRC DET, overlap by size",
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """One detector on the page: its letter, the number of its colour, its name, `Result` and `Analysis`."""
+
+    letter: str
+    number: int
+    name: str
+    result: object
+    analysis: object
+
+
+def contents(results, names, anchors=None):
+    """Everything that the template sets, as a dictionary.
+
+    Args:
+        results: `Result`s that can be compared, the one that the page is about first.
+        names: of the detectors.
+        anchors: `AnchorSpec` or model of the first, or None.
+    """
+    compared = compare(results)
+    runs = [
+        Run(
+            string.ascii_uppercase[place % 26],
+            place % COLOURS + 1,
+            name,
+            result,
+            result.analysis if anchors is None else analyse(result, anchors),
+        )
+        for place, (name, result) in enumerate(zip(names, results, strict=True))
+    ]
+    first = runs[0]
+    pictures = galleries.Pictures(results)
+    return {
+        "runs": runs,
+        "first": first,
+        "measure": _MEASURES.get(first.result.measure, first.result.measure),
+        "data": getattr(first.result.dataset, "name", ""),
+        "headline": words.headline(first.analysis),
+        "findings": words.findings(first.analysis),
+        "kind": words.main_kind(first.analysis),
+        "tiles": _tiles(first, compared),
+        "comparison": _comparison(runs, compared) if len(runs) > 1 else None,
+        "numbers": _numbers(runs) if len(first.result.numbers) > 1 else None,
+        "classes": _classes(first, compared),
+        "overall": first.analysis.working_point,
+        "curves": _curves(runs),
+        "folded": CURVES,
+        "errors": _errors(runs),
+        "splits": _splits(runs),
+        "sizes": _sizes(runs),
+        "confusions": [_confusion(run) for run in runs],
+        "calibrations": [_calibration(run) for run in runs],
+        "galleries": _galleries(runs, pictures),
+        "pictures": pictures,
+        "limits": galleries,
+        "replicates": compared.replicates,
+        "w": words,
+    }
+
+
+def _tiles(first, compared):
+    """(figure, what it is, small print) of what stands at the top."""
+    points = first.analysis.working_points.values()
+    found, wrong, wanted = (sum(getattr(point, part) for point in points) for part in ("found", "wrong", "wanted"))
+    interval = compared.maps[0]
+    spread = "" if math.isnan(interval.low) else f"95 % interval {shown(interval.low)} to {shown(interval.high)}"
+    return [
+        (words.figure(first.result.map), "mean average precision", spread),
+        (words.percent(found, wanted), "of the objects found", f"{words.number(found)} of {words.number(wanted)}"),
+        (
+            words.percent(wrong, found + wrong),
+            "of the boxes wrong",
+            f"{words.number(wrong)} of {words.number(found + wrong)}",
+        ),
+        (
+            words.number(len(first.result.truth.pictures)),
+            "pictures",
+            words.counted(len(first.result.per_class), "class", "classes"),
+        ),
+    ]
+
+
+def _comparison(runs, compared):
+    names = runs[0].result.truth.class_names
+    rows = [("mean of the classes", compared.maps, compared.differences, True)]
+    for name in names:
+        values = [per_class[name] for per_class in compared.per_class]
+        differences = [per_class[name] for per_class in compared.class_differences]
+        if not math.isnan(values[0].value):
+            rows.append((name, values, differences, False))
+    sentences = [
+        words.difference_sentence(runs[0].name, run.name, difference)
+        for run, difference in zip(runs[1:], compared.differences[1:], strict=True)
+    ]
+    return {"sentences": sentences, "rows": rows}
+
+
+def _numbers(runs):
+    return [(name, [run.result.numbers[name] for run in runs]) for name in runs[0].result.numbers]
+
+
+def _classes(first, compared):
+    """A dictionary for each class, as it stands in the table."""
+    rows = []
+    detections, objects = first.result.detections, first.result.objects
+    for name, value in first.result.per_class.items():
+        losses = {kind: first.analysis.class_costs[kind][name] for kind in KINDS}
+        worst = max(losses, key=lambda kind: -1 if math.isnan(losses[kind]) else losses[kind])
+        rows.append(
+            {
+                "name": name,
+                "objects": objects[name],
+                "detections": detections[name],
+                "value": value,
+                "interval": compared.per_class[0][name],
+                "point": first.analysis.working_points[name],
+                "loss": words.WORDS[worst].title if losses[worst] >= words.NOTHING else "",
+                "cost": losses[worst],
+            }
+        )
+    return rows
+
+
+def _curves(runs):
+    """(class, title, drawing) of each class that has objects, the lowest average precision first."""
+    per_class = runs[0].analysis.per_class
+    names = sorted((name for name in per_class if not math.isnan(per_class[name])), key=per_class.get)
+    drawn = []
+    for name in names:
+        lines = [(run.number, run.analysis.curves.get(name), run.analysis.working_points[name]) for run in runs]
+        said = "; ".join(
+            f"{run.name}: AP {words.figure(run.analysis.per_class[name])}, best at precision "
+            f"{words.figure(point.precision, 2)} and recall {words.figure(point.recall, 2)}"
+            for run, (_, _, point) in zip(runs, lines, strict=True)
+        )
+        values = " / ".join(words.figure(run.analysis.per_class[name]) for run in runs)
+        drawn.append((name, values, charts.precision_recall(lines, f"Precision over recall of {name}. {said}")))
+    return drawn
+
+
+def _errors(runs):
+    """A dictionary for each kind of error, the costliest of the first detector first."""
+    highest = max(run.analysis.costs[kind] for run in runs for kind in KINDS)
+    iou = f"{runs[0].analysis.iou_threshold:g}"
+    rows = []
+    for kind in sorted(KINDS, key=lambda kind: -runs[0].analysis.costs[kind]):
+        rows.append(
+            {
+                "title": words.WORDS[kind].title,
+                "meaning": words.WORDS[kind].meaning.format(iou=iou),
+                "costs": [run.analysis.costs[kind] for run in runs],
+                "widths": [100 * run.analysis.costs[kind] / highest if highest else 0 for run in runs],
+                "all": [run.analysis.counts[kind] for run in runs],
+                "accepted": [run.analysis.accepted_counts[kind] for run in runs],
+            }
+        )
+    return rows
+
+
+def _splits(runs):
+    """A dictionary for each property of objects, with a row for each group."""
+    made = []
+    for place, split in enumerate(runs[0].analysis.misses):
+        if len(split.groups) < 2:
+            continue
+        theirs = [run.analysis.misses[place] for run in runs]
+        rows = []
+        for index, group in enumerate(split.groups):
+            each = [one.groups[index] for one in theirs]
+            rows.append({"name": group.name, "objects": group.objects, "share": group.missed, "each": each})
+        made.append({"name": split.name, "rows": rows, "missed": split.missed, "unknown": split.unknown})
+    return made
+
+
+def _sizes(runs):
+    rows = []
+    for name, size in runs[0].analysis.sizes.items():
+        rows.append((name, size.objects, [run.analysis.sizes[name].value for run in runs]))
+    return rows
+
+
+def _confusion(run):
+    """The table, or for many classes the pairs that are confused most."""
+    matrix = run.analysis.confusion
+    names = run.result.truth.class_names
+    sums = np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    wrong = matrix[:-1, :-1] * (1 - np.eye(len(names), dtype=int))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSED]
+    pairs = [
+        (names[true], names[said], int(wrong[true, said]), int(matrix[true].sum()))
+        for true, said in zip(*np.unravel_index(order, wrong.shape), strict=True)
+        if wrong[true, said]
+    ]
+    rows = None
+    if len(names) <= MATRIX:
+        titles = [*names, "nothing there"]
+        shares = np.round(100 * matrix / sums).astype(int)
+        rows = [
+            (titles[i], i == len(names), [(int(matrix[i, j]), int(shares[i, j]), i == j) for j in range(len(titles))])
+            for i in range(len(titles))
+        ]
+    return {"run": run, "names": names, "rows": rows, "pairs": pairs}
+
+
+def _calibration(run):
+    said = run.analysis.calibration
+    if said is None or math.isnan(said.ece):
+        return {"run": run, "chart": None, "sentence": "", "ece": math.nan, "rows": []}
+    bins = [
+        (low, high, int(count), score, true)
+        for low, high, count, score, true in zip(
+            said.edges[:-1], said.edges[1:], said.counts, said.scores, said.precision, strict=True
+        )
+    ]
+    label = "; ".join(
+        f"score {low:.1f} to {high:.1f}: {100 * true:.0f} % true" for low, high, _, _, true in bins if true == true
+    )
+    chart = charts.reliability(said, run.number, f"Share of true detections by score. {label}")
+    return {
+        "run": run,
+        "chart": chart,
+        "sentence": words.calibration_sentence(run.analysis),
+        "ece": said.ece,
+        "rows": bins,
+    }
+
+
+def _galleries(runs, pictures):
+    """Dictionaries of title, explanation and pictures; none without a dataset."""
+    if not pictures.there:
+        return []
+    first = runs[0]
+    counts = first.analysis.accepted_counts
+    made = [
+        _gallery(
+            "Worst misses",
+            f"Objects that no detection above the thresholds finds: the largest of each class in turn, at most "
+            f"{galleries.PER_PICTURE} of a picture.",
+            counts["missed"],
+            pictures.gallery(
+                galleries.worst_misses(first.result, first.analysis), galleries.of_miss, first.result, first.analysis
+            ),
+        ),
+        _gallery(
+            "Worst false alarms",
+            f"Wrong detections above the thresholds: the highest scores first, at most {galleries.PER_PICTURE} of a "
+            "picture.",
+            sum(counts[kind] for kind in ERRORS),
+            pictures.gallery(
+                galleries.worst_alarms(first.result, first.analysis), galleries.of_alarm, first.result, first.analysis
+            ),
+        ),
+    ]
+    for other in runs[1:]:
+        for better, worse in ((first, other), (other, first)):
+            lost = better.analysis.found & ~worse.analysis.found
+            rows = galleries.only_first_finds(first.result, better.analysis, worse.analysis)
+            made.append(
+                _gallery(
+                    f"Found by {better.name}, missed by {worse.name}",
+                    f"The boxes are those of {worse.name}; the largest of each class in turn.",
+                    int(lost.sum()),
+                    pictures.gallery(rows, galleries.of_miss, worse.result, worse.analysis),
+                    f"{better.letter} finds, {worse.letter} misses",
+                )
+            )
+    return made
+
+
+def _gallery(title, text, count, items, short=None):
+    return {"title": title, "short": short or title, "text": text, "count": count, "items": items}
