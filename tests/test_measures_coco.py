@@ -13,7 +13,7 @@ from naive_coco import naive_coco
 import keras_ssd
 from keras_ssd.evaluation import measure
 from keras_ssd.evaluation.measures import coco, coco_library, curves
-from keras_ssd.evaluation.pairing import IGNORED, TRUE
+from keras_ssd.evaluation.pairing import IGNORED, NONE, TRUE
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 pytest.importorskip("faster_coco_eval", reason="COCO's numbers need the extra `coco`")
@@ -170,6 +170,17 @@ def test_values_difficult_objects_are_crowds():
         result = measure(found, truth, "coco")
         assert result.pairing.verdicts.tolist() == [IGNORED, IGNORED, TRUE]
         assert result.map == 1 / (1 + np.spacing(1))  # pycocotools adds a little to one detection
+
+
+def test_values_of_equal_overlaps_the_last_object_is_taken():
+    # The first detection overlaps both objects by 90/110; the second overlaps the last by 60/100 and the first by 1/3.
+    truth = object_table([(0, 0, BOX), (0, 0, (20, 0, 120, 60))])
+    found = detection_table([(0, 0, 0.9, (10, 0, 110, 60)), (0, 0, 0.8, (60, 0, 120, 60))])
+    result = measure(found, truth, "coco")
+    assert result.pairing.objects.tolist() == [1, NONE]
+    assert result.numbers["AR100"] == pytest.approx(7 * 0.5 / 10)  # at 0.5 to 0.8
+    for name in ("voc12", "ilsvrc"):  # there it is the first
+        assert measure(found, truth, name).pairing.objects.tolist() == [0, 1]
 
 
 def test_values_only_the_best_hundred_count():

@@ -78,7 +78,10 @@ def test_values_order_of_classes_does_not_matter(name, tables, seed):
 def test_values_a_false_detection_less_is_never_worse(name, tables, pick):
     found, truth = tables
     before = measure(found, truth, name)
-    false = np.flatnonzero(before.pairing.verdicts == FALSE)
+    false = before.pairing.verdicts == FALSE
+    if name == "coco":
+        false &= before.pairing.ious < 0.5  # the others are true at a higher threshold, if a better one is not
+    false = np.flatnonzero(false)
     if not len(false):
         return
     after = measure(found[np.arange(len(found)) != false[pick % len(false)]], truth, name)
