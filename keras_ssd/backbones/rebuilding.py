@@ -33,7 +33,7 @@ def rebuilt(model, x, *, renumber=False):
     inputs = keras.utils.get_source_inputs(x)
     made = keras.Model(inputs[0], outputs[0] if len(outputs) == 1 else outputs, name=model.name)
     for layer, copy in copies.values():
-        if layer.weights:
+        if getattr(layer, "weights", None):
             copy.set_weights(layer.get_weights())
     return made
 
@@ -62,8 +62,7 @@ def _is_net(layer):
 
 
 def _copy_of(layer, copies, names):
-    if not isinstance(layer, keras.layers.Layer):
-        return layer  # an operation of keras.ops has no weights and may be called again
+    """A fresh layer, or operation of `keras.ops`, of the same kind."""
     if id(layer) not in copies:
         taken = {copy.name for _, copy in copies.values()}
         config = layer.get_config()
@@ -79,7 +78,7 @@ def _copy_of(layer, copies, names):
 def _renumbered(model):
     """{id of a layer: its name in a program of its own}, of layers that Keras named."""
     groups = {}
-    for layer in _leaves(model):
+    for layer in {id(layer): layer for layer in _leaves(model)}.values():
         stem = _NUMBER.sub("", layer.name)
         if stem.replace("_", "") == type(layer).__name__.lower():
             hit = _NUMBER.search(layer.name)
@@ -92,8 +91,11 @@ def _renumbered(model):
 
 
 def _leaves(model):
-    for layer in model.layers:
-        if _is_net(layer):
-            yield from _leaves(layer)
+    """All layers and operations, of models inside the model too."""
+    if isinstance(model, keras.Sequential):
+        model = model._functional
+    for call in calls_of(model):
+        if _is_net(call.layer):
+            yield from _leaves(call.layer)
         else:
-            yield layer
+            yield call.layer
