@@ -37,14 +37,14 @@ def add_parser(commands):
     Args:
         commands: what `add_subparsers` returned.
     """
-    parser = commands.add_parser("data", help=HELP, **_texts(DESCRIPTION, EXAMPLES))
+    parser = commands.add_parser("data", help=HELP, **texts(DESCRIPTION, EXAMPLES))
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_check(actions)
     _add_show(actions)
     _add_convert(actions)
 
 
-def _texts(description, epilog):
+def texts(description, epilog):
     return {
         "description": description,
         "epilog": epilog,
@@ -52,7 +52,7 @@ def _texts(description, epilog):
     }
 
 
-def _add_common(parser, act):
+def add_data_arguments(parser, act):
     parser.add_argument("data", metavar="DATA", help="a folder, or its data.yaml, json or CSV file")
     parser.add_argument("--format", choices=FORMATS, help="where a folder holds several formats")
     parser.add_argument(
@@ -65,23 +65,23 @@ def _add_common(parser, act):
     parser.set_defaults(run=run, needs_backend=False, act=act)
 
 
-def _add_policy(parser, default):
+def add_policy(parser, default):
     what = f"what becomes of faulty boxes and files (default: {default})"
     parser.add_argument("--policy", choices=POLICIES, default=default, help=what)
 
 
 def _add_check(actions):
-    parser = actions.add_parser("check", help="report everything that is wrong", **_texts(HELP, CHECK_NOTES))
-    _add_common(parser, _check)
+    parser = actions.add_parser("check", help="report everything that is wrong", **texts(HELP, CHECK_NOTES))
+    add_data_arguments(parser, _check)
     parser.add_argument("--no-decode", action="store_true", help="do not open the pictures: faster, finds less")
     parser.add_argument("--shown", type=count, default=20, metavar="N", help="problems listed a kind (default: 20)")
     parser.add_argument("--json", action="store_true", help="print JSON, with every problem")
 
 
 def _add_show(actions):
-    parser = actions.add_parser("show", help="statistics and a sheet of pictures", **_texts(HELP, EXAMPLES))
-    _add_common(parser, _show)
-    _add_policy(parser, "drop")
+    parser = actions.add_parser("show", help="statistics and a sheet of pictures", **texts(HELP, EXAMPLES))
+    add_data_arguments(parser, _show)
+    add_policy(parser, "drop")
     parser.add_argument("--split", help="train, for example (default: everything)")
     parser.add_argument("--out", "-o", metavar="FILE", help="draw a sheet of pictures with their boxes")
     parser.add_argument("--count", "-n", type=count, default=16, help="pictures on the sheet (default: 16)")
@@ -94,9 +94,9 @@ def _add_show(actions):
 
 
 def _add_convert(actions):
-    parser = actions.add_parser("convert", help="write in another format", **_texts(HELP, EXAMPLES))
-    _add_common(parser, _convert)
-    _add_policy(parser, "error")
+    parser = actions.add_parser("convert", help="write in another format", **texts(HELP, EXAMPLES))
+    add_data_arguments(parser, _convert)
+    add_policy(parser, "error")
     parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
     parser.add_argument("--out", "-o", required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--split", help="this split alone (default: each)")
@@ -118,7 +118,7 @@ def run(args):
     return args.act(args)
 
 
-def _options(args):
+def reading_options(args):
     from keras_ssd.data import CsvLayout
 
     given = args.csv_columns is not None or args.first_label is not None
@@ -134,7 +134,7 @@ def _options(args):
 def _check(args):
     from keras_ssd.data import check
 
-    checked = check(args.data, decode=not args.no_decode, **_options(args))
+    checked = check(args.data, decode=not args.no_decode, **reading_options(args))
     if args.json:
         splits = {name: {"pictures": len(data), "objects": data.num_objects} for name, data in checked.splits.items()}
         print(json.dumps({"splits": splits, "problems": checked.problems.to_list()}, indent=1))
@@ -149,8 +149,8 @@ def _show(args):
     if args.augment and not args.out:
         raise ValueError("--augment changes what is drawn, and nothing is. Add --out FILE.")
     spec = anchors.named_spec(args.anchors) if args.anchors else None
-    out = _checked_picture(args.out)
-    found = data.read(args.data, args.split, policy=args.policy, **_options(args))
+    out = checked_picture(args.out)
+    found = data.read(args.data, args.split, policy=args.policy, **reading_options(args))
     print(found.report(shown=5))
     print()
     print(data.statistics(found, spec))
@@ -164,7 +164,7 @@ def _show(args):
     return 0
 
 
-def _checked_picture(out):
+def checked_picture(out):
     from keras_ssd.cli.results import PICTURE_ENDINGS
 
     if out is None:
@@ -199,7 +199,7 @@ def _samples(chosen, args):
 def _convert(args):
     from keras_ssd import data
 
-    options = _options(args)
+    options = reading_options(args)
     if os.path.abspath(args.out) == os.path.abspath(args.data):
         raise ValueError("--out is the data itself. Name a new folder.")
     if args.split:

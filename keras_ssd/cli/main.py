@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("demo", "detect", "train", "evaluate", "data", "convert", "zoo", "doctor")
+COMMANDS = ("demo", "detect", "train", "evaluate", "data", "anchors", "convert", "zoo", "doctor")
 
 
 def _parser():

@@ -104,7 +104,11 @@ def _add_model_arguments(group):
     )
     group.add_argument("--weights", "-w", help="start from these: a name of `keras-ssd zoo list`, imagenet, or a file")
     group.add_argument("--labels", help="class names of --weights where they do not tell: voc, coco, a,b,c or a file")
-    group.add_argument("--anchors", metavar="NAME", help="general or cells for ssd_small; voc or coco for SSD300")
+    group.add_argument(
+        "--anchors",
+        metavar="WHAT",
+        help="general or cells for ssd_small; voc or coco for SSD300; or a JSON file of `keras-ssd anchors fit`",
+    )
     group.add_argument("--input-size", type=_size, metavar="HEIGHTxWIDTH", help="pictures are warped to this size")
     group.add_argument("--freeze", type=name_list, metavar="PATTERNS", help="layers to leave as they are: 'conv1_*'")
 

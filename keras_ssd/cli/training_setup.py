@@ -79,29 +79,60 @@ def build_model(args, classes):
     labels, kind = class_names(args.labels), args.model
     if kind is not None and kind not in FACTORIES:
         raise ValueError(unknown_name("model", kind, FACTORIES))
+    spec = _anchor_file(args)
     if args.weights and is_file(args.weights) and args.weights.lower().endswith(".keras"):
         for name in ("anchors", "input_size"):
-            if getattr(args, name):
+            if getattr(args, name) and not (name == "anchors" and spec):
                 raise ValueError(f"--{name.replace('_', '-')} is part of a .keras model, and cannot be given with one.")
         model = models.open_model(args.weights, class_names=labels)
         if model.class_names != tuple(classes):
             model = models.with_classes(model, classes)
+        if spec is not None:
+            model = _reanchored(model, spec)
         freeze_layers(model, args.freeze or ())
         return model
     if kind is None and args.weights:
         file = is_file(args.weights)
         kind = read_weights(args.weights).kind if file else find_entry(args.weights, None).model
+    # Weights of the catalogue have heads for anchors of their own; those of the file come after them.
+    warm = spec is not None and args.weights and not is_file(args.weights) and kind in FACTORIES
     options = {
         "weights": args.weights,
         "weights_classes": labels,
-        "anchors": args.anchors,
+        "anchors": None if warm else spec or args.anchors,
         "input_size": args.input_size,
         "freeze": args.freeze,
     }
     options = {name: value for name, value in options.items() if value is not None}
     if kind is not None and kind not in FACTORIES:
         raise ValueError(f"The weights {args.weights} are of {kind}, which is no detector. Say which --model to build.")
-    return FACTORIES[kind or "ssd_small"](classes=classes, **options)
+    model = FACTORIES[kind or "ssd_small"](classes=classes, **options)
+    return _reanchored(model, spec) if warm else model
+
+
+def _anchor_file(args):
+    """What the file of --anchors holds, or None where that is a name: an `AnchorRecipe` where --input-size is another.
+
+    Raises:
+        ValueError, OSError: no such file, or none of anchors.
+    """
+    from keras_ssd.anchors import AnchorRecipe, read_spec
+
+    if not (args.anchors and args.anchors.lower().endswith(".json")):
+        return None
+    spec = read_spec(args.anchors)
+    return spec if args.input_size in (None, spec.image_size) else AnchorRecipe.of(spec)
+
+
+def _reanchored(model, anchors):
+    """The model with these anchors, and a word on what it kept."""
+    from keras_ssd import models
+
+    report = model.weights_report
+    model = models.with_anchors(model, anchors)
+    print(*filter(None, (report, model.weights_report)), sep="\n")
+    model.weights_report = None  # told
+    return model
 
 
 def settings_of(args, pictures):

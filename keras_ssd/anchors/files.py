@@ -1,0 +1,51 @@
+"""Anchors as JSON files, to be fitted once and used in trainings."""
+
+import json
+import os
+from pathlib import Path
+
+from keras_ssd.anchors.spec import AnchorSpec
+from keras_ssd.replacing import replacing
+
+MOST_BYTES = 1 << 20
+MOST_ANCHORS = 1_000_000
+
+
+def write_spec(spec, path):
+    """Writes an `AnchorSpec` as JSON, whole or not at all.
+
+    Args:
+        spec: `AnchorSpec`.
+        path: of the file; its folder must be there.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(spec.to_dict(), indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def read_spec(path):
+    """The `AnchorSpec` in a file that `write_spec` or `keras-ssd anchors fit` wrote.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no such description, one of a newer version, or one of absurd size.
+    """
+    if os.path.getsize(path) > MOST_BYTES:
+        raise ValueError(f"{path} is no description of anchors: it has {os.path.getsize(path):,} bytes.")
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or "levels" not in data:
+            raise ValueError("it has no levels")
+        spec = AnchorSpec.from_dict(data)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"{path} is no description of anchors, as `keras-ssd anchors fit` writes them: {text}"
+        ) from None
+    if spec.num_anchors > MOST_ANCHORS:
+        raise ValueError(f"{path} describes {spec.num_anchors:,} anchors; at most {MOST_ANCHORS:,} are read.")
+    return spec

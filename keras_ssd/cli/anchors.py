@@ -1,0 +1,287 @@
+"""`keras-ssd anchors`: whether anchors suit the data, and anchors that do."""
+
+import argparse
+import json
+from pathlib import Path
+
+from keras_ssd.cli.arguments import count
+from keras_ssd.cli.data import add_data_arguments, add_policy, checked_picture, reading_options, texts
+
+HELP = "see whether anchors suit the data, and fit them"
+DESCRIPTION = """\
+Anchors are the boxes that a detector starts from. An object that none of them overlaps
+well is hardly learnt: `report` finds such objects, `fit` makes anchors for them.
+DATA is a folder, or its data.yaml, json or CSV file, as for `keras-ssd data`."""
+EXAMPLES = """\
+examples:
+  keras-ssd anchors report BCCD --out report.png           ssd_small's, the default of `train`
+  keras-ssd anchors report BCCD --anchors ssd300_coco      a named spec
+  keras-ssd anchors report BCCD --anchors mine.keras       a model's
+  keras-ssd anchors report BCCD --model ssd300 --input-size 300x400
+  keras-ssd anchors fit BCCD --split train --out cells.json
+  keras-ssd train BCCD --anchors cells.json --out runs/cells
+  keras-ssd train BCCD --weights mine.keras --anchors cells.json --out runs/warm
+  keras-ssd anchors show photo.jpg --anchors cells.json --out anchors.png
+  keras-ssd anchors show BCCD/JPEGImages/a.jpg --data BCCD --out matches.png
+"""
+DEFAULT = "ssd_small"
+
+
+def add_parser(commands):
+    """Adds `anchors` and its subcommands to the command line.
+
+    Args:
+        commands: what `add_subparsers` returned.
+    """
+    parser = commands.add_parser("anchors", help=HELP, **texts(DESCRIPTION, EXAMPLES))
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_report(actions)
+    _add_fit(actions)
+    _add_show(actions)
+
+
+def _add_report(actions):
+    parser = actions.add_parser("report", help="what anchors match, and why not the rest", **texts(HELP, EXAMPLES))
+    _add_reading(parser, _report)
+    _add_anchors(parser, "held against the data")
+    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
+    parser.add_argument("--out", "-o", metavar="FILE", help="draw the report as a picture")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_fit(actions):
+    parser = actions.add_parser("fit", help="make anchors for the data", **texts(HELP, EXAMPLES))
+    _add_reading(parser, _fit)
+    _add_anchors(parser, "whose grids are kept, and whose boxes are to be beaten")
+    parser.add_argument(
+        "--boxes-per-cell",
+        type=_counts,
+        metavar="LIST",
+        help="boxes of a cell: 6, or 3,5,5 for each level (default: as many as there are)",
+    )
+    parser.add_argument(
+        "--method",
+        choices=("search", "kmeans"),
+        default="search",
+        help="search looks at grids and places, kmeans at sizes alone (default: search)",
+    )
+    parser.add_argument(
+        "--goal",
+        choices=("mean_iou", "matched"),
+        default="mean_iou",
+        help="make the mean best IoU large, or the share of objects that are matched (default: mean_iou)",
+    )
+    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
+    parser.add_argument("--balance-classes", action="store_true", help="let each class count the same")
+    parser.add_argument(
+        "--reach",
+        type=_positive,
+        default=5.0,
+        help="side of a level's boxes in steps of its cells, at most (default: 5)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    parser.add_argument("--out", "-o", metavar="FILE", help="JSON file to write, for `keras-ssd train --anchors FILE`")
+
+
+def _add_show(actions):
+    parser = actions.add_parser("show", help="draw anchors over a picture", **texts(HELP, EXAMPLES))
+    parser.add_argument("picture", metavar="PICTURE", help="a picture file or URL")
+    _add_anchors(parser, "to draw")
+    parser.add_argument("--data", metavar="DATA", help="annotations of the picture: draw the anchors that match")
+    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
+    parser.add_argument(
+        "--at", type=_place, default=(0.5, 0.5), metavar="Y,X", help="draw the cell there (default: 0.5,0.5)"
+    )
+    parser.add_argument("--out", "-o", required=True, metavar="FILE", help="picture to write")
+    parser.set_defaults(run=run, needs_backend=False, act=_show)
+
+
+def _add_reading(parser, act):
+    add_data_arguments(parser, act)
+    add_policy(parser, "drop")
+    parser.add_argument("--split", help="train, for example (default: everything)")
+    parser.set_defaults(run=run)
+
+
+def _add_anchors(parser, what):
+    group = parser.add_argument_group(f"anchors {what} (default: those of {DEFAULT})")
+    group.add_argument(
+        "--anchors", metavar="WHAT", help="a named spec such as ssd300_voc, a JSON file of `anchors fit`, or a .keras"
+    )
+    group.add_argument("--model", metavar="NAME", help="those that a factory makes: ssd_small, ssd300, ...")
+    group.add_argument("--input-size", type=_size, metavar="HEIGHTxWIDTH", help="of that model (default: its own)")
+
+
+def _share(text):
+    value = _positive(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and up to 1; received {text}")
+    return value
+
+
+def _positive(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number; received {text}")
+    return value
+
+
+def _counts(text):
+    counts = tuple(count(part) for part in text.split(","))
+    return counts[0] if len(counts) == 1 else counts
+
+
+def _place(text):
+    from keras_ssd.cli.arguments import fraction
+
+    place = tuple(fraction(part) for part in text.split(","))
+    if len(place) != 2:
+        raise argparse.ArgumentTypeError(f"expected two fractions of the picture, Y,X; received {text}")
+    return place
+
+
+def _size(text):
+    from keras_ssd.cli.convert import size
+
+    return size(text)
+
+
+def run(args):
+    """Runs one subcommand.
+
+    Args:
+        args: the parsed arguments.
+
+    Returns:
+        The exit code.
+    """
+    return args.act(args)
+
+
+def spec_of(args):
+    """The `AnchorSpec` that --anchors, --model and --input-size name.
+
+    Raises:
+        ValueError, OSError: an unknown name, or a file without anchors.
+    """
+    from keras_ssd.anchors import named_spec, read_spec
+
+    if args.model:
+        return _factory_spec(args)
+    if args.input_size:
+        raise ValueError("--input-size is for the model that --model names: its grids follow from the network.")
+    given = args.anchors or DEFAULT
+    if given.lower().endswith(".json"):
+        return read_spec(given)
+    if given.lower().endswith(".keras"):
+        return _keras(lambda: _models().load(given).anchor_spec)
+    return named_spec(given)
+
+
+def _factory_spec(args):
+    from keras_ssd.names import unknown_name
+
+    def build():
+        from keras_ssd.models.opening import FACTORIES
+
+        if args.model not in FACTORIES:
+            raise ValueError(unknown_name("model", args.model, FACTORIES))
+        options = {} if args.input_size is None else {"input_size": args.input_size}
+        return FACTORIES[args.model](classes=["object"], **options).anchor_spec
+
+    if args.anchors:
+        raise ValueError("Give either --anchors or --model.")
+    return _keras(build)
+
+
+def _keras(work):
+    from keras_ssd.cli.main import start_backend
+
+    start_backend()
+    return work()
+
+
+def _models():
+    from keras_ssd import models
+
+    return models
+
+
+def _read(args):
+    from keras_ssd import data
+
+    return data.read(args.data, args.split, policy=args.policy, **reading_options(args))
+
+
+def _report(args):
+    from keras_ssd.anchors import report
+
+    out = checked_picture(args.out)
+    found = report(spec_of(args), _read(args), args.iou)
+    print(json.dumps(found.to_dict(), indent=1) if args.json else found)
+    if out:
+        _save(found.draw(), out)
+        if not args.json:
+            print(f"\n{out}: the report as a picture")
+    return 0
+
+
+def _fit(args):
+    from keras_ssd.anchors import fit, write_spec
+
+    out = Path(args.out) if args.out else None
+    if out and out.suffix.lower() != ".json":
+        raise ValueError(f"--out must end in .json. Received: {out}")
+    if out and not out.parent.is_dir():
+        raise ValueError(f"There is no folder {out.parent} to write {out.name} into.")
+    spec = fit(
+        _read(args),
+        spec_of(args),
+        args.boxes_per_cell,
+        method=args.method,
+        goal=args.goal,
+        iou_threshold=args.iou,
+        balance_classes=args.balance_classes,
+        reach=args.reach,
+        seed=args.seed,
+    )
+    print(spec)
+    if out:
+        write_spec(spec, out)
+        print(f"\n{out}: {spec.num_anchors:,} anchors. Use them: keras-ssd train DATA --anchors {out} --out DIR")
+    return 0
+
+
+def _show(args):
+    from keras_ssd.anchors import draw_anchors
+    from keras_ssd.pictures import read_picture
+
+    out = checked_picture(args.out)
+    spec = spec_of(args)
+    picture = read_picture(args.picture)
+    boxes = None if args.data is None else _boxes_of(args)
+    _save(draw_anchors(spec, picture, boxes, at=args.at, iou_threshold=args.iou), out)
+    print(f"{out}: {spec.num_anchors:,} anchors on {len(spec.levels)} levels")
+    return 0
+
+
+def _boxes_of(args):
+    """The boxes of the picture's annotation, as fractions."""
+    from keras_ssd import data
+    from keras_ssd.data import Sample
+
+    wanted = Path(args.picture).resolve()
+    for annotation in data.read(args.data, policy="drop"):
+        if isinstance(annotation.picture, str) and Path(annotation.picture).resolve() == wanted:
+            return Sample.of(annotation).boxes_xyxy
+    raise ValueError(f"{args.data} has no annotation of {args.picture}.")
+
+
+def _save(image, out):
+    from keras_ssd.replacing import replacing
+
+    with replacing(out) as temporary:
+        image.save(temporary)
