@@ -47,7 +47,7 @@ def nearest(found, truth, *, same_class=True, plus_one=False):
         (K,) int64 places in `truth`, NONE where there is no overlap, and (K,) float64 overlaps 0..1.
     """
     objects, ious = np.full(len(found), NONE), np.zeros(len(found))
-    for pairs in _pairs(found, truth, same_class, plus_one):
+    for pairs in all_pairs(found, truth, same_class, plus_one):
         best, place = _best(pairs.ious, pairs.starts)
         touching = best > 0
         rows = pairs.rows[pairs.starts[touching]]
@@ -123,7 +123,7 @@ def pair_free(found, truth, iou_threshold=0.5, *, plus_one=False, crowd_inside=F
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Pairs:
+class Pairs:
     """Detections beside objects. Pairs of one detection stand together; `starts` are the places of the first ones."""
 
     rows: np.ndarray
@@ -132,8 +132,8 @@ class _Pairs:
     starts: np.ndarray
 
 
-def _pairs(found, truth, same_class, plus_one, inside=None):
-    """`_Pairs` of each detection with each object of its picture (and class), some detections at a time.
+def all_pairs(found, truth, same_class, plus_one, inside=None):
+    """`Pairs` of each detection with each object of its picture (and class), some detections at a time.
 
     Args:
         inside: (M,) mask of the objects for which the share of the detection inside counts.
@@ -162,7 +162,7 @@ def _pairs(found, truth, same_class, plus_one, inside=None):
         if inside is not None and inside[place].any():
             part = inside[place]
             ious[part] = _share_inside(boxes[part], objects[part])
-        yield _Pairs(row, place, ious, starts)
+        yield Pairs(row, place, ious, starts)
         done = until
 
 
@@ -175,13 +175,13 @@ def _share_inside(boxes_xyxy, regions_xyxy):
 
 
 def _candidates(found, truth, thresholds, plus_one, inside):
-    """`_Pairs` of all that overlap enough."""
+    """`Pairs` of all that overlap enough."""
     kept = []
-    for pairs in _pairs(found, truth, True, plus_one, inside):
+    for pairs in all_pairs(found, truth, True, plus_one, inside):
         enough = (pairs.ious >= thresholds[pairs.objects]) & (pairs.ious > 0)
         kept.append((pairs.rows[enough], pairs.objects[enough], pairs.ious[enough]))
     rows, objects, ious = (np.concatenate(c) for c in zip(*kept, strict=True)) if kept else (np.zeros(0, int),) * 3
-    return _Pairs(rows, objects, ious, np.zeros(0, int))
+    return Pairs(rows, objects, ious, np.zeros(0, int))
 
 
 def _rounds(pairs, found):
@@ -199,7 +199,7 @@ def _rounds(pairs, found):
         part = order[low:high]
         own = pairs.rows[part]
         starts = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]]))
-        yield _Pairs(own, pairs.objects[part], pairs.ious[part], starts)
+        yield Pairs(own, pairs.objects[part], pairs.ious[part], starts)
 
 
 def _best(values, starts, last=False):

@@ -41,7 +41,7 @@ def overlaps(table, others, plus_one=False):
         plus_one: boxes are a pixel wider and higher, as inclusive pixels have it.
     """
     kept = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for pairs in pairing._pairs(table, others, False, plus_one):
+    for pairs in pairing.all_pairs(table, others, False, plus_one):
         touching = pairs.ious > 0
         kept.append((pairs.rows[touching], pairs.objects[touching], pairs.ious[touching]))
     return Overlaps(*(np.concatenate(column) for column in zip(*kept, strict=True)))
