@@ -1,0 +1,268 @@
+"""The report: what it says, what it holds, and what it does with odd results."""
+
+import dataclasses
+import re
+import sys
+import zipfile
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from evaluation_scenes import found, random_scene, truth
+
+import keras_ssd
+from keras_ssd.data import Annotation, Dataset
+from keras_ssd.evaluation import measure
+from keras_ssd.evaluation.analysis import analyse
+from keras_ssd.evaluation.report import galleries, words, write_report
+
+pytest.importorskip("jinja2", reason="the extra `report` is not installed")
+
+CAT, DOG = 0, 1
+BOX = (50, 50, 90, 90)
+AWAY = (150, 150, 190, 190)
+VOID = {"meta", "link", "img", "br", "rect", "line", "circle", "polyline"}
+
+
+class Tags(HTMLParser):
+    """Checks that tags close, and gathers what tests ask for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.images, self.headings, self.ids, self.links = [], [], [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(attributes)
+        if tag == "a":
+            self.links.append(attributes["href"])
+        if re.fullmatch(r"h\d", tag):
+            self.headings.append(int(tag[1]))
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def with_pictures(detections, objects, name="voc12", classes=None):
+    """A `Result` whose dataset has pictures of noise."""
+    rng = np.random.default_rng(0)
+    annotations = [
+        Annotation(one, rng.integers(0, 256, (200, 200, 3), "uint8"), np.zeros((0, 4)), np.zeros(0, int), (200, 200))
+        for one in objects.pictures
+    ]
+    dataset = Dataset("noise", classes or objects.class_names, annotations)
+    return measure(detections, objects, name, dataset=dataset)
+
+
+def text_of(result, folder, **options):
+    path = write_report(result, folder, **options)
+    return path.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return random_scene(np.random.default_rng(3), pictures=12)
+
+
+@pytest.mark.parametrize("name", ["voc07", "voc12", "ilsvrc", "coco"])
+def test_values_of_the_page(scene, name, tmp_path):
+    if name == "coco":
+        pytest.importorskip("faster_coco_eval", reason="the extra `coco` is not installed")
+    result = with_pictures(*scene, name)
+    path = result.report(tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / "report.html"
+    assert [one.name for one in path.parent.iterdir()] == ["report.html"]
+    text = path.read_text("utf-8")
+    page = Tags(text)
+    assert f"mean AP {result.map:.3f}" in text
+    assert all(image["src"].startswith("data:image/jpeg;base64,") and image["alt"] for image in page.images)
+    assert page.images
+    assert len(page.images) <= 2 * galleries.LIMIT
+    assert page.headings[0] == 1
+    assert page.headings.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+    assert len(set(page.ids)) == len(page.ids)
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert "nan" not in re.sub(r"base64,[^\"]+|noise", "", text).lower()
+
+
+def test_roundtrip_the_same_result_gives_the_same_page(scene, tmp_path):
+    result = with_pictures(*scene)
+    assert text_of(result, tmp_path / "a") == text_of(result, tmp_path / "b")
+
+
+def test_values_several_detectors(scene, tmp_path):
+    detections, objects = scene
+    results = [
+        with_pictures(detections[start::step], objects) for start, step in ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3))
+    ]
+    text = text_of(dict(zip("vwxyz", results, strict=True)), tmp_path)
+    Tags(text)
+    assert "w is worse than v" in text
+    assert "Found by v, missed by w" in text
+    assert "Found by w, missed by v" in text
+    assert text.count('</th><th scope="col" class="n">difference</th>') == 4
+    assert "detector 2" in text_of(results[:2], tmp_path)
+
+
+def test_values_names_are_text_and_never_markup(tmp_path):
+    evil = '<script>alert("1")</script>'
+    objects = dataclasses.replace(
+        truth((0, CAT, *BOX), (1, DOG, *AWAY)), class_names=(evil, "d&g", "'\"bird"), pictures=(evil, "b")
+    )
+    detections = dataclasses.replace(
+        found((0, DOG, 0.9, *BOX), (1, CAT, 0.8, *AWAY)), class_names=objects.class_names, pictures=objects.pictures
+    )
+    text = text_of({evil: with_pictures(detections, objects), "b": with_pictures(detections, objects)}, tmp_path)
+    Tags(text)
+    assert text.count("<script>") == 1
+    assert "d&amp;g" in text
+
+
+def test_values_one_script_and_its_digest(scene, tmp_path):
+    import base64
+    import hashlib
+
+    text = text_of(with_pictures(*scene), tmp_path)
+    [script] = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
+    assert "default-src 'none'" in text
+
+
+@pytest.mark.parametrize(
+    ("detections", "objects", "words_"),
+    [
+        (found(), truth((0, CAT, *BOX)), "0 of 1 object"),  # no detections
+        (found((0, CAT, 0.9, *BOX), pictures=1), truth((0, CAT, *BOX), pictures=1), "There are no intervals"),
+        (found((0, CAT, 12.5, *BOX)), truth((0, CAT, *BOX)), "their scores are no probabilities"),
+        (found((0, CAT, 0.9, *BOX)), truth((0, CAT, *BOX), size_hw=(0, 0)), "No object is missed"),
+        (found((0, CAT, 0.9, *BOX)), truth((0, CAT, *BOX), (1, CAT, *BOX), difficult=[1]), "count neither way"),
+    ],
+)
+def test_values_odd_results_still_give_a_page(detections, objects, words_, tmp_path):
+    text = text_of(with_pictures(detections, objects), tmp_path)
+    Tags(text)
+    assert words_ in text
+    assert "nan" not in re.sub(r"base64,[^\"]+|noise", "", text).lower()
+
+
+def test_values_without_a_dataset_and_with_broken_pictures(scene, tmp_path):
+    detections, objects = scene
+    assert "does not know its dataset" in text_of(measure(detections, objects, "voc12"), tmp_path)
+    annotations = [Annotation(name, f"{tmp_path}/gone.jpg", [], []) for name in objects.pictures]
+    broken = measure(detections, objects, "voc12", dataset=Dataset("gone", objects.class_names, annotations))
+    text = text_of(broken, tmp_path)
+    assert re.search(r"\d+ pictures could not be read and are left out", text)
+    assert not Tags(text).images
+
+
+def test_values_pictures_of_another_size_than_stated(tmp_path):
+    objects = truth((0, CAT, 50, 50, 150, 150), size_hw=(200, 200))
+    picture = np.zeros((400, 400, 3), "uint8")
+    dataset = Dataset("big", objects.class_names, [Annotation(name, picture, [], []) for name in objects.pictures])
+    result = measure(found(), objects, "voc12", dataset=dataset)
+    [shown] = galleries.Pictures([result]).gallery([0], galleries.of_miss, result, result.analysis)
+    (kind, x, y, width, height) = shown.boxes[-1]
+    assert kind == "truth"
+    assert width == height == pytest.approx(200 * shown.width / 400)
+    assert x == y == pytest.approx(100 * shown.width / 400)
+
+
+def test_values_galleries_spread_over_classes_and_pictures():
+    many = [(0, CAT, 10 * i, 10, 10 * i + 9, 20) for i in range(10)]
+    objects = truth(*many, (1, CAT, 0, 0, 50, 50), (1, DOG, 0, 0, 20, 20))
+    result = measure(found(), objects, "voc12")
+    rows = galleries.worst_misses(result, result.analysis)
+    assert rows[:3] == [10, 11, 0]  # the largest cat, the only dog, then cats
+    assert sum(objects.picture[rows] == 0) == galleries.PER_PICTURE
+    alarms = found(*[(0, DOG, 0.5 + 0.01 * i, 100, 100, 120, 120) for i in range(6)], (1, DOG, 0.4, 0, 0, 20, 20))
+    result = measure(alarms, objects, "voc12")
+    assert galleries.worst_alarms(result, result.analysis) == [5, 4, 3]
+
+
+def test_values_the_verdict_names_the_main_loss():
+    small = [(i % 2, CAT, 10 * i, 10, 10 * i + 9, 20) for i in range(12)]
+    large = [(i % 2, CAT, 15 * i, 60, 15 * i + 110, 190) for i in range(6)]
+    hits = [(p, c, 0.9, *box) for p, c, *box in large]
+    analysis = analyse(measure(found(*hits), truth(*small, *large), "voc12"))
+    assert words.headline(analysis) == "Main loss: objects that nothing finds; 100 % of the misses are small".replace(
+        "100 %", "100\u00a0%"
+    )
+    assert "Of the objects that are small, 100\u00a0% are missed (of all objects, 67\u00a0%)" in "".join(
+        words.findings(analysis)
+    )
+    alarms = [(0, CAT, 0.95, 0, 100, 5 + i, 110) for i in range(8)]
+    analysis = analyse(measure(found(*alarms, *hits), truth(*large), "voc12"))
+    assert words.headline(analysis) == "Main loss: false alarms where no object is"
+    analysis = analyse(measure(found(*hits), truth(*large), "voc12"))
+    assert words.headline(analysis).startswith("Little is lost")
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [(0, 7, "0"), (1, 7, "14"), (1, 200, "below 1"), (199, 200, "above 99"), (7, 7, "100"), (0, 0, "n/a")],
+)
+def test_values_percent(part, whole, text):
+    assert words.percent(part, whole).replace("\u00a0%", "") == text
+
+
+def test_values_signs():
+    assert [words.signed(value) for value in (0.0123, -0.0019, 0.0001, -0.0001, np.nan)] == [
+        "+0.012",
+        "−0.002",
+        "0.000",
+        "0.000",
+        "n/a",
+    ]
+
+
+def test_rejects_names_that_do_not_fit(scene, tmp_path):
+    result = measure(*scene, "voc12")
+    for names in (["a"], ["a", "a"]):
+        with pytest.raises(ValueError, match="`names` must give each of the 2 results a name of its own"):
+            write_report([result, result], tmp_path, names=names)
+    with pytest.raises(ValueError, match="Give at least one"):
+        write_report([], tmp_path)
+
+
+def test_rejects_results_of_different_data(scene, tmp_path):
+    result = measure(*scene, "voc12")
+    with pytest.raises(ValueError, match="have other measure"):
+        result.report(tmp_path, others=[measure(*scene, "voc07")])
+    assert not list(tmp_path.iterdir())
+
+
+def test_rejects_a_missing_extra(scene, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ImportError, match=r"needs the package `jinja2`: pip install 'keras-ssd\[report\]'"):
+        measure(*scene, "voc12").report(tmp_path)
+
+
+def test_values_wheel_holds_the_template(tmp_path):
+    import subprocess
+    from pathlib import Path
+
+    root = Path(keras_ssd.__file__).parents[1]
+    if not (root / "pyproject.toml").exists():
+        pytest.skip("an installed package has nothing to build from")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, check=True, cwd=root, capture_output=True, timeout=120)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    folder = "keras_ssd/evaluation/report/templates/"
+    assert {folder + name for name in ("page.html", "style.css", "sort.js")} <= names
