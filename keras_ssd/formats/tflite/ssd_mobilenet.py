@@ -206,6 +206,8 @@ def _post_processing(graph, makers, budget):
             f"{graph.path}: {POST_PROCESS} needs boxes, scores and anchors, and positive x_scale, y_scale, w_scale and "
             f"h_scale. Received: {len(operator.inputs)} inputs, {s}"
         )
+    if not 0 <= s.get("nms_iou_threshold", 0.5) <= 1:
+        raise WeightFileError(f"{graph.path}: nms_iou_threshold must be between 0 and 1. Received: {s}")
     tensor = graph.tensors[operator.inputs[2]]
     anchors = real_values(tensor, graph.path, budget)
     if anchors.ndim != 2 or anchors.shape[1] != 4:

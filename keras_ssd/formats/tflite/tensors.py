@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ssd.formats.named_arrays import WeightFileError
+from keras_ssd.formats.named_arrays import WeightFileError, as_float32
 
 # TensorType of the schema; the kinds whose values may be weights, shapes or anchors.
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
@@ -101,12 +101,13 @@ def real_values(tensor, path, budget):
         budget: a `Budget` that the array is charged to.
 
     Raises:
-        WeightFileError: as of `raw_values`; or whole numbers without a scale, or a scale that is no positive number.
+        WeightFileError: as of `raw_values`; or whole numbers without a scale, a scale that is no positive number, or
+            values that are no finite numbers.
     """
     values = raw_values(tensor, path)
     budget.spend(tensor.name, tensor.shape, np.dtype(np.float32))
     if values.dtype.kind == "f":
-        return values.astype(np.float32)
+        return as_float32(path, tensor.name, values)
     scheme = tensor.quantization
     if scheme is None:
         raise WeightFileError(
@@ -118,7 +119,7 @@ def real_values(tensor, path, budget):
     if not scheme.is_single:
         sides[scheme.axis] = len(scheme.scales)
     scales, zeros = (part.astype(np.float64).reshape(sides) for part in (scheme.scales, scheme.zeros))
-    return ((values - zeros) * scales).astype(np.float32)
+    return as_float32(path, tensor.name, (values - zeros) * scales)
 
 
 def read_tensor(table, buffers, path):
