@@ -37,3 +37,9 @@ def noise(size_hw, seed=0, boxes=5):
     corners = np.sort(rng.random((boxes, 2, 2)), axis=1).reshape(-1, 4)
     classes = rng.integers(0, 20, boxes)
     return Sample(rng.integers(0, 256, (*size_hw, 3), dtype=np.uint8), corners, classes, classes % 2 == 0, "noise")
+
+
+def assert_equal(one, two):
+    """Two samples are the same to the bit."""
+    for name in ("picture", "boxes_xyxy", "class_ids", "difficult"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))

@@ -11,6 +11,16 @@ from keras_ssd.data.augment.labels import Labels
 from keras_ssd.data.augment.steps import Opaque, Track
 
 _FORMATS = ("rel_xyxy", "xyxy")
+# What pictures with a marked object showed of Keras 3.12 to 3.15, on all backends.
+_TURNING = ("RandomRotation", "RandomPerspective")  # they take "rel_xyxy" for pixels
+_MOVING = (*_TURNING, "RandomFlip", "RandomTranslation", "RandomZoom")
+_ASTRAY = {
+    "RandomCrop": "its boxes do not follow its pixels. Use RandomPatch or BatchSampler",
+    "RandomShear": "its boxes are off by up to 4 % of the picture",
+    "RandomElasticTransform": "it bends pixels and cannot move boxes",
+    "RandAugment": "it shears, turns and shifts pixels, and its boxes do not follow",
+    "AugMix": "it shears, turns and shifts pixels and leaves the boxes, and follows no generator",
+}
 _ONE_AT_A_TIME = threading.Lock()  # a layer holds the state of its random numbers
 
 
@@ -29,7 +39,9 @@ class KerasLayer(Block):
 
     Raises:
         TypeError: `layer` is a class, or not callable.
-        ValueError: the layer's format of boxes is none or another.
+        ValueError: the layer's format of boxes is none or another, or boxes would not follow its pixels: Keras's
+            `RandomCrop`, `RandomShear`, `RandomElasticTransform`, `RandAugment` and `AugMix`, its `RandomRotation` and
+            `RandomPerspective` with "rel_xyxy", and any that moves pixels with boxes=False.
 
     Example:
         >>> block = KerasLayer(keras.layers.RandomFlip(bounding_box_format="rel_xyxy"))
@@ -49,6 +61,26 @@ class KerasLayer(Block):
                 f'Make {type(self.layer).__name__} with bounding_box_format="rel_xyxy" or "xyxy"; or, if it moves '
                 f"nothing, KerasLayer with boxes=False. Received: bounding_box_format={self._format!r}"
             )
+        for layer in _layers_in(self.layer):
+            self._check(layer)
+
+    def _check(self, layer):
+        """Raises ValueError where Keras would leave boxes elsewhere than the pixels."""
+        name = type(layer).__name__
+        if not type(layer).__module__.startswith("keras."):  # KerasCV's of the same names do it right
+            return
+        if name in _ASTRAY:
+            raise ValueError(f"Keras's {name} cannot stand in a chain: {_ASTRAY[name]}. Received: layer={self.layer!r}")
+        if self.boxes and name in _TURNING and layer.bounding_box_format != "xyxy":
+            raise ValueError(
+                f'Keras\'s {name} takes relative boxes for pixels. Make it with bounding_box_format="xyxy". '
+                f"Received: bounding_box_format={layer.bounding_box_format!r}"
+            )
+        if not self.boxes and name in _MOVING:
+            raise ValueError(
+                f'Keras\'s {name} moves boxes too. Make it with bounding_box_format="xyxy", and KerasLayer with '
+                "boxes=True. Received: boxes=False"
+            )
 
     @property
     def _format(self):
@@ -62,8 +94,8 @@ class KerasLayer(Block):
     def seeded(self):
         """Whether the layer has generators that are set anew for each sample.
 
-        Some layers draw elsewhere besides: Keras's `AugMix` from Python's `random`, and some of KerasCV, so for KerasCV
-        this is False, though most of its layers that were made with a `seed` do follow.
+        Some layers of KerasCV draw elsewhere besides, so for KerasCV this is False, though most of its layers that were
+        made with a `seed` do follow.
         """
         return bool(self._reseeding()) and not self._of_keras_cv
 
@@ -75,18 +107,14 @@ class KerasLayer(Block):
         """Functions of two numbers that set the generators of the layer and of the layers in it."""
         import keras
 
-        functions, waiting, met = [], [self.layer], set()
-        while waiting:
-            layer = waiting.pop()
-            met.add(id(layer))
+        functions = []
+        for layer in _layers_in(self.layer):
             for held in _flat(vars(layer).values()):
                 if isinstance(held, keras.random.SeedGenerator):
                     functions.append(lambda seed, state=held.state: state.assign(seed.astype(state.dtype)))
                 # Without a seed, layers of KerasCV share TensorFlow's global generator, which is not ours to set.
                 elif hasattr(held, "reset_from_seed") and getattr(layer, "seed", None) is not None:
                     functions.append(lambda seed, generator=held: generator.reset_from_seed(int(seed[0])))
-                elif isinstance(held, keras.Layer) and id(held) not in met:
-                    waiting.append(held)
         return functions
 
     def apply(self, sample, rng, others):
@@ -134,6 +162,19 @@ class KerasLayer(Block):
             boxes = boxes / np.array([*size_hw[::-1]] * 2, np.float32)
         kept = Labels(size_hw, boxes, labels.class_ids[places], labels.difficult[places])
         return kept.placed(boxes)
+
+
+def _layers_in(layer):
+    """The layer and all that it holds, each once."""
+    import keras
+
+    waiting, met = [layer], set()
+    while waiting:
+        layer = waiting.pop()
+        met.add(id(layer))
+        yield layer
+        held = _flat(vars(layer).values())
+        waiting += [each for each in held if isinstance(each, keras.Layer) and id(each) not in met]
 
 
 def _flat(values):
