@@ -6,6 +6,7 @@ pycocotools gives the same, but takes several times as long and as much memory.
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd._environment import without_collecting
 
 _ROWS = 100_000  # detections and objects that the library gets in one go, as Python's objects: some 100 MB of them
 
@@ -48,13 +49,14 @@ def tables(found, truth, iou_thresholds, recalls, areas, most):
     parts = []
     for class_ids in _groups(found, truth):
         some = [table[np.isin(table.class_ids, class_ids)] for table in (found, truth)]
-        evaluation = library.COCOeval_faster(*_handed_over(library, *some, class_ids), iouType="bbox")
-        evaluation.params.iouThrs = np.asarray(iou_thresholds, float)
-        evaluation.params.recThrs = asked
-        evaluation.params.areaRng = [list(area) for area in areas]
-        evaluation.params.maxDets = list(most)
-        evaluation.evaluate()
-        evaluation.accumulate()
+        with without_collecting():  # of the many small dictionaries, none can go before the end
+            evaluation = library.COCOeval_faster(*_handed_over(library, *some, class_ids), iouType="bbox")
+            evaluation.params.iouThrs = np.asarray(iou_thresholds, float)
+            evaluation.params.recThrs = asked
+            evaluation.params.areaRng = [list(area) for area in areas]
+            evaluation.params.maxDets = list(most)
+            evaluation.evaluate()
+            evaluation.accumulate()
         precision, scores, recall = (np.asarray(evaluation.eval[name]) for name in ("precision", "scores", "recall"))
         parts.append((_with_epsilon(precision, asked, counts[class_ids])[:, kept], scores[:, kept], recall))
     return tuple(np.concatenate(part, axis) for part, axis in zip(zip(*parts, strict=True), (2, 2, 1), strict=True))
