@@ -63,7 +63,7 @@ def add_parser(commands):
     _add_data_arguments(parser.add_argument_group("data"))
     _add_measure_arguments(parser.add_argument_group("measure"))
     _add_output_arguments(parser.add_argument_group("output"))
-    parser.set_defaults(run=run, needs_backend=False)
+    parser.set_defaults(run=run)
 
 
 def _add_detector_arguments(group):
@@ -139,12 +139,17 @@ def run(args):
     Raises:
         ValueError, OSError, ImportError: nothing could be done; the text is for the user.
     """
+    from keras_ssd.detections import class_ids_of
+
     weights, kind = _detector(args)
     dataset = _read(args)
     log = sys.stderr if args.json else sys.stdout
     print(dataset, file=log, flush=True)
     # The ids of pictures and classes that files hold are those of the data as they lie there.
-    chosen = dataset.with_classes(args.classes, others="drop") if args.classes else dataset
+    chosen = dataset
+    if args.classes:
+        class_ids_of(args.classes, dataset.classes)  # refuses what is misspelt
+        chosen = dataset.with_classes(args.classes, others="drop")
     if weights is None:
         found = _read_detections(args, dataset)
     else:
@@ -203,9 +208,6 @@ def _read_detections(args, dataset):
 
 def _detect(args, weights, kind, dataset, chosen):
     """The detections of a model, after everything that can be wrong was tried."""
-    from keras_ssd.cli.main import start_backend
-
-    start_backend()
     from keras_ssd.cli.quiet import quiet_backend
     from keras_ssd.evaluation import collect
     from keras_ssd.evaluation.collecting import class_names_of, no_detections

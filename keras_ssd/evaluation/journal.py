@@ -15,6 +15,7 @@ _HEAD = struct.Struct("<IIII")  # place of the picture, its height and width, ho
 _SUM = struct.Struct("<I")
 _FORMAT = "keras_ssd detections in progress"
 _VERSION = 1
+_START = json.dumps({"format": _FORMAT}).encode()[:-1]
 _MOST_HEADER = 1 << 20
 
 
@@ -85,7 +86,8 @@ class Journal:
 
     def _read(self):
         data = self._file.read()
-        if b"\n" not in data[:_MOST_HEADER] and (not data or data.startswith(b'{"format": "keras_ssd')):
+        start = min(len(data), len(_START))
+        if b"\n" not in data[:_MOST_HEADER] and data[:start] == _START[:start]:
             self._begin()  # killed while the header was written
             return
         end = data.find(b"\n", 0, _MOST_HEADER) + 1

@@ -126,9 +126,9 @@ def _compact(entry):
 
 
 def _column(where, entry, name):
-    value = entry[name]
-    value = value.reshape(-1, 4) if name == "boxes_xyxy" and value is not None and not value.size else value
-    shape = (None, 4) if name == "boxes_xyxy" else (None,)
-    if value is None or value.ndim != len(shape) or value.shape[1:] != shape[1:]:
-        raise ValueError(f"{where}: {name} must be a list of {'four numbers each' if shape[1:] else 'numbers'}.")
+    value, boxes = entry[name], name == "boxes_xyxy"
+    if isinstance(value, np.ndarray) and boxes and not value.size:
+        value = value.reshape(-1, 4)
+    if not isinstance(value, np.ndarray) or value.ndim != 1 + boxes or (boxes and value.shape[1] != 4):
+        raise ValueError(f"{where}: {name} must be a list of {'four numbers each' if boxes else 'numbers'}.")
     return value
