@@ -118,6 +118,14 @@ def test_reference_pycocotools(sample, kind):
     assert (kind != "too many") == (len(rows) < 10_000)
 
 
+def test_reference_settings():
+    theirs = pytest.importorskip("pycocotools.cocoeval").Params("bbox")
+    assert theirs.iouThrs.tolist() == list(coco.IOU_THRESHOLDS)
+    assert theirs.recThrs.tolist() == coco.RECALLS.tolist()
+    assert theirs.areaRng == [list(area) for area in coco.AREAS]
+    assert theirs.maxDets == list(coco.MAX_DETECTIONS)
+
+
 def test_reference_pairing_is_what_the_library_does(sample):
     annotations, truth = sample
     for kind in ("noisy", "too many"):

@@ -14,7 +14,7 @@ from keras_ssd.evaluation.measures.coco_library import tables
 from keras_ssd.evaluation.pairing import IGNORED, NONE, pair_free
 from keras_ssd.evaluation.result import Curve
 
-IOU_THRESHOLDS = tuple(i / 100 for i in range(50, 100, 5))
+IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # as pycocotools has them: 0.9 is a little below 9 / 10
 MAX_DETECTIONS = (1, 10, 100)  # so many of a class in a picture count, the best
 RECALLS = np.linspace(0, 1, 101)
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)  # places in AREAS

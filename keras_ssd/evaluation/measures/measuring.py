@@ -43,7 +43,7 @@ def measure(found, truth, measure="voc07", *, iou_threshold=0.5, plus_one=False,
     _check(found, truth, measure, iou_threshold, plus_one)
     if measure == "coco":
         per_class, curves, figures = coco.evaluate(found, truth)
-        settings = {"iou_threshold": 0.5, "iou_thresholds": list(coco.IOU_THRESHOLDS)}
+        settings = {"iou_threshold": 0.5, "iou_thresholds": [round(value, 2) for value in coco.IOU_THRESHOLDS]}
         settings["max_detections"] = coco.MAX_DETECTIONS[-1]
     else:
         per_class, curves = _by_curve(found, truth, RULES[measure], iou_threshold, plus_one)
