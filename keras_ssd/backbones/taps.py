@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import keras
 
 from keras_ssd.graph import calls_of, is_functional
-from keras_ssd.layers import L2Normalization, LowestPadding2D
+from keras_ssd.layers import Deconvolution2D, L2Normalization, LowestPadding2D, PaddedAveragePooling2D
 
 STRIDES = (8, 16, 32)
 
@@ -17,6 +17,9 @@ _NORMALIZATIONS = (
     keras.layers.UnitNormalization,
     L2Normalization,
 )
+_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+_POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D, PaddedAveragePooling2D)
+_GROWING = (keras.layers.Conv2DTranspose, Deconvolution2D)
 _PADDINGS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D, LowestPadding2D)
 _WEIGHINGS = (keras.layers.Dense, keras.layers.EinsumDense)
 
@@ -78,7 +81,7 @@ def feature_maps(model):
         ((38, 38), (8, 8), (92, 92))
     """
     calls = calls_of(model)
-    views = _views_of(calls, {id(x): _View() for x in model.inputs})
+    views = _views_of(calls, {id(x): _View() for x in model.inputs}, tuple(model.inputs[0].shape[1:3]))
     passages = _passages(calls)
     found, twice = {}, set()
     for call, passage in zip(calls, passages, strict=True):
@@ -144,24 +147,41 @@ def _passages(calls):
     return passages
 
 
-def _views_of(calls, views):
-    """{id of a tensor: `_View`} of every map that the calls make."""
+def _views_of(calls, views, size_hw):
+    """{id of a tensor: `_View`} of every map that the calls make of a picture of a size."""
     views = dict(views)
     for call in calls:
         known = [(x, views[id(x)]) for x in call.inputs if id(x) in views]
         for tensor in call.outputs:
-            if known and len(tensor.shape) == 4:
-                view = _view_behind(call, known, tensor)
+            if len(tensor.shape) == 4:
+                view = _view_behind(call, known, tensor, size_hw) if known else None
+                view = view or _view_by_size(tensor, size_hw)
                 if view is not None:
                     views[id(tensor)] = view
     return views
 
 
-def _view_behind(call, known, tensor):
-    """The view of one call's output, or None where a cell has no place in the picture."""
+def _view_by_size(tensor, size_hw):
+    """The view of a map whose way out of the picture is not known, such as one of patches put together again.
+
+    Every cell may see everything. One cell alone is no map but a value of the whole picture.
+    """
+    grid = tuple(tensor.shape[1:3])
+    if None in (*grid, *size_hw) or max(grid) <= 1:
+        return None
+    stride = tuple(size / cells for size, cells in zip(size_hw, grid, strict=True))
+    if min(stride) < 1 or max(stride) > 1.5 * min(stride):
+        return None
+    whole = 2 ** round(math.log2(min(stride)))
+    close = all(abs(s - whole) < 0.25 * whole for s in stride)
+    return _View((float(whole),) * 2 if close else stride, tuple(size_hw))
+
+
+def _view_behind(call, known, tensor, size_hw):
+    """The view of one call's output, or None where what the layer does to the grid is not known."""
     layer = call.layer
     if isinstance(layer, keras.Model):
-        return _view_through(layer, known[0][1])
+        return _view_through(layer, known[0][1], size_hw)
     same = [view for x, view in known if tuple(x.shape[1:3]) == tuple(tensor.shape[1:3])]
     views = same or [view for _, view in known]
     stride = tuple(max(view.stride[axis] for view in views) for axis in (0, 1))
@@ -169,38 +189,38 @@ def _view_behind(call, known, tensor):
     kernel, step, grow = _window(layer)
     if kernel is None:
         if not same and not isinstance(layer, _PADDINGS):
-            return None  # pooled over the whole picture, or cells in another order
+            return None
         normalized = isinstance(layer, _NORMALIZATIONS) or all(view.normalized for view in views)
         return _View(stride, field, normalized and not isinstance(layer, _WEIGHINGS))
     field = tuple(f + math.ceil((k - 1) * s) for f, k, s in zip(field, kernel, stride, strict=True))
     stride = tuple(s * t / g for s, t, g in zip(stride, step, grow, strict=True))
-    pools = hasattr(layer, "pool_size")
-    return _View(stride, field, pools and all(view.normalized for view in views))
+    return _View(
+        stride,
+        field,
+        isinstance(layer, (*_POOLINGS, keras.layers.UpSampling2D)) and all(view.normalized for view in views),
+    )
 
 
-def _view_through(model, view):
+def _view_through(model, view, size_hw):
     """The view behind a model inside the model."""
     if isinstance(model, keras.Sequential):
         model = model._functional
     if not is_functional(model) or len(model.inputs) != 1:
         return None
-    return _views_of(calls_of(model), {id(model.inputs[0]): view}).get(id(model.outputs[0]))
+    return _views_of(calls_of(model), {id(model.inputs[0]): view}, size_hw).get(id(model.outputs[0]))
 
 
 def _window(layer):
     """(size of the window with dilation, its step, factor of growth), each (height, width); size None for no window."""
-    grow = (1, 1)
     if isinstance(layer, keras.layers.UpSampling2D):
         return (1, 1), (1, 1), _pair(layer.size)
-    size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-    if size is None:
+    if not isinstance(layer, (*_CONVOLUTIONS, *_POOLINGS, *_GROWING)):
         return None, None, None
+    size = _pair(layer.pool_size if isinstance(layer, _POOLINGS) else layer.kernel_size)
+    step = _pair(layer.strides or size)
     dilation = _pair(getattr(layer, "dilation_rate", 1) or 1)
-    step = _pair(getattr(layer, "strides", None) or size)
-    size = tuple(d * (k - 1) + 1 for k, d in zip(_pair(size), dilation, strict=True))
-    if "Transpose" in type(layer).__name__ or "Deconvolution" in type(layer).__name__:
-        return size, (1, 1), step
-    return size, step, grow
+    size = tuple(d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
+    return (size, (1, 1), step) if isinstance(layer, _GROWING) else (size, step, (1, 1))
 
 
 def _pair(value):
