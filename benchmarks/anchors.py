@@ -72,17 +72,31 @@ def show_times():
     table(f"Boxes of all sizes; recall at IoU 0.5 and IoU of all {REPORTED:,}", rows)
 
 
-def candidates(train):
-    """{name: AnchorSpec} of what is compared, for ssd_small."""
-    general = anchors.named_spec("ssd_small")
+def small(classes, spec=None):
+    return keras_ssd.ssd_small(classes=classes, anchors=spec)
+
+
+def mobilenet(classes, spec=None):
+    """Half of MobileNetV2 with SSDlite's heads and evenly spread anchors, from nothing."""
+    options = {"input_size": (240, 320), "width": 0.5, "head": "separable", "anchors": spec}
+    return keras_ssd.ssd("mobilenet_v2", classes=classes, **options)
+
+
+MODELS = {"ssd_small": small, "mobilenet_v2": mobilenet}
+
+
+def candidates(train, model):
+    """{name: AnchorSpec} of what is compared."""
+    default = MODELS[model](train.classes).anchor_spec
+    by_hand = {"by hand": anchors.named_spec("ssd_small_cells")} if model == "ssd_small" else {}
     return {
-        "general (default)": general,
-        "cells (by hand)": anchors.named_spec("ssd_small_cells"),
-        "k-means": anchors.fit(train, general, method="kmeans"),
-        "fitted": anchors.fit(train, general),
-        "fitted, goal matched": anchors.fit(train, general, goal="matched"),
-        "fitted, classes balanced": anchors.fit(train, general, balance_classes=True),
-        "fitted, no reach": anchors.fit(train, general, reach=1000),
+        "default": default,
+        **by_hand,
+        "k-means": anchors.fit(train, default, method="kmeans"),
+        "fitted": anchors.fit(train, default),
+        "fitted, goal matched": anchors.fit(train, default, goal="matched"),
+        "fitted, classes balanced": anchors.fit(train, default, balance_classes=True),
+        "fitted, any size anywhere": anchors.fit(train, default, reach=(0, 1000)),
     }
 
 
@@ -90,10 +104,10 @@ def read(path):
     return [keras_ssd.data.read(path, split=split, policy="drop") for split in ("train", "val")]
 
 
-def show_fits(path):
-    train, val = read(path)
+def show_fits(args):
+    train, val = read(args.data)
     rows = []
-    for name, spec in candidates(train).items():
+    for name, spec in candidates(train, args.model).items():
         for split, data in (("train", train), ("val", val)):
             found = anchors.report(spec, data)
             rows.append(
@@ -107,17 +121,19 @@ def show_fits(path):
                     "only bipartite": int(found.saved.sum()),
                 }
             )
-    table(f"Anchors of ssd_small for {path}, fitted to {train.num_objects} objects", rows)
+    table(f"Anchors of {args.model}, fitted to the {train.num_objects} objects of the split train", rows)
 
 
 def show_training(args):
     train, val = read(args.data)
-    chosen = {name: spec for name, spec in candidates(train).items() if not args.only or name in args.only}
+    specs = candidates(train, args.model)
+    chosen = {name: spec for name, spec in specs.items() if not args.only or name in args.only}
     rows = []
     for name, spec in chosen.items():
         keras.utils.set_random_seed(args.seed)
-        model = keras_ssd.ssd_small(classes=train.classes, anchors=spec)
-        out = Path(args.out) / "".join(letter if letter.isalnum() else "_" for letter in name)
+        model = MODELS[args.model](train.classes, spec)
+        folder = "".join(letter if letter.isalnum() else "_" for letter in f"{args.model} {name}")
+        out = Path(args.out) / folder
         history = keras_ssd.train(
             model,
             train,
@@ -135,16 +151,17 @@ def show_training(args):
         best = history.best
         rows.append({"anchors": name, "AP": last["val_ap"], **by_class, "best": best["val_ap"], "at": best["epoch"]})
         print(rows[-1], flush=True)
-    title = f"AP at IoU 0.5 on {len(val)} pictures after {args.epochs} epochs of {len(train)}, seed {args.seed}"
-    table(title, rows)
+    what = f"{args.epochs} epochs of {len(train)} pictures, batch {args.batch_size}, seed {args.seed}"
+    table(f"{args.model}: AP at IoU 0.5 on {len(val)} pictures after {what}", rows)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command")
-    commands.add_parser("bccd").add_argument("data")
-    training = commands.add_parser("train")
-    training.add_argument("data")
+    fits, training = commands.add_parser("bccd"), commands.add_parser("train")
+    for each in (fits, training):
+        each.add_argument("data")
+        each.add_argument("--model", choices=MODELS, default="ssd_small")
     training.add_argument("--out", required=True)
     training.add_argument("--epochs", type=int, default=15)
     training.add_argument("--batch-size", type=int, default=8)
@@ -154,7 +171,7 @@ def main():
     training.add_argument("--resume", action="store_true")
     args = parser.parse_args()
     if args.command == "bccd":
-        show_fits(args.data)
+        show_fits(args)
     elif args.command == "train":
         show_training(args)
     else:

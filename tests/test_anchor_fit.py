@@ -52,7 +52,7 @@ def test_values_beats_kmeans_and_what_was_there_at_its_goal(goal):
 def test_reference_no_single_side_is_left_to_improve():
     # Every side changed by a few per cent either way, scored on all anchors: no neighbour may be clearly better.
     boxes = random_boxes(120, 2, 0.04, 0.5)
-    spec = fit(boxes, SMALL_SPEC, reach=100)
+    spec = fit(boxes, SMALL_SPEC, reach=(0, 100))
     table = bx.iou_matrix(boxes, spec.anchors_xyxy()).max(axis=1).mean()
     for index, level in enumerate(spec.levels):
         for place in range(level.boxes_per_cell):
@@ -79,9 +79,11 @@ def test_reference_the_nearest_cell_has_the_highest_iou():
 
 def test_values_reach_holds_levels_to_what_they_see():
     boxes = random_boxes(500, 5, 0.1, 0.9)
-    near, far = fit(boxes, SMALL_SPEC, reach=2), fit(boxes, SMALL_SPEC, reach=100)
-    for level in near.levels[:-1]:  # the coarsest is free
-        assert max(np.sqrt(height * width) for height, width in level.boxes_hw) <= 2 * level.step_hw[0] * 1.001
+    near, far = fit(boxes, SMALL_SPEC, reach=(1, 2)), fit(boxes, SMALL_SPEC, reach=(0, 100))
+    sizes = [[np.sqrt(height * width) / level.step_hw[0] for height, width in level.boxes_hw] for level in near.levels]
+    assert max(sizes[0]) <= 2.01  # smaller boxes are the finest level's business, larger ones the coarsest's
+    assert 0.99 <= min(sizes[1]) <= max(sizes[1]) <= 2.01
+    assert min(sizes[2]) >= 0.99
     assert max(near.levels[-1].boxes_hw[0]) > 66
     assert max(np.sqrt(height * width) for height, width in far.levels[0].boxes_hw) > 16
     assert report(far, boxes).mean_best_iou >= report(near, boxes).mean_best_iou
@@ -90,7 +92,7 @@ def test_values_reach_holds_levels_to_what_they_see():
 def test_values_balanced_classes_help_the_rare_one():
     many, few = random_boxes(500, 6, 0.3, 0.5), random_boxes(20, 7, 0.04, 0.06)
     data = dataset([many, few], [np.zeros(500, int), np.ones(20, int)])
-    plain, balanced = (fit(data, SMALL_SPEC, (1, 1, 1), balance_classes=each, reach=100) for each in (False, True))
+    plain, balanced = (fit(data, SMALL_SPEC, (1, 1, 1), balance_classes=each, reach=(0, 100)) for each in (False, True))
     rare = [report(spec, data).by_class()[1]["mean best IoU"] for spec in (plain, balanced)]
     assert rare[1] > rare[0] + 0.05
 
@@ -165,7 +167,7 @@ def test_values_the_search_weighs_objects():
     for place, side in ((0, 10), (1, 60)):
         weights = np.array([0.01, 0.01], np.float32)
         weights[place] = 0.99
-        search = Search(Objects.of(boxes), (100, 100), (level,), Goal(weights), 1000)
+        search = Search(Objects.of(boxes), (100, 100), (level,), Goal(weights), (0, 1000))
         [shape] = search.run(np.array([0]), [np.array([[25.0, 25.0]])], np.random.default_rng(0))
         np.testing.assert_allclose(shape, side, rtol=0.05)
 
@@ -176,8 +178,9 @@ def test_rejects_what_does_not_fit():
         fit(boxes, SMALL_SPEC, method="k-means")
     with pytest.raises(ValueError, match="Unknown goal 'iou'"):
         fit(boxes, SMALL_SPEC, goal="iou")
-    with pytest.raises(ValueError, match="`reach` must be a number above 0. Received: reach=0"):
-        fit(boxes, SMALL_SPEC, reach=0)
+    for reach in (5, (5, 2), (1, 2, 3), (-1, 2), "25"):
+        with pytest.raises(ValueError, match="`reach` must be"):
+            fit(boxes, SMALL_SPEC, reach=reach)
     with pytest.raises(ValueError, match="at most 1. Received: iou_threshold=1.5"):
         fit(boxes, SMALL_SPEC, iou_threshold=1.5)
     with pytest.raises(ValueError, match=r"one for each of the 3 levels. Received: boxes_per_cell=\(1, 2\)"):

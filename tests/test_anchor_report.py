@@ -173,6 +173,7 @@ def test_values_boxes_without_area_and_outside_of_all_anchors():
     assert found.lost.tolist() == [False, True]
     assert "no anchor overlaps 1: a network cannot learn them" in str(found)
     assert "1 boxes without area are left out" in str(found)
+    assert "levels 1, 2 match no object: the network could do without" in str(found)
 
 
 def test_values_the_picture_shows_what_is_not_matched():

@@ -83,7 +83,7 @@ def test_values_options_reach_the_fit(folder, monkeypatch):
     seen = []
     monkeypatch.setattr(anchors, "fit", lambda *args, **options: seen.append((args, options)) or named_spec("ssd7"))
     options = ["--boxes-per-cell", "3", "--method", "kmeans", "--goal", "matched", "--iou", "0.6", "--seed", "4"]
-    assert main(["anchors", "fit", "data", *options, "--balance-classes", "--reach", "3.5"]) == 0
+    assert main(["anchors", "fit", "data", *options, "--balance-classes", "--reach", "1,3.5"]) == 0
     [((data, spec, count), rest)] = seen
     assert (data.num_objects, spec, count) == (12, named_spec("ssd_small"), 3)
     assert rest == {
@@ -91,7 +91,7 @@ def test_values_options_reach_the_fit(folder, monkeypatch):
         "goal": "matched",
         "iou_threshold": 0.6,
         "balance_classes": True,
-        "reach": 3.5,
+        "reach": (1.0, 3.5),
         "seed": 4,
     }
 

@@ -15,7 +15,7 @@ from keras_ssd.names import unknown_name
 
 METHODS = ("search", "kmeans")
 GOALS = ("mean_iou", "matched")
-REACH = 5.0
+REACH = (2.0, 5.0)
 RESTARTS = 6  # from other clusters, because a search ends where no small change is a gain
 MOST_OBJECTS = 10_000  # that the search looks at; more change a box by less than its rounding
 
@@ -53,8 +53,10 @@ def fit(
             `iou_threshold`, then the mean.
         iou_threshold: from which an anchor matches an object.
         balance_classes: whether each class counts the same, instead of each object.
-        reach: the side of a level's boxes in steps of the level, at most. A cell sees about ten steps far, and less in
-            its middle; without a limit, the finest grid would get large boxes. The coarsest level has no limit.
+        reach: (smallest, largest) side of a level's boxes in steps of the level, sides meaning square roots of areas.
+            Of boxes that are hardly larger than a step, those objects profit that happen to lie at a cell, and a cell
+            sees about ten steps far, less in its middle. The finest level may have smaller boxes, the coarsest larger
+            ones. (0, inf) for no limits; k-means knows none.
         seed: of everything random; the same seed gives the same anchors.
 
     Returns:
@@ -70,7 +72,8 @@ def fit(
         >>> print(spec)
         >>> model = keras_ssd.ssd_small(classes=train.classes, anchors=spec)
     """
-    _check(method, goal, iou_threshold, reach)
+    _check(method, goal, iou_threshold)
+    reach = _pair(reach)
     grids = Grids.of(levels, image_size, boxes_per_cell)
     objects = Objects.of(dataset)
     some = _some_of(objects, seed)
@@ -81,7 +84,7 @@ def fit(
     specs = {"before": grids.before, "k-means": grids.spec(clusters)}
     if method == "search":
         target = Goal(weights.astype(np.float32), None if goal == "mean_iou" else iou_threshold)
-        search = Search(some, grids.image_size, grids.levels, target, float(reach))
+        search = Search(some, grids.image_size, grids.levels, target, reach)
         starts = _starts(grids, [clusters, *(_clusters(some, grids, weights, rng) for _ in range(RESTARTS))])
         specs["search"] = grids.spec(search.run(level_of, starts, rng))
     chosen = specs["search" if method == "search" else "k-means"]
@@ -90,15 +93,24 @@ def fit(
     return FittedSpec(**facts, account=account)
 
 
-def _check(method, goal, iou_threshold, reach):
+def _check(method, goal, iou_threshold):
     if method not in METHODS:
         raise ValueError(unknown_name("fitting method", method, METHODS))
     if goal not in GOALS:
         raise ValueError(unknown_name("goal", goal, GOALS))
-    for name, value, most in (("iou_threshold", iou_threshold, 1.0), ("reach", reach, np.inf)):
-        if not isinstance(value, numbers.Real) or not 0 < value <= most:
-            limit = "" if most == np.inf else f" and at most {most:g}"
-            raise ValueError(f"`{name}` must be a number above 0{limit}. Received: {name}={value!r}")
+    if not isinstance(iou_threshold, numbers.Real) or not 0 < iou_threshold <= 1:
+        raise ValueError(f"`iou_threshold` must be above 0 and at most 1. Received: iou_threshold={iou_threshold!r}")
+
+
+def _pair(reach):
+    values = tuple(reach) if isinstance(reach, (tuple, list)) else ()
+    if (
+        len(values) != 2
+        or not all(isinstance(value, numbers.Real) for value in values)
+        or not 0 <= values[0] < values[1]
+    ):
+        raise ValueError(f"`reach` must be (smallest, largest) in steps, smallest first. Received: reach={reach!r}")
+    return values
 
 
 def _some_of(objects, seed):

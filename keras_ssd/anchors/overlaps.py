@@ -4,11 +4,12 @@ import numpy as np
 
 from keras_ssd import boxes as bx
 from keras_ssd.anchors.nearest import nearest_best
+from keras_ssd.anchors.objects import Objects
 from keras_ssd.anchors.windows import GridWindows
 
 _BLOCK = 1024  # objects that are looked at together
 # IoUs at which the best of clipped anchors is searched for: the lower, the more pairs.
-_LADDER = (0.1, 0.01)
+_FIRST, *_LADDER = 0.5, 0.1, 0.01
 
 
 class GridOverlaps:
@@ -72,6 +73,19 @@ class GridOverlaps:
         last = _last_of_each(objects, np.lexsort((-anchors, iou, objects)))
         anchor[objects[last]], best[objects[last]] = anchors[last], iou[last]
         return objects[last]
+
+
+def best_iou(spec, boxes_xyxy):
+    """(M,) IoU of each box with the anchor that overlaps it most.
+
+    Args:
+        spec: `AnchorSpec`.
+        boxes_xyxy: (M, 4) float32, fractions of the picture.
+    """
+    rows = np.arange(len(boxes_xyxy))
+    objects = Objects(np.asarray(boxes_xyxy, np.float32), rows, rows)
+    overlaps = GridOverlaps(spec)
+    return overlaps.best(objects, overlaps.pairs(objects.boxes_xyxy, _FIRST))[1]
 
 
 def winners(objects, pairs, num_anchors):

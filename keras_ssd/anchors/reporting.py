@@ -128,6 +128,10 @@ class AnchorReport:
         ]
         if self.lost.any():
             lines.append(f"no anchor overlaps {int(self.lost.sum()):,}: a network cannot learn them")
+        idle = [str(index) for index, wins in enumerate(self.wins) if not any(wins)]
+        if idle:
+            which = f"level {idle[0]} matches" if len(idle) == 1 else f"levels {', '.join(idle)} match"
+            lines.append(f"{which} no object: the network could do without")
         if self.objects.left_out:
             lines.append(f"{self.objects.left_out:,} boxes without area are left out")
         return lines

@@ -15,8 +15,10 @@ FACTORS = (1.4, 1.2, 1.1, 1.05, 1.025, 1.0125)
 COARSE = 2  # of these, which tell the promising starts from the others
 FOLLOWED = 2  # starts
 MOVES = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)])
+LEAST_GAIN = 1e-5  # of the mean; less is what the sums of float32 differ by, and lets idle boxes wander
 SWEEPS = 12  # at most, with each factor
 ROUNDS = 4  # at most, of moving boxes to where they are needed more
+LARGEST_LEAST = 0.6  # of the picture's shorter side, that the smallest box of any level may be asked to have
 TRIED = 48  # objects whose own shape is tried in such a move
 
 
@@ -48,20 +50,24 @@ class Search:
         image_size: (height, width) of the input.
         levels: `AnchorLevel`s, of which only the grids count.
         goal: `Goal`.
-        reach: a level's boxes are no larger than this many of its steps (square root of areas); the coarsest level's
-            are free.
+        reach: (smallest, largest) square root of a box's area, in steps of its level. The finest level's boxes may be
+            smaller, the coarsest level's larger.
     """
 
     def __init__(self, objects, image_size, levels, goal, reach):
         self.goal = goal
         self._sizes = np.ascontiguousarray(objects.sizes_hw(image_size).T.astype(np.float32))  # (2, M)
+        heights, widths = self._sizes
+        self._ratios = np.min(widths / heights), np.max(widths / heights)
         centres = objects.centres_yx(image_size)
         self._distances = [
             np.ascontiguousarray(nearest_cells(level, centres)[1].T.astype(np.float32)) for level in levels
         ]
-        limits = [reach * np.sqrt(np.prod(level.step_hw)) for level in levels]
-        limits[int(np.argmax([np.prod(level.step_hw) for level in levels]))] = np.inf
-        self._limits = np.array(limits)
+        steps = np.sqrt([np.prod(level.step_hw) for level in levels])
+        # The steps of the last maps are as large as the picture itself.
+        low, high = np.minimum(reach[0] * steps, LARGEST_LEAST * min(image_size)), reach[1] * steps
+        low[steps.argmin()], high[steps.argmax()] = 0, np.sqrt((heights * widths).max())
+        self._limits = np.stack([low, np.maximum(low, high)])
 
     def run(self, level_of, starts, rng):
         """The best boxes that can be found.
@@ -98,7 +104,7 @@ class Search:
             if moved is None:
                 break
             self._refine(level_of, *moved, FACTORS[1:])
-            if self._reached(moved) <= score + 1e-6:
+            if self._reached(moved) <= score + LEAST_GAIN:
                 break
             state, score = moved, self._reached(moved)
         return state
@@ -108,8 +114,11 @@ class Search:
         return iou_at(self._sizes, self._distances[level], shapes.T[:, :, None].astype(np.float32))
 
     def _within_reach(self, level, shape):
-        """The shape, made smaller where the level sees less than it."""
-        return np.asarray(shape, np.float64) * min(1.0, self._limits[level] / np.sqrt(np.prod(shape)))
+        """The shape, in the sizes that the level is for, and no more oblong than objects are."""
+        height, width = np.asarray(shape, np.float64)
+        size = np.clip(np.sqrt(height * width), *self._limits[:, level])
+        root = np.sqrt(np.clip(width / height, *self._ratios))
+        return np.array([size / root, size * root])
 
     def _refine(self, level_of, shapes, table, factors):
         """Changes sides by ever smaller factors as long as a change is a gain; writes into `shapes` and `table`."""
@@ -126,7 +135,7 @@ class Search:
         iou = self._iou(level, tried)
         scores = self.goal.of(np.maximum(iou, others))
         best = scores.argmax()
-        if scores[best] <= self.goal.of(np.maximum(table[place], others)) + 1e-7:
+        if scores[best] <= self.goal.of(np.maximum(table[place], others)) + LEAST_GAIN:
             return False
         shapes[place], table[place] = tried[best], iou[best]
         return True
@@ -144,7 +153,7 @@ class Search:
             iou = self._iou(level, tried)
             scores = self.goal.of(np.maximum(iou, others))
             best = scores.argmax()
-            if scores[best] > self.goal.of(table.max(axis=0)) + 1e-6:
+            if scores[best] > self.goal.of(table.max(axis=0)) + LEAST_GAIN:
                 shapes[place], table[place], gained = tried[best], iou[best], True
         return (shapes, table) if gained else None
 

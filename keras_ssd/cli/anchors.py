@@ -75,9 +75,10 @@ def _add_fit(actions):
     parser.add_argument("--balance-classes", action="store_true", help="let each class count the same")
     parser.add_argument(
         "--reach",
-        type=_positive,
-        default=5.0,
-        help="side of a level's boxes in steps of its cells, at most (default: 5)",
+        type=_reach,
+        default=(2.0, 5.0),
+        metavar="LEAST,MOST",
+        help="sides of a level's boxes in steps of its cells (default: 2,5)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument("--out", "-o", metavar="FILE", help="JSON file to write, for `keras-ssd train --anchors FILE`")
@@ -127,6 +128,14 @@ def _positive(text):
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number; received {text}")
     return value
+
+
+def _reach(text):
+    try:
+        least, most = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected two numbers of steps, LEAST,MOST; received {text}") from None
+    return least, most
 
 
 def _counts(text):

@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_ssd import boxes as bx
-
-_BLOCK = 256  # objects compared with all anchors at once
+from keras_ssd.anchors.overlaps import best_iou
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,7 +106,7 @@ def statistics(data, anchors=None):
         sides[:, 0] / np.maximum(sides[:, 1], np.finfo(np.float32).tiny),
         np.array([len(annotation) for annotation in kept], int),
         dict(sorted(frequency.items(), key=lambda item: -item[1])),
-        None if anchors is None else best_iou(every, anchors),
+        None if anchors is None else best_iou(anchors, every),
     )
 
 
@@ -117,21 +116,6 @@ def _fractions(annotation):
 
         return Sample.of(annotation).boxes_xyxy
     return annotation.boxes_fraction
-
-
-def best_iou(boxes_xyxy, anchors):
-    """(M,) IoU of each box with the anchor that overlaps it most.
-
-    Args:
-        boxes_xyxy: (M, 4) fractions of the picture.
-        anchors: `AnchorSpec`.
-    """
-    every = anchors.anchors_xyxy()
-    best = np.zeros(len(boxes_xyxy), np.float32)
-    for start in range(0, len(best), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        best[block] = bx.iou_matrix(boxes_xyxy[block], every).max(axis=1)
-    return best
 
 
 def _aligned(rows):
