@@ -12,6 +12,7 @@ import keras_ssd
 from keras_ssd.evaluation import measure
 from keras_ssd.evaluation.analysis import analyse, compare
 from keras_ssd.evaluation.analysis.calibration import calibration
+from keras_ssd.evaluation.analysis.comparing import _Resampled
 from keras_ssd.evaluation.analysis.working import working_point
 
 CAT, DOG, BIRD = 0, 1, 2
@@ -216,8 +217,22 @@ def test_reference_bootstrap():
         measure(table, truths, "voc12")
         for table, truths in ((detections, objects), (again(detections), again(objects)))
     )
-    said = compare([one], replicates=1, seed=7)
-    assert said.maps[0].low == said.maps[0].high == pytest.approx(expected.map)
+    values = _Resampled(one, None).values(np.bincount(drawn, minlength=10).astype(float))
+    assert values == pytest.approx([*expected.per_class.values()], nan_ok=True)
+
+
+def test_reference_bootstrap_with_ignored_objects_and_ten_thresholds():
+    detections, objects = random_scene(np.random.default_rng(4), pictures=20)
+    flags = np.random.default_rng(5).random(len(objects)) < 0.2
+    objects = dataclasses.replace(objects, difficult=flags)
+    for name in ("voc07", "ilsvrc"):
+        one = measure(detections, objects, name)
+        assert _Resampled(one, None).values(np.ones(20)) == pytest.approx([*one.per_class.values()], nan_ok=True)
+    one = result(detections, objects, "coco")
+    parts = [_Resampled(dataclasses.replace(one, settings={"iou_threshold": iou}), None) for iou in (0.5, 0.75)]
+    mean = np.mean([part.values(np.ones(20)) for part in parts], axis=0)
+    assert _Resampled(one, (0.5, 0.75)).values(np.ones(20)) == pytest.approx(mean)
+    assert parts[0].values(np.ones(20)) == pytest.approx([*analyse(one).per_class.values()])
 
 
 def test_values_one_picture_has_no_interval():

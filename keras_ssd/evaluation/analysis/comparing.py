@@ -9,8 +9,8 @@ from keras_ssd.evaluation.analysis.rules import rule_of
 from keras_ssd.evaluation.measures import coco
 from keras_ssd.evaluation.result import Curve
 
-REPLICATES = 1000
-_COCO_REPLICATES = 200  # ten thresholds each
+_REPLICATES = 200, 1000  # at least, at most
+_WORK = 2e8  # numbers to go through, which decides between them: some seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +55,11 @@ def compare(results, replicates=None, seed=0):
     """Compares results with each other, and says how sure each figure is.
 
     Pictures are drawn anew with replacement, as many as there are, the same ones for every detector; detections and
-    objects stay with their picture. The middle 95 % of what comes out is the interval.
+    objects stay with their picture. The middle 95 % of what comes out, moved to lie around the figure, is the interval.
 
     Args:
         results: `Result`s of the same measure, pictures, classes and objects; one is enough for its own interval.
-        replicates: how often pictures are drawn; None for 1000, and 200 of COCO's measure.
+        replicates: how often pictures are drawn; None for 1000, and down to 200 where there are many detections.
         seed: of the draws.
 
     Returns:
@@ -78,8 +78,8 @@ def compare(results, replicates=None, seed=0):
     results = list(results)
     check_comparable(results)
     is_coco = results[0].measure == "coco"
-    replicates = replicates or (_COCO_REPLICATES if is_coco else REPLICATES)
     lines = [_Resampled(result, coco.IOU_THRESHOLDS if is_coco else None) for result in results]
+    replicates = replicates or int(np.clip(_WORK / max(sum(line.size for line in lines), 1), *_REPLICATES))
     pictures = len(results[0].truth.pictures)
     rng = np.random.default_rng(seed)
     values = np.stack([line.values(np.ones(pictures)) for line in lines])  # (R, C)
@@ -91,8 +91,8 @@ def compare(results, replicates=None, seed=0):
     names = results[0].truth.class_names
     runs = range(len(results))
     return Comparison(
-        tuple(_interval(mean[run], means[:, run]) for run in runs),
-        tuple(_by_name(names, values[run], drawn[:, run]) for run in runs),
+        tuple(_interval(mean[run], means[:, run], 0) for run in runs),
+        tuple(_by_name(names, values[run], drawn[:, run], 0) for run in runs),
         tuple(_interval(mean[run] - mean[0], means[:, run] - means[:, 0]) for run in runs),
         tuple(_by_name(names, values[run] - values[0], drawn[:, run] - drawn[:, 0]) for run in runs),
         len(drawn),
@@ -132,14 +132,17 @@ def _means(values):
     return np.where(count > 0, np.where(some, values, 0).sum(axis=-1) / np.maximum(count, 1), np.nan)
 
 
-def _interval(value, drawn):
+def _interval(value, drawn, lowest=-1):
+    """Pictures that come twice make curves smoother and their values a little higher: the middle is moved back."""
     drawn = drawn[~np.isnan(drawn)]
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist() if len(drawn) else (float("nan"),) * 2
+    if not len(drawn):
+        return Interval(float(value), float("nan"), float("nan"))
+    low, high = np.clip(np.quantile(drawn, [0.025, 0.975]) - drawn.mean() + value, lowest, 1).tolist()
     return Interval(float(value), low, high)
 
 
-def _by_name(names, values, drawn):
-    return {name: _interval(values[place], drawn[:, place]) for place, name in enumerate(names)}
+def _by_name(names, values, drawn, lowest=-1):
+    return {name: _interval(values[place], drawn[:, place], lowest) for place, name in enumerate(names)}
 
 
 class _Resampled:
@@ -159,36 +162,64 @@ class _Resampled:
         keys = truth.picture[counted] * np.int64(classes) + truth.class_ids[counted]
         self._wanted = np.bincount(keys, minlength=len(truth.pictures) * classes).reshape(-1, classes).astype(float)
         order = np.lexsort((-found.scores, found.class_ids))
-        self._rankings = []
-        for iou in [threshold] if ious is None else ious:
-            verdicts = rule.pair(found, truth, float(iou), plus_one).verdicts[order]
-            rows = order[verdicts != pr.IGNORED]
-            true = verdicts[verdicts != pr.IGNORED] == pr.TRUE
-            bounds = np.searchsorted(found.class_ids[rows], np.arange(classes + 1))
-            self._rankings.append(_Ranking(found.picture[rows], np.flatnonzero(true), bounds))
+        self._picture = found.picture[order]
+        bounds = np.searchsorted(found.class_ids[order], np.arange(classes + 1))
+        self._lines = [
+            _Line(rule.pair(found, truth, float(iou), plus_one).verdicts[order], bounds)
+            for iou in ([threshold] if ious is None else ious)
+        ]
+
+    @property
+    def size(self):
+        """How many numbers a draw goes through, about."""
+        return len(self._picture) + sum(line.size for line in self._lines)
 
     def values(self, weights):
-        """(C,) average precision of each class, NaN without objects."""
+        """(C,) average precision of each class, NaN without objects.
+
+        Args:
+            weights: (P,) how often each picture counts.
+        """
         wanted = weights @ self._wanted
-        return np.mean([ranking.values(weights, wanted, self._value) for ranking in self._rankings], axis=0)
-
-
-class _Ranking:
-    """Detections by class and falling score: the picture of each, where the true ones are, where classes begin."""
-
-    def __init__(self, picture, true, bounds):
-        self._picture, self._true, self._bounds = picture, true, bounds
-        self._true_bounds = np.searchsorted(true, bounds)
-
-    def values(self, weights, wanted, value):
         each = weights[self._picture]
-        sums = np.concatenate([[0], np.cumsum(each)])
-        true_sums = np.concatenate([[0], np.cumsum(each[self._true])])
+        sums = _sums(each)
+        return np.mean([line.values(each, sums, wanted, self._value) for line in self._lines], axis=0)
+
+
+class _Line:
+    """What one threshold says of detections that stand by class and falling score: the true ones and the ignored ones.
+
+    Args:
+        verdicts: (K,) of the detections.
+        bounds: (C + 1,) where the classes begin and end.
+    """
+
+    def __init__(self, verdicts, bounds):
+        self._true = np.flatnonzero(verdicts == pr.TRUE)
+        self._ignored = np.flatnonzero(verdicts == pr.IGNORED)
+        self._bounds = bounds
+        self._true_bounds = np.searchsorted(self._true, bounds)
+        self._ignored_before = np.searchsorted(self._ignored, self._true)
+        self._ignored_bounds = np.searchsorted(self._ignored, bounds)
+
+    @property
+    def size(self):
+        return len(self._true) + len(self._ignored)
+
+    def values(self, each, sums, wanted, value):
+        ignored = _sums(each[self._ignored])
+        true = _sums(each[self._true])
+        every = sums[self._true + 1] - ignored[self._ignored_before]
         values = np.full(len(wanted), np.nan)
         for class_id in np.flatnonzero(wanted):
             low, high = self._true_bounds[class_id : class_id + 2]
-            true = true_sums[low + 1 : high + 1] - true_sums[low]
-            every = sums[self._true[low:high] + 1] - sums[self._bounds[class_id]]
-            precision = true / np.maximum(every, 1)
-            values[class_id] = value(Curve(true / wanted[class_id], precision, None))
+            before = sums[self._bounds[class_id]] - ignored[self._ignored_bounds[class_id]]
+            hits = true[low + 1 : high + 1] - true[low]
+            precision = hits / np.maximum(every[low:high] - before, 1)
+            values[class_id] = value(Curve(hits / wanted[class_id], precision, None))
         return values
+
+
+def _sums(values):
+    """Sums of the first 0, 1, 2, ... values."""
+    return np.concatenate([[0.0], np.cumsum(values)])
