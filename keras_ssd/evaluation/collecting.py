@@ -114,7 +114,7 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
     """Runs a detector over a dataset and keeps what it finds.
 
     With `save`, what was found so far lies beside it in a file that ends in .part. A run that was interrupted, killed
-    even, goes on where that ends, and finishes with the same table.
+    even, goes on after the last whole batch of it, and finishes with the same table.
 
     Args:
         model: see `keras_ssd.detect`.
@@ -146,6 +146,7 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
             check_target(save, save_format, no_detections(dataset, names), dataset)
             journal = Journal(journal_path(save), _run(model, names, dataset, confidence))
             stack.callback(journal.close)
+            journal.keep(len(journal) // batch_size * batch_size)  # batches stay the same, and so does their rounding
             for annotation, earlier in zip(dataset, journal.found(names), strict=False):
                 collector.add(annotation.name, earlier)
         done = len(collector)

@@ -43,7 +43,7 @@ class Journal:
     def __init__(self, path, run):
         self.path = Path(path)
         self._run = json.loads(json.dumps(run))  # as it will be read: lists for tuples
-        self._records = []
+        self._records = []  # (size_hw, rows, where the next record begins)
         if self.path.exists():
             self._file = open(self.path, "r+b", buffering=0)  # noqa: SIM115
             try:
@@ -57,8 +57,19 @@ class Journal:
 
     def found(self, class_names):
         """The `Detections` that are in it, in their order."""
-        for size_hw, rows in self._records:
+        for size_hw, rows, _ in self._records:
             yield Detections(rows["box_xyxy"], rows["score"], rows["class_id"], class_names, size_hw)
+
+    def keep(self, count):
+        """Forgets all but the first `count` pictures."""
+        if count < len(self._records):
+            self._file.seek(self._records[count - 1][2] if count else self._first)
+            self._file.truncate()
+            del self._records[count:]
+            self._done = count
+
+    def __len__(self):
+        return self._done
 
     def add(self, found):
         """Appends the detections of the next picture."""
@@ -90,11 +101,11 @@ class Journal:
         if b"\n" not in data[:_MOST_HEADER] and data[:start] == _START[:start]:
             self._begin()  # killed while the header was written
             return
-        end = data.find(b"\n", 0, _MOST_HEADER) + 1
+        end = self._first = data.find(b"\n", 0, _MOST_HEADER) + 1
         self._check_header(data[:end])
         while record := self._record_at(data, end):
-            size_hw, rows, end = record
-            self._records.append((size_hw, rows))
+            self._records.append(record)
+            end = record[2]
         self._done = len(self._records)
         self._file.seek(end)
         self._file.truncate()
