@@ -148,7 +148,7 @@ class _Storages:
         if not isinstance(kind, _StorageKind) or not isinstance(key, str):
             raise PickleError("it has tensors of a kind that is not read (quantised, complex, ...)")
         if type(count) is not int or not 0 <= count <= MAX_ARRAY_BYTES:
-            raise PickleError(f"it has a storage of {count} numbers")
+            raise PickleError("it has a storage whose size is negative or larger than that of any detector")
         found = self.kinds.setdefault(key, Storage(kind.name, key, count))
         if found != Storage(kind.name, key, count):
             raise PickleError(f"its storage {key[:40]!r} is described in two ways")
