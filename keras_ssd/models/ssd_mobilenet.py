@@ -15,7 +15,7 @@ from keras_ssd.models.starting import start_from
 RECIPE = "ssd_mobilenet_v1"
 # (1x1 filters, 3x3 filters) of conv14 .. conv17, each behind the one before
 _EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))
-_STEM = 32  # filters of conv0 at width 1
+_WIDEST = 1024  # filters of conv13_pointwise at width 1; smaller ones may be at their minimum
 TAPS = tuple(
     Tap(name, kernel_size=1)
     for name in ("conv11_pointwise", "conv13_pointwise", *(f"conv{i}_2" for i in range(14, 14 + len(_EXTRAS))))
@@ -101,7 +101,7 @@ def _width_and_norm(width, batch_norm, trained):
     if trained is None:
         return 1.0 if width is None else width, True if batch_norm is None else batch_norm
     folded = "conv0" in trained.arrays
-    own_width = trained.arrays["conv0" if folded else "conv0_conv"]["kernel"].shape[-1] / _STEM
+    own_width = trained.arrays["conv13_pointwise" + ("" if folded else "_conv")]["kernel"].shape[-1] / _WIDEST
     if width not in (None, own_width) or batch_norm not in (None, not folded):
         raise ValueError(
             f"{trained.arrays.source} has width {own_width:g} and batch_norm={not folded}; leave both to the weights. "
