@@ -147,9 +147,9 @@ def show_training(args):
             resume=(out / "checkpoint.h5").exists() and args.resume,
         )
         last = history.rows[-1]
-        by_class = {key.removeprefix("val_ap "): value for key, value in last.items() if key.startswith("val_ap ")}
+        by_class = {key.removeprefix("val_AP "): value for key, value in last.items() if key.startswith("val_AP ")}
         best = history.best
-        rows.append({"anchors": name, "AP": last["val_ap"], **by_class, "best": best["val_ap"], "at": best["epoch"]})
+        rows.append({"anchors": name, "AP": last["val_mAP"], **by_class, "best": best["val_mAP"], "at": best["epoch"]})
         print(rows[-1], flush=True)
     what = f"{args.epochs} epochs of {len(train)} pictures, batch {args.batch_size}, seed {args.seed}"
     table(f"{args.model}: AP at IoU 0.5 on {len(val)} pictures after {what}", rows)

@@ -92,3 +92,21 @@ def test_values_custom_loss_trains(blood, capsys):
     assert run("custom_loss", blood, "--epochs", 2, "--batch-size", 2, "--out", "small.keras") == 0
     assert "Saved small.keras" in capsys.readouterr().out
     assert set(keras_ssd.load("small.keras").class_names) == {"RBC", "WBC", "Platelets"}
+
+
+@pytest.mark.slow
+def test_values_fitted_anchors(blood, capsys):
+    size = ("--input-size", 96, 128, "--width", 0.35, "--boxes-per-cell", 3)
+    assert run("fitted_anchors", blood, *size, "--out", "lite", "--epochs", 1, "--batch-size", 1) == 0
+    said = capsys.readouterr().out
+    assert "27 objects in 3 pictures, warped to 128 x 96" in said
+    assert "Anchors fitted to 27 objects" in said
+    shares = [float(share) for share in re.findall(r"recall at IoU 0.5: ([\d.]+)%", said)]
+    matched = [float(share) for share in re.findall(r"^(?:before|search) .* ([\d.]+)%", said, re.MULTILINE)]
+    assert shares == matched[:1]
+    assert matched[1] > matched[0] + 5
+    model = keras_ssd.load("lite/model.keras")
+    assert set(model.anchor_spec.boxes_per_cell) == {3}
+    for name in ("anchors_before.png", "anchors_fitted.png"):
+        with Image.open(Path("lite") / name) as image:
+            assert image.size[0] == 1180
