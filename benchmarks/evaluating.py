@@ -2,6 +2,7 @@
 
     python benchmarks/evaluating.py
     python benchmarks/evaluating.py --detections 200 --share 16
+    python benchmarks/evaluating.py --memory --detections 200
 
 Detections are drawn: as many as VOC 2007's test list has pictures for the VOC measures and ILSVRC's, and 5,000
 pictures of 80 classes for COCO's, as many as its validation list. Each is timed from the tables to the result;
@@ -10,12 +11,19 @@ that other work on the machine does not count.
 
 --share runs SSD300 with fresh weights, which finds the most that it can, 200 objects, over so many drawn pictures, and
 shows what collecting and measuring take beside that.
+
+--memory shows by how much the largest resident memory of a process grows beyond what it has once Keras is imported:
+when detections are collected as a network would give them, with their journal on the disk; and then when they are
+written, read again and measured.
 """
 
 import argparse
 import contextlib
 import io
+import resource
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -155,6 +163,55 @@ def show_share(count, batch):
     Console().print(table)
 
 
+def show_memory(args):
+    """Collects as `collect` does, without a network; each step's growth stands beside it."""
+    from keras_ssd.detections import Detections
+    from keras_ssd.evaluation import read_detections, write_detections
+    from keras_ssd.evaluation.collecting import Collector
+    from keras_ssd.evaluation.journal import Journal
+
+    data, classes = dataset_of(args.pictures), tuple(f"class {place}" for place in range(80))
+    rng, steps, start = np.random.default_rng(0), {}, resident()
+    with tempfile.TemporaryDirectory() as folder:
+        journal, collector = Journal(Path(folder) / "d.json.part", {}), Collector(classes)
+        for annotation in data:
+            corners = rng.uniform(0, SIDE / 2, (args.detections, 2))
+            boxes = np.concatenate([corners, corners + rng.uniform(1, SIDE / 2, corners.shape)], axis=1)
+            ids = rng.integers(0, 80, args.detections)
+            found = Detections(boxes, rng.random(args.detections), ids, classes, (SIDE, SIDE))
+            journal.add(found)
+            collector.add(annotation.name, found)
+        table = collector.table()
+        steps["collecting"] = resident() - start
+        journal.remove()
+        write_detections(table, Path(folder) / "d.json")
+        steps["writing"] = resident() - start
+        read_detections(Path(folder) / "d.json", data)
+        steps["reading"] = resident() - start
+        measure(table, ObjectTable.of(data), "voc07")
+        steps["measuring"] = resident() - start
+    shown = Table(title=f"{args.pictures} pictures, {len(table)} detections; the process has {start} MiB before")
+    for title in ("up to", "MiB more at most"):
+        shown.add_column(title, justify="right")
+    for name, value in steps.items():
+        shown.add_row(name, str(value))
+    Console().print(shown)
+
+
+def dataset_of(count):
+    """So many pictures of nothing with an object in each."""
+    from keras_ssd.data import Annotation, Dataset
+
+    box = [[10, 10, 100, 100]]
+    rows = [Annotation(f"{i:06}", f"{i:06}.jpg", box, [i % 80], (SIDE, SIDE)) for i in range(count)]
+    return Dataset("drawn", [f"class {place}" for place in range(80)], rows)
+
+
+def resident():
+    """The largest resident memory of this process so far in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=5000)
@@ -162,7 +219,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--share", type=int, default=0, metavar="PICTURES", help="that SSD300 looks at")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--memory", action="store_true", help="show memory instead of time")
     args = parser.parse_args()
+    if args.memory:
+        show_memory(args)
+        return
     show_measures(args)
     if args.share:
         show_share(args.share, args.batch)

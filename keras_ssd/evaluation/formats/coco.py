@@ -10,7 +10,7 @@ import numbers
 import numpy as np
 
 from keras_ssd.evaluation.formats.json_files import read_json
-from keras_ssd.evaluation.formats.rounding import shortest, shortest_from
+from keras_ssd.evaluation.formats.rounding import parts, shortest, shortest_from
 from keras_ssd.evaluation.formats.rows import Rows, number
 from keras_ssd.names import unknown_name
 from keras_ssd.replacing import replacing
@@ -25,16 +25,21 @@ def write(table, path, dataset=None):
     categories = dict(zip(dataset.classes, category_ids(dataset), strict=True))
     pictures = [pictures[name] for name in table.pictures]
     categories = [categories.get(name) for name in table.class_names]
-    corner, score = shortest(table.boxes_xyxy[:, :2]), shortest(table.scores)
-    sides = shortest_from(table.boxes_xyxy[:, 2:], corner)
-    rows = zip(table.picture, table.class_ids, np.hstack([corner, sides]).tolist(), score.tolist(), strict=True)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         separator = "[\n"
-        for picture, class_id, bbox, value in rows:
-            row = dict(zip(_KEYS, (pictures[picture], categories[class_id], bbox, value), strict=True))
-            file.write(separator + json.dumps(row))
-            separator = ",\n"
+        for part in parts(table):
+            for picture, class_id, *values in _rows(part):
+                row = dict(zip(_KEYS, (pictures[picture], categories[class_id], *values), strict=True))
+                file.write(separator + json.dumps(row))
+                separator = ",\n"
         file.write("\n]\n" if len(table) else "[]\n")
+
+
+def _rows(table):
+    """(picture, class id, bbox, score) of each detection."""
+    corner = shortest(table.boxes_xyxy[:, :2])
+    boxes = np.hstack([corner, shortest_from(table.boxes_xyxy[:, 2:], corner)])
+    return zip(table.picture, table.class_ids, boxes.tolist(), shortest(table.scores).tolist(), strict=True)
 
 
 def read(path, dataset, strictness):

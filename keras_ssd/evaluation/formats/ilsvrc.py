@@ -7,11 +7,9 @@ kit's readme.
 
 import contextlib
 
-import numpy as np
-
-from keras_ssd.evaluation.formats.rounding import shortest
+from keras_ssd.evaluation.formats.rounding import parts
 from keras_ssd.evaluation.formats.rows import Rows, number, opened
-from keras_ssd.evaluation.formats.text import exclusive, inclusive, texts
+from keras_ssd.evaluation.formats.text import exclusive, texts
 from keras_ssd.names import fold, unknown_name
 from keras_ssd.replacing import replacing
 from keras_ssd.zoo import label_ids, labels
@@ -25,10 +23,10 @@ def write(table, path, dataset=None):
     pictures = {annotation.name: place for place, annotation in enumerate(dataset, 1)}
     pictures = [pictures[name] for name in table.pictures]
     ids = dict(zip(dataset.classes, class_numbers(dataset.classes), strict=True))
-    numbers = texts(np.hstack([shortest(table.scores)[:, None], inclusive(table.boxes_xyxy)]))
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        for picture, class_id, row in zip(table.picture, table.class_ids, numbers, strict=False):
-            file.write(f"{pictures[picture]} {ids[table.class_names[class_id]]} {' '.join(row)}\n")
+        for part in parts(table):
+            for picture, class_id, row in zip(part.picture, part.class_ids, texts(part), strict=True):
+                file.write(f"{pictures[picture]} {ids[table.class_names[class_id]]} {row}\n")
 
 
 def read(path, dataset, strictness):

@@ -24,17 +24,16 @@ _COLUMNS = ("class_ids", "scores", "boxes_xyxy")
 
 def write(table, path, dataset=None):
     """Writes a table, a line a picture."""
-    order = np.argsort(table.picture, kind="stable")
-    ends = np.searchsorted(table.picture[order], np.arange(len(table.pictures)), side="right")
-    scores, boxes = shortest(table.scores[order]), shortest(table.boxes_xyxy[order])
-    class_ids = table.class_ids[order]
+    table = table[np.argsort(table.picture, kind="stable")]
+    ends = np.searchsorted(table.picture, np.arange(len(table.pictures)), side="right")
     head = {"format": FORMAT, "version": VERSION, "class_names": list(table.class_names)}
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "pictures": [')
         start, separator = 0, "\n"
         for name, end in zip(table.pictures, ends.tolist(), strict=True):
-            values = (class_ids[start:end].tolist(), scores[start:end].tolist(), boxes[start:end].tolist())
-            row = {"name": name, **dict(zip(_COLUMNS, values, strict=True))}
+            rows = slice(start, end)
+            values = (table.class_ids[rows], shortest(table.scores[rows]), shortest(table.boxes_xyxy[rows]))
+            row = {"name": name, **{key: value.tolist() for key, value in zip(_COLUMNS, values, strict=True)}}
             file.write(separator + json.dumps(row, ensure_ascii=False))
             start, separator = end, ",\n"
         file.write("\n]}\n")

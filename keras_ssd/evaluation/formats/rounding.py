@@ -2,6 +2,14 @@
 
 import numpy as np
 
+PART = 1 << 16  # rows that are made text at once: as text they take ten times the memory
+
+
+def parts(table):
+    """A `DetectionTable` in tables of few rows."""
+    for start in range(0, len(table), PART):
+        yield table[start : start + PART]
+
 
 def shortest(values):
     """float64 numbers whose shortest decimal is that of the float32 `values`: 0.9, not 0.8999999761581421."""

@@ -7,7 +7,7 @@ import csv
 
 import numpy as np
 
-from keras_ssd.evaluation.formats.rounding import shortest
+from keras_ssd.evaluation.formats.rounding import parts, shortest
 from keras_ssd.evaluation.formats.rows import Rows, number, opened
 from keras_ssd.names import unknown_name
 from keras_ssd.replacing import replacing
@@ -18,12 +18,13 @@ COLUMNS = ("picture", "class", "score", "xmin", "ymin", "xmax", "ymax")
 
 def write(table, path, dataset=None):
     """Writes a table with a header."""
-    numbers = np.hstack([shortest(table.scores)[:, None], shortest(table.boxes_xyxy)]).tolist()
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        for picture, class_id, row in zip(table.picture, table.class_ids, numbers, strict=True):
-            writer.writerow([table.pictures[picture], table.class_names[class_id], *row])
+        for part in parts(table):
+            numbers = np.hstack([shortest(part.scores)[:, None], shortest(part.boxes_xyxy)]).tolist()
+            for picture, class_id, row in zip(part.picture, part.class_ids, numbers, strict=True):
+                writer.writerow([table.pictures[picture], table.class_names[class_id], *row])
 
 
 def read(path, dataset, strictness):

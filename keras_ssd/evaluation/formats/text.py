@@ -22,6 +22,7 @@ def exclusive(xmin, ymin, xmax, ymax):
     return xmin - 1, ymin - 1, xmax, ymax
 
 
-def texts(values):
-    """Numbers as the shortest decimals, whole ones without a point."""
-    return [[repr(value).removesuffix(".0") for value in row] for row in np.atleast_2d(values).tolist()]
+def texts(table):
+    """Score, xmin, ymin, xmax, ymax of each detection as text: shortest decimals, whole numbers without a point."""
+    numbers = np.hstack([shortest(table.scores)[:, None], inclusive(table.boxes_xyxy)]).tolist()
+    return [" ".join(repr(value).removesuffix(".0") for value in row) for row in numbers]

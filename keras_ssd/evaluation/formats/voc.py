@@ -13,11 +13,9 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from keras_ssd.evaluation.formats.rounding import shortest
+from keras_ssd.evaluation.formats.rounding import parts
 from keras_ssd.evaluation.formats.rows import MAX_BYTES, Rows, number, opened
-from keras_ssd.evaluation.formats.text import exclusive, inclusive, texts
+from keras_ssd.evaluation.formats.text import exclusive, texts
 from keras_ssd.names import unknown_name
 from keras_ssd.replacing import replacing
 
@@ -76,11 +74,14 @@ def check(class_names, pictures):
 
 def _texts(table):
     check(table.class_names, table.pictures)
-    numbers = np.hstack([shortest(table.scores)[:, None], inclusive(table.boxes_xyxy)])
     for class_id, name in enumerate(table.class_names):
-        chosen = np.flatnonzero(table.class_ids == class_id)
-        lines = zip(table.picture[chosen], texts(numbers[chosen]), strict=False)
-        yield f"{PREFIX}{name}.txt", "".join(f"{table.pictures[place]} {' '.join(row)}\n" for place, row in lines)
+        rows = table[table.class_ids == class_id]
+        lines = [
+            f"{table.pictures[place]} {row}\n"
+            for part in parts(rows)
+            for place, row in zip(part.picture, texts(part), strict=True)
+        ]
+        yield f"{PREFIX}{name}.txt", "".join(lines)
 
 
 def read(path, dataset, strictness):
