@@ -10,8 +10,10 @@ from keras_ssd import Detections
 from keras_ssd.data.augment import (
     INTERPOLATIONS,
     BatchSampler,
+    Block,
     Chain,
     CropPad,
+    DropSmall,
     Expand,
     Flip,
     MaxCropToAspect,
@@ -22,7 +24,10 @@ from keras_ssd.data.augment import (
     Resize,
     Translate,
     Zoom,
+    batch_sampler,
+    geometry,
     named_chain,
+    patches,
     sample_rng,
 )
 
@@ -47,6 +52,14 @@ WARPING = {
     "zoom anywhere": Zoom(0.5, 2.0, anywhere=True, fill=FILL, keep=None, need=None),
     **{f"resize {name}": Resize((37, 53), (name,)) for name in INTERPOLATIONS},
 }
+
+
+def test_values_every_geometric_block_is_tried():
+    tried = {type(block) for block in (EXACT | WARPING).values()}
+    for module in (geometry, patches, batch_sampler):
+        blocks = {each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Block)}
+        own = {each for each in blocks if each.__module__ == module.__name__}
+        assert own - tried <= {DropSmall}, module.__name__  # which moves nothing
 
 
 @st.composite
