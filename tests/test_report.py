@@ -13,7 +13,7 @@ from evaluation_scenes import found, random_scene, truth
 import keras_ssd
 from keras_ssd.data import Annotation, Dataset
 from keras_ssd.evaluation import measure
-from keras_ssd.evaluation.analysis import analyse
+from keras_ssd.evaluation.analysis import Interval, analyse
 from keras_ssd.evaluation.report import galleries, words, write_report
 
 pytest.importorskip("jinja2", reason="the extra `report` is not installed")
@@ -229,6 +229,11 @@ def test_values_signs():
         "0.000",
         "n/a",
     ]
+
+
+def test_values_bounds_that_are_apart_never_read_as_zero():
+    assert words.bounds(Interval(-0.01, -0.0212, -0.0003)) == "−0.0212 to −0.0003"
+    assert words.bounds(Interval(-0.01, -0.0212, 0.0003)) == "−0.021 to 0.000"
 
 
 def test_rejects_names_that_do_not_fit(scene, tmp_path):

@@ -1,5 +1,8 @@
 """How good a detector is: measures, error analysis, reports."""
 
+from keras_ssd.evaluation.analysis import Analysis as Analysis
+from keras_ssd.evaluation.analysis import analyse as analyse
+from keras_ssd.evaluation.analysis import compare as compare
 from keras_ssd.evaluation.collecting import Collector as Collector
 from keras_ssd.evaluation.collecting import collect as collect
 from keras_ssd.evaluation.collecting import merge as merge
@@ -8,6 +11,7 @@ from keras_ssd.evaluation.formats import read_detections as read_detections
 from keras_ssd.evaluation.formats import write_detections as write_detections
 from keras_ssd.evaluation.measures import MEASURES as MEASURES
 from keras_ssd.evaluation.measures import measure as measure
+from keras_ssd.evaluation.report import write_report as write_report
 from keras_ssd.evaluation.result import Curve as Curve
 from keras_ssd.evaluation.result import Result as Result
 from keras_ssd.evaluation.tables import DetectionTable as DetectionTable

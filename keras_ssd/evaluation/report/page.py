@@ -13,6 +13,7 @@ from keras_ssd.evaluation.result import shown
 CONFUSED = 20  # pairs of classes that are listed
 MATRIX = 20  # classes that a confusion table may have
 COLOURS = 4  # of detectors, in the page's style
+TALL = 16  # rows of a table, from which it scrolls by itself
 CURVES = 12  # drawings before the rest is folded away
 _MEASURES = {
     "voc07": "PASCAL VOC 2007, 11 points",
@@ -69,6 +70,7 @@ def contents(results, names, anchors=None):
         "overall": first.analysis.working_point,
         "curves": _curves(runs),
         "folded": CURVES,
+        "tall": len(first.result.per_class) > TALL,
         "errors": _errors(runs),
         "splits": _splits(runs),
         "sizes": _sizes(runs),

@@ -91,6 +91,12 @@ def signed(value, digits=3):
     return ("+" if value > 0 else "\u2212") + text
 
 
+def bounds(interval):
+    """ "−0.012 to +0.003"; where rounding would turn a bound that is apart from 0 into 0, a digit more."""
+    digits = 4 if interval.apart and min(abs(interval.low), abs(interval.high)) < 0.0005 else 3
+    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
+
+
 def percent(part, whole):
     """14 %, or "n/a" of nothing; never 0 % for some or 100 % for not quite all."""
     if not whole:
@@ -216,7 +222,7 @@ def difference_sentence(name, other, interval):
     """Which of two detectors is better, and whether one can tell."""
     if math.isnan(interval.low):
         return f"{other} has {signed(interval.value)} mean AP against {name}; one picture cannot say whether by luck."
-    bounds = f"{signed(interval.value)} mean AP, 95\u00a0% interval {signed(interval.low)} to {signed(interval.high)}"
+    said = f"{signed(interval.value)} mean AP, 95\u00a0% interval {bounds(interval)}"
     if not interval.apart:
-        return f"{other} and {name} cannot be told apart by these pictures: {bounds}."
-    return f"{other} is {'better' if interval.value > 0 else 'worse'} than {name}: {bounds}."
+        return f"{other} and {name} cannot be told apart by these pictures: {said}."
+    return f"{other} is {'better' if interval.value > 0 else 'worse'} than {name}: {said}."
