@@ -32,8 +32,7 @@ class Construction:
             )
         if isinstance(outputs, str):
             raise TypeError(f"`outputs` must be a list of blob names. Received: outputs={outputs!r}")
-        self.wanted = list(outputs or self.end.bottoms[:3])
-        self.layers, self.open = needed_layers(self.net, self.wanted)
+        self.layers, self.open = needed_layers(self.net, outputs or self.end.bottoms[:3])
         self.builders = {**BUILDERS, **(custom or {})}
         self.truncate_sizes = truncate_sizes
         refuse_unsupported(self.net, self.layers, custom)

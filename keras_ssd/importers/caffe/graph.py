@@ -53,12 +53,6 @@ def needed_layers(net, wanted):
     return needed[::-1], wanted
 
 
-def until(net, layer):
-    """The layers before one, as Caffe would have computed them when it ran."""
-    position = next(index for index, other in enumerate(net.layers) if other is layer)
-    return net.layers[:position]
-
-
 def unsupported(layers, builders):
     """{type: names} of layers that nobody builds."""
     known = {*builders, *DATA, *PRIORS, *DETECTIONS}

@@ -85,7 +85,8 @@ def from_caffe(
     unused, parameters = (), 0
     if weights is not None:
         arrays, unused = arrays_for(building.plan, weights, name)
-        arrays = replace(arrays, layers={layer: arrays[layer] for layer in arrays.layers if _has(model, layer)})
+        built = {layer.name for layer in model.layers}
+        arrays = replace(arrays, layers={layer: arrays[layer] for layer in arrays.layers if layer in built})
         parameters = port(model, arrays).parameters
     if fold:
         building.note_folded({norm.name: conv.name for conv, norm in foldable_pairs(model)})
@@ -95,10 +96,6 @@ def from_caffe(
     if isinstance(model, SSD):
         model.weights_report = report
     return model
-
-
-def _has(model, layer):
-    return any(layer == other.name for other in model.layers)
 
 
 def _detector(building, inputs, classes, name):
