@@ -6,6 +6,12 @@ from collections.abc import Iterable, Mapping
 SHOWN = 20  # names that an error lists; all of VOC
 
 
+def listed(names, shown=SHOWN):
+    """The first names in a row, and how many there are where those are not all."""
+    names = [str(name) for name in names]
+    return ", ".join(names[:shown]) + (f", ... ({len(names)} in all)" if len(names) > shown else "")
+
+
 def nearest(name, known, count=3):
     """The known names closest to `name`, best first; upper and lower case do not count."""
     folded = {str(k).casefold(): str(k) for k in known}
@@ -20,8 +26,7 @@ def unknown_name(kind, name, known, advice=""):
     text = f"Unknown {kind} {name!r}."
     if close:
         text += " Did you mean " + " or ".join(repr(c) for c in close) + "?"
-    shown = ", ".join(known[:SHOWN]) + (f", ... ({len(known)} in all)" if len(known) > SHOWN else "")
-    text += f" Known: {shown}." if known else " None is known."
+    text += f" Known: {listed(known)}." if known else " None is known."
     return text + (f" {advice}" if advice else "")
 
 

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from keras_ssd.formats import NamedArrays
+from keras_ssd.names import listed
 
 LISTED = 40
 
@@ -224,17 +225,15 @@ def _check(arrays, model, source, target):
     if not (unused or missing or misshaped):
         return
     lines = [f"The weights of {arrays.source} do not fit the model {model.name!r}; nothing was loaded."]
-    lines += _listed("not in the model", unused)
-    lines += _listed("not in the file", missing)
+    lines += difference("not in the model", unused)
+    lines += difference("not in the file", missing)
     shapes = [f"{name} {given} where the model has {wanted}" for name, given, wanted in misshaped]
-    lines += _listed("of another shape", shapes)
+    lines += difference("of another shape", shapes)
     if not set(source) & set(target):
         lines.append("No name is common to both: these are weights of another model.")
     raise PortError("\n".join(lines), unused, missing, misshaped)
 
 
-def _listed(what, names):
-    if not names:
-        return []
-    more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
-    return [f"  {what}: " + ", ".join(names[:LISTED]) + more]
+def difference(what, names):
+    """A line that tells how weights and model differ, in a list; an empty list where they don't."""
+    return [f"  {what}: {listed(names, LISTED)}"] if names else []

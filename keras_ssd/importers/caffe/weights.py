@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from keras_ssd.formats import NamedArrays, WeightFileError
-from keras_ssd.zoo.port import LISTED, PortError
+from keras_ssd.zoo.port import PortError, difference
 
 
 def arrays_for(plan, weights, model_name):
@@ -76,23 +76,15 @@ def _trimmed(shape):
 
 def _message(weights, model_name, by_name, missing, misshaped):
     lines = [f"The weights of {weights.path or weights.name} do not fit the net '{model_name}'; nothing was loaded."]
-    if missing:
-        lines.append(_listed("not in the file (layer/blob)", missing))
-    if misshaped:
-        lines.append(
-            _listed("of another shape", [f"{n} {given} where the net has {want}" for n, given, want in misshaped])
-        )
+    lines += difference("not in the file (layer/blob)", missing)
+    shapes = [f"{name} {given} where the net has {wanted}" for name, given, wanted in misshaped]
+    lines += difference("of another shape", shapes)
     wanted = {name.rsplit("/", 1)[0] for name in missing}
     if wanted and not misshaped and not wanted & set(by_name):
         lines.append(
             f"None of these layers has weights in the file, which knows {_some(by_name)}: it is of another net."
         )
     return "\n".join(lines)
-
-
-def _listed(what, names):
-    more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
-    return f"  {what}: " + ", ".join(names[:LISTED]) + more
 
 
 def _some(names):
