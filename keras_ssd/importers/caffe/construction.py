@@ -136,7 +136,7 @@ class Construction:
     def choices(self, preprocessing):
         """Sentences on what was decided."""
         lines = [f"Preprocessing: {preprocessing}."]
-        if preprocessing.source.startswith("nowhere"):
+        if preprocessing.source is None:
             lines.append("Give mean and scale if the net was trained with any, or it will detect badly.")
             log.warning(
                 "%s states no mean or scale for its pictures, and none was given; taking 0 and 1. Nets on VGG16 mostly "

@@ -20,19 +20,20 @@ class Preprocessing:
         channels: 3, or 1 for a net of grey pictures.
         channel_order: "bgr" or "rgb".
         mean, scale: one value a channel.
-        source: where they come from, for the report.
+        source: where they come from, for the report; None where nothing states them.
     """
 
     channels: int
     channel_order: str
     mean: tuple
     scale: tuple
-    source: str
+    source: str | None
 
     def __str__(self):
         values = ", ".join(f"{v:g}" for v in self.mean), ", ".join(f"{v:g}" for v in self.scale)
+        source = self.source or "nowhere: nothing states them, and nothing was given"
         order = "grey" if self.channels == 1 else self.channel_order.upper()
-        return f"({order} picture - ({values[0]})) * ({values[1]}), from {self.source}"
+        return f"({order} picture - ({values[0]})) * ({values[1]}), from {source}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def preprocessing_of(picture, given, *nets):
     order = given["channel_order"] or "bgr"
     if order not in CHANNEL_ORDERS:
         raise ValueError(f"`channel_order` must be 'bgr' or 'rgb'. Received: channel_order={order!r}")
-    mean, scale, source = (), None, "nowhere: nothing states them, and nothing was given"
+    mean, scale, source = (), None, None
     for net in nets:
         found = _stated(net, picture.channels)
         if found is not None:
