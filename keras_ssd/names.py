@@ -12,6 +12,21 @@ def listed(names, shown=SHOWN):
     return ", ".join(names[:shown]) + (f", ... ({len(names)} in all)" if len(names) > shown else "")
 
 
+def unique(name, taken):
+    """The name, or the name with a number behind it where it is taken; from now on it is.
+
+    Args:
+        name: the wanted one.
+        taken: set of names.
+    """
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    taken.add(candidate)
+    return candidate
+
+
 def nearest(name, known, count=3):
     """The known names closest to `name`, best first; upper and lower case do not count."""
     folded = {str(k).casefold(): str(k) for k in known}

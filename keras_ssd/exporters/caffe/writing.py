@@ -10,6 +10,7 @@ from keras_ssd.exporters.caffe.windows import NO_PADDING, convolution_of, withou
 from keras_ssd.exporters.graph import ExportError
 from keras_ssd.formats.caffe import CaffeLayer
 from keras_ssd.importers.caffe.names import caffe_name
+from keras_ssd.names import unique
 
 
 class Net:
@@ -21,12 +22,7 @@ class Net:
 
     def unique(self, name):
         """The name, or with a number behind it if a layer has it."""
-        candidate, number = name, 1
-        while candidate in self._names:
-            number += 1
-            candidate = f"{name}_{number}"
-        self._names.add(candidate)
-        return candidate
+        return unique(name, self._names)
 
     def append(self, layer):
         self.layers.append(layer)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from keras_ssd.exporters.onnx.values import CHANNELS_FIRST
+from keras_ssd.names import unique
 
 LOWEST = float(np.finfo("float32").min)
 
@@ -34,12 +35,7 @@ class Graph:
 
     def unique(self, name):
         """The name, or with a number behind it if it is taken."""
-        candidate, number = name, 1
-        while candidate in self._names:
-            number += 1
-            candidate = f"{name}_{number}"
-        self._names.add(candidate)
-        return candidate
+        return unique(name, self._names)
 
     def node(self, operator, inputs, name, **attributes):
         """Writes an operation and returns the name of its output."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_ssd.formats.caffe import CaffeLayer
 from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, MAX_TOTAL_BYTES
+from keras_ssd.names import unique
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,7 @@ class Plan:
 
     def unique(self, name):
         """The name, or with a number behind it if it is taken."""
-        candidate, number = name, 1
-        while candidate in self.names:
-            number += 1
-            candidate = f"{name}_{number}"
-        self.names.add(candidate)
-        return candidate
+        return unique(name, self.names)
 
 
 @dataclass(frozen=True)
