@@ -113,3 +113,14 @@ def test_values_the_table_of_decoding_options_is_complete():
     for field in fields(DecodeOptions):
         default = f'"{field.default}"' if isinstance(field.default, str) else str(field.default)
         assert f"| `{field.name}={default}` |" in text
+
+
+def test_values_the_table_of_published_figures_is_the_catalogues():
+    from keras_ssd import zoo
+
+    text = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| `(\w+\.[^`]+)` \| (.*) \|$", text, re.MULTILINE))
+    for entry in zoo.entries(readable=True):
+        rows = [f"{row.dataset} {row.measure} {row.value:g} ({row.source})" for row in entry.results]
+        assert listed.pop(entry.name, "") == "; ".join(rows), entry.name
+    assert not listed

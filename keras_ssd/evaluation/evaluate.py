@@ -1,6 +1,5 @@
 """`evaluate`: from a detector and annotated pictures to how good it is."""
 
-import dataclasses
 import os
 
 from keras_ssd.evaluation.aligning import aligned
@@ -78,8 +77,7 @@ def evaluate(
         workers=workers,
         progress=progress,
     )
-    result = _measured(found, dataset, measure, options)
-    return dataclasses.replace(result, settings={**result.settings, "confidence": float(confidence)})
+    return _measured(found, dataset, measure, options)
 
 
 def _measured(found, dataset, measure, options):
