@@ -11,6 +11,7 @@ from flatbuffers import flexbuffers  # noqa: E402
 
 TYPE_CODES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int8": 9, "int16": 7}
 CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, DEQUANTIZE, LOGISTIC, RESHAPE, SOFTMAX, CUSTOM = 2, 3, 4, 6, 14, 22, 25, 32
+OPTION_KINDS = {CONV_2D: 1, DEPTHWISE_CONV_2D: 2, CONCATENATION: 10}  # BuiltinOptions of the schema
 POST_PROCESS = "TFLite_Detection_PostProcess"
 SETTINGS = {"y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0, "max_detections": 10, "num_classes": 3}
 SETTINGS |= {"nms_iou_threshold": 0.6, "nms_score_threshold": 1e-8, "max_classes_per_detection": 1}
@@ -143,7 +144,7 @@ def _operator(b, op, code):
         offsets[5] = _array(b, np.frombuffer(op.options, np.uint8))
     elif op.options:
         offsets[4] = _table(b, {}, op.options)
-        numbers[3] = ("Uint8", 1)
+        numbers[3] = ("Uint8", OPTION_KINDS[op.code])
     return _table(b, offsets, numbers)
 
 

@@ -108,29 +108,34 @@ def ssd_mobilenet(kind="uint8", num_classes=3, channels=None, input_size=(300, 3
 
 
 def _with_ending(net, pictures, taps, num_classes, input_size, settings):
-    parts = {"BoxEncodingPredictor": [], "ClassPredictor": []}
-    for i, tap in enumerate(taps):
-        _, height, width, _ = net.tensors[tap].shape
-        boxes = 3 if i == 0 else 6
-        for name, columns in (("BoxEncodingPredictor", 4), ("ClassPredictor", num_classes + 1)):
-            x = net.convolution(tap, f"BoxPredictor_{i}/{name}", boxes * columns, activation=0)
-            shape = (1, height * width * boxes, columns)
-            parts[name].append(net.simple(tf.RESHAPE, [x], f"BoxPredictor_{i}/Reshape_{name}", shape))
-    boxes, scores = (
-        net.simple(tf.CONCATENATION, found, name, (1, sum(net.tensors[i].shape[1] for i in found), columns))
-        for name, (found, columns) in zip(
-            ("boxes", "logits"), zip(parts.values(), (4, num_classes + 1), strict=True), strict=True
-        )
-    )
-    scores = net.simple(tf.LOGISTIC, [scores], "convert_scores", net.tensors[scores].shape)
+    boxes = _joined(net, taps, "BoxEncodingPredictor", "boxes", 4)
+    logits = _joined(net, taps, "ClassPredictor", "logits", num_classes + 1)
+    scores = net.simple(tf.LOGISTIC, [logits], "convert_scores", net.tensors[logits].shape)
     grids = [net.tensors[tap].shape[1:3] for tap in taps]
     anchors = named_spec("ssd_mobilenet_v1", input_size, grids).anchors_cxcywh()[:, [1, 0, 3, 2]]
-    whole = (anchors / ANCHOR_STEP).round().astype(np.uint8)
-    anchors = net.tensor("anchors", whole.shape, "uint8", whole, (ANCHOR_STEP,), (0,))
+    if net.kind in ("uint8", "int8"):
+        whole = (anchors / ANCHOR_STEP).round().astype(np.uint8)
+        anchors = net.tensor("anchors", whole.shape, "uint8", whole, (ANCHOR_STEP,), (0,))
+    else:
+        anchors = net.tensor("anchors", anchors.shape, "float32", anchors)
     outputs = [net.tensor(f"{tf.POST_PROCESS}:{i}", (), "float32") for i in range(4)]
     options = tf.post_process(settings)
     net.operators.append(FakeOperator(tf.CUSTOM, (boxes, scores, anchors), tuple(outputs), options, tf.POST_PROCESS))
     return FakeFile(tuple(net.tensors), tuple(net.operators), (pictures,), tuple(outputs))
+
+
+def _joined(net, taps, kind, name, columns):
+    """The heads of one kind behind each other: (1, N, columns)."""
+    parts = []
+    for i, tap in enumerate(taps):
+        _, height, width, _ = net.tensors[tap].shape
+        count = 3 if i == 0 else 6
+        x = net.convolution(tap, f"BoxPredictor_{i}/{kind}", count * columns, activation=0)
+        shape = (1, height * width * count, columns)
+        wanted = net.tensor(f"BoxPredictor_{i}/{kind}_shape", (3,), "int32", np.int32(shape))
+        parts.append(net.simple(tf.RESHAPE, [x, wanted], f"BoxPredictor_{i}/Reshape_{kind}", shape))
+    total = sum(net.tensors[part].shape[1] for part in parts)
+    return net.simple(tf.CONCATENATION, parts, name, (1, total, columns), options={0: ("Int32", 1)})
 
 
 def run(graph, pictures):
