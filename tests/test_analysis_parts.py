@@ -246,10 +246,13 @@ def test_values_one_picture_has_no_interval():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"measure": "voc07"}, "have other measure. .* Received: 'voc12' and 'voc07'"),
-        ({"settings": {"iou_threshold": 0.7}}, "have other settings"),
-        ({"truth": truth((0, CAT, *AWAY))}, "have other objects"),
-        ({"truth": truth((0, CAT, *BOX), pictures=3)}, "have other pictures"),
+        ({"measure": "voc07"}, "differ in their measure. .* Received: 'voc12' and 'voc07'"),
+        (
+            {"settings": {"iou_threshold": 0.7}},
+            r"differ in their IoU threshold or added pixel. .* Received: \(0.5, False\) and \(0.7, False\)",
+        ),
+        ({"truth": truth((0, CAT, *AWAY))}, "differ in their objects"),
+        ({"truth": truth((0, CAT, *BOX), pictures=3)}, "differ in their pictures"),
     ],
 )
 def test_rejects_results_of_different_data(change, words):

@@ -247,7 +247,7 @@ def test_rejects_names_that_do_not_fit(scene, tmp_path):
 
 def test_rejects_results_of_different_data(scene, tmp_path):
     result = measure(*scene, "voc12")
-    with pytest.raises(ValueError, match="have other measure"):
+    with pytest.raises(ValueError, match="differ in their measure"):
         result.report(tmp_path, others=[measure(*scene, "voc07")])
     assert not list(tmp_path.iterdir())
 

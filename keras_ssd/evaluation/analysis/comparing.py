@@ -10,6 +10,7 @@ from keras_ssd.evaluation.measures import coco
 from keras_ssd.evaluation.result import Curve
 
 _REPLICATES = 200, 1000  # at least, at most
+_SHOWN = 30  # letters; what is longer, an error does not repeat
 _WORK = 2e8  # numbers to go through, which decides between them: some seconds
 
 
@@ -107,17 +108,17 @@ def check_comparable(results):
     for number, other in enumerate(results[1:], 2):
         parts = {
             "measure": (first.measure, other.measure),
-            "settings": (first.settings, other.settings),
+            "IoU threshold or added pixel": (rule_of(first)[1:], rule_of(other)[1:]),
             "class names": (first.truth.class_names, other.truth.class_names),
             "pictures": (first.truth.pictures, other.truth.pictures),
             "objects": (_objects(first.truth), _objects(other.truth)),
         }
         for what, (ours, theirs) in parts.items():
             if ours != theirs:
-                seen = f" Received: {ours!r} and {theirs!r}" if what in ("measure", "settings") else ""
+                seen = f" Received: {ours!r} and {theirs!r}" if len(str(ours)) < _SHOWN else ""
                 raise ValueError(
-                    f"Results can be compared if they were measured alike on the same data; those of result 1 and "
-                    f"result {number} have other {what}. Evaluate both with one dataset and the same options.{seen}"
+                    "Results can be compared if they were measured alike on the same data; results 1 and "
+                    f"{number} differ in their {what}. Evaluate both with one dataset and the same options.{seen}"
                 )
 
 
