@@ -2,7 +2,6 @@
 
 import logging
 
-import keras
 import numpy as np
 import pytest
 import torch_files
@@ -11,6 +10,7 @@ import torch_nets as tn
 import keras_ssd
 from keras_ssd import zoo
 from keras_ssd.anchors import named_recipe
+from keras_ssd.cli.main import main
 from keras_ssd.zoo.port import PortError
 
 FILES = {
@@ -19,25 +19,39 @@ FILES = {
 }
 FACTORIES = {tn.SSD300: keras_ssd.ssd300, tn.SSDLITE: keras_ssd.ssdlite320}
 BOTH = pytest.mark.parametrize("net", [tn.SSD300, tn.SSDLITE])
+# On every backend the small one; the layers of the large one are those of Caffe's SSD300.
+EVERYWHERE = pytest.mark.parametrize("net", [tn.SSD300, pytest.param(tn.SSDLITE, marks=pytest.mark.numerical)])
 SLOTS = zoo.slots("coco")
+
+
+class Made(dict):
+    """Values by network, made when asked for and kept."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.make = make
+
+    def __missing__(self, net):
+        self[net] = self.make(net)
+        return self[net]
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Files of the published names, tensors and shapes, written without PyTorch."""
     folder = tmp_path_factory.mktemp("torchvision")
-    return {net: torch_files.write_pth(folder / name, tn.arrays(net)) for net, name in FILES.items()}
+    return Made(lambda net: torch_files.write_pth(folder / FILES[net], tn.arrays(net)))
 
 
 @pytest.fixture(scope="module")
 def models(files):
     """With all 90 slots, to compare every column."""
-    return {net: factory(files[net], weights_classes=SLOTS) for net, factory in FACTORIES.items()}
+    return Made(lambda net: FACTORIES[net](files[net], weights_classes=SLOTS))
 
 
 @pytest.fixture(scope="module")
 def raw(models):
-    return {net: keras.ops.convert_to_numpy(model(tn.pictures(net))) for net, model in models.items()}
+    return Made(lambda net: models[net].predict_on_batch(tn.pictures(net)))
 
 
 @pytest.fixture
@@ -60,8 +74,7 @@ def test_values_every_tensor_is_used(models, net):
     assert models[net].weights_report.turned is None  # RGB
 
 
-@pytest.mark.numerical
-@BOTH
+@EVERYWHERE
 def test_reference_outputs(raw, reference, net):
     """Of torchvision itself."""
     found = raw[net][0, ::23]
@@ -77,8 +90,7 @@ def test_reference_outputs_in_plain_pytorch(tmp_path, net):
     tensors = {k: torch.tensor(v * random.uniform(0.95, 1.05) if v.ndim else v) for k, v in tn.arrays(net).items()}
     tensors = {k: v.float() if v.dtype == torch.float64 else v for k, v in tensors.items()}
     torch.save(tensors, tmp_path / "w.pth", _use_new_zipfile_serialization=net == tn.SSDLITE)
-    found = FACTORIES[net](tmp_path / "w.pth", weights_classes=SLOTS)(tn.pictures(net, 2))
-    found = keras.ops.convert_to_numpy(found)
+    found = FACTORIES[net](tmp_path / "w.pth", weights_classes=SLOTS).predict_on_batch(tn.pictures(net, 2))
     logits, offsets = tn.raw_predictions(net, tensors, tn.pictures(net, 2))
     np.testing.assert_allclose(found[..., :91], logits.numpy(), rtol=0, atol=1e-4)
     np.testing.assert_allclose(found[..., 91:95], offsets.numpy(), rtol=0, atol=1e-4)
@@ -162,12 +174,10 @@ def test_values_models_have_these_anchors_and_thresholds(models, net):
     assert options["clip_boxes"] == "before"
 
 
-@pytest.mark.numerical
-@BOTH
+@EVERYWHERE
 def test_reference_detections(models, raw, reference, net):
     """Scores, classes and boxes of torchvision's whole detector; its labels count from 1."""
-    rows = keras_ssd.with_decoder(models[net])(tn.pictures(net))
-    rows = keras.ops.convert_to_numpy(rows)[0]
+    rows = keras_ssd.with_decoder(models[net]).predict_on_batch(tn.pictures(net))[0]
     expected = reference[f"{net}.detections"]
     assert len(expected) == len(rows)
     np.testing.assert_allclose(rows[:, 1], expected[:, 1], rtol=0, atol=1e-5)
@@ -185,14 +195,14 @@ def test_values_slots_without_a_class_are_left_out(files, models, raw, net, capl
     model = FACTORIES[net](files[net])
     assert model.class_names == zoo.labels("coco")
     columns = [0, *zoo.label_ids("coco")]
-    found = keras.ops.convert_to_numpy(model(tn.pictures(net)))
+    found = model.predict_on_batch(tn.pictures(net))
     np.testing.assert_allclose(found[..., :81], raw[net][..., columns], rtol=0, atol=1e-5)
     np.testing.assert_array_equal(found[..., 81:], raw[net][..., 91:])
 
 
 def test_values_sub_sampling_by_name(files, raw):
     model = keras_ssd.ssdlite320(files[tn.SSDLITE], classes=["dog", "aeroplane", "helmet"])
-    found = keras.ops.convert_to_numpy(model(tn.pictures(tn.SSDLITE)))
+    found = model.predict_on_batch(tn.pictures(tn.SSDLITE))
     np.testing.assert_allclose(found[..., :3], raw[tn.SSDLITE][..., [0, 18, 5]], rtol=0, atol=1e-5)
     assert "aeroplane (trained as 'airplane')" in str(model.weights_report.classes)
     assert model.weights_report.classes.initialised == ("helmet",)
@@ -211,9 +221,7 @@ def test_roundtrip_keras_file(models, raw, tmp_path):
     model = models[tn.SSDLITE]
     model.save(tmp_path / "lite.keras")
     for same in (keras_ssd.load(tmp_path / "lite.keras"), keras_ssd.ssdlite320(tmp_path / "lite.keras")):
-        np.testing.assert_allclose(
-            keras.ops.convert_to_numpy(same(tn.pictures(tn.SSDLITE))), raw[tn.SSDLITE], rtol=0, atol=1e-5
-        )
+        np.testing.assert_allclose(same.predict_on_batch(tn.pictures(tn.SSDLITE)), raw[tn.SSDLITE], rtol=0, atol=1e-5)
         assert (same.decoding, same.class_names, same.anchor_spec) == (model.decoding, SLOTS, model.anchor_spec)
 
 
@@ -222,7 +230,7 @@ def test_roundtrip_keras_file_keeps_mean_anchors_and_decoding(models, raw, tmp_p
     model = models[tn.SSD300]
     model.save(tmp_path / "tv.keras")
     same = keras_ssd.ssd300(tmp_path / "tv.keras")
-    found = keras.ops.convert_to_numpy(same(tn.pictures(tn.SSD300)))
+    found = same.predict_on_batch(tn.pictures(tn.SSD300))
     np.testing.assert_allclose(found, raw[tn.SSD300], rtol=0, atol=1e-5)
     assert (same.decoding, same.anchor_spec) == ({"clip_boxes": "before"}, model.anchor_spec)
 
@@ -232,7 +240,25 @@ def test_values_open_model_finds_the_network(files):
     assert (model.name, model.input_size, model.num_classes) == ("ssdlite320", (320, 320), 80)
 
 
-def test_values_catalogue(monkeypatch):
+def test_values_in_a_shell(files, raw, tmp_path, capsys):
+    assert main(["zoo", "inspect", str(files[tn.SSDLITE])]) == 0
+    text = capsys.readouterr().out
+    assert "ssdlite320" in text
+    assert "90 without background" in text
+    assert "backbone.features.1.0.2.fc1" in text
+    assert main(["convert", str(files[tn.SSDLITE]), "-o", str(tmp_path / "lite.keras"), "-q"]) == 0
+    model = keras_ssd.load(tmp_path / "lite.keras")
+    columns = [0, *zoo.label_ids("coco")]
+    found = model.predict_on_batch(tn.pictures(tn.SSDLITE))
+    np.testing.assert_allclose(found[..., :81], raw[tn.SSDLITE][..., columns], rtol=0, atol=1e-5)
+    other = torch_files.write_pth(tmp_path / "other.pth", {"stem.weight": np.ones((2, 3), "f4")})
+    assert main(["zoo", "inspect", str(other)]) == 0
+    text = capsys.readouterr().out
+    assert "an unknown network" in text
+    assert "weight 2x3" in text
+
+
+def test_values_catalogue():
     assert zoo.find("coco", model="ssdlite320").readable
     assert zoo.find("ssd300.coco-torchvision").readable
     assert "80 (coco), in 91 slots" in zoo.describe("ssdlite320.coco")

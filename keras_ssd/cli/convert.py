@@ -16,6 +16,7 @@ examples:
   keras-ssd convert deploy.prototxt plates.caffemodel -o plates.onnx --input bgr --picture car.jpg
   keras-ssd convert deploy.prototxt weights.caffemodel -o net.keras --mean 127.5 --scale 0.007843
   keras-ssd convert mine.keras -o mine.prototxt        writes mine.caffemodel beside it
+  keras-ssd convert ssd300_vgg16_coco-b556d3b4.pth -o coco.keras
 
 A Caffe net saw (picture - mean) * scale. The numbers are taken from transform_param, of the prototxt or of
 the train net that a .caffemodel holds; where neither has them, give them as the net's authors do. They become
@@ -43,7 +44,7 @@ def add_parser(commands):
         "sources",
         nargs="+",
         metavar="FILE",
-        help="a .prototxt and its .caffemodel, or one .keras, .h5, .npz or .caffemodel of a known network",
+        help="a .prototxt and its .caffemodel, or one .keras, .h5, .npz, .caffemodel or .pth of a known network",
     )
     parser.add_argument("--out", "-o", required=True, metavar="FILE", help="a .keras, .onnx or .prototxt file")
     parser.add_argument("--labels", help="class names without background: a label set (voc), a list, or a text file")

@@ -53,7 +53,7 @@ def add_parser(commands):
         required=True,
         action="append",
         help="name from `keras-ssd zoo list` (a tag such as voc07+12 alone is SSD300's), or a .keras, .h5, .npz, "
-        ".caffemodel or .tflite file; given several times, the first that can be had is used",
+        ".caffemodel, .tflite or .pth file; given several times, the first that can be had is used",
     )
     parser.add_argument(
         "--model", help="ssd300, ssd512, ssd7, ssd_mobilenet_v1 or ssd_small, where the weights do not tell"

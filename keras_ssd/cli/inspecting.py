@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 HELP = "show what is inside a weight file or a prototxt"
 NOTES = """\
-Reads .caffemodel (no prototxt is needed), .prototxt, .h5, .npz, .keras and .tflite files, and builds nothing.
+Reads .caffemodel (no prototxt is needed), .prototxt, .h5, .npz, .keras, .tflite
+and PyTorch's .pth files, and builds nothing.
 
 examples:
   keras-ssd zoo inspect VGG_VOC0712_SSD_300x300_iter_120000.caffemodel
@@ -60,6 +61,8 @@ def run(args):
         from keras_ssd.formats.tflite import read_tflite
 
         contents = _of_graph(read_tflite(args.file))
+    elif kind == "pth":
+        contents = _of_state_dict(args.file)
     else:
         contents = _of_arrays(args.file)
     if args.json:
@@ -119,6 +122,23 @@ def _of_graph(graph):
     return Contents(facts, rows)
 
 
+def _of_state_dict(path):
+    """PyTorch's own names and shapes; any network's."""
+    from keras_ssd.formats.pth import read_state_dict
+
+    tensors = read_state_dict(path)
+    rows = {}
+    for name, tensor in tensors.tensors.items():
+        layer, _, weight = name.rpartition(".")
+        row = rows.setdefault(layer, {"layer": layer, "kind": "", "arrays": {}, "parameters": 0})
+        row["arrays"][weight] = list(tensor.shape)
+        row["parameters"] += math.prod(tensor.shape)
+    facts = {"file": "PyTorch state dict (.pth)", **_counts(list(rows.values())), **_network(path)}
+    if tensors.class_names:
+        facts["class names"] = ", ".join(tensors.class_names)
+    return Contents(facts, list(rows.values()))
+
+
 def _of_arrays(path):
     from keras_ssd import formats
 
@@ -159,6 +179,8 @@ def _network(source):
         facts["classes of the heads"] = f"{classes} without background"
     if kind:
         facts["first layer takes"] = arrays.first_layer_channels.upper()
+    if arrays.origin:
+        facts["named as in"] = arrays.origin
     return facts
 
 
