@@ -5,7 +5,6 @@ from pathlib import Path
 
 from keras_ssd import models
 from keras_ssd.data.batches import batches
-from keras_ssd.encoder import TargetEncoder
 from keras_ssd.losses import SSDLossMetric
 from keras_ssd.training import checkpoint, report
 from keras_ssd.training.display import display_for
@@ -177,13 +176,11 @@ def _source(train_set, model, settings, workers):
     """The batches; pictures stay in memory where all of them fit easily."""
     sizes = [annotation.size_hw for annotation in train_set]
     fits = None not in sizes and sum(3 * height * width for height, width in sizes) <= MOST_BYTES_IN_MEMORY
-    coding = {key: model.decoding[key] for key in ("code_type", "variance_encoded_in_target") if key in model.decoding}
     return batches(
         train_set,
         model,
         settings.augment,
         settings.batch_size,
-        encoder=TargetEncoder.from_model(model, **coding),
         seed=settings.seed,
         workers=workers,
         pictures_in_memory=fits,
