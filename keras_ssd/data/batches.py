@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import functools
 import os
 
 import keras
@@ -233,9 +234,12 @@ class Batches(keras.utils.PyDataset):
             self._waiting.clear()
 
 
+@functools.lru_cache(maxsize=4)  # every batch asks
 def sample_rng_order(seed, epoch, count):
     """The order of an epoch's pictures."""
-    return np.random.default_rng((seed, epoch, count, 1)).permutation(count)
+    order = np.random.default_rng((seed, epoch, count, 1)).permutation(count)
+    order.setflags(write=False)
+    return order
 
 
 def batch_names(source, epoch, number):
