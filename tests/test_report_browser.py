@@ -151,8 +151,10 @@ def test_values_reads_without_script(opened):
 
 
 def test_values_prints(opened):
-    page = opened(**DESKTOP, color_scheme="dark")
+    page = opened(viewport={"width": 718, "height": 1000}, color_scheme="dark")  # A4 without its margins
     page.page.emulate_media(media="print")
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= 718
+    assert page.page.get_by_text("0.9 to 1.0").first.is_visible()  # what is folded away on the screen
     assert page.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.page.locator("nav").is_hidden()
     assert min(page.page.evaluate(CONTRASTS))[0] >= 4.5
