@@ -5,6 +5,7 @@ from keras_ssd.backbones.blocks import ConvStyle as ConvStyle
 from keras_ssd.backbones.blocks import SeparableRow as SeparableRow
 from keras_ssd.backbones.families import backbone_names as backbone_names
 from keras_ssd.backbones.families import named as named
+from keras_ssd.backbones.resolving import prepared as prepared
 from keras_ssd.backbones.ssd7 import ssd7_body as ssd7_body
 from keras_ssd.backbones.taps import FeatureMap as FeatureMap
 from keras_ssd.backbones.taps import feature_maps as feature_maps

@@ -62,6 +62,30 @@ def resolve_backbone(backbone, *, input_size=None, width=None, weights=None, pre
     return made, mode, strides
 
 
+def prepared(backbone, input_size=None, *, width=None, weights=None, preprocessing="auto"):
+    """A backbone as `keras_ssd.ssd` uses it: a model of RGB pictures 0..255, its family's preprocessing inside.
+
+    Args:
+        backbone: a name of `backbone_names()`, or a functional `keras.Model`.
+        input_size: (height, width) in pixels; None is the model's own, or (300, 300) for a name.
+        width, weights: of a backbone by name, see `named`.
+        preprocessing: "auto", "caffe", "tf", "torch", "unit" or "none".
+
+    Returns:
+        functional `keras.Model`.
+
+    Raises:
+        TypeError, ValueError: as `keras_ssd.ssd`.
+
+    Example:
+        >>> body = keras_ssd.backbones.prepared("resnet50", (224, 320))
+        >>> list(keras_ssd.backbones.feature_maps(body))[-1]
+        'conv5_block3_out'
+    """
+    options = {"width": width, "weights": weights, "preprocessing": preprocessing}
+    return resolve_backbone(backbone, input_size=input_size, **options)[0]
+
+
 def pyramid_of(backbone):
     """{level such as "P3": layer name} of a backbone of KerasHub or KerasCV, finest first; empty for others."""
     levels = getattr(backbone, "pyramid_outputs", None) or getattr(backbone, "pyramid_level_inputs", None) or {}
