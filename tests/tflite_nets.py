@@ -32,9 +32,9 @@ class Net:
         return self.tensor(name, shape, self.kind, scales=(scale,), zeros=(zero,))
 
     def weights(self, name, shape, axis):
-        """A kernel: he_normal, quantised as the kind says."""
+        """A kernel, quantised as the kind says."""
         fan_in = np.prod(shape[1:3]) * (1 if axis == 3 else shape[3])
-        values = self.rng.normal(0, np.sqrt(2 / fan_in), shape).astype(np.float32)
+        values = self.rng.normal(0, np.sqrt(1.5 / fan_in), shape).astype(np.float32)
         if self.kind == "float32":
             return self.tensor(name, shape, "float32", values)
         if self.kind == "float16":
@@ -52,7 +52,8 @@ class Net:
         return self.tensor(name, shape, "int8", whole, tuple(scales.ravel()), (0,) * shape[axis], axis)
 
     def bias(self, name, count):
-        values = self.rng.normal(0, 0.1, count).astype(np.float32)
+        """Biases so large that some maps reach both ends of ReLU6, while rounding errors do not grow."""
+        values = self.rng.normal(0.5, 2, count).astype(np.float32)
         if self.kind in ("float32", "float16"):
             return self.tensor(name, (count,), "float32", values)
         return self.tensor(name, (count,), "int32", (values / 1e-5).round().astype(np.int32), (1e-5,), (0,))
