@@ -20,6 +20,9 @@ from rich.table import Table
 
 import keras_ssd
 from keras_ssd import anchors
+from keras_ssd.backbones.blocks import ConvStyle
+from keras_ssd.backbones.small import small_body
+from keras_ssd.models.ssd_small import TAPS
 
 REPORTED, FITTED = 100_000, 5_000
 SPECS = ("ssd_small", "ssd300_voc", "ssd512_voc")
@@ -76,13 +79,19 @@ def small(classes, spec=None):
     return keras_ssd.ssd_small(classes=classes, anchors=spec)
 
 
+def composed(classes, spec=None):
+    """The backbone of ssd_small with what `ssd` does by itself: evenly spread anchors."""
+    body = small_body((240, 320))
+    return keras_ssd.ssd(body, TAPS, classes, spec, extras=(), style=ConvStyle("he_normal"), name="composed")
+
+
 def mobilenet(classes, spec=None):
     """Half of MobileNetV2 with SSDlite's heads and evenly spread anchors, from nothing."""
     options = {"input_size": (240, 320), "width": 0.5, "head": "separable", "anchors": spec}
     return keras_ssd.ssd("mobilenet_v2", classes=classes, **options)
 
 
-MODELS = {"ssd_small": small, "mobilenet_v2": mobilenet}
+MODELS = {"ssd_small": small, "composed": composed, "mobilenet_v2": mobilenet}
 
 
 def candidates(train, model):

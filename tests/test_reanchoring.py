@@ -165,3 +165,41 @@ def test_rejects_what_does_not_fit(model):
     moved = keras_ssd.from_caffe(moved, moved, mean=0)
     with pytest.raises(ValueError, match=r"class columns .* come out of .*\(ClassColumns\)"):
         keras_ssd.with_anchors(moved, moved.anchor_spec)
+
+
+def composed(head):
+    """Three feature maps of random convolutions."""
+    keras.utils.set_random_seed(3)
+    pictures = keras.Input((64, 96, 3))
+    x, names = pictures, []
+    for index, filters in enumerate((8, 8, 8)):
+        x = keras.layers.Conv2D(filters, 3, strides=(8, 2, 2)[index], padding="same", name=f"map{index}")(x)
+        names.append(x._keras_history.operation.name)
+    rows = tuple(RecipeLevel((1, 1), boxes_hw=((size, size), (size, 2 * size))) for size in (10, 20, 40))
+    body = keras.Model(pictures, x)
+    return keras_ssd.ssd(body, names, ["cat"], AnchorRecipe((64, 96), rows), extras=(), head=head)
+
+
+@pytest.mark.numerical
+@pytest.mark.parametrize("head", ["separable", "shared"])
+def test_values_of_separable_and_shared_heads(head):
+    model = composed(head)
+    spec = changed(model.anchor_spec, lambda index, boxes: (boxes[1], (boxes[0][0] * 1.3, boxes[0][1]), boxes[0]))
+    mine = keras_ssd.with_anchors(model, spec)
+    assert len(mine.weights_report.kept) == 6
+    assert mine.weights_report.adapted == ((0, 1), (1, 1), (2, 1))
+    before, after = parts(model), parts(mine)
+    for level in range(3):
+        for new, old in ((0, 1), (2, 0)):
+            for name in ("logits", "offsets"):
+                was = columns(getattr(before, name), level, old, model.anchor_spec)
+                np.testing.assert_allclose(columns(getattr(after, name), level, new, spec), was, rtol=0, atol=1e-5)
+        heights = [
+            each.anchors_cxcywh[..., 3] * np.exp(each.offsets[..., 3] * each.variances[..., 3])
+            for each in (before, after)
+        ]
+        was, now = columns(heights[0], level, 0, model.anchor_spec), columns(heights[1], level, 1, spec)
+        np.testing.assert_allclose(now, was, rtol=1e-4)
+    if head == "shared":
+        with pytest.raises(ValueError, match="shared by 3 levels, which need the same number of boxes a cell"):
+            keras_ssd.with_anchors(model, changed(spec, lambda index, boxes: boxes[: index + 1]))
