@@ -1,7 +1,9 @@
 """`keras-ssd evaluate`, as a user types it."""
 
+import importlib.util
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,6 +155,45 @@ def test_values_published_figures_stand_beside_the_measured(val, monkeypatch, ca
     assert f"  {100 * result.map:8.1f}       77.2  mAP, VOC2007 test, its authors\n" in said
     assert f"  {100 * result.per_class['dark']:8.1f}       60.0  AP of dark, VOC2007 test, others (converted)\n" in said
     assert "         -       25.1  AP, COCO val2017, third\n" in said
+
+
+@pytest.mark.usefixtures("folder")
+def test_values_beside_others(val, capsys, caplog):
+    pytest.importorskip("jinja2")
+    found = perfect(val)
+    write_detections(found, "good.json")
+    write_detections(found[:2], "half.json")
+    command = ["evaluate", "data", "--detections", "half.json", "--compare", "good.json", "--classes", "bright"]
+    assert main([*command, "--report", "out/page"]) == 0
+    said = capsys.readouterr().out
+    assert re.findall(r"mean of 1 class +2 +\d +([\d.]+)", said) == ["1.000", "0.545"]  # 6 of 11 points
+    assert said.index("\ngood.json\n") < said.index("\nhalf.json\n")
+    assert said.endswith("report: out/page/report.html\n")
+    page = Path("out/page/report.html").read_text()
+    assert "half.json" in page
+    assert "good.json" in page
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["others"]["good.json"]["map"] == 1
+    assert not caplog.messages
+
+
+@pytest.mark.usefixtures("folder")
+def test_values_a_model_reports_with_its_anchors(capsys):
+    pytest.importorskip("jinja2")
+    assert main(["evaluate", "data", "--weights", "toy.keras", "--report", "out"]) == 0
+    assert "report: out/report.html" in capsys.readouterr().out
+    assert "anchor" in Path("out/report.html").read_text()
+
+
+@pytest.mark.usefixtures("folder")
+def test_rejects_a_report_before_any_work(monkeypatch, capsys):
+    Path("file").touch()
+    assert main(["evaluate", "data", "--weights", "nowhere.keras", "--report", "file"]) == 2
+    assert "cannot write to the output folder file: it is a file" in capsys.readouterr().err
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "jinja2" else find_spec(name))
+    assert main(["evaluate", "data", "--weights", "nowhere.keras", "--report", "out"]) == 2
+    assert "pip install 'keras-ssd[report]'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

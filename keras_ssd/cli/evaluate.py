@@ -1,9 +1,9 @@
 """`keras-ssd evaluate`: how good a detector is on annotated pictures."""
 
 import argparse
+import importlib.util
 import json
 import sys
-from pathlib import Path
 
 from keras_ssd.cli.arguments import class_names, count, fraction, name_list
 
@@ -22,6 +22,7 @@ examples:
   keras-ssd evaluate coco --split val2017 --weights ssd300.coco --measure coco
   keras-ssd evaluate VOC2007 --detections comp4.zip
   keras-ssd evaluate VOC2007 --detections first.json second.json --save comp4.zip
+  keras-ssd evaluate photos --detections new.json --compare old.json --report report
 
 measures:
   voc07    mean of the precision at 11 recalls, as for VOC2007
@@ -122,6 +123,13 @@ def _add_measure_arguments(group):
 
 def _add_output_arguments(group):
     group.add_argument("--report", metavar="DIR", help="write an HTML page that shows what the detector gets wrong")
+    group.add_argument(
+        "--compare",
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="detections of other detectors on the same pictures, which stand beside it, in the report too",
+    )
     group.add_argument("--save", metavar="FILE", help="write the detections, to be measured again or submitted")
     group.add_argument("--format", choices=FORMATS, help="of --save (default: by its ending)")
     group.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -139,29 +147,30 @@ def run(args):
     Raises:
         ValueError, OSError, ImportError: nothing could be done; the text is for the user.
     """
-    from keras_ssd.detections import class_ids_of
+    from keras_ssd.evaluation import write_detections, write_report
 
     weights, kind = _detector(args)
+    _check_report(args)
     dataset = _read(args)
     log = sys.stderr if args.json else sys.stdout
     print(dataset, file=log, flush=True)
-    # The ids of pictures and classes that files hold are those of the data as they lie there.
-    chosen = dataset
-    if args.classes:
-        class_ids_of(args.classes, dataset.classes)  # refuses what is misspelt
-        chosen = dataset.with_classes(args.classes, others="drop")
+    chosen = _chosen(args, dataset)
+    others = {path: _measured(args, _read_detections(args, [path], dataset), chosen) for path in args.compare}
+    model, found = None, None
     if weights is None:
-        found = _read_detections(args, dataset)
+        found = _read_detections(args, args.detections, dataset)
     else:
-        found = _detect(args, weights, kind, dataset, chosen)
+        model, found = _detect(args, weights, kind, dataset, chosen)
     result = _measured(args, found, chosen)
-    if args.json:
-        print(json.dumps(result.to_dict(), indent=1, ensure_ascii=False))
-    else:
-        print(f"\n{result}")
-        if weights is not None:
-            _print_published(weights, kind, result)
-    _write(args, result, found, dataset, log)
+    _print(args, weights, kind, result, others)
+    if args.save:
+        if model is None:
+            write_detections(found, args.save, args.format, dataset=dataset)
+        print(f"detections: {args.save}", file=log)
+    if args.report:
+        name = weights or ", ".join(args.detections)
+        page = write_report({name: result, **others}, args.report, anchors=model)
+        print(f"report: {page}", file=log)
     return 0
 
 
@@ -189,6 +198,17 @@ def _detector(args):
     return args.model, None
 
 
+def _check_report(args):
+    """Tries whether a report could be written, before any work is done."""
+    from keras_ssd.cli.results import prepare_folder
+
+    if args.report is None:
+        return
+    if importlib.util.find_spec("jinja2") is None:
+        raise ImportError("Writing a report needs the package `jinja2`: pip install 'keras-ssd[report]'")
+    prepare_folder(args.report)
+
+
 def _read(args):
     from keras_ssd.cli.training_setup import splits_of
     from keras_ssd.data import read
@@ -199,15 +219,25 @@ def _read(args):
     return read(args.data, None if split == "all" else split, policy=args.policy, progress=True)
 
 
-def _read_detections(args, dataset):
+def _chosen(args, dataset):
+    """The data with the objects that are measured; files are read and written by the ids of all classes."""
+    from keras_ssd.detections import class_ids_of
+
+    if not args.classes:
+        return dataset
+    class_ids_of(args.classes, dataset.classes)  # refuses what is misspelt
+    return dataset.with_classes(args.classes, others="drop")
+
+
+def _read_detections(args, paths, dataset):
     from keras_ssd.evaluation import merge, read_detections
 
     options = {"outside": args.outside, "others": args.others}
-    return merge([read_detections(path, dataset, **options) for path in args.detections])
+    return merge([read_detections(path, dataset, **options) for path in paths])
 
 
 def _detect(args, weights, kind, dataset, chosen):
-    """The detections of a model, after everything that can be wrong was tried."""
+    """A model and what it detects, after everything that can be wrong was tried."""
     from keras_ssd.cli.quiet import quiet_backend
     from keras_ssd.evaluation import collect
     from keras_ssd.evaluation.collecting import class_names_of, no_detections
@@ -220,7 +250,7 @@ def _detect(args, weights, kind, dataset, chosen):
     model = open_model(weights, model=kind, class_names=class_names(args.labels))
     _measured(args, no_detections(chosen, class_names_of(model)), chosen)
     try:
-        return collect(
+        found = collect(
             model,
             dataset,
             confidence=args.confidence,
@@ -232,53 +262,32 @@ def _detect(args, weights, kind, dataset, chosen):
         if args.save:
             print("\nWhat was found so far is kept; the same command goes on.", file=sys.stderr, end="")
         raise
+    return model, found
 
 
 def _measured(args, found, dataset):
+    import numpy as np
+
     from keras_ssd.evaluation import evaluate
 
+    if args.classes:  # what is left out on purpose needs no warning
+        wanted = np.array([name in args.classes for name in found.class_names])
+        found = found[wanted[found.class_ids]]
     return evaluate(found, dataset, args.measure, iou_threshold=args.iou)
 
 
-def _write(args, result, found, dataset, log):
-    if args.save:
-        if args.detections:
-            from keras_ssd.evaluation import write_detections
+def _print(args, weights, kind, result, others):
+    from keras_ssd.cli.published import print_published
 
-            write_detections(found, args.save, args.format, dataset=dataset)
-        print(f"detections: {args.save}", file=log)
-    if args.report:
-        print(f"report: {result.report(Path(args.report))}", file=log)
-
-
-def _print_published(weights, kind, result):
-    """The catalogue's figures for these weights beside the measured ones."""
-    entry = _entry(weights, kind)
-    if entry is None or not entry.results:
+    if args.json:
+        figures = result.to_dict()
+        figures |= {"others": {name: other.to_dict() for name, other in others.items()}} if others else {}
+        print(json.dumps(figures, indent=1, ensure_ascii=False))
         return
-    print(f"\n{entry.name}, in per cent:\n  measured  published")
-    for row in entry.results:
-        value = _comparable(row.measure, result)
-        measured = "-" if value is None else f"{100 * value:.1f}"
-        note = f" ({row.note})" if row.note else ""
-        print(f"  {measured:>8}  {row.value:>9}  {row.measure}, {row.dataset}, {row.source}{note}")
-    print("Figures can be compared where data and measure are the same.")
-
-
-def _comparable(name, result):
-    """The measured value that a catalogue's figure of this name can be compared with; None if there is none."""
-    if name == ("AP" if result.measure == "coco" else "mAP"):
-        return result.map
-    return None if result.measure == "coco" else result.per_class.get(name.removeprefix("AP of "))
-
-
-def _entry(weights, kind):
-    """The catalogue's row of these weights, by name or by the published file name; None for a file of one's own."""
-    from keras_ssd import zoo
-    from keras_ssd.models.weights import find_entry, is_file
-
-    if is_file(weights):
-        return zoo.by_file_name(weights)
-    if kind is None and any(entry.tag == weights for entry in zoo.entries(model="ssd300")):
-        kind = "ssd300"
-    return find_entry(weights, kind)
+    for name, other in others.items():
+        print(f"\n{name}\n{other}")
+    if others:
+        print(f"\n{weights or ', '.join(args.detections)}", end="")
+    print(f"\n{result}")
+    if weights is not None:
+        print_published(weights, kind, result)
