@@ -12,7 +12,7 @@ from evaluation_scenes import found, random_scene, truth
 
 import keras_ssd
 from keras_ssd.data import Annotation, Dataset
-from keras_ssd.evaluation import measure
+from keras_ssd.evaluation import evaluate, measure
 from keras_ssd.evaluation.analysis import Interval, analyse
 from keras_ssd.evaluation.report import galleries, words, write_report
 
@@ -172,7 +172,7 @@ def test_values_without_a_dataset_and_with_broken_pictures(scene, tmp_path):
 
 
 def test_values_pictures_of_another_size_than_stated(tmp_path):
-    objects = truth((0, CAT, 50, 50, 150, 150), size_hw=(200, 200))
+    objects = truth((0, CAT, 50, 50, 150, 150), (0, DOG, 50, 50, 100, 150), size_hw=(200, 200))
     picture = np.zeros((400, 400, 3), "uint8")
     dataset = Dataset("big", objects.class_names, [Annotation(name, picture, [], []) for name in objects.pictures])
     result = measure(found(), objects, "voc12", dataset=dataset)
@@ -181,6 +181,7 @@ def test_values_pictures_of_another_size_than_stated(tmp_path):
     assert kind == "truth"
     assert width == height == pytest.approx(200 * shown.width / 400)
     assert x == y == pytest.approx(100 * shown.width / 400)
+    assert shown.boxes[0] == ("faint truth", x, y, width / 2, height)
 
 
 def test_values_galleries_spread_over_classes_and_pictures():
@@ -193,6 +194,20 @@ def test_values_galleries_spread_over_classes_and_pictures():
     alarms = found(*[(0, DOG, 0.5 + 0.01 * i, 100, 100, 120, 120) for i in range(6)], (1, DOG, 0.4, 0, 0, 20, 20))
     result = measure(alarms, objects, "voc12")
     assert galleries.worst_alarms(result, result.analysis) == [5, 4, 3]
+
+
+@pytest.mark.slow
+def test_values_of_the_shipped_detector(shared, tmp_path):
+    """On real pictures: what the page says is what its detector is known for, unlabelled red cells before all."""
+    model = keras_ssd.ssd_small(weights="cells")
+    data = keras_ssd.data.read(shared("data", "bccd"), split="test", policy="drop")
+    result = evaluate(model, data, "voc12", progress=False)
+    text = text_of({"ssd_small": result}, tmp_path, anchors=model)
+    assert "<h1>ssd_small: mean AP 0.909</h1>" in text
+    assert "Main loss: false alarms where no object is" in text
+    assert "best anchor&#39;s IoU above 0.7" in text
+    assert len(Tags(text).images) == 2 * galleries.LIMIT
+    assert len(text) < 1_000_000
 
 
 def test_values_the_verdict_names_the_main_loss():
