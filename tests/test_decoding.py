@@ -1,15 +1,13 @@
-"""Decoding against Caffe's DetectionOutput and ssd_keras, in graphs, in jit and on arrays, on every backend."""
-
-import json
+"""Decoding in graphs, in jit and on arrays: the same everywhere, options by hand, and bad arguments."""
 
 import keras
 import numpy as np
 import pytest
+from decoding_paths import PATHS, assert_same_detections, graph_path, numpy_path
 from keras import ops
 
 import keras_ssd
-from keras_ssd import boxes as bx
-from keras_ssd import coding, fastpaths, nms
+from keras_ssd import fastpaths, nms
 from keras_ssd.coding import Predictions
 from keras_ssd.decoding import (
     DecodeOptions,
@@ -21,211 +19,10 @@ from keras_ssd.decoding import (
 
 pytestmark = pytest.mark.numerical
 
-OPTION_CASES = ("keep_all", "conf_05", "keep_7", "top_k_5", "top_k_all", "eta", "nms_0", "nms_1")
-CODES = ("corner", "center_size", "corner_size")
-EXACT = ("0_25", "0_333", "0_5", "0_75")
-
-
-def options_of(params):
-    """Our options for a DetectionOutput layer's settings."""
-
-    def limit(value):
-        return None if value == -1 else value
-
-    return DecodeOptions(
-        confidence_threshold=params.get("confidence_threshold"),
-        iou_threshold=params["nms_threshold"],
-        top_k=limit(params["top_k"]),
-        keep_top_k=limit(params["keep_top_k"]),
-        eta=params.get("eta", 1.0),
-        code_type=params["code_type"].lower(),
-        variance_encoded_in_target=params["variance_encoded_in_target"],
-    )
-
-
-def raw_predictions(loc, conf, priors, variances):
-    """The (B, N, C + 1 + 12) tensor of a DetectionOutput layer's inputs."""
-    count = len(priors)
-    loc = loc.reshape(-1, count, 4)
-    shape = loc.shape
-    return Predictions(
-        conf.reshape(shape[0], count, -1),
-        loc,
-        np.broadcast_to(bx.xyxy_to_cxcywh(priors), shape),
-        np.broadcast_to(variances, shape),
-    ).join()
-
-
-def sorted_rows(rows):
-    """Rows by falling score, those of one score in an order that does not depend on who wrote them."""
-    keys = [np.round(rows[:, i], 4) for i in (5, 4, 3, 2, 0)]
-    return rows[np.lexsort((*keys, -rows[:, 1]))]
-
-
-def assert_same_detections(ours, reference):
-    """Row for row: classes equal, scores to 1e-6, boxes to 1e-5; rows of equal score may swap."""
-    assert (np.diff(ours[:, 1]) <= 0).all(), "rows must come by falling score, padding last"
-    used = ours[:, 0] >= 0
-    assert not ours[~used][:, 1:].any()
-    assert (ours[~used][:, 0] == -1).all()
-    ours, reference = sorted_rows(ours[used]), sorted_rows(reference)
-    assert len(ours) == len(reference)
-    np.testing.assert_array_equal(ours[:, 0], reference[:, 0])
-    np.testing.assert_allclose(ours[:, 1], reference[:, 1], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(ours[:, 2:], reference[:, 2:], rtol=0, atol=1e-5)
-
-
-def caffe_rows(output, item):
-    """Caffe's rows of one picture with our class ids: background not counted."""
-    rows = output[(output[:, 0] == item) & (output[:, 1] >= 0), 1:].copy()
-    rows[:, 0] -= 1
-    return rows
-
-
-def numpy_path(predictions, options):
-    return decode_arrays(predictions, options, from_logits=False)
-
-
-def graph_path(predictions, options):
-    """`decode_predictions` without its shortcut through numpy."""
-    parts = Predictions.split(ops.convert_to_tensor(predictions))
-    boxes = coding.decode(
-        parts.offsets,
-        parts.anchors_cxcywh,
-        parts.variances,
-        code_type=options.code_type,
-        variance_encoded_in_target=options.variance_encoded_in_target,
-        xp=ops,
-    )
-    return ops.convert_to_numpy(graph.detection_rows(parts.logits, boxes, options))
-
-
-def eager_path(predictions, options):
-    tensor = ops.convert_to_tensor(predictions)
-    return ops.convert_to_numpy(decode_predictions(tensor, options, from_logits=False))
-
-
-def model_path(predictions, options):
-    """Inside a Keras model, as users run it: traced, and without XLA on TensorFlow."""
-    raw = keras.Input(predictions.shape[1:])
-    detections = keras_ssd.DecodeDetections(from_logits=False, **vars(options))(raw)
-    found = keras.Model(raw, detections).predict_on_batch(predictions)
-    assert found.shape[1:] == detections.shape[1:]
-    return found
-
-
-PATHS = [numpy_path, graph_path, eager_path, model_path]
-
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.__name__)
 def path(request):
     return request.param
-
-
-def check(path, reference, case_params, output, *, loc="loc", conf="conf", prefix=""):
-    priors, variances = reference[f"{prefix}priors"], reference[f"{prefix}variances"]
-    predictions = raw_predictions(reference[loc], reference[conf], priors, variances)
-    rows = path(predictions, options_of(case_params))
-    for item, ours in enumerate(rows):
-        assert_same_detections(ours, caffe_rows(output, item))
-
-
-@pytest.mark.parametrize("name", ["8732", "batch3", "none"])
-def test_reference_whole_pictures(oracle, path, name):
-    reference = oracle("caffe", f"detection_output_{name}.npz")
-    check(path, reference, json.loads(str(reference["params"])), reference["output"])
-
-
-@pytest.mark.parametrize("case", [f"{code}{end}" for code in CODES for end in ("", "_encoded")])
-def test_reference_code_types(oracle, path, case):
-    reference = oracle("caffe", "detection_output_codes.npz")
-    params = json.loads(str(reference["params"]))[case]
-    check(path, reference, params, reference[f"output_{case}"], loc=f"loc_{case}")
-
-
-@pytest.mark.parametrize("case", [*OPTION_CASES, "no_conf_threshold"])
-def test_reference_options(oracle, path, case):
-    reference = oracle("caffe", "detection_output_options.npz")
-    params = json.loads(str(reference["params"]))
-    assert set(params) == {*OPTION_CASES, "no_conf_threshold", "background_20", "not_shared"}
-    check(path, reference, params[case], reference[f"output_{case}"])
-
-
-def test_reference_background_elsewhere_on_arrays(oracle):
-    reference = oracle("caffe", "detection_output_options.npz")
-    params = json.loads(str(reference["params"]))["background_20"]
-    boxes = coding.decode(
-        reference["loc"].reshape(-1, 4),
-        bx.xyxy_to_cxcywh(reference["priors"]),
-        reference["variances"],
-    )
-    rows = detection_rows_arrays(reference["conf"].reshape(len(boxes), -1), boxes, options_of(params), background=20)
-    expected = reference["output_background_20"][:, 1:]  # classes 0..19 before the background
-    assert_same_detections(rows, expected)
-
-
-def test_reference_boxes_for_each_class_on_arrays(oracle):
-    reference = oracle("caffe", "detection_output_options.npz")
-    params = json.loads(str(reference["params"]))["not_shared"]
-    priors = bx.xyxy_to_cxcywh(reference["priors"])[:, None]
-    count, slots = len(priors), reference["not_shared_conf"].size // len(priors)
-    boxes = coding.decode(reference["not_shared_loc"].reshape(count, slots, 4), priors, reference["variances"][:, None])
-    rows = detection_rows_arrays(reference["not_shared_conf"].reshape(count, slots), boxes, options_of(params))
-    assert_same_detections(rows, caffe_rows(reference["output_not_shared"], 0))
-
-
-@pytest.mark.parametrize("case", ["output", "output_top_k_40"])
-def test_reference_ties(oracle, path, case):
-    reference = oracle("caffe", "detection_output_ties.npz")
-    check(path, reference, json.loads(str(reference["params"]))[case], reference[case])
-
-
-def test_reference_ties_at_the_last_row_have_the_same_scores(oracle, path):
-    reference = oracle("caffe", "detection_output_ties.npz")
-    params = json.loads(str(reference["params"]))["output_keep_top_k_50"]
-    predictions = raw_predictions(*(reference[k] for k in ("loc", "conf", "priors", "variances")))
-    ours = path(predictions, options_of(params))[0]
-    expected = np.sort(reference["output_keep_top_k_50"][:, 2])[::-1]
-    np.testing.assert_allclose(ours[:, 1], expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("case", EXACT)
-def test_reference_overlap_equal_to_the_threshold_survives(oracle, path, case):
-    reference = oracle("caffe", "detection_output_ties.npz")
-    params = json.loads(str(reference["params"]))["exact_output"][case]
-    output = reference[f"exact_output_{case}"]
-    check(path, reference, params, output, loc="exact_loc", conf="exact_conf", prefix="exact_")
-
-
-def ssd_keras_rows(reference, key, item, size=300):
-    rows = reference[key]
-    rows = rows[rows[:, 0] == item][:, 1:].astype(np.float32)
-    rows[:, 0] -= 1
-    rows[:, 2:] /= size
-    return rows
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("key", "options"),
-    [
-        ("detections", DecodeOptions(top_k=None, max_per_class=400)),
-        ("detections_fast", DecodeOptions(0.5, top_k=None, class_agnostic=True)),
-    ],
-)
-def test_reference_ssd_keras(oracle, path, key, options):
-    reference = oracle("ssd_keras", "decode_ssd300_voc.npz")
-    probabilities = reference["class_probs"]
-    shape = (*probabilities.shape[:2], 4)
-    predictions = Predictions(
-        probabilities,
-        reference["offsets"],
-        np.broadcast_to(reference["anchors_cxcywh"], shape),
-        np.broadcast_to(np.float32([0.1, 0.1, 0.2, 0.2]), shape),
-    ).join()
-    for item, ours in enumerate(path(predictions, options)):
-        expected = ssd_keras_rows(reference, key, item)
-        assert_same_detections(ours, expected)
 
 
 def random_predictions(batch=2, count=300, classes=5, seed=0):

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from test_models import tiny_ssd
+from tiny_models import tiny_ssd
 
 import keras_ssd
 
