@@ -1,5 +1,6 @@
 """TensorFlow Lite files: what is read of whole ones, and that odd, damaged and hostile ones end in one clear error."""
 
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ import tflite_nets as nets
 from keras_ssd import formats
 from keras_ssd.formats import WeightFileError
 from keras_ssd.formats.tflite import read_tflite
-from keras_ssd.formats.tflite.flatbuffer import FlatbufferError
+from keras_ssd.formats.tflite.flatbuffer import Flatbuffer, FlatbufferError
 from keras_ssd.formats.tflite.flexbuffer import read_map
 from keras_ssd.formats.tflite.ssd_mobilenet import layer_name
 
@@ -155,6 +156,19 @@ def test_rejects_lists_longer_than_the_file(tmp_path, thin):
             formats.read(written(tmp_path, broken))
         except WeightFileError as error:
             assert "net.tflite" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize(("count", "fits"), [(4, True), (5, False), (1 << 31, False)])
+def test_rejects_a_list_that_leaves_the_file(count, fits):
+    """A table by hand: its vtable at 8, itself at 16, and at 24 a list of bytes, of which four are there."""
+    data = struct.pack("<I4xHHHxxiIIBBBB", 16, 6, 8, 4, 8, 4, count, 1, 2, 3, 4)
+    table = Flatbuffer(data).root()
+    assert table.number(1, "<i", 7) == 7  # a field that is not there
+    if fits:
+        assert table.array(0, "u1").tolist() == [1, 2, 3, 4]
+    else:
+        with pytest.raises(FlatbufferError, match="longer than the file"):
+            table.array(0, "u1")
 
 
 @pytest.mark.parametrize(
