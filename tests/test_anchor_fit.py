@@ -154,6 +154,15 @@ def test_values_one_object_and_more_boxes_than_objects():
     assert report(spec, np.array([[0.4, 0.4, 0.6, 0.7]], np.float32)).mean_best_iou > 0.7
 
 
+def test_values_objects_that_anchors_hit_exactly():
+    level = AnchorLevel((4, 4), (25, 25), ((20, 30),))
+    spec = AnchorSpec((100, 100), (level,))
+    boxes = spec.anchors_xyxy()
+    again = fit(boxes, spec, boxes_per_cell=2)
+    assert report(again, boxes).mean_best_iou > 0.999
+    assert (20, 30) in [tuple(np.round(box, 0)) for box in again.levels[0].boxes_hw]
+
+
 def test_reference_kmeans_of_clear_clusters():
     rng = np.random.default_rng(0)
     sizes = np.concatenate([rng.normal(10, 0.1, (50, 2)), rng.normal(40, 0.1, (30, 2)), rng.normal(90, 0.1, (20, 2))])

@@ -103,7 +103,7 @@ def test_values_fitted_anchors(blood, capsys):
     assert "Anchors fitted to 27 objects" in said
     shares = [float(share) for share in re.findall(r"recall at IoU 0.5: ([\d.]+)%", said)]
     matched = [float(share) for share in re.findall(r"^(?:before|search) .* ([\d.]+)%", said, re.MULTILINE)]
-    assert shares == matched[:1]
+    assert shares == pytest.approx(matched[:1], abs=0.05)  # printed with fewer places
     assert matched[1] > matched[0] + 5
     model = keras_ssd.load("lite/model.keras")
     assert set(model.anchor_spec.boxes_per_cell) == {3}

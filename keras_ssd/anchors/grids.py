@@ -11,15 +11,14 @@ BOXES_PER_CELL = 6  # of levels that have no boxes yet
 
 
 class Levels(tuple):
-    """The `AnchorLevel`s of a model, and the (height, width) of its pictures, which single levels do not know."""
+    """The `AnchorLevel`s of a model, which know the `spec` that they come from: single ones know no picture size."""
 
-    image_size = None
+    spec = None
 
     @classmethod
     def of(cls, spec):
         """The levels of an `AnchorSpec`."""
         levels = cls(spec.levels)
-        levels.image_size = spec.image_size
         levels.spec = spec
         return levels
 

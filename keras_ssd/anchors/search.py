@@ -146,7 +146,7 @@ class Search:
         use = [self.goal.of(_best_without(table, place)) for place in range(len(shapes))]
         for place in np.argsort(use)[::-1]:
             level, others = level_of[place], _best_without(table, place)
-            need = self.goal.weights * (1 - others)
+            need = self.goal.weights * np.maximum(1 - others, 1e-6)
             count = min(TRIED, np.count_nonzero(need))
             chosen = rng.choice(len(need), count, replace=False, p=need / need.sum(dtype=np.float64))
             tried = np.stack([self._within_reach(level, self._sizes[:, each]) for each in chosen])
