@@ -98,3 +98,7 @@ class SymbolOperations:
     def concatenate(parts, axis):
         symbols = [part for part in parts if isinstance(part, Symbol)]
         return symbols[0].write("Concat", *parts, axis=1) if symbols else np.concatenate(parts, axis)
+
+    @staticmethod
+    def clip(x, low, high):
+        return x.write("Clip", x, *(np.asarray(limit, np.float32) for limit in (low, high)))
