@@ -144,3 +144,7 @@ def test_values_what_leaves_its_picture(tmp_path):
         read_detections(path, dataset())
     assert read_detections(path, dataset(), outside="keep").boxes_xyxy.tolist()[0] == [-20, 5, 130, 81]
     assert read_detections(path, dataset(), outside="clip").boxes_xyxy.tolist() == [[0, 5, 120, 80], [0, 5, 120, 80]]
+    unknown = Dataset("pets", CLASSES, [Annotation(name, f"{name}.jpg", [], []) for name in ("p0", "p1")])
+    with pytest.raises(ValueError, match=r"d.csv:2: the box leaves its picture of unknown size"):
+        read_detections(path, unknown)
+    assert read_detections(path, unknown, outside="clip").boxes_xyxy.tolist()[0] == [0, 5, 130, 81]

@@ -50,7 +50,7 @@ def read_detections(path, dataset, format=None, *, outside="error", others="erro
         dataset: `keras_ssd.data.Dataset` of the pictures that they are about.
         format: as `write_detections` takes it. None finds it out.
         outside: "error", "clip" or "keep" for boxes that leave their picture by more than a pixel: refuse the file,
-            cut them as SSD does, or measure them as they are, as COCO's tools do.
+            cut them as SSD does, or measure them as they are, as the tools of VOC and COCO do.
         others: "error" or "drop" for detections of pictures or classes that the dataset does not have.
 
     Returns:

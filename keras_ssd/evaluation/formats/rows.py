@@ -167,11 +167,12 @@ class Rows:
         if self.strictness.outside == "clip":
             return np.clip(boxes, low, high).astype(np.float32)
         if away.any():
-            height, width = sizes[np.flatnonzero(away)[0]].astype(int)
-            what = f"the box leaves its picture of {width} x {height} pixels"
+            height, width = sizes[np.flatnonzero(away)[0]]
+            size = f"{width:.0f} x {height:.0f} pixels" if np.isfinite(height) else "unknown size"
+            what = f"the box leaves its picture of {size}"
             advice = (
                 f" {int(away.sum())} boxes of {len(boxes)} do. outside='clip' cuts them to their pictures, as SSD "
-                "does; outside='keep' measures them as they are, as COCO's tools do."
+                "does; outside='keep' measures them as they are, as the tools of VOC and COCO do."
             )
             self._refuse(away, numbers, what, advice)
         return boxes
