@@ -8,6 +8,7 @@ import keras_ssd
 from keras_ssd import formats, zoo
 from keras_ssd.anchors import named_spec
 from keras_ssd.coding import Predictions
+from keras_ssd.formats.tflite import read_tflite
 
 FILE = ("weights", "coco_ssd_mobilenet_v1", "detect.tflite")
 CLASSES = ["cat", "dog", "bird"]
@@ -45,7 +46,7 @@ def file_of(nets, tmp_path_factory):
 
 def restated(nets, path, x):
     """(logits, offsets as x, y, w, h) of a file, computed by a plain restatement of its operations."""
-    graph = formats.tflite.read_tflite(path)
+    graph = read_tflite(path)
     values = nets.run(graph, x / 127.5 - 1)
     boxes, scores, _ = graph.operators[-1].inputs
     [logits] = [operator.inputs[0] for operator in graph.operators if operator.outputs == (scores,)]

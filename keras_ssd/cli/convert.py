@@ -44,7 +44,8 @@ def add_parser(commands):
         "sources",
         nargs="+",
         metavar="FILE",
-        help="a .prototxt and its .caffemodel, or one .keras, .h5, .npz, .caffemodel or .pth of a known network",
+        help="a .prototxt and its .caffemodel, or one .keras, .h5, .npz, .caffemodel, .pth or .tflite of a known "
+        "network",
     )
     parser.add_argument("--out", "-o", required=True, metavar="FILE", help="a .keras, .onnx or .prototxt file")
     parser.add_argument("--labels", help="class names without background: a label set (voc), a list, or a text file")
