@@ -208,6 +208,17 @@ def test_rejects_the_beginning_of_another_run(tmp_path, monkeypatch):
     assert journal_path(tmp_path / "d.json").read_text() == "something of the user's"
 
 
+def test_values_a_model_that_is_made_anew_is_the_same(tmp_path, monkeypatch):
+    data, save = squares(2), tmp_path / "d.json"
+    models = [keras_ssd.with_decoder(toy(), keep_top_k=count) for count in (5, 5, 6)]
+    stopped_after(monkeypatch, 1)
+    with pytest.raises(Stop):
+        collect(models[0], data, save=save)
+    with pytest.raises(ValueError, match="the decoder's keep_top_k was 5, now 6. Remove it"):
+        collect(models[2], data, save=save)
+    assert_equal(collect(models[1], data, save=save), collect(models[0], data))
+
+
 def test_roundtrip_a_journal_that_was_cut_or_damaged_anywhere(tmp_path):
     names, run = ("cat", "dog"), {"the confidence": 0.1, "the classes": ("cat", "dog")}
     found = [

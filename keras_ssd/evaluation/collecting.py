@@ -186,19 +186,25 @@ def class_names_of(model):
 
 def _run(model, names, dataset, confidence):
     """What must be the same for a run to go on: plain values."""
-    from keras_ssd.layers import DecodeDetections
-
     pictures = hashlib.blake2b("\n".join(annotation.name for annotation in dataset).encode(), digest_size=8)
     return {
         "the pictures": f"{len(dataset)}, {pictures.hexdigest()}",
         "the classes": list(names),
         "the confidence": float(confidence),
         "the model": f"{model.name}, weights {_digest_of_weights(model)}",
-        "the decoding": [
-            str(getattr(model, "decoding", {})),
-            *(str(layer.get_config()) for layer in model.layers if isinstance(layer, DecodeDetections)),
-        ],
+        **{f"the decoder's {name}": str(value) for name, value in _decoding(model).items()},
     }
+
+
+def _decoding(model):
+    """What a model's decoder is asked to do; Keras numbers the names of layers as they are made."""
+    from keras_ssd.layers import DecodeDetections
+
+    options = dict(getattr(model, "decoding", None) or {})
+    for layer in model.layers:
+        if isinstance(layer, DecodeDetections):
+            options |= {name: value for name, value in layer.get_config().items() if name not in ("name", "dtype")}
+    return options
 
 
 def _digest_of_weights(model):

@@ -132,10 +132,12 @@ class Journal:
                 f"{self.path} is in the way: it does not hold what a run has found so far. Remove it, or save under "
                 "another name."
             )
-        before = header.get("run", {})
-        other = [name for name in self._run if before.get(name) != self._run[name]]
+        before = header.get("run") or {}
+        other = [name for name in {**self._run, **before} if before.get(name) != self._run.get(name)]
         if other:
-            changes = "; ".join(f"{name} was {_told(before.get(name))}, now {_told(self._run[name])}" for name in other)
+            changes = "; ".join(
+                f"{name} was {_told(before.get(name))}, now {_told(self._run.get(name))}" for name in other
+            )
             raise ValueError(
                 f"{self.path} holds the beginning of another run: {changes}. Remove it to begin anew, or save under "
                 "another name."
