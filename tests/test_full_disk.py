@@ -78,6 +78,15 @@ def test_rejects_weights(tmp_path, size):
     assert contents(tmp_path) == {"small.h5": before}
 
 
+def test_rejects_a_model_and_keeps_the_old_one(tmp_path):
+    model = toy()
+    model.save(tmp_path / "toy.keras")
+    before = contents(tmp_path)
+    with room(20000), pytest.raises(OSError, match=FULL.format("toy.keras")):
+        model.save(tmp_path / "toy.keras")
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize("format", ["voc", "coco", "yolo", "csv"])
 @pytest.mark.parametrize("size", [1500, 50])
 def test_rejects_data(tmp_path, format, size):

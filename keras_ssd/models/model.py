@@ -9,6 +9,7 @@ from keras_ssd.decoding import DecodeOptions
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.models.composition import Composition
 from keras_ssd.names import check_class_names
+from keras_ssd.replacing import replacing
 
 
 @keras.saving.register_keras_serializable("keras_ssd")
@@ -128,6 +129,20 @@ class SSD(keras.Model):
         from keras_ssd.detect import detect
 
         return detect(self, sources, **options)
+
+    def save(self, filepath, overwrite=True, **options):
+        """As Keras's `save`, but a .keras file is replaced when the new one is whole: a full disk costs no model.
+
+        Args:
+            filepath, overwrite, **options: see `keras.Model.save`.
+        """
+        path = str(filepath)
+        in_place = not overwrite or options.get("zipped") is False or "://" in path or not path.endswith(".keras")
+        if in_place:
+            super().save(filepath, overwrite, **options)
+            return
+        with replacing(path) as temporary:
+            super().save(temporary, **options)
 
     def get_config(self):
         return {
