@@ -151,10 +151,10 @@ def _print_table(rows):
 def _fitting(rows, width):
     """The titles of the columns that fit on the screen; the least needed give way first."""
     titles = [title for title in rows[0] if any(row[title] != "-" for row in rows)] if rows else []
-    # 3: a space on either side of a cell, and rich's separator.
+    # 3: a space on either side of a cell, and rich's separator; the two edges and the last cell have none.
     wide = {title: max(len(text) for text in (title, *(row[title] for row in rows))) + 3 for title in titles}
     for title in ("Model", "Size", "Input", "Classes"):
-        if title in wide and sum(wide.values()) > width:
+        if title in wide and sum(wide.values()) - 3 > width:
             del wide[title]
     return tuple(wide)
 
