@@ -119,6 +119,22 @@ def test_values_first_version_of_tensors_and_big_endian(tmp_path):
     assert read_state_dict(tmp_path / "b.pth")["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+def test_values_as_python_2_wrote_it_on_a_gpu(tmp_path):
+    """Text as bytes, the ordered dictionary as a list of pairs, the storage's kind named in torch.cuda."""
+
+    def old(value):
+        return b"U" + bytes([len(value)]) + value.encode()
+
+    kind = tf.named("torch.cuda", "FloatStorage")
+    identity = b"(" + old("storage") + kind + old("94") + old("cuda:0") + tf.number(2) + b"NtQ"
+    rebuilt = tf.named("torch._utils", "_rebuild_tensor") + b"(" + identity + b"K\x00(K\x02t(K\x01ttR"
+    pairs = b"](](" + old("vgg.0.bias") + rebuilt + b"ee"
+    value = tf.named("collections", "OrderedDict") + pairs + b"\x85R"
+    tf.write_legacy(tmp_path / "a.pth", value, {"94": np.array([3, 4], "f4").tobytes()}, {"94": 4})
+    found = read_state_dict(tmp_path / "a.pth")
+    assert {name: array.tolist() for name, array in found.items()} == {"vgg.0.bias": [3, 4]}
+
+
 def test_values_strided_view_by_hand(tmp_path):
     storage = np.arange(12, dtype="f4")
     value = tf.dictionary({"v": tf.tensor("0", "FloatStorage", 12, (2, 3), (1, 4), offset=1)})
