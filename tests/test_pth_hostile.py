@@ -281,6 +281,18 @@ def test_rejects_fuzzed_files_with_that_error_alone(tmp_path, legacy):
     assert all("b.pth" in text for text in said)
 
 
+def test_rejects_a_flipped_number_of_a_known_network(tmp_path):
+    """The archive's checksums find it, also while many tensors are read at once."""
+    given = {"L2Norm.weight": np.ones(9, "f4"), "vgg.0.weight": np.ones((9, 9, 3, 3), "f4")}
+    path = tf.write_pth(tmp_path / "a.pth", {**given, "conf.0.weight": np.ones((9, 9, 3, 3), "f4")})
+    data = bytearray(path.read_bytes())
+    at = data.rindex(np.ones(81, "f4").tobytes())
+    data[at + 1] ^= 64
+    path.write_bytes(data)
+    with pytest.raises(WeightFileError, match=r"a\.pth is a damaged PyTorch file.*CRC"):
+        formats.read(path)
+
+
 def test_rejects_whole_models_of_pytorch(tmp_path):
     torch = pytest.importorskip("torch")
     stream = io.BytesIO()

@@ -37,10 +37,11 @@ def read_pth(path):
             "known, and torchvision's SSDlite320 on MobileNetV3."
         )
     layers = {}
-    for name in tensors:
-        if name.rpartition(".")[2] != COUNTERS:
-            layer, weight, array = _translated(layout, name, tensors[name], path)
-            layers.setdefault(layer, {})[weight] = array
+    with tensors.storages.held_open():
+        for name in tensors:
+            if name.rpartition(".")[2] != COUNTERS:
+                layer, weight, array = _translated(layout, name, tensors[name], path)
+                layers.setdefault(layer, {})[weight] = array
     if layout.background_last:
         layers = {layer: _background_first(layer, weights, layers) for layer, weights in layers.items()}
     return NamedArrays(layers, format="pth", path=path, class_names=tensors.class_names, origin=layout.origin)
