@@ -9,6 +9,7 @@ from keras import layers, ops
 
 import keras_ssd
 from keras_ssd.anchors import RecipeLevel, named_spec
+from keras_ssd.backbones import ConvRow
 from keras_ssd.backbones.rebuilding import rebuilt
 from keras_ssd.models.heads import SharedHead
 
@@ -59,7 +60,7 @@ def test_values_the_resnet50_ssd(resnet):
         "extra3_2": (256, 3, 1),
     }
     assert net.levels == spec.levels
-    assert net.levels.image_size == (300, 300)
+    assert net.levels.spec == spec
     assert net.sources[:3] == ("conv3_block4_out", "conv4_block6_out", "conv5_block3_out")
 
 
@@ -232,6 +233,22 @@ def test_rejects_a_tap_that_is_no_map():
 def test_rejects_what_is_no_functional_model(backbone):
     with pytest.raises(TypeError, match=r"`backbone` must be a functional keras.Model.*such as 'mobilenet_v2'"):
         keras_ssd.ssd(backbone, classes=["cat"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"extras": [ConvRow("x", 8, 3)]}, TypeError, "`extras` must be `Extra`s"),
+        ({"extras": -1}, TypeError, "whole number from 0 on.*extras=-1"),
+        ({"extras": True}, TypeError, "extras=True"),
+        ({"fpn": -3}, ValueError, "`fpn` must be True, False, or a number of channels. Received: fpn=-3"),
+        ({"fpn": "yes"}, ValueError, "fpn='yes'"),
+        ({"anchors": 3, "extras": 0}, TypeError, "`anchors` must be an AnchorSpec or an AnchorRecipe"),
+    ],
+)
+def test_rejects_extras_pyramids_and_anchors(arguments, error, message):
+    with pytest.raises(error, match=message):
+        keras_ssd.ssd(body(), ["fine", "coarse"], ["cat"], **arguments)
 
 
 def test_rejects_missing_classes():

@@ -92,7 +92,7 @@ def ssd(
         check_falling(found, taps)
     tensors = [found[tap.layer].tensor for tap in taps]
     if fpn:
-        filters = pyramids.FILTERS if fpn is True else int(fpn)
+        filters = _pyramid_filters(fpn)
         tensors = pyramids.pyramid([tap.layer for tap in taps], tensors, style, filters)
         taps = [replace(tap, layer=f"{tap.layer}_fpn", l2_scale=None, batch_norm=False) for tap in taps]
     else:
@@ -132,6 +132,14 @@ def _tapped_body(backbone, taps, build):
     return body, found, taps
 
 
+def _pyramid_filters(fpn):
+    if fpn is True:
+        return pyramids.FILTERS
+    if not isinstance(fpn, int) or fpn < 1:
+        raise ValueError(f"`fpn` must be True, False, or a number of channels. Received: fpn={fpn!r}")
+    return fpn
+
+
 def _extra_filters(head, width):
     """Channels of derived extras: a narrow backbone has narrow ones, and a shared head wants its own number."""
     if isinstance(head, SharedHead):
@@ -141,8 +149,12 @@ def _extra_filters(head, width):
 
 def _extras(extras, anchors, taps, x, separable, filters):
     """The `Extra`s behind the last tap."""
-    if extras is not None and not isinstance(extras, int):
-        return tuple(extras)
+    if isinstance(extras, (list, tuple)):
+        if not all(isinstance(extra, Extra) for extra in extras):
+            raise TypeError(f"`extras` must be `Extra`s, a whole number, or None. Received: extras={extras!r}")
+        return extras
+    if extras is not None and (not isinstance(extras, int) or isinstance(extras, bool) or extras < 0):
+        raise TypeError(f"`extras` must be `Extra`s, a whole number from 0 on, or None. Received: extras={extras!r}")
     if extras is None and anchors is not None:
         levels = getattr(anchors, "levels", None) or getattr(anchors, "rows", ())
         extras = max(len(levels) - taps, 0)
