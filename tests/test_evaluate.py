@@ -146,6 +146,9 @@ def test_roundtrip_a_model_its_table_and_its_file(tmp_path):
         again = evaluate(other, data, "voc12")
         assert again.per_class == result.per_class
         assert_equal(again.found, result.found)
+        assert again.anchors is None  # a file does not know them
+    assert result.anchors == model.anchor_spec
+    assert [split.name for split in result.analysis.misses][-1] == "anchors"
     assert [path.name for path in tmp_path.iterdir()] == ["d.json"]
     parts = [collect(model, data[place::2], batch_size=2) for place in range(2)]
     merged = evaluate(merge(parts), data, "voc12")

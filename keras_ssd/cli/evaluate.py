@@ -1,6 +1,7 @@
 """`keras-ssd evaluate`: how good a detector is on annotated pictures."""
 
 import argparse
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -161,7 +162,7 @@ def run(args):
         found = _read_detections(args, args.detections, dataset)
     else:
         model, found = _detect(args, weights, kind, dataset, chosen)
-    result = _measured(args, found, chosen)
+    result = dataclasses.replace(_measured(args, found, chosen), anchors=getattr(model, "anchor_spec", None))
     _print(args, weights, kind, result, others)
     if args.save:
         if model is None:
@@ -169,7 +170,7 @@ def run(args):
         print(f"detections: {args.save}", file=log)
     if args.report:
         name = weights or ", ".join(args.detections)
-        page = write_report({name: result, **others}, args.report, anchors=model)
+        page = write_report({name: result, **others}, args.report)
         print(f"report: {page}", file=log)
     return 0
 

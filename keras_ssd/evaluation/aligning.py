@@ -6,10 +6,9 @@ import numpy as np
 
 from keras_ssd.evaluation.formats.rows import arranged
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
-from keras_ssd.names import nearest, unknown_name
+from keras_ssd.names import listed, nearest, unknown_name
 
 log = logging.getLogger("keras_ssd")
-SHOWN = 8
 
 
 def aligned(found, dataset):
@@ -42,7 +41,7 @@ def aligned(found, dataset):
             "%d detections are left out, of classes that %s does not have: %s",
             (~known).sum(),
             dataset.name,
-            _listed(names),
+            listed(names),
         )
         found = found[known]
     table = DetectionTable(
@@ -69,8 +68,8 @@ def _check_classes(found, dataset):
     close = {name: nearest(name, found.class_names, 1) for name in lost}
     hints = [f"{name} may be its {other[0]}" for name, other in close.items() if other]
     raise ValueError(
-        f"{dataset.name} has objects of {_listed(lost)}, which the detector does not know; its classes are "
-        f"{_listed(found.class_names)}.{' ' + _listed(hints) + '.' if hints else ''} dataset.with_classes(classes, "
+        f"{dataset.name} has objects of {listed(lost)}, which the detector does not know; its classes are "
+        f"{listed(found.class_names)}.{' ' + listed(hints) + '.' if hints else ''} dataset.with_classes(classes, "
         "class_map, others='drop') gives the data other names, or leaves classes out."
     )
 
@@ -87,11 +86,6 @@ def _check_pictures(found, truth, places, dataset):
     if lost:
         raise ValueError(
             f"The detector has not looked at {len(lost)} of the {len(truth.pictures)} pictures of {dataset.name}: "
-            f"{_listed(lost)}. Evaluate it on those that it has seen (dataset[mask]), or merge the tables of all "
+            f"{listed(lost)}. Evaluate it on those that it has seen (dataset[mask]), or merge the tables of all "
             "workers."
         )
-
-
-def _listed(names):
-    names = list(names)
-    return ", ".join(map(str, names[:SHOWN])) + (f", ... ({len(names)} in all)" if len(names) > SHOWN else "")

@@ -1,5 +1,6 @@
 """`evaluate`: from a detector and annotated pictures to how good it is."""
 
+import dataclasses
 import os
 
 from keras_ssd.evaluation.aligning import aligned
@@ -77,7 +78,8 @@ def evaluate(
         workers=workers,
         progress=progress,
     )
-    return _measured(found, dataset, measure, options)
+    result = _measured(found, dataset, measure, options)
+    return dataclasses.replace(result, anchors=getattr(detector, "anchor_spec", None))
 
 
 def _measured(found, dataset, measure, options):

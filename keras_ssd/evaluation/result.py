@@ -49,6 +49,7 @@ class Result:
         found: the `DetectionTable` that was measured.
         truth: the `ObjectTable` that it was compared with.
         dataset: the `Dataset` that the objects come from, if there is one: reports show its pictures.
+        anchors: the `AnchorSpec` of the detector, where it is a model: the analysis tells which objects they can match.
     """
 
     measure: str
@@ -59,6 +60,7 @@ class Result:
     found: DetectionTable
     truth: ObjectTable
     dataset: Any = None
+    anchors: Any = None
 
     @property
     def map(self):

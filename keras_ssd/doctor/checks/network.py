@@ -5,11 +5,11 @@ import numpy as np
 
 from keras_ssd.coding import Predictions
 from keras_ssd.doctor.findings import DOUBT, FAULT, FINE, Finding
+from keras_ssd.names import listed
 
 ROUNDING = 0.02  # share of an output's spread that float32, summed in any order, stays far below
 POSITIONS = 8  # places of a feature map that are computed anew
 STILL = 1e-6  # an answer that moves less than this from place to place is always the same
-SHOWN = 6  # names in a message
 
 
 def check_backend(probe):
@@ -18,7 +18,7 @@ def check_backend(probe):
     if not np.isfinite(probe.raw).all():
         weights = _broken_weights(probe.model)
         if weights:
-            text = f"these weights hold NaN or infinite numbers: {_listed(weights)}."
+            text = f"these weights hold NaN or infinite numbers: {listed(weights)}."
             return Finding("heads", FAULT, text, "These weights are lost. Load them again, or train with a lower rate.")
         advice = "Use float32: keras.config.set_dtype_policy('float32') before the model is made or loaded."
         return Finding("backend", FAULT, f"{backend}: the answers hold NaN or infinite numbers.", advice)
@@ -79,7 +79,7 @@ def check_heads(probe):
     silent = _silent_layers(probe.model)
     advice = "Load the weights again and print model.weights_report: a layer that stayed fresh or empty stands there."
     if silent:
-        text = f"these layers have kernels of nothing but zeros: {_listed(silent)}."
+        text = f"these layers have kernels of nothing but zeros: {listed(silent)}."
         return Finding("heads", FAULT, text, advice)
     logits, still = Predictions.split(probe.raw).logits, []
     for number, rows in enumerate(_level_rows(probe.model.anchor_spec)):
@@ -90,7 +90,7 @@ def check_heads(probe):
             names = ("background", *probe.model.class_names)
             still += [f"{names[i]!r} on feature map {number + 1}" for i in np.flatnonzero(moves < STILL)]
     if still:
-        text = f"always the same answer, at every place of every picture: {_listed(still)}."
+        text = f"always the same answer, at every place of every picture: {listed(still)}."
         return Finding("heads", FAULT, text, advice)
     return Finding("heads", FINE, "X")
 
@@ -116,8 +116,3 @@ def _level_rows(spec):
 def _places(logits):
     """How many answers of one kind there are."""
     return logits.shape[0] * logits.shape[1]
-
-
-def _listed(names):
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

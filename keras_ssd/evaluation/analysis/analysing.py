@@ -119,7 +119,7 @@ def analyse(result, anchors=None):
     """
     found, truth = result.found, result.truth
     rule, iou_threshold, plus_one = rule_of(result)
-    anchors = getattr(result, "anchors", None) if anchors is None else getattr(anchors, "anchor_spec", anchors)
+    anchors = result.anchors if anchors is None else getattr(anchors, "anchor_spec", anchors)
     thresholds = rule.thresholds(truth.boxes_xyxy, iou_threshold, plus_one)
     pairing = rule.pair(found, truth, iou_threshold, plus_one)
     errors = er.sort_errors(found, truth, pairing, thresholds, plus_one)

@@ -40,7 +40,7 @@ def contents(results, names, anchors=None):
     Args:
         results: `Result`s that can be compared, the one that the page is about first.
         names: of the detectors.
-        anchors: `AnchorSpec` or model of the first, or None.
+        anchors: `AnchorSpec` or model of results that bring none, or None.
     """
     compared = compare(results)
     runs = [
@@ -49,7 +49,7 @@ def contents(results, names, anchors=None):
             place % COLOURS + 1,
             name,
             result,
-            result.analysis if anchors is None else analyse(result, anchors),
+            result.analysis if anchors is None or result.anchors is not None else analyse(result, anchors),
         )
         for place, (name, result) in enumerate(zip(names, results, strict=True))
     ]

@@ -23,7 +23,7 @@ def write_report(results, folder, *, names=None, anchors=None):
         results: a `Result`, a list of them, or a dictionary from the detectors' names to them.
         folder: where `report.html` is written; it is made if it is missing.
         names: of the detectors; None for the dictionary's, or "detector 1" and so on.
-        anchors: `AnchorSpec` of the first detector, or its model: tells which objects its anchors could match.
+        anchors: `AnchorSpec` or model of results that were read from files; one of `evaluate` brings its own.
 
     Returns:
         The path of the page.
