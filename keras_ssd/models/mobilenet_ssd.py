@@ -68,6 +68,7 @@ def mobilenet_ssd(
         anchors,
         style=conv,
         freeze=freeze,
+        decoding=start.decoding_or(),
         name=name,
     )
     return start.load_into(model)

@@ -65,6 +65,7 @@ def ssd7(
         anchors or _anchors(start.trained),
         style=style,
         freeze=freeze,
+        decoding=start.decoding_or(),
         name=name,
     )
     return start.load_into(model)

@@ -81,7 +81,7 @@ def ssd_mobilenet_v1(
         _anchors(trained) if anchors is None else anchors,
         style=style.conv,
         freeze=freeze,
-        decoding=_decoding(trained),
+        decoding=start.decoding_or(_decoding(trained)),
         name=name,
     )
     return start.load_into(model)

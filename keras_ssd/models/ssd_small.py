@@ -60,6 +60,7 @@ def ssd_small(
         recipe,
         style=style,
         freeze=freeze,
+        decoding=start.decoding_or(),
         name=name,
     )
     return start.load_into(model)

@@ -88,7 +88,7 @@ def ssdlite320(
         head="separable",
         style=style,
         freeze=freeze,
-        decoding=DECODING,
+        decoding=start.decoding_or(DECODING),
         name=name,
     )
     return start.load_into(model)

@@ -26,6 +26,11 @@ class Start:
         """The `TrainedWeights` if they hold heads too, else None."""
         return None if self.known is None else self.trained
 
+    def decoding_or(self, default=None):
+        """Options of `DecodeDetections` that the trained heads' file tells, else the factory's own."""
+        told = self.detector and self.detector.decoding
+        return default if told is None else told
+
     def load_into(self, model):
         """Loads the weights, if any, heads sub-sampled by class name; returns the model with its `weights_report`."""
         if self.known is not None:

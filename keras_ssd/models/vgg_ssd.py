@@ -122,7 +122,7 @@ def _build(
         extras=architecture.extras,
         style=style,
         freeze=freeze,
-        decoding=start.detector and start.detector.decoding,
+        decoding=start.decoding_or(),
         name=name,
     )
     return start.load_into(model)
