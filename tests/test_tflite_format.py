@@ -17,6 +17,7 @@ from keras_ssd.formats.tflite import read_tflite
 from keras_ssd.formats.tflite.flatbuffer import Flatbuffer, FlatbufferError
 from keras_ssd.formats.tflite.flexbuffer import read_map
 from keras_ssd.formats.tflite.ssd_mobilenet import layer_name
+from keras_ssd.formats.tflite.tensors import Quantization, Tensor
 
 FLIPS = 1000
 
@@ -156,6 +157,14 @@ def test_rejects_lists_longer_than_the_file(tmp_path, thin):
             formats.read(written(tmp_path, broken))
         except WeightFileError as error:
             assert "net.tflite" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int4", "string", "kind 99", "uint64"])
+def test_values_no_range_of_what_is_not_read(dtype):
+    """Not even where another library has taught numpy such a type."""
+    scheme = Quantization(np.array([0.5], np.float32), np.array([3]))
+    assert Tensor("a", (1,), "uint8", scheme, b"").range() == (-1.5, 126)
+    assert Tensor("a", (1,), dtype, scheme, b"").range() is None
 
 
 @pytest.mark.parametrize(("count", "fits"), [(4, True), (5, False), (1 << 31, False)])

@@ -10,6 +10,7 @@ from keras_ssd.formats.named_arrays import WeightFileError, as_float32
 
 # TensorType of the schema; the kinds whose values may be weights, shapes or anchors.
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
+WHOLE = tuple(name for name in TYPES.values() if "int" in name)
 OTHER_TYPES = {5: "string", 6: "bool", 8: "complex64", 10: "float64", 11: "complex128", 12: "uint64", 17: "int4"}
 MOST_AXES = 8
 
@@ -60,8 +61,8 @@ class Tensor:
         return len(self.data) > 0
 
     def range(self):
-        """(lowest, highest) value that the stored numbers can stand for, or None where they are floats."""
-        if self.quantization is None or not self.quantization.is_single or not self.dtype.startswith(("int", "uint")):
+        """(lowest, highest) value that the stored numbers can stand for, or None where they are no whole numbers."""
+        if self.quantization is None or not self.quantization.is_single or self.dtype not in WHOLE:
             return None
         info, scale = np.iinfo(self.dtype), float(self.quantization.scales[0])
         return tuple((limit - int(self.quantization.zeros[0])) * scale for limit in (info.min, info.max))
