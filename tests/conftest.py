@@ -9,6 +9,8 @@ import pytest
 
 import keras_ssd as keras_ssd  # first of all: it chooses an installed backend before a test imports Keras
 
+pytest.register_assert_rewrite("downloading")  # fixtures of its own, and imported before they are known as such
+
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helper modules
 
 REFERENCE = Path(__file__).parent / "reference"
