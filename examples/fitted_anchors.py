@@ -70,7 +70,8 @@ def main(argv=None):
     model = network(train.classes, args, spec)
     print(f"\n{model.count_params():,} values, {model.anchor_spec.num_anchors:,} anchors")
     history = keras_ssd.train(model, train, val, out=out, epochs=args.epochs, batch_size=args.batch_size)
-    print(f"best epoch {history.best['epoch']}: mean AP {history.best['val_mAP']:.3f} on {len(val)} validation pictures")
+    best = history.best
+    print(f"best epoch {best['epoch']}: mean AP {best['val_mAP']:.3f} on {len(val)} validation pictures")
     print(f"Saved {out / 'model.keras'}; the anchors travel inside")
     return 0
 
