@@ -127,6 +127,7 @@ def test_values_a_good_model_is_fine(model, smears, annotated):
         *("backend", "heads", "background", "preprocessing", "anchors", "classes", "pictures", "scores")
     }
     assert "nothing wrong was found" in str(diagnosis)
+    assert "those of all 3 feature maps answer" in str(diagnosis)
 
 
 BREAKAGES = [

@@ -92,7 +92,8 @@ def check_heads(probe):
     if still:
         text = f"always the same answer, at every place of every picture: {listed(still)}."
         return Finding("heads", FAULT, text, advice)
-    return Finding("heads", FINE, "X")
+    count = len(probe.model.anchor_spec.levels)
+    return Finding("heads", FINE, f"those of all {count} feature maps answer, and not everywhere the same.")
 
 
 def _broken_weights(model):
