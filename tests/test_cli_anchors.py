@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from training_toys import squares, toy
+from training_toys import furnished
 
 import keras_ssd
 from keras_ssd.anchors import named_spec, read_spec, report, write_spec
@@ -18,11 +18,8 @@ from keras_ssd.pictures import read_picture
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working folder, with VOC data of two splits and a small model."""
     monkeypatch.chdir(tmp_path)
-    keras_ssd.data.write({"train": squares(8), "val": squares(4, 1, "other")}, tmp_path / "data", "voc")
-    toy().save("toy.keras")
-    return tmp_path
+    return furnished(tmp_path)
 
 
 def test_values_report(folder, capsys):

@@ -7,7 +7,7 @@ import signal
 import keras
 import numpy as np
 import pytest
-from training_toys import CLASSES, squares, toy
+from training_toys import CLASSES, furnished, squares
 
 import keras_ssd
 from keras_ssd.cli.main import main
@@ -18,11 +18,8 @@ SHORT = ["--out", "run", "--weights", "toy.keras", "--epochs", "2", "--batch-siz
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working folder, with VOC data of two splits and a small model to start from."""
     monkeypatch.chdir(tmp_path)
-    keras_ssd.data.write({"train": squares(8), "val": squares(4, 1, "other")}, tmp_path / "data", "voc")
-    toy().save("toy.keras")
-    return tmp_path
+    return furnished(tmp_path)
 
 
 def test_values_from_a_folder_of_pictures_to_a_detector(folder, capsys):

@@ -45,3 +45,10 @@ def run(out, *, model=None, data=None, validation=None, **options):
     model = toy() if model is None else model
     data = squares() if data is None else data
     return train(model, data, validation, out=out, **{**SETTINGS, **options})
+
+
+def furnished(folder):
+    """A folder with VOC data of two splits, `data`, and a small model, `toy.keras`; gives the folder."""
+    keras_ssd.data.write({"train": squares(8), "val": squares(4, 1, "other")}, folder / "data", "voc")
+    toy().save(folder / "toy.keras")
+    return folder

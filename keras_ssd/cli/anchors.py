@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from keras_ssd.cli.arguments import count
+from keras_ssd.cli.arguments import count, size
 from keras_ssd.cli.data import add_data_arguments, add_policy, checked_picture, reading_options, texts
 
 HELP = "see whether anchors suit the data, and fit them"
@@ -110,7 +110,7 @@ def _add_anchors(parser, what):
         "--anchors", metavar="WHAT", help="a named spec such as ssd300_voc, a JSON file of `anchors fit`, or a .keras"
     )
     group.add_argument("--model", metavar="NAME", help="those that a factory makes: ssd_small, ssd300, ...")
-    group.add_argument("--input-size", type=_size, metavar="HEIGHTxWIDTH", help="of that model (default: its own)")
+    group.add_argument("--input-size", type=size, metavar="HEIGHTxWIDTH", help="of that model (default: its own)")
 
 
 def _share(text):
@@ -150,12 +150,6 @@ def _place(text):
     if len(place) != 2:
         raise argparse.ArgumentTypeError(f"expected two fractions of the picture, Y,X; received {text}")
     return place
-
-
-def _size(text):
-    from keras_ssd.cli.convert import size
-
-    return size(text)
 
 
 def run(args):

@@ -43,6 +43,14 @@ def count(text):
     raise argparse.ArgumentTypeError(f"expected a whole number from 1 on; received {text}")
 
 
+def size(text):
+    """(height, width) from 300x300."""
+    parts = text.lower().split("x")
+    if len(parts) == 2 and all(part.isdecimal() and int(part) for part in parts):
+        return int(parts[0]), int(parts[1])
+    raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, such as 300x300; received {text}")
+
+
 def class_names(given):
     """Class names from --labels: a label set, a list, or a file; None for None.
 

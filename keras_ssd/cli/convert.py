@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from keras_ssd.cli.arguments import class_names
+from keras_ssd.cli.arguments import class_names, size
 
 DESCRIPTION = """\
 Convert a detector: a Caffe net, or any model that this package reads, into
@@ -78,14 +78,6 @@ def numbers(text):
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers separated by commas; received {text}") from None
     return values if len(values) > 1 else values[0]
-
-
-def size(text):
-    """(height, width) from 300x300."""
-    parts = text.lower().split("x")
-    if len(parts) == 2 and all(part.isdecimal() and int(part) for part in parts):
-        return int(parts[0]), int(parts[1])
-    raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, such as 300x300; received {text}")
 
 
 def run(args):

@@ -6,7 +6,7 @@ import platform
 import shlex
 from pathlib import Path
 
-from keras_ssd.cli.arguments import count, name_list
+from keras_ssd.cli.arguments import count, name_list, size
 
 DESCRIPTION = """\
 Train a detector on your own pictures.
@@ -109,7 +109,7 @@ def _add_model_arguments(group):
         metavar="WHAT",
         help="general or cells for ssd_small; voc or coco for SSD300; or a JSON file of `keras-ssd anchors fit`",
     )
-    group.add_argument("--input-size", type=_size, metavar="HEIGHTxWIDTH", help="pictures are warped to this size")
+    group.add_argument("--input-size", type=size, metavar="HEIGHTxWIDTH", help="pictures are warped to this size")
     group.add_argument("--freeze", type=name_list, metavar="PATTERNS", help="layers to leave as they are: 'conv1_*'")
 
 
@@ -151,12 +151,6 @@ def _positive(text):
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number; received {text}")
     return value
-
-
-def _size(text):
-    from keras_ssd.cli.convert import size
-
-    return size(text)
 
 
 def run(args):
