@@ -1,4 +1,4 @@
-"""`keras-ssd convert`: Caffe nets into models of this package, and models into ONNX or Caffe."""
+"""`keras-ssd convert`: Caffe nets and foreign weights into models of this package, and models into ONNX or Caffe."""
 
 import argparse
 import sys
@@ -35,7 +35,7 @@ def add_parser(commands):
     """Adds the command `convert` to the parser's commands."""
     parser = commands.add_parser(
         "convert",
-        help="Caffe nets to Keras, models to ONNX or Caffe",
+        help="foreign weights and nets to Keras, models to ONNX or Caffe",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
