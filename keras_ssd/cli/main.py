@@ -14,7 +14,7 @@ def _parser():
 
     parser = argparse.ArgumentParser(
         prog="keras-ssd",
-        description="SSD object detection for Keras 3: detect objects in pictures, train detectors, measure and convert them.",
+        description="SSD object detection for Keras 3: detect objects, train detectors, measure and convert them.",
         epilog="`keras-ssd COMMAND --help` explains a command with examples.",
     )
     parser.add_argument("--version", action="version", version=f"keras-ssd {__version__}")
