@@ -163,7 +163,7 @@ def test_rejects_when_nothing_could_be_done(tmp_path, capsys):
     assert list(out.iterdir()) == []
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert run(out) == 2
-    assert "holds no picture" in capsys.readouterr().err
+    assert "holds no image" in capsys.readouterr().err
 
 
 def test_rejects_an_output_folder_that_cannot_be_written_before_any_work(folder, tmp_path, capsys, monkeypatch):

@@ -9,7 +9,6 @@ from data_files import CLASSES, awkward_dataset, coco_file, save_picture, voc_fo
 
 from keras_ssd import data
 from keras_ssd.data import CsvLayout, DataError
-from keras_ssd.data.formats.yaml import YamlError, read_yaml
 
 
 def test_values_voc(tmp_path):
@@ -196,13 +195,3 @@ def test_values_real_data(shared, tmp_path):
     data.write({"test": coco}, tmp_path / "out", "voc", pictures="none")
     again = data.read(tmp_path / "out", "test", pictures=shared("data", "coco_sample", "images"))
     assert (again.annotations, again.classes) == (coco.annotations, coco.classes)
-
-
-def test_values_yaml():
-    text = "---\na: 'it''s' # c\nnames:\n  0: cat\n  1: 'dog: big'\n"
-    text += 'list:\n- x\n- "y"\ncode: |\n  import os\nz: [a,\n  b]\n'
-    expected = {"a": "it's", "names": {"0": "cat", "1": "dog: big"}, "list": ["x", "y"], "z": ["a", "b"]}
-    assert read_yaml(text) == expected
-    with pytest.raises(YamlError) as error:
-        read_yaml("a: b\nnonsense\n")
-    assert error.value.line == 2

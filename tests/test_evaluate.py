@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from detection_tables import assert_equal
+from PIL import Image
 from training_toys import squares, toy
 
 import keras_ssd
-from keras_ssd.data import Annotation, Dataset
+from keras_ssd.data import Annotation, Dataset, Sample
 from keras_ssd.detections import Detections
 from keras_ssd.evaluation import Collector, DetectionTable, collect, evaluate, merge, read_detections, write_detections
 from keras_ssd.evaluation.journal import Journal, journal_path
@@ -47,6 +48,21 @@ def test_values_pictures_and_classes_are_matched_by_name(caplog):
     assert result.found.class_ids.tolist() == [0, 0, 1]
     assert result.dataset is data
     assert not caplog.records
+
+
+def test_rejects_images_of_another_size_than_stated(tmp_path):
+    for name, size in (("a", (90, 80)), ("b", (80, 90)), ("gone", None)):
+        if size:
+            Image.new("RGB", size).save(tmp_path / f"{name}.png")
+    stated = [Annotation(n, tmp_path / f"{n}.png", [BOX], [0], (80, 90)) for n in ("a", "gone")]
+    found = table((0, 0, 0.9), names=("a", "gone"))
+    assert evaluate(found, Dataset("pets", ("cat", "dog"), stated), "voc12").map == 0.5
+    wrong = Dataset("pets", ("cat", "dog"), [stated[0], Annotation("b", tmp_path / "b.png", [BOX], [0], (80, 90))])
+    for detector in (table((0, 0, 0.9)), toy()):
+        with pytest.raises(ValueError, match="Image 'b' is 80 x 90 pixels, and its annotation speaks of 90 x 80"):
+            evaluate(detector, wrong, "voc12")
+    with pytest.raises(ValueError, match="Image 'b' is 80 x 90 pixels, and its annotation speaks of 90 x 80"):
+        Sample.of(wrong["b"])
 
 
 def test_values_classes_that_the_data_do_not_have_are_left_out(caplog):

@@ -453,7 +453,7 @@ def test_values_sources_are_taken_lazily():
 
 
 def test_rejects_sources_that_name_nothing(tmp_path):
-    with pytest.raises(PictureError, match="holds no picture"):
+    with pytest.raises(PictureError, match="holds no image"):
         names(tmp_path)
     with pytest.raises(PictureError, match="matches no file"):
         names(str(tmp_path / "*.png"))

@@ -9,7 +9,7 @@ from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.reading import read, read_splits
 from keras_ssd.data.summaries import counted
-from keras_ssd.pictures import PICTURE_ENDINGS, PictureError, read_picture
+from keras_ssd.pictures import PictureError, is_image_name, read_picture
 
 _BETWEEN = ("duplicate picture",)  # what reading all splits at once tells of pictures that two of them hold
 
@@ -172,7 +172,7 @@ def _unlabelled(splits, whole):
     named = {problem.picture.rsplit("/")[-1] for data in every for problem in data.problems}
     for folder in sorted({os.path.dirname(picture) for picture in known if os.path.isfile(picture)}):
         for name in sorted(os.listdir(folder)):
-            stem, ending = os.path.splitext(name)
+            stem = os.path.splitext(name)[0]
             whole = os.path.join(folder, name)
-            if ending.lower() in PICTURE_ENDINGS and name[0] != "." and whole not in known and stem not in named:
+            if is_image_name(name) and whole not in known and stem not in named:
                 yield Problem("unlabelled", os.path.join(folder, name), "no annotation of any split speaks of it")

@@ -20,6 +20,7 @@ FAULTS = {
     "picture size": "pictures of another size than their annotation says",
     "duplicate id": "ids or names that occur twice",
     "leak": "pictures in more than one split",
+    "empty split": "splits without images",
 }
 NOTES = {
     "edge": "boxes that left the picture by at most a pixel, and were clipped",
@@ -28,6 +29,7 @@ NOTES = {
     "look-alike": "pictures of different splits that look the same",
     "unlabelled": "pictures without annotation",
     "unused": "annotation that was not used",
+    "absent split": "splits that are named and not there",
 }
 
 

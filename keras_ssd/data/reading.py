@@ -7,7 +7,7 @@ from pathlib import Path
 from keras_ssd.data import assembling
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.formats import coco, table, voc, yolo
-from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problems, check_policy
+from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems, check_policy
 from keras_ssd.names import check_class_names, nearest
 
 FORMATS = {module.NAME: module for module in (voc, coco, yolo, table)}
@@ -86,15 +86,18 @@ def read_splits(path, *, policy=DEFAULT_POLICY, **options):
     layout = _layout(path, **{**wanted, **options})
     reading = _Reading(layout, policy)
     splits = layout.splits or layout.chosen(None)
-    found, problems = {}, []
+    found, problems, empty = {}, [], []
     for split in splits:
         try:
             found[split] = reading.dataset(split, {split: splits[split]})
         except DataError as error:
-            problems += error.problems
-    if problems:
+            (problems if error.problems.faults.counts().keys() - {"empty split"} else empty).extend(error.problems)
+    if problems or not found or (empty and policy == "error"):
         problems += [problem for data in found.values() for problem in data.problems]
-        raise DataError(Problems(dict.fromkeys(problems)), ADVICE)
+        raise DataError(Problems(dict.fromkeys([*empty, *problems])), ADVICE)
+    if empty:  # as where a template's folder for a test set was never filled
+        first = next(iter(found))
+        found[first] = dataclasses.replace(found[first], problems=(*found[first].problems, *empty))
     return found
 
 
@@ -153,8 +156,8 @@ class _Reading:
 
     def dataset(self, split, parts):
         """The dataset of these parts."""
-        problems = []
-        contents = {name: self._contents(part, problems) for name, part in parts.items()}
+        problems = [*self.layout.absent.values()]
+        contents = {name: self._contents(part, problems, name) for name, part in parts.items()}
         names, ids = self._classes(contents)
         if not names:
             raise self._refused(problems)
@@ -171,11 +174,15 @@ class _Reading:
         splits = tuple(name for name in self.layout.splits if name)
         return Dataset(title, names, annotations, self.layout.format, problems, ids, splits)
 
-    def _contents(self, part, problems):
+    def _contents(self, part, problems, name=""):
         key = str(part)
         if key not in self._parts:
             own = []
-            self._parts[key] = self.module.read(self.layout, part, own), own
+            contents = self.module.read(self.layout, part, own)
+            if not contents.records and not Problems(own).faults:
+                what = f"the split {name!r} holds no images" if name else "there are no images"
+                own.append(Problem("empty split", str(self.layout.pictures or self.layout.root), what, done="left out"))
+            self._parts[key] = contents, own
         contents, own = self._parts[key]
         problems += own
         return contents

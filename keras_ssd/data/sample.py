@@ -65,11 +65,7 @@ class Sample:
         picture = read_picture(annotation.picture, name=annotation.name if _in_memory(annotation) else None)
         size_hw = picture.shape[:2]
         if annotation.size_hw not in (None, size_hw):
-            raise ValueError(
-                f"Picture {annotation.name!r} is {size_hw[1]} x {size_hw[0]} pixels, and its annotation speaks of "
-                f"{annotation.size_hw[1]} x {annotation.size_hw[0]} ({annotation.source or annotation.picture}). "
-                "Correct the size in the annotation and its boxes, or leave the picture out."
-            )
+            raise ValueError(other_size(annotation, size_hw))
         known = dataclasses.replace(annotation, size_hw=size_hw)
         return cls(picture, known.boxes_fraction, known.class_ids, known.difficult | known.crowd, known.name)
 
@@ -90,6 +86,15 @@ class Sample:
     def size_hw(self):
         """(height, width) of the picture in pixels."""
         return tuple(self.picture.shape[:2])
+
+
+def other_size(annotation, size_hw):
+    """What is said of an annotation of another size than its image's, `size_hw`: its boxes would lie elsewhere."""
+    return (
+        f"Image {annotation.name!r} is {size_hw[1]} x {size_hw[0]} pixels, and its annotation speaks of "
+        f"{annotation.size_hw[1]} x {annotation.size_hw[0]} ({annotation.source or annotation.picture}). "
+        "Correct the size in the annotation and its boxes, or leave the image out."
+    )
 
 
 def _in_memory(annotation):

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 
+from keras_ssd.data.sizes import check_sizes
 from keras_ssd.evaluation.aligning import aligned
 from keras_ssd.evaluation.collecting import class_names_of, collect, no_detections
 from keras_ssd.evaluation.formats import read_detections, write_detections
@@ -49,7 +50,8 @@ def evaluate(
         `Result`: `print` shows a table of the classes; `result.map`, `result.per_class`, `result.curves`.
 
     Raises:
-        ValueError: objects of classes that the detector does not know, other pictures, nothing to be found, a wrong
+        ValueError: images of another size than their annotations say, objects of classes that the detector does not
+            know, other pictures, nothing to be found, a wrong
             argument, or as `read_detections` and `collect`.
         PictureError: a picture cannot be read.
         ImportError: COCO's measure without the extra `coco`.
@@ -60,6 +62,7 @@ def evaluate(
         >>> print(result)
     """
     options = {"iou_threshold": iou_threshold, "plus_one": plus_one}
+    check_sizes(dataset, progress)
     if isinstance(detector, (str, os.PathLike)):
         detector = read_detections(detector, dataset)
     if isinstance(detector, DetectionTable):

@@ -4,6 +4,9 @@ Everything behind this package may rely on that form: what is odd about a pictur
 by a camera, sixteen bits deep, broken, far too large) ends here, with the picture's name in the error.
 """
 
+from keras_ssd.pictures.endings import has_image_ending as has_image_ending
+from keras_ssd.pictures.endings import image_endings as image_endings
+from keras_ssd.pictures.endings import is_image_name as is_image_name
 from keras_ssd.pictures.errors import PictureError as PictureError
 from keras_ssd.pictures.errors import PictureTooLargeError as PictureTooLargeError
 from keras_ssd.pictures.errors import describe as describe
@@ -11,7 +14,6 @@ from keras_ssd.pictures.reading import MAX_PIXELS as MAX_PIXELS
 from keras_ssd.pictures.reading import is_url as is_url
 from keras_ssd.pictures.reading import read_picture as read_picture
 from keras_ssd.pictures.resizing import resize_bilinear as resize_bilinear
-from keras_ssd.pictures.sources import PICTURE_ENDINGS as PICTURE_ENDINGS
 from keras_ssd.pictures.sources import Source as Source
 from keras_ssd.pictures.sources import expand_sources as expand_sources
 from keras_ssd.pictures.sources import split_sources as split_sources

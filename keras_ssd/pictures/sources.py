@@ -6,12 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from keras_ssd.pictures.endings import image_endings, is_image_name
 from keras_ssd.pictures.errors import PictureError, describe
 from keras_ssd.pictures.reading import is_url
-
-PICTURE_ENDINGS = tuple(
-    f".{kind}" for kind in ("avif", "bmp", "gif", "jp2", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -118,17 +115,13 @@ def _expand_memory(item, index):
         )
 
 
-def _is_picture_path(path):
-    return path.suffix.lower() in PICTURE_ENDINGS and not path.name.startswith(".")
-
-
 def _expand_folder(folder):
-    names = sorted(path.name for path in Path(folder).iterdir() if _is_picture_path(path) and path.is_file())
+    names = sorted(path.name for path in Path(folder).iterdir() if is_image_name(path.name) and path.is_file())
     if not names:
         raise PictureError(
             folder,
-            "the folder holds no picture. Looked for names that end in "
-            f"{', '.join(PICTURE_ENDINGS)}, not in folders below; a pattern such as "
+            "the folder holds no image. Looked for names that end in .jpg, .png or another of the "
+            f"{len(image_endings())} endings that are read, not in folders below; a pattern such as "
             f"{os.path.join(folder, '**', '*.jpg')!r} finds those too.",
         )
     for name in names:

@@ -7,10 +7,11 @@ from pathlib import Path
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import BoxFormat
 from keras_ssd.names import unknown_name
-from keras_ssd.pictures import PICTURE_ENDINGS
+from keras_ssd.pictures import is_image_name
 
 PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "img", "data")
 MAX_TEXT = 64 << 20
+MAX_FOLDERS = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Layout:
         pictures: folder of the pictures, if the caller named one.
         classes: class names, if the caller gave them.
         options: what else is known, for one format.
+        absent: dictionary from a split that the data name, and that is not there, to its `Problem`: a note, unless
+            that split is asked for.
         progress: whether to show a progress bar.
     """
 
@@ -36,6 +39,7 @@ class Layout:
     classes: tuple | None = None
     options: object = None
     progress: bool = False
+    absent: dict = dataclasses.field(default_factory=dict)
 
     def chosen(self, split):
         """What belongs to a split, or to all of the data if `split` is None: a dictionary.
@@ -45,6 +49,8 @@ class Layout:
         """
         if split is None:
             return self.splits if self.whole is None else self.whole
+        if split in self.absent:
+            raise ValueError(str(self.absent[split]))
         if split not in self.splits:
             raise ValueError(f"{self.root}: " + unknown_name("split", split, self.splits))
         return {split: self.splits[split]}
@@ -113,7 +119,7 @@ class PictureIndex:
             stems = {
                 os.path.splitext(name)[0]: os.path.join(folder, name)
                 for name in sorted(names, reverse=True)
-                if os.path.splitext(name)[1].lower() in PICTURE_ENDINGS and not name.startswith(".")
+                if is_image_name(name)
             }
             self._listed[folder] = names, stems
         return self._listed[folder]
@@ -123,6 +129,14 @@ def leaves(path):
     """Whether a path from an annotation file leaves the folder that it is to be looked up in."""
     plain = str(path).replace("\\", "/")
     return plain.startswith("/") or ":" in plain.split("/")[0] or ".." in plain.split("/") or "\0" in plain
+
+
+def exists(path):
+    """Whether there is such a file or folder; of what no path can be, there is none."""
+    try:
+        return os.path.exists(path)
+    except (OSError, ValueError):
+        return False
 
 
 def below(path, root):
@@ -148,6 +162,35 @@ def files_ending(folder, *endings):
         return sorted(path for path in found if path.is_file())
     except OSError:
         return []
+
+
+def files_below(folder, wanted):
+    """Paths of the files of a folder and of all folders below, by name; links are followed, hidden names left out.
+
+    A link to a folder that it lies in is not entered, so that it ends.
+
+    Args:
+        folder: where to begin.
+        wanted: function of a file's name.
+
+    Raises:
+        ValueError: there are more folders than any dataset has, as links to links make them.
+    """
+    folder = str(folder)
+    above = {folder: (os.path.realpath(folder),)}  # the real folders on the way to each, its own last
+    for seen, (place, inner, files) in enumerate(os.walk(folder, followlinks=True)):
+        if seen > MAX_FOLDERS:
+            raise ValueError(f"{folder}: it has more than {MAX_FOLDERS:,} folders below it, by links between them.")
+        way = above.pop(place)
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
+        for name in [*inner]:
+            below = os.path.join(place, name)
+            real = os.path.realpath(below) if os.path.islink(below) else os.path.join(way[-1], name)
+            if real in way:
+                inner.remove(name)
+            else:
+                above[below] = (*way, real)
+        yield from (os.path.join(place, name) for name in sorted(files) if name[0] != "." and wanted(name))
 
 
 def read_text(path):
@@ -176,14 +219,23 @@ def reason(error):
 
 def listed_classes(root):
     """Class names from a text file beside the data, None if there is none: `classes.txt`, a name a line."""
-    for name in ("classes.txt", "obj.names", "labels.txt"):
+    for name in ("classes.txt", "obj.names", "labels.txt", "_darknet.labels"):
         path = Path(root) / name
         if path.is_file():
-            names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-            if not names:
-                raise ValueError(f"{path} is empty. Expected one class name a line.")
-            return tuple(names)
+            return names_of(path)
     return None
+
+
+def names_of(path):
+    """The class names of a text file, one a line.
+
+    Raises:
+        ValueError: it holds none, or is no text.
+    """
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    if not names:
+        raise ValueError(f"{path} is empty. Expected one class name a line.")
+    return tuple(names)
 
 
 def missing_picture(record_name, source, looked_for, line=0):

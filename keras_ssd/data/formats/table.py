@@ -13,7 +13,7 @@ from pathlib import Path
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import COCO_BOXES, CORNER_BOXES, CORNER_FRACTIONS, EntryError, Record, finite, flag, size_of
-from keras_ssd.pictures import PICTURE_ENDINGS
+from keras_ssd.pictures import has_image_ending
 
 NAME = "csv"
 SSD_KERAS_COLUMNS = ("image_name", "xmin", "xmax", "ymin", "ymax", "class_id")
@@ -201,13 +201,13 @@ class _Table:
         return self.records.get(file)
 
     def _find(self, file):
-        if os.path.splitext(file)[1].lower() not in PICTURE_ENDINGS:
+        if not has_image_ending(file):
             return self.pictures.by_stem(file)
         return self.pictures.by_path(file) or self.pictures.by_path(os.path.basename(file.replace("\\", "/")))
 
     def _name(self, file):
         plain = lay.below(file, self.path.parent) if os.path.isabs(file) else file.replace("\\", "/")
-        known = os.path.splitext(plain)[1].lower() in PICTURE_ENDINGS
+        known = has_image_ending(plain)
         parts = (lay.stem(plain) if known else plain).split("/")
         parts = [part for part in parts if part not in ("", ".", "..")]
         return "/".join(parts[1:] if len(parts) > 1 and parts[0] in lay.PICTURE_FOLDERS else parts)

@@ -73,8 +73,13 @@ def read(layout, part, problems):
 
 
 def _all_names(folder):
-    files = folder.rglob("*.xml") if folder.name in _FOLDERS else lay.files_ending(folder, ".xml")
-    return sorted(lay.stem(lay.below(path, folder)) for path in files if path.name[0] != ".")
+    deep = folder.name in _FOLDERS
+    files = lay.files_below(folder, _is_xml) if deep else lay.files_ending(folder, ".xml")
+    return sorted(lay.stem(lay.below(path, folder)) for path in files)
+
+
+def _is_xml(name):
+    return name.lower().endswith(".xml")
 
 
 def _listed_names(folder, listed, problems):

@@ -1,121 +1,113 @@
-"""The part of YAML that data.yaml files are written in: keys at the top with text, a list or a table of texts.
+"""YAML of strangers, read by PyYAML's safe loader: bounded in size, depth and aliases, with every value as text.
 
-A whole YAML reader can build objects and unfold aliases without end; these files need neither.
+Values stay text, since class names are: a class "no", "1.0" or "007" is none of False, 1 and 7.
 """
 
-import re
+import yaml
 
-_KEY = re.compile(r"""(?:"([^"]*)"|'([^']*)'|([^\s:#'"\[\]{}&*!|>%@`-][^:#]*?|\d+))\s*:(?:\s+(.*)|)$""")
+MAX_TEXT = 4 << 20  # ten thousand class names take 200 KB
+MAX_DEPTH = 32
+MAX_NODES = 100_000  # after aliases are unfolded
+_TAGS = (None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "null", "map", "seq")))
 
 
 class YamlError(ValueError):
-    """Text that is no such YAML.
+    """Text that is no YAML, or YAML that is refused.
 
     Attributes:
         line: where.
     """
 
-    def __init__(self, what, line):
+    def __init__(self, what, line=0):
         super().__init__(what)
         self.line = line
 
 
+class _TextLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Builds tables, lists, texts and None alone, and refuses a key that occurs twice."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say which texts are more than text
+        first: [(tag, pattern) for tag, pattern in pairs if tag.rpartition(":")[2] in ("null", "merge")]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise YamlError(f"the key {key.value[:60]!r} occurs twice", key.start_mark.line + 1)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(text):
-    """The keys at the top of a file.
+    """The table that a file holds.
 
     Args:
         text: of the file.
 
     Returns:
-        Dictionary from key to text, None, list of texts or dictionary of texts. Tables within tables and blocks of
-        text are read over.
+        Dictionary from keys to values: texts, None, lists and dictionaries of these. An empty file is an empty one.
 
     Raises:
-        YamlError: a line that is none of these.
+        YamlError: it is no YAML, no table, holds a key twice or builds objects; or it is too large or too deep, also
+            by aliases of aliases.
 
     Example:
-        >>> read_yaml("train: images  # a folder\\nnames: [cat, 'dog']")
-        {'train': 'images', 'names': ['cat', 'dog']}
+        >>> read_yaml("train: images  # a folder\\nnames: [men's shoe, 'no']")
+        {'train': 'images', 'names': ["men's shoe", 'no']}
     """
-    lines = [(number, _without_comment(line)) for number, line in enumerate(text.splitlines(), 1)]
-    lines = [(number, line) for number, line in lines if line.strip() and line.strip() != "---"]
-    found = {}
-    while lines:
-        number, line = lines.pop(0)
-        hit = None if line[0] in " \t" else _KEY.match(line.rstrip())
-        if hit is None:
-            raise YamlError(f"expected `key: value`, and found {line.strip()[:60]!r}", number)
-        key, value = _key(hit), (hit[4] or "").strip()
-        below = []
-        while lines and (lines[0][1][0] in " \t" or lines[0][1].startswith("- ")):
-            below.append(lines.pop(0))
-        if value[:1] in ("|", ">"):
-            continue
-        if value[:1] in ("[", "{"):
-            while lines and not _closed(value, below):
-                below.append(lines.pop(0))
-            found[key] = _flow(" ".join([value, *(part.strip() for _, part in below)]), number)
-        else:
-            found[key] = _scalar(value) if value else _block(below)
+    if len(text) > MAX_TEXT:
+        raise YamlError(f"it is larger than {MAX_TEXT >> 20} MiB")
+    try:
+        _check_bounds(text)
+        found = yaml.load(text, _TextLoader)
+    except YamlError:
+        raise
+    except yaml.YAMLError as error:
+        raise _told(error) from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise YamlError(f"expected `key: value`, and found {text.strip()[:60]!r}", 1)
     return found
 
 
-def _closed(value, below):
-    return (value + "".join(part for _, part in below)).rstrip().endswith(("]", "}"))
+def _told(error):
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    what = ": ".join(part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
+    what = " ".join((what or str(error)).split())[:200]
+    return YamlError(f"it is no YAML ({what})", mark.line + 1 if mark else 0)
 
 
-def _without_comment(line):
-    quote = ""
-    for place, letter in enumerate(line):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'" and (not place or line[place - 1] in " [{,:-"):
-            quote = letter
-        elif letter == "#" and (not place or line[place - 1].isspace()):
-            return line[:place]
-    return line
-
-
-def _key(hit):
-    return next(part for part in hit.groups()[:3] if part is not None).strip()
-
-
-def _scalar(text):
-    text = text.strip()
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1].replace("''", "'") if text[0] == "'" else text[1:-1].replace('\\"', '"')
-    return None if text in ("", "~", "null") else text
-
-
-def _flow(text, line):
-    """[a, b] or {0: a, 1: b}, without nesting."""
-    ends = {"[": "]", "{": "}"}[text[0]]
-    if not text.rstrip().endswith(ends):
-        raise YamlError(f"the {text[0]} is never closed", line)
-    parts = re.findall(r"""\s*((?:"[^"]*"|'[^']*'|[^,"'\[\]{}])+)""", text.rstrip()[1:-1])
-    parts = [part.strip() for part in parts if part.strip()]
-    if ends == "]":
-        return [_scalar(part) for part in parts]
-    return dict(_pair(part, line) for part in parts)
-
-
-def _block(below):
-    """What stands indented below a key: a list, a table, or None for what is neither."""
-    if not below:
-        return None
-    texts = [(number, line.strip(), len(line) - len(line.lstrip())) for number, line in below]
-    depth = texts[0][2]
-    texts = [(number, text) for number, text, indent in texts if indent == depth]
-    if texts[0][1].startswith("-"):
-        return [_scalar(text[1:]) for _, text in texts if text.startswith("-")]
-    return dict(_pair(text, number) for number, text in texts)
-
-
-def _pair(text, line):
-    hit = _KEY.match(text)
-    if hit is None:
-        raise YamlError(f"expected `key: value`, and found {text[:60]!r}", line)
-    return _key(hit), _scalar(hit[4] or "")
+def _check_bounds(text):
+    """Counts what loading would build, without building it."""
+    sizes, open_nodes = {}, []  # of anchors; [anchor, nodes so far]
+    for event in yaml.parse(text, _TextLoader):
+        line = event.start_mark.line + 1
+        if getattr(event, "tag", None) not in _TAGS:
+            raise YamlError(f"it builds objects of the kind {event.tag[:60]!r}", line)
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append([event.anchor, 1])
+            if len(open_nodes) > MAX_DEPTH:
+                raise YamlError(f"it nests deeper than {MAX_DEPTH}", line)
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+        elif isinstance(event, yaml.ScalarEvent):
+            anchor, size = event.anchor, 1
+        elif isinstance(event, yaml.AliasEvent):
+            inside = any(event.anchor == anchor for anchor, _ in open_nodes)  # it holds itself, without end
+            anchor, size = None, MAX_NODES + 1 if inside else sizes.get(event.anchor, 1)
+        else:
+            continue
+        if anchor:
+            sizes[anchor] = size
+        if open_nodes:
+            open_nodes[-1][1] += size
+            size = open_nodes[-1][1]
+        if size > MAX_NODES:
+            raise YamlError(f"it unfolds to more than {MAX_NODES:,} values, or to no end", line)
 
 
 def quoted(text):

@@ -1,0 +1,42 @@
+"""The sizes that annotations state, held against the images themselves, before long work begins."""
+
+from keras_ssd.data.picture_files import picture_size
+from keras_ssd.data.progress import worked_ahead
+from keras_ssd.data.sample import other_size
+from keras_ssd.pictures import PictureError
+
+_SHOWN = 5
+
+
+def check_sizes(dataset, progress=False):
+    """Refuses images of another size than their annotations say, as `Sample.of` does for one of them.
+
+    Images that are not there or cannot be read pass; who reads them tells it.
+
+    Args:
+        dataset: annotations.
+        progress: whether to show a bar on a terminal.
+
+    Raises:
+        ValueError: names the first of them, and how many there are.
+    """
+    told = [annotation for annotation in dataset if annotation.size_hw is not None]
+    wrong = []
+    with worked_ahead(_size, told, "reading image sizes", progress) as sizes:
+        for annotation, future in sizes:
+            size_hw = future.result()
+            if size_hw not in (None, annotation.size_hw):
+                wrong.append(other_size(annotation, size_hw))
+    if wrong:
+        more = [f"... and {len(wrong) - _SHOWN} more of another size than is stated"] if len(wrong) > _SHOWN else []
+        raise ValueError("\n".join([*wrong[:_SHOWN], *more]))
+
+
+def _size(annotation):
+    if not isinstance(annotation.picture, str):
+        shape = getattr(annotation.picture, "shape", None)
+        return None if shape is None else tuple(shape[:2])
+    try:
+        return picture_size(annotation.picture)
+    except (PictureError, OSError):
+        return None

@@ -1,0 +1,330 @@
+"""YOLO's data as tools and hands lay them out: data.yaml, Darknet's files, folders, links, and what is not there."""
+
+import os
+
+import numpy as np
+import pytest
+from data_files import save_picture
+from PIL import Image
+
+from keras_ssd import data
+from keras_ssd.data import DataError
+
+HALF = "0.5 0.5 0.5 0.5"
+BOX = [[15, 10, 45, 30]]  # HALF of 60 x 40 pixels
+
+
+def yolo(root, labels, yaml=None, ending="jpg"):
+    """Writes images (by path, without ending) and their label files, and data.yaml."""
+    for seed, (name, text) in enumerate(labels.items()):
+        image = root / f"{name}.{ending}"
+        save_picture(image, seed=seed)
+        file = root / f"{name.replace('images', 'labels')}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            file.write_text(text)
+    if yaml is not None:
+        (root / "data.yaml").write_text(yaml)
+    return root
+
+
+def found(dataset):
+    """Name -> (classes, boxes) of all images."""
+    return {
+        a.name: ([dataset.classes[place] for place in a.class_ids], np.round(a.boxes_xyxy, 3).tolist()) for a in dataset
+    }
+
+
+@pytest.mark.parametrize(
+    ("yaml", "label", "name"),
+    [
+        ("train: images/train\nnames: [men's shoe, women's shoe]", 1, "women's shoe"),
+        ("train: images/train\nnames: {0: 'no', 1: no}", 1, "no"),
+        ("train: images/train\nnames: [0, 1]\nnc: 2", 1, "1"),
+        ("train: images/train\nnames:\n  1: nut\n  2: bolt\nnc: 2", 2, "bolt"),
+        ("train: images/train\nnames:\n  1: nut\n  2: bolt\nnc: 3", 1, "nut"),
+        ("path: .\ntrain: ./images/train/\nnames: [a, b]\ncolors: [[1, 2, 3], [4, 5, 6]]", 0, "a"),
+        ("path: ../pets\ntrain: images/train\nnames: [a, b]", 0, "a"),
+        ("path: /home/else/pets\ntrain: images/train\nnames: [a, b]", 0, "a"),
+        ("path: C:\\data\\pets\ntrain: images\\train\nnames: [a, b]", 0, "a"),
+        ("train: /content/datasets/pets/images/train\nnames: [a, b]", 0, "a"),
+        ("train: C:\\Users\\me\\pets\\images\\train\nnames: [a, b]", 0, "a"),
+        ("train: [images/train]\nnames: [a, b]", 0, "a"),
+        ("train: lists/train.txt\nnames: [a, b]", 0, "a"),
+        ("train: [lists/train.txt]\nnames: [a, b]", 0, "a"),
+        ("train: images\nnames: [a, b]", 0, "a"),
+        ("train: images/train\nnames: [a, b]\nroboflow:\n  workspace: w\n  url: https://x.y/z", 0, "a"),
+    ],
+)
+def test_values_data_yaml(tmp_path, yaml, label, name):
+    root = yolo(tmp_path / "pets", {"images/train/one": f"{label} {HALF}\n"}, yaml)
+    (root / "lists").mkdir()
+    (root / "lists" / "train.txt").write_text("./images/train/one.jpg\n")
+    for path in (root, root / "data.yaml"):
+        [(_, objects)] = found(data.read(path, "train")).items()
+        assert objects == ([name], BOX)
+
+
+def test_values_roboflow_says_one_folder_up(tmp_path):
+    yaml = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\nnames: ['nut']\n"
+    root = yolo(tmp_path, {"train/images/a": f"0 {HALF}", "valid/images/b": None, "images/c": f"0 {HALF}"}, yaml)
+    train = data.read(root, "train")
+    assert found(train) == {"a": (["nut"], BOX)}
+    assert train.splits == ("train", "val")
+    [note] = train.problems
+    assert (note.kind, note.is_fault) == ("absent split", False)
+    assert "'../test/images' for the split 'test'" in note.what
+    assert {name: len(part) for name, part in data.read_splits(root).items()} == {"train": 1, "val": 1}
+    assert len(data.read(root)) == 2
+    with pytest.raises(ValueError, match="names '../test/images' for the split 'test'"):
+        data.read(root, "test")  # images/ of the root is no test split
+    assert "splits that are named and not there: 1" in data.check(root).text()
+
+
+def test_values_a_split_of_two_folders_lacks_one(tmp_path):
+    yaml = "train: [images/a, images/b]\nval: images/a\nnames: [nut]\n"
+    root = yolo(tmp_path, {"images/a/one": f"0 {HALF}"}, yaml)
+    assert len(data.read(root, "val")) == 1
+    with pytest.raises(ValueError, match="'images/b' for the split 'train'"):
+        data.read(root, "train")
+
+
+def test_rejects_data_yaml_without_any_split(tmp_path):
+    root = yolo(tmp_path, {}, "train: images/train\nnames: [nut]\n")
+    with pytest.raises(ValueError, match="names no images that are there.*'images/train' for the split 'train'"):
+        data.read(root)
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        ("[nut, [a]]", "`names` that are texts"),
+        ("[nut, '']", "`names` that are texts"),
+        ("{a: nut}", "numbered by whole numbers. Received: a"),
+        ("{-1: nut}", "numbered by whole numbers. Received: -1"),
+        ("[nut]\nnc: 3", "nc is 3, and names has 1"),
+        ("[nut]\nnames: [bolt]", "data.yaml:3: it cannot be read: the key 'names' occurs twice"),
+    ],
+)
+def test_rejects_names(tmp_path, names, what):
+    root = yolo(tmp_path, {"images/train/a": f"0 {HALF}"}, f"train: images/train\nnames: {names}\n")
+    with pytest.raises(ValueError, match=what):
+        data.read(root)
+
+
+def test_values_other_yaml_beside_the_data(tmp_path):
+    root = yolo(tmp_path, {"images/a": f"0 {HALF}"})
+    (root / "classes.txt").write_text("nut\n")
+    (root / "mkdocs.yml").write_text("a: !!python/name:x.y ''\n")
+    assert found(data.read(root)) == {"a": (["nut"], BOX)}
+
+
+# -- Darknet ------------------------------------------------------------------------------------------
+
+
+def darknet(root, lines, folder="obj_train_data", keys="train = data/train.txt\n"):
+    """A dataset as CVAT and Datumaro export it: paths begin with the data/ that the folder is to be put into."""
+    save_picture(root / folder / "a.jpg")
+    (root / folder / "a.txt").write_text(f"1 {HALF}\n")
+    (root / "obj.names").write_text("nut\nbolt\n")
+    (root / "obj.data").write_text(f"classes = 2\n{keys}names = data/obj.names\nbackup = backup/\n")
+    (root / "train.txt").write_text("".join(f"{line}\n" for line in lines))
+    return root
+
+
+def test_values_obj_data(tmp_path):
+    root = darknet(tmp_path, ["data/obj_train_data/a.jpg"], keys="train = data/train.txt\nvalid = data/test.txt\n")
+    for path in (root, root / "obj.data"):
+        dataset = data.read(path, "train")
+        assert [*found(dataset).values()] == [(["bolt"], BOX)]
+        assert dataset.classes == ("nut", "bolt")
+    with pytest.raises(ValueError, match="'data/test.txt' for the split 'valid'"):
+        data.read(root, "valid")
+
+
+def test_values_obj_data_within_data(tmp_path):
+    darknet(tmp_path / "data", ["data/obj_train_data/a.jpg"])
+    assert [*found(data.read(tmp_path / "data" / "obj.data")).values()] == [(["bolt"], BOX)]
+
+
+def test_values_obj_data_of_another_machine(tmp_path):
+    root = darknet(tmp_path, ["/home/me/darknet/data/obj_train_data/a.jpg", "C:\\gone\\obj_train_data\\b.jpg"])
+    dataset = data.read(root, policy="drop")
+    assert [*found(dataset).values()] == [(["bolt"], BOX)]
+    assert [(p.kind, p.line) for p in dataset.problems] == [("missing picture", 2)]
+
+
+def test_values_labels_of_jpegimages(tmp_path):
+    root = darknet(tmp_path, ["JPEGImages/b.jpg"], keys="train = train.txt\n")
+    save_picture(root / "JPEGImages" / "b.jpg", seed=1)
+    (root / "labels").mkdir()
+    (root / "labels" / "b.txt").write_text(f"0 {HALF}\n")
+    assert [*found(data.read(root)).values()] == [(["nut"], BOX)]
+
+
+def test_values_obj_names_with_a_list_alone(tmp_path):
+    save_picture(tmp_path / "data" / "a.jpg")
+    (tmp_path / "data" / "a.txt").write_text(f"1 {HALF}\n")
+    (tmp_path / "obj.names").write_text("nut\nbolt\n")
+    (tmp_path / "images.txt").write_text("data/a.jpg\n")
+    assert [*found(data.read(tmp_path)).values()] == [(["bolt"], BOX)]
+
+
+def test_values_darknet_folders_a_split(tmp_path):
+    for seed, split in enumerate(("train", "valid")):
+        save_picture(tmp_path / split / "a.jpg", seed=seed)
+        (tmp_path / split / "a.txt").write_text(f"0 {HALF}\n")
+        (tmp_path / split / "_darknet.labels").write_text("nut\n")
+    (tmp_path / "README.roboflow.txt").write_text("exported\n")
+    assert {name: found(part) for name, part in data.read_splits(tmp_path).items()} == {
+        "train": {"a": (["nut"], BOX)},
+        "valid": {"a": (["nut"], BOX)},
+    }
+
+
+def test_rejects_obj_data_without_names(tmp_path):
+    root = darknet(tmp_path, [])
+    os.unlink(root / "obj.names")
+    with pytest.raises(ValueError, match=r"there is no file 'data/obj.names' of class names"):
+        data.read(root)
+    (root / "obj.data").write_text("train = data/train.txt\n")
+    with pytest.raises(ValueError, match="names no file of class names"):
+        data.read(root / "obj.data")
+
+
+# -- label lines --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "more", "box"),
+    [
+        ("0 0.25 0.25 0.75 0.25 0.75 0.75", "", BOX[0]),  # an outline of three corners
+        ("0 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5", "", BOX[0]),  # a turned box
+        (f"0 {HALF} 0.1 0.1 2 0.9 0.9 1", "kpt_shape: [2, 3]\n", BOX[0]),
+        (f"0 {HALF} 0.1 0.1 0.9 0.9", "kpt_shape: [2, 2]\n", BOX[0]),
+        ("0.0 5e-1 .5 +0.5 0.50", "", BOX[0]),
+    ],
+)
+def test_values_label_lines(tmp_path, line, more, box):
+    root = yolo(tmp_path, {"images/a": line}, f"train: images\nnames: [nut]\n{more}")
+    assert found(data.read(root)) == {"a": (["nut"], [box])}
+
+
+def test_rejects_labels_without_an_image(tmp_path):
+    root = yolo(tmp_path, {"images/train/a": f"0 {HALF}"}, "train: images/train\nnames: [nut]\n")
+    (root / "labels" / "train" / "lost.txt").write_text(f"0 {HALF}\n")
+    (root / "labels" / "train" / "classes.txt").write_text("nut\n")
+    (root / "labels" / "train" / "empty.txt").write_text("")
+    dataset = data.read(root, policy="drop")
+    [problem] = dataset.problems
+    assert problem.kind == "missing picture"
+    assert problem.file == str(root / "labels" / "train" / "lost.txt")
+
+
+# -- folders ------------------------------------------------------------------------------------------
+
+
+def test_values_links_are_followed(tmp_path):
+    store = yolo(tmp_path / "store", {"images/deep/a": f"0 {HALF}"})
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    (root / "labels").mkdir()
+    os.symlink(store / "images" / "deep", root / "images" / "train")
+    os.symlink(store / "labels" / "deep", root / "labels" / "train")
+    os.symlink(root / "images", root / "images" / "train" / "round")  # a circle
+    (root / "data.yaml").write_text("train: images\nnames: [nut]\n")
+    assert found(data.read(root)) == {"train/a": (["nut"], BOX)}
+    assert data.check(root).ok
+
+
+def test_values_links_of_voc_are_followed(tmp_path):
+    save_picture(tmp_path / "store" / "images" / "a.jpg")
+    (tmp_path / "store" / "xml").mkdir()
+    box = "<bndbox><xmin>10</xmin><ymin>10</ymin><xmax>40</xmax><ymax>30</ymax></bndbox>"
+    (tmp_path / "store" / "xml" / "a.xml").write_text(
+        f"<annotation><object><name>nut</name>{box}</object></annotation>"
+    )
+    for name, kind in (("Annotations", "xml"), ("JPEGImages", "images")):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        os.symlink(tmp_path / "store" / kind, tmp_path / "set" / name / "part")
+    os.symlink(tmp_path / "set" / "Annotations", tmp_path / "store" / "xml" / "round")
+    assert found(data.read(tmp_path / "set")) == {"part/a": (["nut"], [[9, 9, 40, 30]])}
+
+
+def test_rejects_folders_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_ssd.data.formats.layout.MAX_FOLDERS", 100)
+    yolo(tmp_path, {"images/l0/a": None}, "train: images\nnames: [nut]\n")
+    for level in range(8):
+        (tmp_path / f"x{level + 1}").mkdir()
+        below = tmp_path / f"x{level}" if level else tmp_path / "images"
+        for twin in "ab":
+            os.symlink(tmp_path / f"x{level + 1}", below / twin)
+    with pytest.raises(ValueError, match="more than 100 folders below it"):
+        data.read(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of formats that Pillow will drop
+def test_values_every_ending_that_is_read(tmp_path):
+    from keras_ssd.pictures import has_image_ending, image_endings, is_image_name, read_picture
+
+    endings = image_endings()
+    assert {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".pgm"} <= {*endings}
+    assert not {".pdf", ".mpg", ".h5", ".eps", ".txt", ".csv", ".json", ".xml", ".mp4"} & {*endings}
+    assert is_image_name("a.JFIF")
+    assert not is_image_name(".a.jfif")
+    assert not has_image_ending("a.jpg.txt")
+    writable = [ending for ending in endings if Image.registered_extensions()[ending] in Image.SAVE]
+    read = 0
+    for ending in writable:
+        try:
+            Image.new("RGB", (32, 32), "red").save(tmp_path / f"a{ending}")
+        except (OSError, ValueError, KeyError):  # formats that hold no RGB
+            continue
+        assert read_picture(tmp_path / f"a{ending}")[0, 0].argmax() == 0  # red
+        read += 1
+    assert read > 15
+
+
+@pytest.mark.parametrize("ending", ["jfif", "JPE", "dib", "TIFF"])
+def test_values_rare_endings_are_listed(tmp_path, ending):
+    root = yolo(tmp_path, {"images/a": f"0 {HALF}"}, "train: images\nnames: [nut]\n", ending)
+    assert found(data.read(root)) == {"a": (["nut"], BOX)}
+
+
+def test_rejects_an_empty_split(tmp_path):
+    yaml = "train: images/train\nval: images/val\nnames: [nut]\n"
+    root = yolo(tmp_path, {"images/train/a": f"0 {HALF}"}, yaml)
+    (root / "images" / "val").mkdir()
+    assert len(data.read(root, "train")) == 1
+    with pytest.raises(DataError, match="the split 'val' holds no images"):
+        data.read(root, "val")
+    with pytest.raises(DataError, match="the split 'val' holds no images"):
+        data.read(root, "val", policy="drop")
+    with pytest.raises(DataError, match="the split 'val' holds no images"):
+        data.read_splits(root)
+    splits = data.read_splits(root, policy="drop")
+    assert [*splits] == ["train"]
+    assert [p.kind for p in splits["train"].problems] == ["empty split"]
+    checked = data.check(root)
+    assert not checked.ok
+    assert "splits without images: 1" in checked.text()
+
+
+def test_rejects_a_dataset_of_empty_folders(tmp_path):
+    root = yolo(tmp_path, {}, "train: images\nnames: [nut]\n")
+    (root / "images").mkdir()
+    checked = data.check(root)
+    assert not checked.ok
+    assert "the split 'train' holds no images" in checked.text()
+
+
+# -- files of others --------------------------------------------------------------------------------------------
+
+
+def test_values_shared_exports(shared):
+    root = shared("cases", "annotation_exports", "28-yolo-yaml")
+    names = {"from1": "nut", "ints": "0", "multi": "nut", "path_abs": "nut", "testempty": "nut", "testmissing": "nut"}
+    for case, name in names.items():
+        dataset = data.read(root / case, "train")
+        assert found(dataset) == {"a": ([name], [[48, 36, 72, 54]])}, case
+    assert data.read(root / "path_abs").classes == ("nut", "no")
