@@ -1,11 +1,15 @@
-"""Boxes and labels on pictures: legible on a thumbnail and on a poster, and for the colour-blind.
+"""Boxes and labels on images: legible on a thumbnail and on a poster, in a crowd, and for the colour-blind.
 
 Pillow's drawing and fonts are imported when something is drawn.
 """
 
+import math
 import zlib
+from typing import NamedTuple
 
 import numpy as np
+
+from keras_ssd.label_places import Placing
 
 # Okabe and Ito, "Color Universal Design" (2008), without black, which is used for outlines.
 _HUES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -16,7 +20,7 @@ def _shade(colour, toward, amount):
     return "#" + "".join(f"{round(c + (toward - c) * amount):02X}" for c in channels)
 
 
-# A picture with more classes than hues gets lighter and darker kinds of each.
+# An image with more classes than hues gets lighter and darker kinds of each.
 PALETTE = (*_HUES, *(_shade(hue, 255, 0.5) for hue in _HUES), *(_shade(hue, 0, 0.45) for hue in _HUES))
 
 
@@ -49,13 +53,33 @@ def text_colour(background):
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#FFFFFF"
 
 
+class Label(NamedTuple):
+    """What stands at a box.
+
+    Attributes:
+        text: in full.
+        short: where there is no room for it; "" for nothing.
+        name: what the box's colour means, for the key of boxes without their full text; "" for nothing.
+    """
+
+    text: str
+    short: str = ""
+    name: str = ""
+
+
+def score_text(score):
+    """A score in few letters: .52, and 1.0."""
+    text = f"{score:.2f}"
+    return text[1:] if text.startswith("0") else "1.0"
+
+
 def draw_detections(picture, detections, *, line_width=None, font_size=None, labels=True):
     """Draws boxes and labels.
 
     Args:
         picture: (H, W, 3) uint8 array; boxes are scaled to it.
-        detections: `Detections` of that picture.
-        line_width, font_size: pixels, or None to derive them from the picture's size.
+        detections: `Detections` of that image.
+        line_width, font_size: pixels, or None to derive them from the image's size.
         labels: whether to write class and score.
 
     Returns:
@@ -64,21 +88,28 @@ def draw_detections(picture, detections, *, line_width=None, font_size=None, lab
     height, width = picture.shape[:2]
     scale = np.array([width, height, width, height]) / np.array(detections.size_hw[::-1] * 2)
     palette = class_colours(detections.class_names)
-    colours = [palette[class_id] for class_id in detections.class_ids]
-    texts = [f"{name} {score:.2f}" for name, score, _, _ in detections] if labels else None
+    colours = [palette[class_id] for class_id in detections.class_ids.tolist()]
+    texts = None
+    if labels:
+        scores = map(score_text, detections.scores.tolist())
+        texts = [Label(f"{name} {score}", score, name) for name, score in zip(detections.names, scores, strict=True)]
     boxes = detections.boxes_xyxy * scale
     return draw_boxes(picture, boxes, colours, texts, line_width=line_width, font_size=font_size)
 
 
-def draw_boxes(picture, boxes_xyxy, colours, texts=None, *, line_width=None, font_size=None):
-    """Draws boxes of given colours, with a label each if there are texts.
+def draw_boxes(picture, boxes_xyxy, colours, labels=None, *, line_width=None, font_size=None):
+    """Draws boxes of given colours, with a label each if there are any.
+
+    A label stands at its box, or near it with a line between them. It never lies on another label, and all labels
+    together hide little of a box (`label_places.MOST_HIDDEN`). Where there is no room, it is written smaller, then in
+    short, and last left out; a key in the image then says what the colours of such boxes mean.
 
     Args:
         picture: (H, W, 3) uint8 array.
-        boxes_xyxy: (K, 4) pixels of that picture; the first lie on top.
+        boxes_xyxy: (K, 4) pixels of that image; the first lie on top, and their labels have the best places.
         colours: K of "#RRGGBB".
-        texts: K labels, or None for none; an empty one is not drawn.
-        line_width, font_size: pixels, or None to derive them from the picture's size.
+        labels: K of `Label`, or None for none; one without text is not drawn.
+        line_width, font_size: pixels, or None to derive them from the image's size.
 
     Returns:
         A new PIL image.
@@ -89,79 +120,127 @@ def draw_boxes(picture, boxes_xyxy, colours, texts=None, *, line_width=None, fon
     height, width = picture.shape[:2]
     boxes = np.asarray(boxes_xyxy)
     if line_width is None:
-        line_width = max(1, round((height * width) ** 0.5 / 220))
+        line_width = max(1, round((height * width) ** 0.5 / (220 if len(boxes) <= 20 else 320)))
     pen = ImageDraw.Draw(image)
     for box, colour in reversed([*zip(boxes, colours, strict=True)]):  # the best lie on top
         _draw_box(pen, box, colour, line_width)
-    named = [row for row, text in enumerate(texts or ()) if text]
-    if named:
-        font = _font(font_size or _font_size(boxes[named], (height, width)))
-        texts, colours = [texts[row] for row in named], [colours[row] for row in named]
-        _draw_labels(pen, boxes[named], texts, colours, font, (height, width), line_width)
+    if labels is not None:
+        fonts = _fonts(font_size, len(boxes), (height, width))
+        _Labels(pen, boxes, colours, labels, fonts).draw((height, width), line_width)
     return image
 
 
 def _draw_box(pen, box, colour, line_width):
     xmin, ymin, xmax, ymax = (round(side) for side in box.tolist())
     xmax, ymax = max(xmin, xmax - 1), max(ymin, ymax - 1)  # Pillow draws the last pixel too
-    rim = max(1, line_width // 3)  # a dark rim keeps light colours visible on light pictures
+    line_width = min(line_width, max(1, min(xmax - xmin, ymax - ymin) // 8))  # or it hides a small object
+    rim = max(1, line_width // 3)  # a dark rim keeps light colours visible on light images
     pen.rectangle((xmin - rim, ymin - rim, xmax + rim, ymax + rim), outline="#000000", width=rim)
     pen.rectangle((xmin, ymin, xmax, ymax), outline=colour, width=line_width)
 
 
-def _font_size(boxes, size_hw):
-    """Grows with the picture; smaller where many boxes share the room; never below what can be read."""
-    side = (size_hw[0] * size_hw[1]) ** 0.5
-    crowding = min(1.0, max(0.6, (12 / max(1, len(boxes))) ** 0.35))
-    return max(10, round(side / 32 * crowding))
-
-
-def _font(size):
+def _fonts(size, count, size_hw):
+    """Fonts of full and of short labels: they grow with the image, are smaller where many boxes share the room, and
+    never below what can be read."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(size)
+    if size is not None:
+        return (ImageFont.load_default(size),) * 2
+    side = (size_hw[0] * size_hw[1]) ** 0.5
+    crowding = min(1.0, max(0.55, (12 / max(1, count)) ** 0.35))
+    sizes = max(10, round(side / 34 * crowding)), max(9, round(side / 34 * crowding * 0.75))
+    return tuple(ImageFont.load_default(each) for each in sizes)
 
 
-def _draw_labels(pen, boxes, texts, colours, font, size_hw, line_width):
-    """Writes the best object's label first; each later one takes the nearest free place."""
-    placed = np.zeros((0, 4))
-    pad = max(1, round(font.size / 8))
-    for box, text, colour in zip(boxes, texts, colours, strict=True):
-        left, _, right, _ = pen.textbbox((0, 0), text, font=font)
-        ascent, descent = font.getmetrics()
-        label_wh = (right - left + 2 * pad, ascent + descent + pad)
-        place = _place_label(box, label_wh, size_hw, (placed, boxes), line_width)
-        placed = np.vstack([placed, place])
-        xmin, ymin, xmax, ymax = (round(side) for side in place.tolist())
-        pen.rectangle((xmin, ymin, xmax - 1, ymax - 1), fill=colour)
-        pen.text((xmin + pad - left, ymin + pad / 2), text, fill=text_colour(colour), font=font)
+class _Labels:
+    """Labels of one image.
+
+    Args:
+        pen: Pillow's `ImageDraw`.
+        boxes, colours, labels: as of `draw_boxes`.
+        fonts: of full and of short labels.
+    """
+
+    def __init__(self, pen, boxes, colours, labels, fonts):
+        self._pen, self._boxes, self._colours, self._labels = pen, boxes, colours, labels
+        self._rungs = ((fonts[0], "text"), (fonts[1], "text"), (fonts[1], "short"))
+        self._heights = {font: sum(font.getmetrics()) + _pad(font) for font in fonts}
+        self._widths = {}
+
+    def draw(self, size_hw, line_width):
+        """Places the labels and draws them; lines first, so that they lie below."""
+        rows = [row for row, label in enumerate(self._labels) if label.text]
+        sizes = {
+            row: [self._size(getattr(self._labels[row], part), font) for font, part in self._rungs] for row in rows
+        }
+        placing = Placing(self._boxes, size_hw)
+        key = None
+        if sum(width * height for (width, height), *_ in sizes.values()) > 0.1 * size_hw[0] * size_hw[1]:
+            key = self._key(rows, size_hw)  # before labels take the room
+            key = key and placing.at_the_rim(key[0])
+        places = {row: placing.near(row, sizes[row]) for row in rows}
+        cut = [row for row, place in places.items() if place is None or self._rungs[place.rung][1] != "text"]
+        places = {row: place for row, place in places.items() if place is not None}
+        for row, place in places.items():
+            if place.leader is not None:
+                self._pen.line(place.leader, fill=self._colours[row], width=max(2, line_width // 2))
+        for row, place in places.items():
+            font, part = self._rungs[place.rung]
+            self._write(place.xyxy, getattr(self._labels[row], part), self._colours[row], font)
+        colours = {self._colours[row] for row in cut}
+        if cut:  # every class of such a colour: with many classes some share one
+            self._draw_key([row for row in rows if self._colours[row] in colours], key, placing, size_hw)
+
+    def _size(self, text, font):
+        if not text:
+            return 0, 0
+        # Word by word, for scores and names come again and again
+        width = sum(self._width(word, font) for word in text.split(" ")) + text.count(" ") * self._width(" ", font)
+        return math.ceil(width) + 2 * _pad(font), self._heights[font]
+
+    def _width(self, word, font):
+        if (word, font) not in self._widths:
+            self._widths[word, font] = font.getlength(word)
+        return self._widths[word, font]
+
+    def _write(self, place, text, colour, font):
+        xmin, ymin, xmax, ymax = place
+        self._pen.rectangle((xmin, ymin, xmax - 1, ymax - 1), fill=colour)
+        at = (xmin + _pad(font), ymin + _pad(font) / 2)
+        self._pen.text(at, text, fill=text_colour(colour), font=font)
+
+    def _key(self, rows, size_hw):
+        """((width, height) of the key to the colours of rows, its (name, colour)s, the most frequent first)."""
+        counts = {}
+        for row in rows:
+            entry = self._labels[row].name, self._colours[row]
+            counts[entry] = counts.get(entry, 0) + 1
+        font = self._rungs[-1][0]
+        most = max(1, size_hw[0] // (2 * self._heights[font]))
+        entries = [entry for entry in sorted(counts, key=counts.get, reverse=True) if entry[0]][:most]
+        if not entries:
+            return None
+        width = max(self._size(name, font)[0] for name, _ in entries)
+        return (width, len(entries) * self._heights[font]), entries
+
+    def _draw_key(self, cut, reserved, placing, size_hw):
+        key = self._key(cut, size_hw)
+        if key is None:
+            return
+        size, entries = key
+        place = reserved or placing.at_the_rim(size)
+        if place is None:
+            return
+        font = self._rungs[-1][0]
+        left, top = place[0], place[1]
+        if reserved:  # in its corner, for it may be smaller by now
+            left = max(0, place[2] - size[0]) if place[2] == size_hw[1] else left
+            top = max(0, place[3] - size[1]) if place[3] == size_hw[0] else top
+        for number, (name, colour) in enumerate(entries):
+            ymin = top + number * self._heights[font]
+            self._write((left, ymin, left + size[0], ymin + self._heights[font]), name, colour, font)
+        self._pen.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), outline="#FFFFFF")
 
 
-def _place_label(box, label_wh, size_hw, avoid, line_width):
-    """Where to put a label: (4,) xyxy within the picture, off the labels and boxes in `avoid` if it can."""
-    labels, boxes = avoid
-    xmin, ymin, xmax, ymax = box
-    width, height = label_wh
-    lefts = (xmin, xmax - width)
-    inside = line_width
-    candidates = np.array(
-        [(left, ymin - height) for left in lefts]  # above the box
-        + [(xmin + inside, ymin + inside), (xmax - width - inside, ymin + inside)]
-        + [(left, ymax) for left in lefts]  # below it
-        + [(xmin + inside, ymax - height - inside), (xmax - width - inside, ymax - height - inside)]
-        + [(xmax, ymin), (xmin - width, ymin)]  # beside it
-    )
-    limit = np.maximum(0, [size_hw[1] - width, size_hw[0] - height])
-    moved = np.clip(candidates, 0, limit)  # (10, 2)
-    places = np.hstack([moved, moved + label_wh])  # (10, 4)
-    shift = np.abs(moved - candidates).sum(axis=1) / height + np.arange(len(places)) / len(places)
-    hidden = _covered(places, labels) * 1e3 + _covered(places, boxes) * 3
-    return places[np.argmin(hidden + shift)]
-
-
-def _covered(places, boxes):
-    """(P,) how many of the boxes each place would hide, a box that is half hidden counting half."""
-    low = np.maximum(places[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(places[:, None, 2:], boxes[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    return (shared / np.maximum(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), 1)).sum(axis=1)
+def _pad(font):
+    return max(1, round(font.size / 8))

@@ -17,7 +17,18 @@ PACKAGE = Path(keras_ssd.__file__).parent
 # Rooms from the ground up: a module imports from rooms below its own, or from its own.
 FLOORS = (
     ("_version", "_environment", "names"),
-    ("anchors", "boxes", "detections", "drawing", "pictures", "formats", "reading_ahead", "replacing", "smear"),
+    (
+        "anchors",
+        "boxes",
+        "detections",
+        "drawing",
+        "pictures",
+        "formats",
+        "label_places",
+        "reading_ahead",
+        "replacing",
+        "smear",
+    ),
     ("coding", "fastpaths", "folding", "graph", "matching", "nms"),
     ("decoding",),
     ("encoder", "layers", "losses"),

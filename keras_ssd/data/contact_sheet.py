@@ -7,12 +7,11 @@ import numpy as np
 from keras_ssd import boxes as bx
 from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.sample import Sample
-from keras_ssd.drawing import class_colours, draw_boxes, text_colour
+from keras_ssd.drawing import Label, class_colours, draw_boxes, text_colour
 from keras_ssd.pictures import resize_bilinear
 
 _GAP = 8
 _BACKGROUND = "#202020"
-_LABELS = 12  # on one picture
 _LEGEND_CLASSES = 7  # as many as have a colour of their own that everyone tells from the others
 
 
@@ -53,13 +52,11 @@ def _tile(sample, classes, cell, labels):
     picture = np.clip(np.rint(sample.picture), 0, 255).astype(np.uint8)
     palette = class_colours(classes)
     colours = [palette[class_id] for class_id in sample.class_ids]
-    texts = [_label(sample, row, classes) for row in range(len(sample))] if labels else None
     small = _shrunk(picture, size_hw)
     order = np.argsort(bx.area(sample.boxes_xyxy), kind="stable")  # small objects lie on top of large ones
     boxes = bx.scale(sample.boxes_xyxy, size_hw)[order]
     colours = [colours[row] for row in order]
-    if labels:  # in a crowd the large ones alone, or labels would hide the picture
-        texts = [texts[row] if place >= len(order) - _LABELS else "" for place, row in enumerate(order)]
+    texts = [_label(sample, row, classes) for row in order] if labels else None
     return draw_boxes(small, boxes, colours, texts, line_width=max(2, cell // 100), font_size=11), sample.name
 
 
@@ -73,7 +70,8 @@ def _shrunk(picture, size_hw):
 
 
 def _label(sample, row, classes):
-    return classes[sample.class_ids[row]] + (" (difficult)" if sample.difficult[row] else "")
+    name = classes[sample.class_ids[row]]
+    return Label(name + (" (difficult)" if sample.difficult[row] else ""), name=name)
 
 
 def _paste(rows, cell, legend):
