@@ -13,15 +13,34 @@ import os
 import sys
 from pathlib import Path
 
+from keras_ssd._quiet import quiet_backend, silence_backend
+
 EXTRAS = ("tensorflow", "jax", "torch")
 
 
-def started_as_command():
-    """Whether this process is the command `keras-ssd` or `python -m keras_ssd`, not a program of the user's."""
-    if sys.argv and Path(sys.argv[0]).stem == "keras-ssd":
-        return True
+def loads_keras():
+    """Whether `import keras_ssd` imports Keras at once, which makes this package's classes known to it.
+
+    All programs want that, but the command itself: it answers `--help` and `zoo list` before a backend has started,
+    and imports Keras where it needs it. Which names the package has does not depend on it.
+    """
     arguments = sys.orig_argv
-    return "-m" in arguments and arguments[arguments.index("-m") + 1 :][:1] == ["keras_ssd"]
+    as_module = "-m" in arguments and arguments[arguments.index("-m") + 1 :][:1] == ["keras_ssd"]
+    started = sys.argv[0] if sys.argv else ""
+    return not (as_module or Path(started).name in ("keras-ssd", "keras-ssd.exe"))
+
+
+def load_keras():
+    """Imports Keras and its backend, without the chatter of TensorFlow's start.
+
+    Raises:
+        ImportError: no Keras backend is installed, or the one asked for is not.
+    """
+    choose_backend()
+    silence_backend()
+    if "keras" not in sys.modules:
+        with quiet_backend():
+            import keras  # noqa: F401
 
 
 def _installed(name):

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 SHOWN = 20  # names that an error lists; all of VOC
+# The detectors that the package builds by name; `keras_ssd.models.opening.FACTORIES` has their functions.
+DETECTORS = ("mobilenet_ssd", "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1", "ssd_small", "ssdlite320")
 
 
 def listed(names, shown=SHOWN):

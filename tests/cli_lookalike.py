@@ -39,7 +39,7 @@ def replace_network(monkeypatch):
             yield found.filter(classes=classes, confidence=confidence)
 
     monkeypatch.setattr(keras_ssd.models.opening, "open_model", open_model)
-    monkeypatch.setattr(sys.modules["keras_ssd.detect"], "detect", detect)
+    monkeypatch.setattr(sys.modules["keras_ssd.detecting"], "detect", detect)
 
 
 def make_pictures(tmp_path):

@@ -200,7 +200,7 @@ def test_rejects_leave_nothing_half_written(folder, tmp_path, monkeypatch, capsy
 
 @pytest.mark.usefixtures("pretend")
 def test_values_an_interruption_keeps_what_was_found(folder, tmp_path, monkeypatch, capsys):
-    real = sys.modules["keras_ssd.detect"].detect
+    real = sys.modules["keras_ssd.detecting"].detect
 
     def detect(*args, **options):
         found = real(*args, **options)
@@ -208,7 +208,7 @@ def test_values_an_interruption_keeps_what_was_found(folder, tmp_path, monkeypat
         yield next(found)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["keras_ssd.detect"], "detect", detect)
+    monkeypatch.setattr(sys.modules["keras_ssd.detecting"], "detect", detect)
     out = tmp_path / "out"
     assert run(folder, "--out", out, "--format", "json,pictures") == 130
     done = len(json.loads((out / "detections.json").read_text()))

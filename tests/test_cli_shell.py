@@ -9,9 +9,9 @@ import sys
 import pytest
 from cli_lookalike import NAMES
 
+from keras_ssd._quiet import quiet_backend
 from keras_ssd.cli import detect as command
 from keras_ssd.cli.arguments import class_names
-from keras_ssd.cli.quiet import quiet_backend
 from keras_ssd.detections import Detections
 
 

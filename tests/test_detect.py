@@ -18,7 +18,7 @@ from PIL import Image
 
 from keras_ssd import predictor as predictor_module
 from keras_ssd.coding import NUM_BOX_COLUMNS
-from keras_ssd.detect import detect
+from keras_ssd.detecting import detect
 from keras_ssd.layers import DecodeDetections
 from keras_ssd.pictures import PictureError
 from keras_ssd.predictor import Predictor

@@ -80,7 +80,7 @@ def test_values_every_fence_is_of_a_known_kind(path):
 
 @pytest.mark.parametrize("path", [*PAGES, pytest.param(ROOT / "examples" / "README.md", id="examples")])
 def test_values_every_command_line_is_understood(path):
-    from keras_ssd.cli.main import _parser
+    from keras_ssd.cli.main import make_parser
 
     for _, _, text in blocks(path, "sh"):
         for line in filter(None, text.replace("\\\n", " ").splitlines()):
@@ -88,7 +88,7 @@ def test_values_every_command_line_is_understood(path):
             while words and ENVIRONMENT.match(words[0]):
                 words.pop(0)
             if words[:1] == ["keras-ssd"]:
-                _parser().parse_args(words[1:])
+                make_parser().parse_args(words[1:])
             elif words[:1] == ["python"]:
                 assert (ROOT / words[1]).is_file(), line
             else:

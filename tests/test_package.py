@@ -16,7 +16,7 @@ PACKAGE = Path(keras_ssd.__file__).parent
 
 # Rooms from the ground up: a module imports from rooms below its own, or from its own.
 FLOORS = (
-    ("_version", "_environment", "calling", "names"),
+    ("_version", "_environment", "_quiet", "names", "wording"),
     (
         "anchors",
         "boxes",
@@ -34,7 +34,7 @@ FLOORS = (
     ("encoder", "layers", "losses"),
     ("backbones",),
     ("zoo",),
-    ("models", "detect", "predictor"),
+    ("models", "detecting", "predictor"),
     ("data", "exporters", "importers"),
     ("evaluation",),
     ("callbacks", "demonstration", "doctor", "training"),
@@ -215,6 +215,72 @@ def test_values_shelf_is_found_in_a_wheel(wheel, tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [str(tmp_path / "keras_ssd" / "zoo" / "data"), "20 ssd300.coco"]
+
+
+QUIET = """
+import numpy as np, keras_ssd
+model = keras_ssd.ssd_small(classes=["cat"], anchors="general")
+print(len(list(model.detect([np.zeros((50, 60, 3), "uint8")]))))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_values_a_program_hears_nothing_of_the_backend(backend, monkeypatch):
+    pytest.importorskip(backend)
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    result = run_python(QUIET, KERAS_BACKEND=backend)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "1\n", "")
+
+
+def test_values_who_asks_for_the_chatter_hears_it():
+    pytest.importorskip("tensorflow")
+    result = run_python("import keras_ssd", KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="0")
+    assert result.returncode == 0
+    assert result.stderr != ""
+
+
+HOMES = """
+import ast, pathlib, sys
+sys.argv, sys.orig_argv = {argv!r}, {argv!r}
+import keras_ssd
+assert dir(keras_ssd) == keras_ssd.__all__
+names = {{name: type(getattr(keras_ssd, name)).__name__ for name in keras_ssd.__all__}}
+import keras_ssd.detecting
+names["detect"] = type(keras_ssd.detect).__name__
+print(names)
+"""
+
+
+@pytest.mark.slow
+def test_values_names_do_not_depend_on_how_the_process_started():
+    starts = [["program.py"], ["/usr/bin/keras-ssd"], ["keras-ssd.py"], ["python", "-m", "keras_ssd"]]
+    told = [run_python(HOMES.format(argv=argv)) for argv in starts]
+    assert [result.returncode for result in told] == [0] * 4, told[0].stderr
+    assert len({result.stdout for result in told}) == 1
+    assert "'detect': 'function'" in told[0].stdout
+
+
+def test_values_type_checkers_see_the_names_that_programs_get():
+    [block] = [
+        node
+        for node in ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    ]
+    told = {alias.asname: node.module for node in block.body for alias in node.names}
+    assert told == keras_ssd._HOME
+
+
+@pytest.mark.parametrize("name", ["keras-ssd.py", "program.py"])
+def test_values_a_program_of_any_name_reads_models(name, tmp_path):
+    keras_ssd.ssd7(classes=["cat"], input_size=(64, 64)).save(tmp_path / "model.keras")
+    program = tmp_path / name
+    program.write_text("import keras_ssd\nimport keras\nprint(keras.saving.load_model('model.keras').class_names)\n")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, name], capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False, env=environment
+    )
+    assert done.stdout == "('cat',)\n", done.stderr
 
 
 def test_values_version_and_public_names():

@@ -4,19 +4,22 @@ import argparse
 import json
 from pathlib import Path
 
-from keras_ssd.cli.arguments import count, size
+from keras_ssd.cli.arguments import DETECTOR_LIST, count, size
 from keras_ssd.cli.data import add_data_arguments, add_policy, checked_picture, reading_options, texts
 
 HELP = "see whether anchors suit the data, and fit them"
 DESCRIPTION = """\
-Anchors are the boxes that a detector starts from. An object that none of them overlaps
-well is hardly learnt: `report` finds such objects, `fit` makes anchors for them.
-DATA is a folder, or its data.yaml, json or CSV file, as for `keras-ssd data`."""
+Anchors are the boxes that a detector starts from. An object that none of them
+overlaps well is hardly learnt: `report` finds such objects, `fit` makes anchors
+for them. DATA is a folder, or its data.yaml, json or CSV file, as for
+`keras-ssd data`."""
 EXAMPLES = """\
 examples:
-  keras-ssd anchors report BCCD --out report.png           ssd_small's, the default of `train`
+  keras-ssd anchors report BCCD --out report.png
+      those of ssd_small, the default of `train`
   keras-ssd anchors report BCCD --anchors ssd300_coco      a named spec
   keras-ssd anchors report BCCD --anchors mine.keras       a model's
+  keras-ssd anchors report BCCD --model mobilenet_v2       any backbone of ssd()
   keras-ssd anchors report BCCD --model ssd300 --input-size 300x400
   keras-ssd anchors fit BCCD --split train --out cells.json
   keras-ssd train BCCD --anchors cells.json --out runs/cells
@@ -34,7 +37,7 @@ def add_parser(commands):
         commands: what `add_subparsers` returned.
     """
     parser = commands.add_parser("anchors", help=HELP, **texts(DESCRIPTION, EXAMPLES))
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_commands("action", "ACTION")
     _add_report(actions)
     _add_fit(actions)
     _add_show(actions)
@@ -44,14 +47,7 @@ def _add_report(actions):
     parser = actions.add_parser("report", help="what anchors match, and why not the rest", **texts(HELP, EXAMPLES))
     _add_reading(parser, _report)
     _add_anchors(parser, "held against the data")
-    parser.add_argument(
-        "--iou-threshold",
-        "--iou",
-        metavar="SHARE",
-        type=_share,
-        default=0.5,
-        help="from which an anchor matches (default: 0.5)",
-    )
+    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
     parser.add_argument("--out", "-o", metavar="FILE", help="draw the report as a picture")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -78,14 +74,7 @@ def _add_fit(actions):
         default="mean_iou",
         help="make the mean best IoU large, or the share of objects that are matched (default: mean_iou)",
     )
-    parser.add_argument(
-        "--iou-threshold",
-        "--iou",
-        metavar="SHARE",
-        type=_share,
-        default=0.5,
-        help="from which an anchor matches (default: 0.5)",
-    )
+    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
     parser.add_argument("--balance-classes", action="store_true", help="let each class count the same")
     parser.add_argument(
         "--reach",
@@ -103,14 +92,7 @@ def _add_show(actions):
     parser.add_argument("picture", metavar="PICTURE", help="a picture file or URL")
     _add_anchors(parser, "to draw")
     parser.add_argument("--data", metavar="DATA", help="annotations of the picture: draw the anchors that match")
-    parser.add_argument(
-        "--iou-threshold",
-        "--iou",
-        metavar="SHARE",
-        type=_share,
-        default=0.5,
-        help="from which an anchor matches (default: 0.5)",
-    )
+    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
     parser.add_argument(
         "--at", type=_place, default=(0.5, 0.5), metavar="Y,X", help="draw the cell there (default: 0.5,0.5)"
     )
@@ -126,11 +108,15 @@ def _add_reading(parser, act):
 
 
 def _add_anchors(parser, what):
-    group = parser.add_argument_group(f"anchors {what} (default: those of {DEFAULT})")
+    group = parser.add_argument_group(f"anchors {what}", f"(default: those of {DEFAULT})")
     group.add_argument(
         "--anchors", metavar="WHAT", help="a named spec such as ssd300_voc, a JSON file of `anchors fit`, or a .keras"
     )
-    group.add_argument("--model", metavar="NAME", help="those that a factory makes: ssd_small, ssd300, ...")
+    group.add_argument(
+        "--model",
+        metavar="NAME",
+        help=f"those that a detector is made with: {DETECTOR_LIST}, or a backbone such as mobilenet_v2",
+    )
     group.add_argument("--input-size", type=size, metavar="HEIGHTxWIDTH", help="of that model (default: its own)")
 
 
@@ -209,12 +195,16 @@ def _factory_spec(args):
     from keras_ssd.names import unknown_name
 
     def build():
+        from keras_ssd.backbones import backbone_names
+        from keras_ssd.models import ssd
         from keras_ssd.models.opening import FACTORIES
 
-        if args.model not in FACTORIES:
-            raise ValueError(unknown_name("model", args.model, FACTORIES))
         options = {} if args.input_size is None else {"input_size": args.input_size}
-        return FACTORIES[args.model](classes=["object"], **options).anchor_spec
+        if args.model in FACTORIES:
+            return FACTORIES[args.model](classes=["object"], **options).anchor_spec
+        if args.model not in backbone_names():
+            raise ValueError(unknown_name("model", args.model, (*FACTORIES, *backbone_names())))
+        return ssd(args.model, classes=["object"], **options).anchor_spec
 
     if args.anchors:
         raise ValueError("Give either --anchors or --model.")
@@ -244,7 +234,7 @@ def _report(args):
     from keras_ssd.anchors import report
 
     out = checked_picture(args.out)
-    found = report(spec_of(args), _read(args), args.iou_threshold)
+    found = report(spec_of(args), _read(args), args.iou)
     print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     if out:
         _save(found.draw(), out)
@@ -267,7 +257,7 @@ def _fit(args):
         args.boxes_per_cell,
         method=args.method,
         goal=args.goal,
-        iou_threshold=args.iou_threshold,
+        iou_threshold=args.iou,
         balance_classes=args.balance_classes,
         reach=args.reach,
         seed=args.seed,
@@ -287,7 +277,7 @@ def _show(args):
     spec = spec_of(args)
     picture = read_picture(args.picture)
     boxes = None if args.data is None else _boxes_of(args)
-    _save(draw_anchors(spec, picture, boxes, at=args.at, iou_threshold=args.iou_threshold), out)
+    _save(draw_anchors(spec, picture, boxes, at=args.at, iou_threshold=args.iou), out)
     print(f"{out}: {spec.num_anchors:,} anchors on {len(spec.levels)} levels")
     return 0
 

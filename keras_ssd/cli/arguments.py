@@ -4,6 +4,9 @@ import argparse
 import contextlib
 import os
 
+from keras_ssd.names import DETECTORS
+
+DETECTOR_LIST = f"{', '.join(DETECTORS[:-1])} or {DETECTORS[-1]}"
 FORMATS = ("pictures", "json", "csv")
 
 
@@ -52,7 +55,7 @@ def size(text):
 
 
 def class_names(given):
-    """Class names from --class-names: a label set, a list, or a file; None for None.
+    """Class names from --labels: a label set, a list, or a file; None for None.
 
     Raises:
         ValueError: an unknown label set, or a file without names.

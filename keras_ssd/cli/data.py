@@ -14,18 +14,25 @@ Pictures with boxes: VOC xml, COCO json, YOLO text files and CSV are read alike.
 DATA is a folder of these, or its data.yaml, json or CSV file."""
 EXAMPLES = """\
 examples:
-  keras-ssd data check BCCD                            every fault, with file and line
-  keras-ssd data show BCCD --out sheet.png             statistics, and a sheet of pictures
-  keras-ssd data show BCCD --anchors ssd300_voc        objects that no anchor can match, too
-  keras-ssd data show BCCD --augment ssd --out a.png   what a model would be trained on
-  keras-ssd data convert BCCD --to yolo --out cells    every split, pictures and all
+  keras-ssd data check BCCD
+      every fault, with file and line
+  keras-ssd data show BCCD --out sheet.png
+      statistics, and a sheet of images
+  keras-ssd data show BCCD --anchors ssd300_voc
+      objects that no anchor can match, too
+  keras-ssd data show BCCD --augment ssd --out a.png
+      what a model would be trained on
+  keras-ssd data convert BCCD --to yolo --out cells
+      every split, images and all
 """
 CHECK_NOTES = """\
-It looks for broken files, unknown labels, boxes without area, outside their picture
-or with swapped corners, missing and broken pictures, wrong sizes, ids and names that
-occur twice, pictures in more than one split, and for copies and look-alikes.
+It looks for broken files, unknown labels, boxes without area, outside their
+image or with swapped corners, missing and broken images, wrong sizes, ids and
+names that occur twice, images in more than one split, and for copies and
+look-alikes.
 
-exit codes: 0 no faults (there may be notes), 1 faults, 2 nothing could be checked.
+exit codes: 0 no faults (there may be notes), 1 faults, 2 nothing could be
+checked.
 """
 FORMATS = ("voc", "coco", "yolo", "csv")
 POLICIES = ("error", "drop", "clip")
@@ -38,7 +45,7 @@ def add_parser(commands):
         commands: what `add_subparsers` returned.
     """
     parser = commands.add_parser("data", help=HELP, **texts(DESCRIPTION, EXAMPLES))
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_commands("action", "ACTION")
     _add_check(actions)
     _add_show(actions)
     _add_convert(actions)
@@ -56,10 +63,7 @@ def add_data_arguments(parser, act):
     parser.add_argument("data", metavar="DATA", help="a folder, or its data.yaml, json or CSV file")
     parser.add_argument("--format", choices=FORMATS, help="where a folder holds several formats")
     parser.add_argument(
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names in the order of their ids: a label set (voc), a list, or a text file",
+        "--labels", help="class names in the order of their ids: a label set (voc), a list, or a text file"
     )
     parser.add_argument("--pictures", metavar="DIR", help="where the pictures are, if not beside their annotations")
     parser.add_argument("--csv-columns", type=name_list, metavar="LIST", help="of a CSV file without header")
@@ -127,7 +131,7 @@ def reading_options(args):
     given = args.csv_columns is not None or args.first_label is not None
     return {
         "format": args.format,
-        "classes": class_names(args.class_names),
+        "classes": class_names(args.labels),
         "pictures": args.pictures,
         "csv": CsvLayout(args.csv_columns, args.first_label) if given else None,
         "progress": not args.quiet,

@@ -5,15 +5,18 @@ import argparse
 from keras_ssd.cli.arguments import fraction
 
 DESCRIPTION = """\
-Draw a blood smear, find its cells with the detector that is part of this package, and compare."""
+Draw a blood smear, find its cells with the detector that is part of this
+package, and compare."""
 
 EPILOG = """\
 examples:
-  keras-ssd demo                                  a table of what was found, and how much of it is right
-  keras-ssd demo --out smear.png                  and the picture with boxes
-  keras-ssd demo --seed 7 --count 25              another smear, a crowded one
+  keras-ssd demo                        a table of what was found, and how much
+                                        of it is right
+  keras-ssd demo --out smear.png        and the image with boxes
+  keras-ssd demo --seed 7 --count 25    another smear, a crowded one
 
-The same detector takes photographs of smears: keras-ssd detect smear.jpg --weights ssd_small.cells
+The same detector takes photographs of smears:
+  keras-ssd detect smear.jpg --weights ssd_small.cells
 """
 
 
@@ -45,7 +48,7 @@ def run(args):
     Raises:
         ValueError, OSError: an argument out of range, or a picture that cannot be written.
     """
-    from keras_ssd.cli.quiet import quiet_backend
+    from keras_ssd._quiet import quiet_backend
     from keras_ssd.demonstration import demo
 
     with quiet_backend():

@@ -9,31 +9,39 @@ import contextlib
 import sys
 import warnings
 
-from keras_ssd.cli.arguments import FORMATS, class_names, count, format_list, fraction, name_list
+from keras_ssd.cli.arguments import DETECTOR_LIST, FORMATS, class_names, count, format_list, fraction, name_list
 
 DESCRIPTION = """\
 Find objects in pictures: files, folders, patterns in quotes, or URLs.
 
-Without --out a table is printed for each picture. With --out the pictures are
-written there with boxes drawn on them, and --format chooses what else or instead."""
+Without --out a table is printed for each image. With --out the images are
+written there with boxes drawn on them, and --format chooses what else or
+instead."""
 
 EPILOG = """\
 examples:
   keras-ssd detect street.jpg --weights voc07+12
   keras-ssd detect photos/ --weights coco --classes person,dog --out found
-  keras-ssd detect 'shots/**/*.png' --weights mine.keras --out found --format json,csv
-  keras-ssd detect road.png --weights ssd7_traffic.h5 --class-names car,truck,pedestrian,bicyclist,light
+  keras-ssd detect 'shots/**/*.png' --weights mine.keras --out found \\
+      --format json,csv
+  keras-ssd detect road.png --weights ssd7_traffic.h5 \\
+      --labels car,truck,pedestrian,bicyclist,light
 
 files in the output folder:
-  pictures         the inputs with boxes, under the same names; an input is never overwritten
-  detections.json  a list with one object a picture:
-                     source (string), height, width (pixels), class_names (list of strings),
-                     detections: list of {name, class_id (place in class_names), score (0..1),
-                     box_xyxy: [xmin, ymin, xmax, ymax] in pixels}, best first
-  detections.csv   source,width,height,class,score,xmin,ymin,xmax,ymax; one line an object
+  pictures         the inputs with boxes, under the same names; an input is
+                   never overwritten
+  detections.json  a list with one object an image:
+                     source (string), height, width (pixels),
+                     class_names (list of strings),
+                     detections: list of {name, class_id (place in class_names),
+                     score (0..1), box_xyxy: [xmin, ymin, xmax, ymax] in
+                     pixels}, best first
+  detections.csv   source,width,height,class,score,xmin,ymin,xmax,ymax;
+                   one line an object
 
-A picture that cannot be read is named on standard error, the others are done, and the
-exit code is 1. It is 0 when all went well and 2 when nothing could be done.
+An image that cannot be read is named on standard error, the others are done,
+and the exit code is 1. It is 0 when all went well and 2 when nothing could be
+done.
 """
 
 
@@ -55,13 +63,9 @@ def add_parser(commands):
         help="name from `keras-ssd zoo list` (a tag such as voc07+12 alone is SSD300's), or a .keras, .h5, .npz, "
         ".caffemodel, .tflite or .pth file; given several times, the first that can be had is used",
     )
+    parser.add_argument("--model", metavar="NAME", help=f"where the weights do not tell: {DETECTOR_LIST}")
     parser.add_argument(
-        "--model", help="ssd300, ssd512, ssd7, ssd_mobilenet_v1 or ssd_small, where the weights do not tell"
-    )
-    parser.add_argument(
-        "--class-names",
         "--labels",
-        metavar="NAMES",
         help="class names, where the weights do not tell: voc, coco, a list a,b,c (of one class: a,), or a text file "
         "with one name a line",
     )
@@ -75,13 +79,7 @@ def add_parser(commands):
     )
     parser.add_argument("--classes", type=name_list, metavar="LIST", help="report these classes alone: person,dog")
     parser.add_argument("--confidence", "-c", type=fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)")
-    parser.add_argument(
-        "--iou-threshold",
-        "--iou",
-        metavar="SHARE",
-        type=fraction,
-        help="overlap above which two boxes are one object (default: 0.45)",
-    )
+    parser.add_argument("--iou", type=fraction, help="overlap above which two boxes are one object (default: 0.45)")
     parser.add_argument("--batch-size", "-b", type=count, default=8, help="pictures at once (default: 8)")
     parser.add_argument("--max-pixels", type=count, help="refuse larger pictures (default: 89478485)")
     parser.set_defaults(run=run)
@@ -207,15 +205,15 @@ def _detect_all(args, sources, results, log):
 
 def _open_and_detect(args, sources, log):
     """The generator of what is found, with the model opened and every argument checked."""
-    from keras_ssd.cli.quiet import quiet_backend
+    from keras_ssd._quiet import quiet_backend
 
     with quiet_backend():
         import keras
 
-        from keras_ssd.detect import detect
+        from keras_ssd.detecting import detect
 
         keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
-    model = _open_first(args.weights, args.model, class_names(args.class_names), log)
+    model = _open_first(args.weights, args.model, class_names(args.labels), log)
     options = {"max_pixels": args.max_pixels} if args.max_pixels else {}
     return detect(
         model,
@@ -223,7 +221,7 @@ def _open_and_detect(args, sources, log):
         confidence=args.confidence,
         classes=args.classes,
         batch_size=args.batch_size,
-        iou_threshold=args.iou_threshold,
+        iou_threshold=args.iou,
         on_error=log.failure,
         **options,
     )

@@ -3,28 +3,31 @@
 import argparse
 import os
 
-from keras_ssd.cli.arguments import class_names
+from keras_ssd.cli.arguments import DETECTOR_LIST, class_names
 
 DESCRIPTION = """\
 Find out why a detector finds nothing, or nothing right.
 
-The model is fed otherwise, decoded otherwise and compared with itself: backend, heads,
-colour order, mean and scale, anchors, class names, sizes of pictures, and scores below the
-threshold. The verdict names the one thing to mend first."""
+The model is fed otherwise, decoded otherwise and compared with itself: backend,
+heads, colour order, mean and scale, anchors, class names, sizes of images, and
+scores below the threshold. The verdict names the one thing to mend first."""
 
 EPILOG = """\
 examples:
   keras-ssd doctor mine.keras
   keras-ssd doctor mine.keras photos/
-  keras-ssd doctor ssd7_traffic.h5 road.jpg --class-names car,truck,pedestrian,bicyclist,light
+  keras-ssd doctor ssd7_traffic.h5 road.jpg \\
+      --labels car,truck,pedestrian,bicyclist,light
 
 which pictures:
   none        the network alone is examined
   plain ones  also what it is fed with, and how sure it is
-  annotated   (one folder or file as VOC, COCO, YOLO or CSV data lie on disks) also its anchors and the
-              order of its class names, by average precision. A few dozen pictures are enough.
+  annotated   (one folder or file as VOC, COCO, YOLO or CSV data lie on disks)
+              also its anchors and the order of its class names, by average
+              precision. A few dozen images are enough.
 
-exit codes: 0 no fault was found, 1 a fault was found, 2 nothing could be examined.
+exit codes: 0 no fault was found, 1 a fault was found, 2 nothing could be
+examined.
 """
 
 
@@ -39,13 +42,8 @@ def add_parser(commands):
     )
     parser.add_argument("weights", metavar="MODEL", help="name from `keras-ssd zoo list`, or a weight or model file")
     parser.add_argument("pictures", nargs="*", metavar="PICTURES", help="pictures, or annotated data")
-    parser.add_argument("--model", "-m", help="which network it is, where the weights do not tell")
-    parser.add_argument(
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names, where the weights do not tell: voc, coco, a,b,c or a file",
-    )
+    parser.add_argument("--model", "-m", metavar="NAME", help=f"where the weights do not tell: {DETECTOR_LIST}")
+    parser.add_argument("--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a file")
     parser.set_defaults(run=run)
 
 
@@ -64,7 +62,7 @@ def run(args):
     from keras_ssd import models
     from keras_ssd.doctor import examine
 
-    model = models.open_model(args.weights, model=args.model, class_names=class_names(args.class_names))
+    model = models.open_model(args.weights, model=args.model, class_names=class_names(args.labels))
     diagnosis = examine(model, _pictures(args.pictures))
     print(diagnosis)
     return int(bool(diagnosis.faults))

@@ -6,24 +6,27 @@ import importlib.util
 import json
 import sys
 
-from keras_ssd.cli.arguments import class_names, count, fraction, name_list
+from keras_ssd.cli.arguments import DETECTOR_LIST, class_names, count, fraction, name_list
 
 DESCRIPTION = """\
 Measure how good a detector is, in the numbers that papers use.
 
-DATA is a folder as VOC, COCO or YOLO data lie on disks, a data.yaml, a json or a
-CSV file; the format is found out. The detector is a model, or files of detections
-that any detector made."""
+DATA is a folder as VOC, COCO or YOLO data lie on disks, a data.yaml, a json or
+a CSV file; the format is found out. The detector is a model, or files of
+detections that any detector made."""
 
 EPILOG = """\
 examples:
-  keras-ssd evaluate BCCD --weights ssd_small.cells --measure voc12 --policy drop
+  keras-ssd evaluate BCCD --weights ssd_small.cells --measure voc12 \\
+      --policy drop
   keras-ssd evaluate VOC2007 --model ssd300 --weights voc07+12 --save voc07.json
   keras-ssd evaluate photos --model runs/mine/model.keras --report report
   keras-ssd evaluate coco --split val2017 --weights ssd300.coco --measure coco
   keras-ssd evaluate VOC2007 --detections comp4.zip
-  keras-ssd evaluate VOC2007 --detections first.json second.json --save comp4.zip
-  keras-ssd evaluate photos --detections new.json --compare old.json --report report
+  keras-ssd evaluate VOC2007 --detections first.json second.json \\
+      --save comp4.zip
+  keras-ssd evaluate photos --detections new.json --compare old.json \\
+      --report report
 
 measures:
   voc07    mean of the precision at 11 recalls, as for VOC2007
@@ -32,19 +35,19 @@ measures:
   ilsvrc   ILSVRC DET: small objects need less overlap
 
 files of detections, told by their endings:
-  .json    ours, with the pictures in which nothing was found; or with
-           --save-format coco, COCO's results. Both are read.
+  .json    ours, with the pictures in which nothing was found; or with --format
+           coco, COCO's results. Both are read.
   .zip     a text file a class, as VOC's evaluation server takes it; without an
            ending, a folder of these
   .csv     picture,class,score,xmin,ymin,xmax,ymax
   .txt     ILSVRC's: image_index class_id score xmin ymin xmax ymax
 
-With --save, what was found so far lies beside that file, in one that ends in .part. A
-run that was stopped, by Ctrl-C or worse, goes on there when the same command is given
-again.
+With --save, what was found so far lies beside that file, in one that ends in
+.part. A run that was stopped, by Ctrl-C or worse, goes on there when the same
+command is given again.
 
-exit codes: 0 measured, 2 nothing was measured (one error on standard error), 130
-interrupted.
+exit codes: 0 measured, 2 nothing was measured (one error on standard error),
+130 interrupted.
 """
 SPLITS = ("test", "val", "valid", "validation", "val2017")  # the first of these is evaluated unless told otherwise
 MEASURES = ("voc07", "voc12", "coco", "ilsvrc")
@@ -70,15 +73,8 @@ def add_parser(commands):
 
 def _add_detector_arguments(group):
     group.add_argument("--weights", "-w", help="a name of `keras-ssd zoo list`, or a .keras, .h5, .npz or other file")
-    group.add_argument(
-        "--model", "-m", help="a model's file; or with --weights that do not tell: ssd300, ssd512, ssd7 or ssd_small"
-    )
-    group.add_argument(
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names, where the weights do not tell: voc, coco, a,b,c or a file",
-    )
+    group.add_argument("--model", "-m", help=f"a model's file; or with --weights that do not tell: {DETECTOR_LIST}")
+    group.add_argument("--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a file")
     group.add_argument(
         "--detections",
         "-d",
@@ -120,9 +116,7 @@ def _add_data_arguments(group):
 def _add_measure_arguments(group):
     group.add_argument("--measure", choices=MEASURES, default="voc07", help="see below (default: voc07)")
     group.add_argument(
-        "--iou-threshold",
         "--iou",
-        metavar="SHARE",
         type=fraction,
         default=0.5,
         help="smallest overlap of a true detection (default: 0.5; COCO has its own)",
@@ -139,7 +133,7 @@ def _add_output_arguments(group):
         help="detections of other detectors on the same pictures, which stand beside it, in the report too",
     )
     group.add_argument("--save", metavar="FILE", help="write the detections, to be measured again or submitted")
-    group.add_argument("--save-format", "--format", choices=FORMATS, help="of --save (default: by its ending)")
+    group.add_argument("--format", choices=FORMATS, help="of --save (default: by its ending)")
     group.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -173,7 +167,7 @@ def run(args):
     _print(args, weights, kind, result, others)
     if args.save:
         if model is None:
-            write_detections(found, args.save, args.save_format, dataset=dataset)
+            write_detections(found, args.save, args.format, dataset=dataset)
         print(f"detections: {args.save}", file=log)
     if args.report:
         name = weights or ", ".join(args.detections)
@@ -246,7 +240,7 @@ def _read_detections(args, paths, dataset):
 
 def _detect(args, weights, kind, dataset, chosen):
     """A model and what it detects, after everything that can be wrong was tried."""
-    from keras_ssd.cli.quiet import quiet_backend
+    from keras_ssd._quiet import quiet_backend
     from keras_ssd.evaluation import collect
     from keras_ssd.evaluation.collecting import class_names_of, no_detections
     from keras_ssd.models.opening import open_model
@@ -255,7 +249,7 @@ def _detect(args, weights, kind, dataset, chosen):
         import keras
 
         keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
-    model = open_model(weights, model=kind, class_names=class_names(args.class_names))
+    model = open_model(weights, model=kind, class_names=class_names(args.labels))
     _measured(args, no_detections(chosen, class_names_of(model)), chosen)
     try:
         found = collect(
@@ -264,7 +258,7 @@ def _detect(args, weights, kind, dataset, chosen):
             confidence=args.confidence,
             batch_size=args.batch_size,
             save=args.save,
-            save_format=args.save_format,
+            save_format=args.format,
         )
     except KeyboardInterrupt:
         if args.save:
@@ -281,7 +275,7 @@ def _measured(args, found, dataset):
     if args.classes:  # what is left out on purpose needs no warning
         wanted = np.array([name in args.classes for name in found.class_names])
         found = found[wanted[found.class_ids]]
-    return evaluate(found, dataset, args.measure, iou_threshold=args.iou_threshold)
+    return evaluate(found, dataset, args.measure, iou_threshold=args.iou)
 
 
 def _print(args, weights, kind, result, others):

@@ -1,38 +1,52 @@
 """Entry point of `keras-ssd`: parses, dispatches, and turns expected errors into one line and an exit code."""
 
 import argparse
-import contextlib
 import importlib
-import os
 import sys
 
-COMMANDS = ("demo", "detect", "train", "evaluate", "data", "anchors", "convert", "zoo", "doctor")
+from keras_ssd import wording
+from keras_ssd._quiet import silence_backend
+from keras_ssd.cli import streams
+from keras_ssd.cli.parsing import Parser
+
+COMMANDS = ("demo", "detect", "train", "evaluate", "data", "anchors", "convert", "zoo", "doctor", "completion")
 
 
-def _parser():
+def make_parser():
+    """The parser of the whole command line, every command included; imports nothing heavy."""
     from keras_ssd._version import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="keras-ssd",
-        description="SSD object detection for Keras 3: detect objects, train detectors, measure and convert them.",
+        description="SSD object detection for Keras 3: detect objects, train detectors, measure\nand convert them.",
         epilog="`keras-ssd COMMAND --help` explains a command with examples.",
     )
     parser.add_argument("--version", action="version", version=f"keras-ssd {__version__}")
-    parser.add_argument("--traceback", action="store_true", help="show the whole traceback when a command fails")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_traceback(parser, default=False, help="show the whole traceback when a command fails")
+    commands = parser.add_commands("command", "COMMAND")
     for name in COMMANDS:
-        importlib.import_module(f"keras_ssd.cli.{name}").add_parser(commands)
+        _module(name).add_parser(commands)
+    for leaf in parser.leaves():  # where people put it: behind the command that failed
+        _add_traceback(leaf, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
+
+
+def _add_traceback(parser, **options):
+    parser.add_argument("--traceback", action="store_true", **options)
+
+
+def _module(command):
+    return importlib.import_module(f"keras_ssd.cli.{command}")
 
 
 def start_backend():
     """Imports Keras and its backend, without the chatter of TensorFlow's start."""
-    from keras_ssd._environment import choose_backend
-    from keras_ssd.cli.quiet import quiet_backend
+    from keras_ssd._environment import load_keras, without_collecting
 
-    choose_backend()
-    with quiet_backend():
-        import keras_ssd.models  # noqa: F401
+    load_keras()
+    with without_collecting():
+        import keras_ssd.models
+        import keras_ssd.training  # noqa: F401
 
 
 def main(argv=None):
@@ -43,37 +57,55 @@ def main(argv=None):
 
     Returns:
         The exit code: 0 all done, 1 some inputs failed, 2 nothing could be done, 130 interrupted, 141 output closed.
+
+    Raises:
+        SystemExit: help or a version was asked for, or the command line is wrong (2).
     """
-    # A user wants boxes, not the start-up messages of TensorFlow; whoever wants them sets the variable.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    args = _parser().parse_args(argv)
+    streams.prepare()
+    with streams.whole_output() as ending:
+        ending.code = _run(sys.argv[1:] if argv is None else argv)
+    return ending.code
+
+
+def _run(argv):
+    silence_backend()
+    parser = make_parser()
+    args = parser.parse_args(argv)
     try:
-        if getattr(args, "needs_backend", True):
-            start_backend()
-        code = args.run(args)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
-        with contextlib.suppress(OSError, ValueError):  # else Python complains when it closes the output at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # what a shell calls a process that SIGPIPE ended
+        with wording.as_options(_options_of(parser, args)):
+            if getattr(args, "needs_backend", True):
+                start_backend()
+            return args.run(args)
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise
     except Exception as error:
         if args.traceback:
             raise
-        print(f"keras-ssd {args.command}: {_told(error)}", file=sys.stderr)
+        print(f"keras-ssd {args.command}: {_told(error, args)}", file=sys.stderr)
         return 2
 
 
-def _told(error):
+def _options_of(parser, args):
+    """{argument of Python: option of this command}: options of the same name, and what the command's module adds."""
+    if args.command is None:
+        return {}
+    words = ["keras-ssd", args.command, getattr(args, "action", None)]
+    [leaf] = [leaf for leaf in parser.leaves() if leaf.prog == " ".join(filter(None, words))] or [parser]
+    named = {}
+    for action in leaf._actions:
+        longest = max(action.option_strings, key=len, default=action.metavar)
+        named[action.dest] = longest or action.dest.upper()
+    more = getattr(_module(args.command), "ARGUMENTS", {})
+    return named | {name: option for name, option in more.items() if option in named.values()}
+
+
+def _told(error, args):
     """An error as a user should read it: those meant for users as they are, all others with a way to find out more."""
     if isinstance(error, (ValueError, TypeError, OSError, ImportError)) and str(error):
         return error
     if isinstance(error, MemoryError):
-        return f"there is not enough memory. Try a smaller --batch-size. {error}".rstrip()
+        smaller = "Try a smaller --batch-size." if hasattr(args, "batch_size") else ""
+        return " ".join(filter(None, ("there is not enough memory.", smaller, str(error))))
     lines = str(error).strip().splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return f"failed unexpectedly ({what}). `keras-ssd --traceback ...` shows where."

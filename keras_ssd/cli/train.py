@@ -6,45 +6,58 @@ import platform
 import shlex
 from pathlib import Path
 
-from keras_ssd.cli.arguments import count, name_list, size
+from keras_ssd.cli.arguments import DETECTOR_LIST, count, name_list, size
 
 DESCRIPTION = """\
 Train a detector on your own pictures.
 
-DATA is a folder as VOC, COCO or YOLO data lie on disks, a data.yaml, a json or a
-CSV file; the format is found out. `keras-ssd data check DATA` looks for faults first."""
+DATA is a folder as VOC, COCO or YOLO data lie on disks, a data.yaml, a json or
+a CSV file; the format is found out. `keras-ssd data check DATA` looks for
+faults first."""
 
 EPILOG = """\
 examples:
-  keras-ssd train BCCD --out runs/cells --anchors cells --augment light-turns --policy drop
-  keras-ssd train photos.json --out runs/mine --model ssd300 --weights coco --freeze 'conv1_*,conv2_*'
-  keras-ssd train photos.json --out runs/mine --model ssd300 --weights coco --resume
-  keras-ssd train VOC2007 --out runs/voc --model ssd300 --weights imagenet --recipe caffe \\
-      --augment ssd --batch-size 32 --epochs 232
+  keras-ssd train BCCD --out runs/cells --anchors cells \\
+      --augment light-turns --policy drop
+  keras-ssd train photos.json --out runs/mine --model ssd300 --weights coco \\
+      --freeze 'conv1_*,conv2_*'
+  keras-ssd train photos.json --out runs/mine --model ssd300 --weights coco \\
+      --resume
+  keras-ssd train VOC2007 --out runs/voc --model ssd300 --weights imagenet \\
+      --recipe caffe --augment ssd --batch-size 32 --epochs 232
 
 which model:
-  ssd_small    1.5 million parameters, no pretrained weights needed: trains on a CPU in minutes
+  ssd_small    1.5 million parameters, no pretrained weights needed: trains on a
+               CPU in minutes
   ssd300       26 million; start from --weights coco or voc07+12, and use a GPU
-  With --weights of other classes, the trained rows of classes of the same name are kept.
+  With --weights of other classes, the trained rows of classes of the same name
+  are kept.
 
 which recipe:
-  small-data   AdamW, 60 steps of warm-up, cosine, running average of the weights; rate 2e-3
+  small-data   AdamW, 60 steps of warm-up, cosine, running average of the
+               weights; rate 2e-3
   modern       the same with longer warm-up and rate 1e-3
-  caffe        the original's SGD, with the rate cut at two thirds and five sixths
+  caffe        the original's SGD, with the rate cut at two thirds and five
+               sixths
 
 files in the output folder:
-  model.keras      the model to use: the best on the validation set, or the last without one
+  model.keras      the model to use: the best on the validation set, or the last
+                   without one
   last.keras       the model after the last epoch
   checkpoint.h5    what --resume goes on from, written after each epoch
-  log.csv          loss, its parts, learning rate and validation mAP of each epoch
+  log.csv          loss, its parts, learning rate and validation mAP of each
+                   epoch
   curves.png       the same as curves
-  predictions.png  some pictures, what is marked in them, and what the model finds
+  predictions.png  some images, what is marked in them, and what the model finds
   run.json         the command, the settings, the data and the versions
-  tensorboard/     the log for TensorBoard, where it is installed (TensorFlow backend)
+  tensorboard/     the log for TensorBoard, where it is installed (TensorFlow
+                   backend)
 
-Ctrl-C stops after the step in progress and leaves a usable model; --resume goes on.
+Ctrl-C stops after the step in progress and leaves a usable model; --resume
+goes on.
 
-exit codes: 0 trained, 2 nothing was trained (one error on standard error), 130 interrupted.
+exit codes: 0 trained, 2 nothing was trained (one error on standard error), 130
+interrupted.
 """
 BEST, RUN = "model.keras", "run.json"
 STEPS, EPOCHS, BATCH = 1600, (20, 150), 16
@@ -75,7 +88,6 @@ def _add_data_arguments(group):
         help="splits to train on: train,val (default: train, or all pictures)",
     )
     group.add_argument(
-        "--validation-set",
         "--validation",
         metavar="WHAT",
         help="a split, a share of the training pictures such as 0.1, a path, or none (default: the split val, if "
@@ -101,16 +113,11 @@ def _add_model_arguments(group):
     group.add_argument(
         "--model",
         "-m",
-        help="ssd_small, ssd_mobilenet_v1, ssd300, ssd512 or ssd7 (default: that of --weights, or ssd_small)",
+        metavar="NAME",
+        help=f"{DETECTOR_LIST} (default: that of --weights, or ssd_small)",
     )
     group.add_argument("--weights", "-w", help="start from these: a name of `keras-ssd zoo list`, imagenet, or a file")
-    group.add_argument(
-        "--weights-classes",
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names of --weights where they do not tell: voc, coco, a,b,c or a file",
-    )
+    group.add_argument("--labels", help="class names of --weights where they do not tell: voc, coco, a,b,c or a file")
     group.add_argument(
         "--anchors",
         metavar="WHAT",

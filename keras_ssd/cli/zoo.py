@@ -10,21 +10,24 @@ from keras_ssd.cli import inspecting
 HELP = "list, explain and download trained weights"
 EXAMPLES = """\
 examples:
-  keras-ssd zoo list                            the weights that can be loaded
-  keras-ssd zoo list --model ssd300 --all       all known ones of SSD300, readable or not
-  keras-ssd zoo show ssd300.voc07+12            what it is, how good it is, where it comes from
-  keras-ssd zoo download ssd300.voc07+12        into the cache; prints the path
-  keras-ssd zoo inspect weights.caffemodel      what is inside a file
-  keras-ssd zoo list --json | jq '.[].name'     for machines
+  keras-ssd zoo list                           the weights that can be loaded
+  keras-ssd zoo list --model ssd300 --all      all of SSD300, readable or not
+  keras-ssd zoo show ssd300.voc07+12           what it is, how good it is, and
+                                               where it comes from
+  keras-ssd zoo download ssd300.voc07+12       into the cache; prints the path
+  keras-ssd zoo inspect weights.caffemodel     what is inside a file
+  keras-ssd zoo list --json | jq '.[].name'    for machines
 
-The cache is ~/.cache/keras_ssd (or this system's place for caches); KERAS_SSD_HOME moves it.
+The cache is ~/.cache/keras_ssd (or this system's place for caches);
+KERAS_SSD_HOME moves it.
 """
 DOWNLOAD_NOTES = """\
-An interrupted download continues when the command is repeated. Sizes and checksums are
-compared with the published ones; a file without a published checksum is pinned at its
-first use and compared ever after.
+An interrupted download continues when the command is repeated. Sizes and
+checksums are compared with the published ones; a file without a published
+checksum is pinned at its first use and compared ever after.
 
-exit codes: 0 all there, 1 some could not be downloaded (each is named), 2 none could.
+exit codes: 0 all there, 1 some could not be downloaded (each is named), 2 none
+could.
 """
 
 
@@ -35,7 +38,7 @@ def add_parser(commands):
         commands: what `add_subparsers` returned.
     """
     parser = commands.add_parser("zoo", help=HELP, description=HELP.capitalize() + ".", **_with(EXAMPLES))
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_commands("action", "ACTION")
 
     lister = actions.add_parser("list", help="a table of weights", **_with(EXAMPLES))
     lister.add_argument("--model", help="only those of this network, for example ssd300")
@@ -51,7 +54,6 @@ def add_parser(commands):
     loader = actions.add_parser("download", help="download into the cache", **_with(DOWNLOAD_NOTES))
     loader.add_argument("names", nargs="+", metavar="NAME", help="for example ssd300.voc07+12")
     loader.add_argument(
-        "--formats",
         "--format",
         action="append",
         metavar="FORMAT",
@@ -190,7 +192,7 @@ def _download(args):
     failed = 0
     for entry in entries:
         try:
-            print(zoo.download(entry, formats=args.formats, progress=not args.quiet), flush=True)
+            print(zoo.download(entry, formats=args.format, progress=not args.quiet), flush=True)
         except (ValueError, OSError) as error:
             if args.traceback:
                 raise

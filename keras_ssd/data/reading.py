@@ -4,7 +4,6 @@ import dataclasses
 import os
 from pathlib import Path
 
-from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.formats import coco, table, voc, yolo
@@ -18,7 +17,6 @@ ADVICE = (
 )
 
 
-@checked_arguments(class_names="classes")
 def read(
     path,
     split=None,
@@ -65,23 +63,13 @@ def read(
     return reading.dataset(split, chosen)
 
 
-@checked_arguments(class_names="classes")
-def read_splits(
-    path,
-    *,
-    format=None,
-    classes=None,
-    pictures=None,
-    policy=DEFAULT_POLICY,
-    csv=None,
-    progress=False,
-):
+def read_splits(path, *, policy=DEFAULT_POLICY, **options):
     """Reads each split of a dataset: a dictionary from name to `Dataset`, all of the same classes.
 
     Data without splits are one, of the name "".
 
     Args:
-        path, format, classes, pictures, policy, csv, progress: as `read` takes them.
+        path, policy, options: as `read` takes them.
 
     Raises:
         DataError, ValueError, FileNotFoundError: as `read` raises them; one `DataError` tells of all splits.
@@ -91,7 +79,11 @@ def read_splits(
         >>> train, test = splits["train"], splits["test"]
     """
     check_policy(policy)
-    layout = _layout(path, format, classes, pictures, csv, progress)
+    wanted = {"format": None, "classes": None, "pictures": None, "csv": None, "progress": False}
+    unknown = [name for name in options if name not in wanted]
+    if unknown:
+        raise TypeError(f"read_splits takes {', '.join(wanted)}. Received: {', '.join(unknown)}")
+    layout = _layout(path, **{**wanted, **options})
     reading = _Reading(layout, policy)
     splits = layout.splits or layout.chosen(None)
     found, problems, empty = {}, [], []

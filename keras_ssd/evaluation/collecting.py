@@ -133,7 +133,7 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
         ValueError: the file in progress is of another run; or as `keras_ssd.detect`.
         PictureError: a picture cannot be read.
     """
-    from keras_ssd.detect import detect
+    from keras_ssd.detecting import detect
 
     names = class_names_of(model)
     sources = [annotation.picture for annotation in dataset]

@@ -114,7 +114,7 @@ class SSD(keras.Model):
         return self._saved_with
 
     def detect(self, sources, **options):
-        """Finds objects in pictures; see `keras_ssd.detect.detect` for the arguments.
+        """Finds objects in pictures; see `keras_ssd.detect` for the arguments.
 
         Args:
             sources: one or many of: path, folder, glob, URL, PIL picture, numpy array.
@@ -126,7 +126,7 @@ class SSD(keras.Model):
             >>> for found in model.detect(["street.jpg", array], confidence=0.4):
             ...     print(found)
         """
-        from keras_ssd.detect import detect
+        from keras_ssd.detecting import detect
 
         return detect(self, sources, **options)
 

@@ -9,7 +9,7 @@ import math
 import keras
 import numpy as np
 
-from keras_ssd.detect import detect
+from keras_ssd.detecting import detect
 from keras_ssd.detections import Detections
 from keras_ssd.drawing import class_colours, draw_detections
 from keras_ssd.pictures import read_picture

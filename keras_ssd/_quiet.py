@@ -6,6 +6,7 @@ import re
 import sys
 import tempfile
 
+LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # absl's start-up notice, and information and warning lines of absl ("I0000 00:00:17 ...") and TensorFlow.
 _CHATTER = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\)"
@@ -14,12 +15,23 @@ _CHATTER = re.compile(
 )
 
 
+def silence_backend():
+    """Sets the log levels that the backends read, where the user has not: a program's output is its own."""
+    os.environ.setdefault(LEVEL, "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
 @contextlib.contextmanager
 def quiet_backend():
     """Holds back what is written to file descriptor 2 and passes on all but known chatter at the end.
 
+    Who set `TF_CPP_MIN_LOG_LEVEL` to 0 or 1 wants the chatter, and gets it.
+
     Python's own standard error goes the same way, so nothing that runs inside should show progress there.
     """
+    if os.environ.get(LEVEL) in ("0", "1"):
+        yield
+        return
     with contextlib.ExitStack() as stack:
         try:
             sys.stderr.flush()
