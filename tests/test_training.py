@@ -129,8 +129,8 @@ def test_values_files_and_history(tmp_path):
     assert 0 < float(rows[3]["rate"]) < 0.1 * float(rows[1]["rate"])
     with Image.open(out / "curves.png") as curves, Image.open(out / "predictions.png") as sheet:
         assert curves.size == (720, 720)
-        assert sheet.size[0] == 960
-        assert sheet.size[1] > 4 * 320
+        assert sheet.size[0] == 1648
+        assert sheet.size[0] > 1.3 * sheet.size[1]
     for one, other in zip(model.get_weights(), keras_ssd.load(out / "model.keras").get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     assert keras_ssd.load(out / "model.keras").class_names == CLASSES

@@ -1,4 +1,4 @@
-"""Pictures of a training: its curves, and what the model finds beside what is there.
+"""Drawings of a training: its curves, and what the model finds beside what is there.
 
 Drawn with Pillow, which the package needs anyway: a few lines on axes are no reason to require matplotlib.
 """
@@ -7,18 +7,11 @@ import importlib.util
 import math
 
 import keras
-import numpy as np
 
-from keras_ssd.detecting import detect
-from keras_ssd.detections import Detections
-from keras_ssd.drawing import class_colours, draw_detections
-from keras_ssd.pictures import read_picture
 from keras_ssd.training.checkpoint import replacing
+from keras_ssd.training.sheet import sheet
 
 CURVES, SHEET, TENSORBOARD = "curves.png", "predictions.png", "tensorboard"
-SHEET_PICTURES = 8
-SHEET_CONFIDENCE = 0.5
-CELL_WIDTH = 480
 FINER = 2  # curves are drawn so much larger and then made smaller, which smooths them
 PANEL_HW = (240 * FINER, 720 * FINER)
 MARGINS = tuple(side * FINER for side in (34, 16, 30, 70))  # top, right, bottom, left
@@ -44,78 +37,12 @@ def write(model, history, dataset):
     Args:
         model: the trained `SSD`.
         history: `History`.
-        dataset: from which the pictures of the sheet are taken, evenly.
+        dataset: from which the images of the sheet are taken.
     """
     with replacing(history.out / CURVES) as temporary:
         curves(history.rows).save(temporary)
     with replacing(history.out / SHEET) as temporary:
         sheet(model, dataset).save(temporary)
-
-
-def sheet(model, dataset):
-    """A PIL image: a row a picture, on the left what is there, on the right what the model finds.
-
-    Args:
-        model: `SSD`.
-        dataset: `Dataset` with the model's classes.
-    """
-    from PIL import Image
-
-    count = min(SHEET_PICTURES, len(dataset))
-    chosen = [dataset[int(place)] for place in np.linspace(0, len(dataset) - 1, count)]
-    found = detect(model, [annotation.picture for annotation in chosen], confidence=SHEET_CONFIDENCE)
-    rows = [_pair(annotation, detections) for annotation, detections in zip(chosen, found, strict=True)]
-    legend = _legend(model.class_names, 2 * CELL_WIDTH)
-    image = Image.new("RGB", (2 * CELL_WIDTH, legend.height + sum(row.height for row in rows)), "white")
-    top = 0
-    for part in (legend, *rows):
-        image.paste(part, (0, top))
-        top += part.height
-    return image
-
-
-def _pair(annotation, found):
-    """One row of the sheet."""
-    from PIL import Image
-
-    picture = read_picture(annotation.picture, name=None if isinstance(annotation.picture, str) else annotation.name)
-    height, width = picture.shape[:2]
-    truth = Detections(
-        annotation.boxes_xyxy,
-        np.ones(len(annotation), np.float32),
-        annotation.class_ids,
-        found.class_names,
-        (height, width),
-    )
-    scale = CELL_WIDTH / width
-    size = (CELL_WIDTH, max(1, round(height * scale)))
-    picture = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
-    row = Image.new("RGB", (2 * CELL_WIDTH, size[1] + 4), "white")
-    for left, detections in ((0, truth), (CELL_WIDTH, found)):
-        row.paste(draw_detections(picture, detections, line_width=2, labels=False), (left, 0))
-    return row
-
-
-def _legend(class_names, width):
-    """The titles of the two columns, and the colour of each class."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    font = ImageFont.load_default(15)
-    places, left, top = [], 10, 34
-    for name in class_names:
-        wide = 30 + font.getlength(name)
-        if left + wide > width and left > 10:
-            left, top = 10, top + 24
-        places.append((left, top))
-        left += wide + 12
-    image = Image.new("RGB", (width, top + 28), "white")
-    pen = ImageDraw.Draw(image)
-    pen.text((10, 8), "what is there", fill=INK, font=font)
-    pen.text((width // 2 + 10, 8), f"what the model finds (score {SHEET_CONFIDENCE} and more)", fill=INK, font=font)
-    for (left, top), name, colour in zip(places, class_names, class_colours(class_names), strict=True):
-        pen.rectangle((left, top + 3, left + 14, top + 15), fill=colour, outline="black")
-        pen.text((left + 20, top), name, fill=INK, font=font)
-    return image
 
 
 def curves(rows):
