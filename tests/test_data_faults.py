@@ -40,8 +40,11 @@ def test_rejects_faulty_boxes(faulty):
 
 
 def test_values_drop_and_clip(faulty):
+    (faulty / "Annotations" / "b.xml").write_text(voc_xml(GOOD, voc_object("dog", 8, 8, 8, 20)))
+    save_picture(faulty / "JPEGImages" / "b.jpg", seed=1)
     dropped = data.read(faulty, policy="drop")
-    np.testing.assert_array_equal(dropped[0].boxes_xyxy, [[1, 2, 30, 20], [0, 0, 60, 40]])
+    assert [annotation.name for annotation in dropped] == ["b"]  # a box without area marks nothing, and goes alone
+    np.testing.assert_array_equal(dropped[0].boxes_xyxy, [[1, 2, 30, 20]])
     assert kinds(dropped.problems) == [
         ("no area", 4, "left out"),
         ("no area", 9, "left out"),
@@ -49,13 +52,21 @@ def test_values_drop_and_clip(faulty):
         ("outside", 7, "left out"),
         ("outside", 6, "left out"),
         ("edge", 8, "clipped"),
+        ("incomplete", 0, "image left out"),
+        ("no area", 4, "left out"),
     ]
+    assert "3 of its 7 objects are faulty" in str(dropped.problems)
+    [whole] = data.check(faulty).splits.values()
+    assert len(whole) == 2  # a check looks at what dropping would leave out
+    assert [annotation.name for annotation in data.read(faulty, policy="clip")] == ["b"]
+    file = faulty / "Annotations" / "a.xml"
+    file.write_text(file.read_text().replace("<xmin>70</xmin><ymin>50</ymin>", "<xmin>9</xmin><ymin>9</ymin>"))
     clipped = data.read(faulty, policy="clip")
-    expected = [[1, 2, 30, 20], [9, 5, 30, 20], [39, 19, 60, 30], [0, 0, 60, 40]]
+    expected = [[1, 2, 30, 20], [9, 5, 30, 20], [39, 19, 60, 30], [8, 8, 60, 40], [0, 0, 60, 40]]
     np.testing.assert_array_equal(clipped[0].boxes_xyxy, expected)
     assert ("swapped", 5, "mended") in kinds(clipped.problems)
     assert ("outside", 6, "clipped") in kinds(clipped.problems)
-    assert ("outside", 7, "left out") in kinds(clipped.problems)
+    assert ("outside", 7, "clipped") in kinds(clipped.problems)
 
 
 def test_rejects_boxes_of_bccd_by_name(shared):
@@ -106,18 +117,16 @@ def test_rejects_xml(tmp_path, text, what, line):
         (voc_object("cat", 1, "nan", 3, 4), "ymin must be a finite number, and is 'nan'"),
         (voc_object("cat", 1, 2, "1e999", 4), "xmax must be a finite number"),
         (voc_object("cat", 1, 2, "9" * 70, 4), "xmax must be a finite number"),
-        (
-            voc_object("cat", 1, 2, 9, 9, more="<difficult>maybe</difficult>"),
-            "difficult must be 0 or 1, and is 'maybe'",
-        ),
     ],
 )
 def test_rejects_objects_of_voc(tmp_path, entry, what):
-    root = voc_folder(tmp_path, {"a": voc_xml(GOOD, entry)})
+    root = voc_folder(tmp_path, {"a": voc_xml(GOOD, entry), "b": voc_xml(GOOD)})
     with pytest.raises(DataError, match=what):
         data.read(root)
     read = data.read(root, policy="drop")
-    assert (len(read[0]), [problem.kind for problem in read.problems]) == (1, ["entry"])
+    assert [annotation.name for annotation in read] == ["b"]
+    assert kinds(read.problems)[1:] == [("incomplete", 0, "image left out")]
+    assert read.problems[0].kind == "entry"
 
 
 @pytest.mark.parametrize(
@@ -156,12 +165,17 @@ def test_rejects_entries_of_coco(tmp_path):
     rows += [row(8, bbox=[1, 2, -3, 4]), row(9, bbox=[1, 2, 0, 4]), row(10, bbox=["1", True, 2, 2])]
     images = [{"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}, {"id": 1, "file_name": "b.jpg"}]
     images += [{"id": 2, "file_name": "a.jpg"}, {"id": 3, "file_name": "../a.jpg"}, {"id": 4, "file_name": "gone.jpg"}]
-    images += [{"file_name": "c.jpg"}]
+    images += [{"file_name": "c.jpg"}, {"id": 6, "file_name": "z.jpg"}]
+    rows += [row(20, image_id=6)]
     path = coco_file(tmp_path / "a.json", images, rows)
     save_picture(tmp_path / "a.jpg")
+    save_picture(tmp_path / "z.jpg")
     read = data.read(path, policy="drop")
-    np.testing.assert_array_equal(read[0].boxes_xyxy, [[1, 2, 4, 6], [5, 6, 12, 14]])
+    assert [annotation.name for annotation in read] == ["z"]
+    assert "7 of its 10 objects are faulty" in str(read.problems)
+    np.testing.assert_array_equal(data.check(path).splits["a"]["a"].boxes_xyxy, [[1, 2, 4, 6], [5, 6, 12, 14]])
     expected = {"entry": 7, "label": 2, "no area": 1, "swapped": 1, "missing picture": 2, "duplicate id": 4}
+    expected |= {"incomplete": 1}
     assert read.problems.counts() == expected
     said = str(read.problems)
     assert "annotation 2: there is no category with the id 0" in said
@@ -177,17 +191,18 @@ def test_rejects_labels_of_yolo(tmp_path):
     (tmp_path / "labels" / "a.txt").write_text("\n".join(lines))
     with pytest.raises(ValueError, match="nothing names the classes"):
         data.read(tmp_path)
+    save_picture(tmp_path / "images" / "b.jpg", seed=1)
     read = data.read(tmp_path, classes=["cat", "dog"], policy="drop")
-    assert len(read[0]) == 1
+    assert [annotation.name for annotation in read] == ["b"]  # never had objects
     expected = [(2, "label"), (3, "label"), (4, "label"), (5, "entry"), (6, "entry"), (7, "entry"), (10, "label")]
-    assert [(p.line, p.kind) for p in read.problems] == [*expected, (8, "no area"), (9, "outside")]
+    assert [(p.line, p.kind) for p in read.problems] == [*expected, (8, "no area"), (9, "outside"), (0, "incomplete")]
     assert "none of 0..1 (cat, dog" in str(read.problems)
 
 
 def test_rejects_csv(tmp_path):
     save_picture(tmp_path / "a.jpg")
     path = tmp_path / "b.csv"
-    path.write_text("a.jpg,1,2,3,4,cat\n")
+    path.write_text("a.jpg,1,2,3,4,cat,0\n")
     with pytest.raises(
         ValueError, match=r"its first line does not say where to find the picture.*and the box.*CsvLayout"
     ):
@@ -199,10 +214,13 @@ def test_rejects_csv(tmp_path):
     with pytest.raises(DataError, match="unexpected end of data"):
         data.read(path)
     path.write_text(
-        "image,xmin,ymin,xmax,ymax,class\na.jpg,1,2,9,9,cat\na.jpg,1\na.jpg,1,x,3,4,cat\ngone.jpg,1,2,3,4,cat\n"
+        "image,xmin,ymin,xmax,ymax,class\na.jpg,1,2,9,9,cat\na.jpg,1\na.jpg,1,x,3,4,cat\ngone.jpg,1,2,3,4,cat\nb.jpg,1,2,9,9,cat\n"
     )
+    save_picture(tmp_path / "b.jpg", seed=1)
     read = data.read(path, policy="drop")
-    assert [(p.kind, p.line) for p in read.problems] == [("entry", 3), ("entry", 4), ("missing picture", 5)]
+    assert [annotation.name for annotation in read] == ["b"]
+    expected = [("entry", 3), ("entry", 4), ("missing picture", 5), ("incomplete", 0)]
+    assert [(p.kind, p.line) for p in read.problems] == expected
 
 
 def test_rejects_label_zero_of_ssd_keras(tmp_path):

@@ -66,8 +66,11 @@ def _size(record):
     return picture_size(record.picture)
 
 
-def annotations_of(records, boxes, classes, policy, problems):
+def annotations_of(records, boxes, classes, policy, problems, *, keep_incomplete=False):
     """Checks records and makes annotations of them.
+
+    An image that lost an object is left out: training would take what it shows there for background. A box without
+    area marks no object, and goes alone, unless its image would be left without any.
 
     Args:
         records: list of `Record` with sizes.
@@ -75,12 +78,22 @@ def annotations_of(records, boxes, classes, policy, problems):
         classes: names of the classes.
         policy: "clip" mends what it can; else faulty objects are left out.
         problems: list that takes `Problem`s.
+        keep_incomplete: keep those images all the same, to look at them.
 
     Returns:
         List of `Annotation`.
     """
     places = {name: place for place, name in enumerate(classes)}
-    return [_annotation(record, boxes, places, policy, problems) for record in records]
+    found = []
+    for record in records:
+        annotation, lost = _annotation(record, boxes, places, policy, problems)
+        if lost and policy != "error":
+            every = len(record.labels) + record.lost
+            what = f"{lost} of its {every} objects are faulty, and training would take them for background"
+            problems.append(Problem("incomplete", record.source, what, 0, record.name, "image left out"))
+        if not lost or keep_incomplete:
+            found.append(annotation)
+    return found
 
 
 def _annotation(record, boxes, places, policy, problems):
@@ -88,8 +101,10 @@ def _annotation(record, boxes, places, policy, problems):
     rows = _Rows(record, boxes, problems)
     for row in np.flatnonzero(ids < 0):
         rows.report("label", row, unknown_name("class", record.labels[row], places), "left out")
-    corners, keep = _checked(rows, policy)
+    corners, keep, flat = _checked(rows, policy)
     keep &= ids >= 0
+    gone = ~keep if not keep.any() else ~keep & ~flat
+    lost = record.lost + int(gone.sum())
     every = {
         "boxes_xyxy": corners,
         "class_ids": ids,
@@ -103,7 +118,7 @@ def _annotation(record, boxes, places, policy, problems):
     kept = every if keep.all() else {name: column[keep] for name, column in every.items()}
     _note_repeated(rows, np.flatnonzero(keep), kept)
     where = {"size_hw": record.size_hw, "source": record.source, "picture_id": record.picture_id}
-    return Annotation(record.name, record.picture, **kept, **where)
+    return Annotation(record.name, record.picture, **kept, **where), lost
 
 
 @dataclasses.dataclass
@@ -128,7 +143,7 @@ class _Rows:
 
 
 def _checked(rows, policy):
-    """Corners (M, 4) float32 within the picture, and which of them are good."""
+    """Corners (M, 4) float32 within the picture, which of them are good, and which have no area."""
     mend = policy == "clip"
     size_hw = rows.record.size_hw
     corners = np.clip(rows.boxes.to_pixels(rows.raw, size_hw), -_FAR, _FAR).astype(np.float32)
@@ -137,7 +152,7 @@ def _checked(rows, policy):
     swapped = (sides < 0).any(axis=1)
     beyond = np.abs(corners - bx.clip(corners, size_hw)).max(axis=1, initial=0)
     if not (flat.any() or swapped.any() or beyond.any()):
-        return corners, np.ones(len(corners), bool)
+        return corners, np.ones(len(corners), bool), flat
     rows.report_box("no area", flat, "it has no area", "left out")
     rows.report_box("swapped", swapped & ~flat, "its corners are swapped", "mended" if mend else "left out")
     corners = np.hstack([np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])])
@@ -150,7 +165,7 @@ def _checked(rows, policy):
     rows.report_box("outside", outside, f"it leaves {picture}", "clipped" if mend else "left out")
     rows.report_box("edge", (beyond > ROUNDING) & (beyond <= EDGE) & ~told & ~gone, f"it leaves {picture}", "clipped")
     bad = flat | gone | (np.zeros_like(flat) if mend else swapped | outside)
-    return inside, ~bad
+    return inside, ~bad, flat
 
 
 def _note_repeated(rows, places, kept):

@@ -7,7 +7,7 @@ import os
 from keras_ssd.data.picture_files import file_digest, look
 from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
-from keras_ssd.data.reading import read, read_splits
+from keras_ssd.data.reading import read_to_check
 from keras_ssd.data.summaries import counted
 from keras_ssd.pictures import PictureError, is_image_name, read_picture
 
@@ -67,8 +67,7 @@ def check(path, *, decode=True, progress=False, **options):
         >>> print(keras_ssd.data.check("BCCD"))
     """
     try:
-        splits = read_splits(path, policy="drop", progress=progress, **options)
-        whole = read(path, policy="drop", progress=progress, **options) if any(splits) else splits[""]
+        splits, whole = read_to_check(path, progress, **options)
     except DataError as error:  # nothing is left of a split
         return Checked({}, _plain(error.problems))
     problems = [problem for data in splits.values() for problem in data.problems]

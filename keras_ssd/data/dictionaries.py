@@ -59,11 +59,11 @@ def _annotations(source, classes, conversion, policy):
         for picture, boxes, labels in _rows(item, count):
             record, found = _record(str(count), picture, boxes, labels, conversion)
             _name_labels(record, classes)
-            [annotation] = assembling.annotations_of([record], CORNER_BOXES, classes, policy, found)
+            annotations = assembling.annotations_of([record], CORNER_BOXES, classes, policy, found)
             faults = Problems(found).faults
             if faults and policy == "error":
                 raise DataError(faults, "Correct them, or pass policy='drop' or policy='clip'.")
-            yield annotation
+            yield from annotations  # none of a picture that lost an object
             count += 1
 
 

@@ -23,12 +23,14 @@ FAULTS = {
     "empty split": "splits without images",
 }
 NOTES = {
+    "incomplete": "images that lose an object, and are left out where faults are dropped",
     "edge": "boxes that left the picture by at most a pixel, and were clipped",
     "duplicate object": "objects that are marked twice",
     "duplicate picture": "pictures that occur twice",
     "look-alike": "pictures of different splits that look the same",
     "unlabelled": "pictures without annotation",
     "unused": "annotation that was not used",
+    "assumed": "things that were taken for granted",
     "absent split": "splits that are named and not there",
 }
 

@@ -38,9 +38,10 @@ def read(
             label that is none of them is a fault. By default the order of the files' own list (COCO's
             categories, data.yaml, classes.txt), or the alphabet's.
         pictures: folder of the pictures, where they are not beside their annotations.
-        policy: what becomes of faults: "error" refuses the data and names all faults; "drop" leaves out what is
-            faulty, an object or, where a file or picture cannot be read, the picture; "clip" cuts boxes to their
-            pictures and mends swapped corners, and leaves out the rest. `Dataset.problems` tells each.
+        policy: what becomes of faults: "error" refuses the data and names all faults; "drop" leaves out images that
+            cannot be read or that have a faulty object, since without it they would teach that it is background
+            (a box without area marks nothing, and goes alone while its image has others); "clip" cuts boxes to their
+            images and mends swapped corners, and does the same with the rest. `Dataset.problems` tells each.
         csv: `CsvLayout` for CSV files without header or with class numbers.
         progress: whether to show progress bars on a terminal.
 
@@ -83,8 +84,26 @@ def read_splits(path, *, policy=DEFAULT_POLICY, **options):
     unknown = [name for name in options if name not in wanted]
     if unknown:
         raise TypeError(f"read_splits takes {', '.join(wanted)}. Received: {', '.join(unknown)}")
-    layout = _layout(path, **{**wanted, **options})
-    reading = _Reading(layout, policy)
+    return _every_split(_Reading(_layout(path, **{**wanted, **options}), policy))
+
+
+def read_to_check(path, progress, **options):
+    """All that can be read, images with faulty objects too: (`read_splits`' dictionary, `read`'s dataset).
+
+    Args:
+        path, progress, options: as `read` takes them.
+
+    Raises:
+        DataError, ValueError, FileNotFoundError: as `read_splits` raises them.
+    """
+    wanted = {"format": None, "classes": None, "pictures": None, "csv": None}
+    reading = _Reading(_layout(path, progress=progress, **{**wanted, **options}), "drop", keep_incomplete=True)
+    splits = _every_split(reading)
+    return splits, reading.dataset(None, reading.layout.chosen(None)) if any(splits) else splits[""]
+
+
+def _every_split(reading):
+    layout, policy = reading.layout, reading.policy
     splits = layout.splits or layout.chosen(None)
     found, problems, empty = {}, [], []
     for split in splits:
@@ -148,15 +167,15 @@ def _nothing_found(path, format):
 class _Reading:
     """Reads the parts of a layout, each once."""
 
-    def __init__(self, layout, policy):
-        self.layout, self.policy = layout, policy
+    def __init__(self, layout, policy, keep_incomplete=False):
+        self.layout, self.policy, self.keep_incomplete = layout, policy, keep_incomplete
         self.module = FORMATS[layout.format]
         self._parts = {}
         self._names = None
 
     def dataset(self, split, parts):
         """The dataset of these parts."""
-        problems = [*self.layout.absent.values()]
+        problems = [*self.layout.absent.values(), *self.layout.notes]
         contents = {name: self._contents(part, problems, name) for name, part in parts.items()}
         names, ids = self._classes(contents)
         if not names:
@@ -164,7 +183,9 @@ class _Reading:
         found = {}
         for name, part in contents.items():
             records = assembling.add_sizes(part.records, problems, self.layout.progress)
-            found[name] = assembling.annotations_of(records, part.boxes, names, self.policy, problems)
+            found[name] = assembling.annotations_of(
+                records, part.boxes, names, self.policy, problems, keep_incomplete=self.keep_incomplete
+            )
         annotations = assembling.with_unique_names(found, problems)
         problems = Problems(problems)
         if problems.faults and (self.policy == "error" or not annotations):

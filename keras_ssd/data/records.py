@@ -82,6 +82,7 @@ class Record:
         raw: four numbers an object, as the file has them.
         lines, difficult, truncated, crowd, areas: one an object; `areas` None if the source has none.
         picture_id: the source's own id.
+        lost: how many objects the source has of which nothing could be made.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Record:
     crowd: list = dataclasses.field(default_factory=list)
     areas: list | None = None
     picture_id: object = None
+    lost: int = 0
 
     def add(self, label, raw, line=0, *, difficult=False, truncated=False, crowd=False):
         """Adds an object."""
@@ -105,6 +107,13 @@ class Record:
         self.difficult.append(difficult)
         self.truncated.append(truncated)
         self.crowd.append(crowd)
+
+    def remove(self, row):
+        """Loses an object."""
+        for column in (self.labels, self.raw, self.lines, self.difficult, self.truncated, self.crowd, self.areas):
+            if column is not None:
+                del column[row]
+        self.lost += 1
 
 
 class EntryError(ValueError):
@@ -138,6 +147,29 @@ def flag(value, what):
     if text in ("1", "true", "1.0"):
         return True
     raise EntryError(f"{what} must be 0 or 1, and is {_short(value)}")
+
+
+def mark(value):
+    """What a mark of an object says, and whether it says it as it should: (bool, bool).
+
+    A mark matters little, and never costs its object: a share or a degree above 0 is a mark, and "Unspecified", -1 or
+    other text is none.
+
+    Example:
+        >>> mark("1"), mark("0.06"), mark("Unspecified"), mark(None)
+        ((True, True), (True, False), (False, False), (False, True))
+    """
+    try:
+        return flag(value, "mark"), True
+    except EntryError:
+        pass
+    text = str(value).strip().lower()
+    if text in ("yes", "no"):
+        return text == "yes", True
+    try:
+        return finite(text, "mark") > 0, False
+    except EntryError:
+        return False, False
 
 
 def side(value):

@@ -144,6 +144,7 @@ def _records(rows, path, pictures, problems):
 def _add_objects(records, rows, names, path, problems):
     seen = {}
     for number, row in enumerate(rows):
+        record = None
         try:
             if not isinstance(row, dict):
                 raise EntryError("it is no object")
@@ -156,11 +157,14 @@ def _add_objects(records, rows, names, path, problems):
             if label is None:
                 what = f"annotation {_called(row, number)}: there is no category with the id {row.get('category_id')!r}"
                 problems.append(Problem("label", str(path), what, picture=record.name, done="left out"))
+                record.lost += 1
                 continue
             _add_object(record, row, label)
         except EntryError as error:
             what = f"annotation {_called(row, number)}: {error}"
-            problems.append(Problem("entry", str(path), what, done="left out"))
+            problems.append(Problem("entry", str(path), what, picture=record.name if record else "", done="left out"))
+            if record is not None:
+                record.lost += 1
 
 
 def _called(row, number):

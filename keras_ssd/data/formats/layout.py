@@ -1,5 +1,6 @@
 """Where the parts of a dataset lie: which files belong to which split, and where its pictures are."""
 
+import collections
 import dataclasses
 import os
 from pathlib import Path
@@ -28,6 +29,7 @@ class Layout:
         options: what else is known, for one format.
         absent: dictionary from a split that the data name, and that is not there, to its `Problem`: a note, unless
             that split is asked for.
+        notes: `Problem`s of the layout itself.
         progress: whether to show a progress bar.
     """
 
@@ -40,6 +42,7 @@ class Layout:
     options: object = None
     progress: bool = False
     absent: dict = dataclasses.field(default_factory=dict)
+    notes: tuple = ()
 
     def chosen(self, split):
         """What belongs to a split, or to all of the data if `split` is None: a dictionary.
@@ -73,6 +76,24 @@ class Contents:
     classes: tuple | None = None
     category_ids: tuple | None = None
     classes_source: str = ""
+
+
+class Assumed:
+    """What a reader takes for granted, each thing counted and told once, at the first place where it shows."""
+
+    def __init__(self):
+        self._first, self._counts = {}, collections.Counter()
+
+    def add(self, what, file, line=0, picture=""):
+        """Takes note of it."""
+        self._first.setdefault(what, (str(file), line, picture))
+        self._counts[what] += 1
+
+    def problems(self):
+        """A `Problem` a thing."""
+        for what, (file, line, picture) in self._first.items():
+            count = self._counts[what]
+            yield Problem("assumed", file, what + (f" ({count} times)" if count > 1 else ""), line, picture)
 
 
 class PictureIndex:

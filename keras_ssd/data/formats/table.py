@@ -1,44 +1,29 @@
 """CSV: a header, then a line an object; the header says what the columns mean.
 
-Known headers are those of ssd_keras, of TensorFlow's detection tutorials, of Open Images, and what `write` writes. A
-line whose box is empty is a picture without objects.
+Known headers are those of ssd_keras, of TensorFlow's detection tutorials, of VoTT, of Open Images, of the VGG Image
+Annotator, and what `write` writes; a file without header is taken for keras-retinanet's if it looks like one. A line
+whose box is empty is an image without objects.
 """
 
+import collections
 import csv
 import dataclasses
 import io
 import os
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from keras_ssd.data.formats import layout as lay
+from keras_ssd.data.formats import via
+from keras_ssd.data.formats.table_columns import CORNERS, EXAMPLE, MARKS, RETINANET, columns_of
 from keras_ssd.data.problems import Problem
-from keras_ssd.data.records import COCO_BOXES, CORNER_BOXES, CORNER_FRACTIONS, EntryError, Record, finite, flag, size_of
+from keras_ssd.data.records import COCO_BOXES, CORNER_BOXES, CORNER_FRACTIONS, EntryError, Record, finite, mark, size_of
 from keras_ssd.pictures import has_image_ending
 
 NAME = "csv"
 SSD_KERAS_COLUMNS = ("image_name", "xmin", "xmax", "ymin", "ymax", "class_id")
-WRITTEN = ("image", "width", "height", "xmin", "ymin", "xmax", "ymax", "class", "difficult", "truncated", "crowd")
+WRITTEN = (*EXAMPLE.split(","), *MARKS)
 MAX_BYTES = 1 << 30
-
-# What columns are called, in lower case and without spaces and underscores.
-_MEANINGS = {
-    "picture": ("image", "imagename", "filename", "frame", "picture", "path", "imagepath", "imageid", "img", "file"),
-    "label": ("class", "classname", "label", "labelname", "name", "category"),
-    "number": ("classid", "labelid", "categoryid"),
-    "xmin": ("xmin", "x1", "left"),
-    "ymin": ("ymin", "y1", "top"),
-    "xmax": ("xmax", "x2", "right"),
-    "ymax": ("ymax", "y2", "bottom"),
-    "x": ("x",),
-    "y": ("y",),
-    "w": ("w", "boxwidth", "bboxwidth"),
-    "h": ("h", "boxheight", "bboxheight"),
-    "width": ("width", "imagewidth"),
-    "height": ("height", "imageheight"),
-    "difficult": ("difficult", "isdifficult"),
-    "truncated": ("truncated", "istruncated"),
-    "crowd": ("crowd", "iscrowd", "isgroupof"),
-}
+_ENDINGS = (".csv", ".tsv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +46,40 @@ class CsvLayout:
 def find(path):
     """The layout of a CSV file or of a folder with such files, or None."""
     path = Path(path)
-    if path.suffix.lower() in (".csv", ".tsv") and path.is_file():
+    if path.suffix.lower() in _ENDINGS and path.is_file():
         return lay.Layout(NAME, path.parent, {path.stem: path})
     if not path.is_dir():
         return None
     for folders in ((path,), lay.subfolders(path)):
-        found = [file for folder in folders for file in lay.files_ending(folder, ".csv")]
-        if found:
-            stems = [file.stem for file in found]
-            names = stems if len(set(stems)) == len(stems) else [lay.stem(lay.below(file, path)) for file in found]
-            return lay.Layout(NAME, path, dict(zip(names, found, strict=True)))
+        files = [file for folder in folders for file in lay.files_ending(folder, *_ENDINGS)]
+        if files:
+            tables = [file for file in files if _is_table(file)]
+            what = "its first line names no image, box and class: it was not taken for annotation"
+            notes = [Problem("unused", str(file), what) for file in files if tables and file not in tables]
+            return lay.Layout(NAME, path, _splits(tables or files, path), notes=tuple(notes))
     return None
+
+
+def _splits(files, root):
+    """Names of splits: of the files, or of their folders where all are called alike, as Roboflow's."""
+    for names in ([file.stem for file in files], [file.parent.name for file in files]):
+        if len(set(names)) == len(names):
+            return dict(zip(names, files, strict=True))
+    return {lay.stem(lay.below(file, root)): file for file in files}
+
+
+def _is_table(path):
+    """Whether the first line says what the columns mean; what cannot be read is told when it is read."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(1 << 16).decode("utf-8-sig", errors="replace")
+        rows = list(_parsed(text.partition("\n")[0]))
+        columns_of(rows[0][1] if rows else (), path)
+    except csv.Error:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def read(layout, part, problems):
@@ -86,7 +94,7 @@ def read(layout, part, problems):
         `Contents`.
 
     Raises:
-        ValueError: the file has no header, or one that does not say where picture, box and class are.
+        ValueError: the file has no header, or one that does not say where image, box and class are.
     """
     options = layout.options or CsvLayout()
     try:
@@ -94,15 +102,22 @@ def read(layout, part, problems):
     except (OSError, ValueError) as error:
         problems.append(Problem("file", str(part), f"it cannot be read: {lay.reason(error)}", done="left out"))
         return lay.Contents([], CORNER_BOXES)
-    header = options.columns or (rows.pop(0)[1] if rows else ())
-    columns = _columns(header, part, given=options.columns is not None)
+    columns = columns_of(rows[0][1] if rows else (), part, options.columns)
     table = _Table(layout, part, columns, problems)
+    if columns.headless:
+        table.assumed.add(f"it has no header: taken for {','.join(RETINANET)}", part, 1)
+    elif not options.columns:
+        rows.pop(0)
     for line, cells in rows:
         table.add(line, cells)
     classes = layout.classes or lay.listed_classes(part.parent) or lay.listed_classes(layout.root)
-    if "label" not in columns:
-        classes = _name_numbers(table, classes, options.first_label, problems)
-    boxes = COCO_BOXES if "x" in columns else CORNER_FRACTIONS if table.fractions else CORNER_BOXES
+    if "number" in columns.places and "label" not in columns.places:
+        _name_numbers(table, classes, options.first_label, problems)
+    boxes = COCO_BOXES if "x" in columns.places else CORNER_FRACTIONS if table.in_fractions() else CORNER_BOXES
+    if boxes is CORNER_FRACTIONS:
+        table.assumed.add("its boxes are taken for fractions of their images", part)
+    _name_machine_ids(table, (part.parent, layout.root, layout.root / "metadata", part.parent / "metadata"))
+    problems += table.assumed.problems()
     return lay.Contents(list(table.records.values()), boxes, classes, classes_source=str(part.parent / "classes.txt"))
 
 
@@ -116,46 +131,34 @@ def _rows(path):
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"it is no UTF-8 text ({error.reason} at byte {error.start})") from None
+    line = 0
+    rows = []
+    try:
+        for line, cells in _parsed(text):
+            rows.append((line, cells))
+    except csv.Error as error:
+        raise ValueError(f"line {line + 1}: {error}") from None
+    return rows
+
+
+def _parsed(text):
+    """(line, cells) of a text; between semicolons, a comma is the point of a number."""
     first = text.partition("\n")[0]
     separator = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: {error}") from None
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            yield reader.line_num, [_point(cell) for cell in cells] if separator == ";" else cells
 
 
-def _columns(header, path, given):
-    """Dictionary from a meaning to the place of its column."""
-    plain = [name.strip().lower().replace(" ", "").replace("_", "") for name in header]
-    columns = {}
-    for meaning, names in _MEANINGS.items():
-        places = [place for place, name in enumerate(plain) if name in names]
-        if places:
-            columns[meaning] = min(places, key=lambda place: names.index(plain[place]))
-    if not {"xmin", "ymin", "xmax", "ymax"} <= columns.keys() and {"x", "y"} <= columns.keys():
-        for short, long in (("w", "width"), ("h", "height")):  # x, y, width, height are a box
-            if short not in columns and long in columns:
-                columns[short] = columns.pop(long)
-    corners = [name for name in ("xmin", "ymin", "xmax", "ymax") if name not in columns]
-    sizes = [name for name in ("x", "y", "w", "h") if name not in columns]
-    lost = [] if "picture" in columns else ["the picture (image)"]
-    lost += [f"the box ({', '.join(corners)})"] if corners and sizes else []
-    lost += [] if {"label", "number"} & columns.keys() else ["the class (class or class_id)"]
-    if lost:
-        what = "the columns given do" if given else "its first line does"
-        advice = "" if given else " Pass csv=CsvLayout(columns=(...)) for a file without header."
-        raise ValueError(
-            f"{path}: {what} not say where to find {' and '.join(lost)}. "
-            f"Expected a header such as {','.join(WRITTEN[:8])}. Received: {','.join(header)[:200]!r}.{advice}"
-        )
-    for name in ("x", "y", "w", "h") if not corners else ("xmin", "ymin", "xmax", "ymax"):
-        columns.pop(name, None)
-    return columns
+def _point(cell):
+    """ "0,5" as "0.5"; all else as it is."""
+    whole, comma, decimals = cell.strip().partition(",")
+    return f"{whole}.{decimals}" if comma and decimals.isdecimal() and whole.lstrip("+-").isdecimal() else cell
 
 
 class _Table:
-    """Gathers the lines of a file into records, one a picture."""
+    """Gathers the lines of a file into records, one an image."""
 
     def __init__(self, layout, path, columns, problems):
         named = [layout.pictures] if layout.pictures else []
@@ -163,42 +166,74 @@ class _Table:
         inside = [base / name for base in bases for name in (*lay.PICTURE_FOLDERS, path.stem)]
         self.pictures = lay.PictureIndex([*named, *bases, *inside])
         self.path, self.columns, self.problems = path, columns, problems
-        self.records, self.missing = {}, set()
-        self.fractions = "xmin" in columns  # until a number above 1 is seen
+        self.records, self.files = {}, {}  # by path of the image; path by what the file calls it, None if missing
+        self.assumed = lay.Assumed()
+        self.inside = collections.Counter()  # of boxes by whether they may be fractions
 
     def add(self, line, cells):
         """Takes one line."""
+        record = None
+        places, width = self.columns.places, self.columns.width
+        padded = [*cells, *[""] * (max(places.values()) + 1 - len(cells))]
+        cell = {meaning: padded[place].strip() for meaning, place in places.items()}
         try:
-            if len(cells) <= max(self.columns.values()):
-                raise EntryError(f"it has {len(cells)} cells, and the header has more")
-            cell = {meaning: cells[place].strip() for meaning, place in self.columns.items()}
             record = self._record(cell, line)
-            sides = [name for name in ("xmin", "ymin", "xmax", "ymax", "x", "y", "w", "h") if name in cell]
-            if record is None or not any(cell[side] for side in sides):
-                return
-            raw = [finite(cell[side], side) for side in sides]
-            label = cell.get("label", cell.get("number"))
-            if not label:
-                raise EntryError("it has no class")
-            marks = {name: flag(cell.get(name), name) for name in ("difficult", "truncated", "crowd")}
-            record.add(label, raw, line, **marks)
-            self.fractions &= max(raw) <= 1 and min(raw) >= 0
+            if len(cells) < len(padded):
+                raise EntryError(f"it has {len(cells)} cells, and the header has more")
+            if width is not None and any(each.strip() for each in cells[width:]):
+                raise EntryError(f"it has {len(cells)} cells, and the header has {width}. Is a comma within a text?")
+            if record is not None:
+                self._add_object(record, cell, line)
         except EntryError as error:
-            self.problems.append(Problem("entry", str(self.path), str(error), line, done="left out"))
+            name = record.name if record else ""
+            self.problems.append(Problem("entry", str(self.path), str(error), line, name, "left out"))
+            if record is not None:
+                record.lost += 1
+
+    def _add_object(self, record, cell, line):
+        sides = self.columns.sides
+        if sides and not any(cell[side] for side in sides):
+            if cell.get("label", cell.get("number")):
+                raise EntryError("it has a class and no box")
+            return
+        raw = [finite(cell[side], side) for side in sides] if sides else via.corners_of(cell["shape"])
+        if raw is None:
+            return
+        label = cell.get("label", cell.get("number")) if sides else self._via_label(cell, line)
+        if not label:
+            raise EntryError("it has no class")
+        marks = {name: self._mark(cell.get(name), name, line) for name in MARKS}
+        record.add(label, raw, line, **marks)
+        self.inside[sides == CORNERS and max(raw) <= 1.5 and min(raw) >= -0.5] += 1
+
+    def _via_label(self, cell, line):
+        label, key = via.label_of(cell["attributes"])
+        self.assumed.add(f"the region attribute {key!r} is taken for the class", self.path, line)
+        return label
+
+    def _mark(self, value, name, line):
+        on, known = mark(value)
+        if not known:
+            self.assumed.add(f"{name} is {value[:40]!r}, taken for {int(on)}", self.path, line)
+        return on
+
+    def in_fractions(self):
+        """Whether corners are fractions: all but the few that a mistake puts outside."""
+        return self.inside[True] > 0 and self.inside[True] >= 9 * self.inside[False]
 
     def _record(self, cell, line):
         file = cell["picture"]
         if not file:
             raise EntryError("it names no picture")
-        if file not in self.records and file not in self.missing:
-            found = self._find(file)
-            if found is None:
-                self.missing.add(file)
+        if file not in self.files:
+            self.files[file] = self._find(file)
+            if self.files[file] is None:
                 self.problems.append(lay.missing_picture(lay.stem(file), self.path, file, line))
-                return None
+        found = self.files[file]
+        if found is not None and found not in self.records:
             size_hw = size_of(cell.get("height"), cell.get("width"))
-            self.records[file] = Record(self._name(file), found, str(self.path), size_hw)
-        return self.records.get(file)
+            self.records[found] = Record(self._name(file), found, str(self.path), size_hw)
+        return self.records.get(found)
 
     def _find(self, file):
         if not has_image_ending(file):
@@ -207,6 +242,7 @@ class _Table:
 
     def _name(self, file):
         plain = lay.below(file, self.path.parent) if os.path.isabs(file) else file.replace("\\", "/")
+        plain = plain.rpartition("/")[2] if PureWindowsPath(file).drive else plain
         known = has_image_ending(plain)
         parts = (lay.stem(plain) if known else plain).split("/")
         parts = [part for part in parts if part not in ("", ".", "..")]
@@ -214,7 +250,7 @@ class _Table:
 
 
 def _name_numbers(table, classes, first_label, problems):
-    """Turns the class numbers of all records into names; the names themselves, or None without a list of them."""
+    """Turns the class numbers of all records into names."""
     first = 1 if first_label is None else first_label
     for record in table.records.values():
         names = [_class_of(label, first, classes) for label in record.labels]
@@ -222,18 +258,9 @@ def _name_numbers(table, classes, first_label, problems):
             if isinstance(names[row], EntryError):
                 what = Problem("label", record.source, str(names[row]), record.lines[row], record.name, "left out")
                 problems.append(what)
-                for column in (
-                    record.labels,
-                    record.raw,
-                    record.lines,
-                    record.difficult,
-                    record.truncated,
-                    record.crowd,
-                ):
-                    del column[row]
+                record.remove(row)
                 del names[row]
         record.labels[:] = names
-    return classes
 
 
 def _class_of(label, first, classes):
@@ -251,6 +278,22 @@ def _class_of(label, first, classes):
     if place >= len(classes):
         return EntryError(f"class number {label} is beyond the {len(classes)} classes, which count from {first}")
     return classes[place]
+
+
+def _name_machine_ids(table, folders):
+    """Gives Open Images' ids of classes, such as /m/01yrx, the names of a class-descriptions file beside them."""
+    labels = {label for record in table.records.values() for label in record.labels}
+    if not labels or not all(label.startswith(("/m/", "/g/", "/t/")) for label in labels):
+        return
+    names = {}
+    for file in (file for folder in dict.fromkeys(folders) for file in lay.files_ending(folder, ".csv")):
+        if file != table.path and "class" in file.name.lower() and not _is_table(file):
+            try:
+                names |= {cells[0].strip(): cells[1].strip() for _, cells in _rows(file) if len(cells) == 2}
+            except (OSError, ValueError):
+                continue
+    for record in table.records.values():
+        record.labels[:] = [names.get(label) or label for label in record.labels]
 
 
 def write(splits, target):

@@ -4,6 +4,7 @@ Read as they lie in VOCdevkit/VOC2007 (Annotations, JPEGImages, ImageSets/Main),
 pictures, or with a folder of these a split. Source of the format: the VOC2007 development kit's documentation.
 """
 
+import math
 import os
 import re
 from pathlib import Path
@@ -12,10 +13,11 @@ from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.xml import XmlError, escaped, read_xml
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
-from keras_ssd.data.records import VOC_BOXES, EntryError, Record, finite, flag, size_of
+from keras_ssd.data.records import VOC_BOXES, EntryError, Record, finite, mark, size_of
+from keras_ssd.pictures import has_image_ending
 
 NAME = "voc"
-_FOLDERS = ("Annotations", "annotations", "xmls")
+_FOLDERS = ("Annotations", "annotations", "xmls", "labels")
 _CLASS_LIST = re.compile(r"\S+\s+(-1|0|1)\s*$")  # "000012 -1" in lists such as aeroplane_train.txt
 
 
@@ -62,9 +64,11 @@ def read(layout, part, problems):
     beside = [folder.parent / name for name in lay.PICTURE_FOLDERS]
     named = [layout.pictures] if layout.pictures else []
     pictures = lay.PictureIndex([*named, *beside, folder, *(folder / name for name in lay.PICTURE_FOLDERS)])
-    names = _all_names(folder) if listed is None else _listed_names(folder, listed, problems)
-    names = tracked(names, "reading annotations", layout.progress)
-    records = [record for name in names if (record := _record(folder, name, pictures, problems))]
+    paths = _all_names(folder) if listed is None else _listed_names(folder, listed, problems)
+    names = tracked([*paths], "reading annotations", layout.progress)
+    files = _Files(pictures, problems)
+    records = [record for name in names if (record := files.record(name, paths[name]))]
+    problems += files.assumed.problems()
     for base in (layout.root, folder, folder.parent):
         classes = lay.listed_classes(base)
         if classes:
@@ -73,9 +77,10 @@ def read(layout, part, problems):
 
 
 def _all_names(folder):
+    """Dictionary from a name to its xml file."""
     deep = folder.name in _FOLDERS
-    files = lay.files_below(folder, _is_xml) if deep else lay.files_ending(folder, ".xml")
-    return sorted(lay.stem(lay.below(path, folder)) for path in files)
+    files = lay.files_below(folder, _is_xml) if deep else map(str, lay.files_ending(folder, ".xml"))
+    return dict(sorted((lay.stem(lay.below(path, folder)), path) for path in files))
 
 
 def _is_xml(name):
@@ -83,62 +88,115 @@ def _is_xml(name):
 
 
 def _listed_names(folder, listed, problems):
-    there = set(_all_names(folder))
-    names = []
+    """The part of `_all_names` that a list names, in its order."""
+    there = _all_names(folder)
+    names = {}
     try:
         lines = lay.read_text(listed).splitlines()
     except (OSError, ValueError) as error:
         problems.append(Problem("file", str(listed), f"it cannot be read: {lay.reason(error)}", done="left out"))
         return names
     for line, text in enumerate(lines, 1):
-        name = text.strip()
+        name = text.strip().replace("\\", "/")
+        name = name if name in there or not has_image_ending(name) else lay.stem(name)
         if not name:
             continue
-        if name in there or (not lay.leaves(name) and (folder / f"{name}.xml").is_file()):
-            names.append(name)
+        if name in there:
+            names[name] = there[name]
+        elif not lay.leaves(name) and (folder / f"{name}.xml").is_file():
+            names[name] = str(folder / f"{name}.xml")
         else:
             what = f"there is no annotation {folder / name}.xml"
             problems.append(Problem("file", str(listed), what, line, name, "left out"))
     return names
 
 
-def _record(folder, name, pictures, problems):
-    path = folder / f"{name}.xml"
-    try:
-        root = read_xml(path)
-        if root.tag != "annotation":
-            raise XmlError(f"expected <annotation>, and found <{root.tag[:40]}>", root.line)
-    except (OSError, XmlError) as error:
-        what = f"it cannot be read: {lay.reason(error)}"
-        problems.append(Problem("file", str(path), what, getattr(error, "line", 0), name, "left out"))
-        return None
-    filename = root.get("filename") or ""
-    picture = pictures.by_stem(name)
-    if picture is None and filename and not lay.leaves(filename):
-        picture = pictures.by_path(filename)
-    if picture is None:
-        problems.append(lay.missing_picture(name, path, filename or f"{name}.jpg"))
-        return None
-    record = Record(name, picture, str(path), size_of(root.get("size/height"), root.get("size/width")))
-    for number, element in enumerate(root.all("object")):
+class _Files:
+    """Reads xml files, and keeps what it takes for granted."""
+
+    def __init__(self, pictures, problems):
+        self.pictures, self.problems = pictures, problems
+        self.assumed = lay.Assumed()
+
+    def record(self, name, path):
+        """The `Record` of a file, or None."""
         try:
-            _add_object(record, element)
-        except EntryError as error:
-            what = f"object {number}: {error}"
-            problems.append(Problem("entry", str(path), what, element.line, name, "left out"))
-    return record
+            root = read_xml(path)
+            if root.tag.lower() != "annotation":
+                raise XmlError(f"expected <annotation>, and found <{root.tag[:40]}>", root.line)
+        except (OSError, XmlError) as error:
+            what = f"it cannot be read: {lay.reason(error)}"
+            self.problems.append(Problem("file", path, what, getattr(error, "line", 0), name, "left out"))
+            return None
+        filename = root.get("filename") or ""
+        picture = self.pictures.by_stem(name)
+        if picture is None and filename and not lay.leaves(filename):
+            picture = self.pictures.by_path(filename)
+        if picture is None:
+            self.problems.append(lay.missing_picture(name, path, filename or f"{name}.jpg"))
+            return None
+        record = Record(name, picture, path, size_of(root.get("size/height"), root.get("size/width")))
+        for number, element in enumerate(root.all("object")):
+            try:
+                self._add_object(record, element)
+            except EntryError as error:
+                what = f"object {number}: {error}"
+                self.problems.append(Problem("entry", path, what, element.line, name, "left out"))
+                record.lost += 1
+        return record
+
+    def _add_object(self, record, element):
+        label = element.get("name")
+        if not label:
+            raise EntryError("it has no <name>")
+        raw, line = _box(element)
+        marks = {}
+        for name in ("difficult", "truncated", "crowd"):
+            marks[name], known = mark(element.get(name))
+            if not known:
+                what = f"<{name}> is {element.get(name)[:40]!r}, taken for {int(marks[name])}"
+                self.assumed.add(what, record.source, element.line, record.name)
+        if element.find("bndbox") is None:
+            self.assumed.add("an object has no <bndbox>: its outline's is taken", record.source, line, record.name)
+        record.add(label, raw, line, **marks)
 
 
-def _add_object(record, element):
-    label = element.get("name")
-    if not label:
-        raise EntryError("it has no <name>")
-    box = element.find("bndbox")
-    if box is None:
-        raise EntryError("it has no <bndbox>")
-    raw = [finite(box.get(side), side) for side in VOC_BOXES.columns]
-    marks = {name: flag(element.get(name), name) for name in ("difficult", "truncated", "crowd")}
-    record.add(label, raw, box.line, **marks)
+def _box(element):
+    """(xmin, ymin, xmax, ymax) of an object, or of its outline, and the line."""
+    boxes = element.all("bndbox")
+    if len(boxes) > 1:
+        raise EntryError(f"it has {len(boxes)} <bndbox>")
+    if boxes:
+        return [finite(boxes[0].get(side), side) for side in VOC_BOXES.columns], boxes[0].line
+    for tag, corners_of in (("polygon", _polygon), ("robndbox", _turned)):
+        found = element.all(tag)
+        if len(found) > 1:
+            raise EntryError(f"it has no <bndbox> and {len(found)} <{tag}>")
+        if found:
+            return corners_of(found[0]), found[0].line
+    raise EntryError("it has no <bndbox>")
+
+
+def _polygon(element):
+    """Around an outline: <x1>, <y1>, <x2> ... (Roboflow), or <pt> with <x> and <y> (LabelMe)."""
+    points = element.all("pt") or element.all("point")
+    pairs = [(point.get("x"), point.get("y")) for point in points]
+    if not pairs:
+        told = {child.tag.lower(): child.text for child in element.children}
+        places = sorted({tag[1:] for tag in told if tag[:1] in ("x", "y")})
+        pairs = [(told.get(f"x{place}"), told.get(f"y{place}")) for place in places]
+    if len(pairs) < 2:
+        raise EntryError("its <polygon> has fewer than two points")
+    xs, ys = ([finite(pair[axis], "xy"[axis] + " of its <polygon>") for pair in pairs] for axis in (0, 1))
+    return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def _turned(element):
+    """Around a turned box of roLabelImg: centre, sides, and an angle in radians."""
+    x, y, width, height, angle = (finite(element.get(tag), tag) for tag in ("cx", "cy", "w", "h", "angle"))
+    across = (abs(width * math.cos(angle)) + abs(height * math.sin(angle))) / 2
+    down = (abs(width * math.sin(angle)) + abs(height * math.cos(angle))) / 2
+    return [x - across, y - down, x + across, y + down]
 
 
 def write(splits, target):

@@ -31,8 +31,8 @@ class Element:
     children: list = dataclasses.field(default_factory=list)
 
     def all(self, tag):
-        """The elements of a tag directly below."""
-        return [child for child in self.children if child.tag == tag]
+        """The elements of a tag directly below, in upper or lower case."""
+        return [child for child in self.children if child.tag.lower() == tag]
 
     def find(self, path):
         """The first element along a path of tags "size/width", or None."""

@@ -137,6 +137,7 @@ def _record(name, picture, options, problems):
         except EntryError as error:
             kind = "label" if str(error).startswith("class") else "entry"
             problems.append(Problem(kind, str(path), str(error), number, name, "left out"))
+            record.lost += 1
     return record
 
 

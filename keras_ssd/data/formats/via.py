@@ -1,0 +1,88 @@
+"""Cells of the VGG Image Annotator's CSV files: the shape of a region and its attributes, as json."""
+
+import json
+import math
+
+from keras_ssd.data.records import EntryError, finite
+
+_LABEL_KEYS = ("class", "classname", "label", "name", "type", "category", "object")
+_UNKNOWN = ("", "unknown", "not_defined", "undefined")
+
+
+def corners_of(text):
+    """(xmin, ymin, xmax, ymax) of a region's shape; None for an image without regions.
+
+    Raises:
+        EntryError: it is no shape, or one without area.
+    """
+    shape = _table(text, "region_shape_attributes")
+    if not shape:
+        return None
+    kind = shape.get("name")
+    if kind == "rect":
+        x, y, width, height = (finite(shape.get(key), key) for key in ("x", "y", "width", "height"))
+        return [x, y, x + width, y + height]
+    if kind in ("circle", "ellipse"):
+        return _round(shape)
+    if kind in ("polygon", "polyline"):
+        xs, ys = (_numbers(shape.get(f"all_points_{axis}"), f"all_points_{axis}") for axis in "xy")
+        if len(xs) != len(ys):
+            raise EntryError(f"its {kind} has {len(xs)} numbers for x and {len(ys)} for y")
+        return [min(xs), min(ys), max(xs), max(ys)]
+    raise EntryError(f"its shape is {str(kind)[:40]!r}: expected rect, polygon, polyline, circle or ellipse")
+
+
+def _round(shape):
+    x, y = finite(shape.get("cx"), "cx"), finite(shape.get("cy"), "cy")
+    if shape["name"] == "circle":
+        half = [finite(shape.get("r"), "r")] * 2
+    else:
+        rx, ry = finite(shape.get("rx"), "rx"), finite(shape.get("ry"), "ry")
+        angle = finite(shape.get("theta", 0), "theta")
+        half = [math.hypot(rx * math.cos(angle), ry * math.sin(angle))]
+        half.append(math.hypot(rx * math.sin(angle), ry * math.cos(angle)))
+    return [x - half[0], y - half[1], x + half[0], y + half[1]]
+
+
+def _numbers(values, what):
+    if not isinstance(values, list) or len(values) < 2:
+        raise EntryError(f"{what} must be a list of at least two numbers")
+    return [finite(value, what) for value in values]
+
+
+def label_of(text):
+    """(class name, attribute that holds it) of a region.
+
+    Raises:
+        EntryError: no attribute names a class, or several may.
+    """
+    told = {str(key): _chosen(value) for key, value in _table(text, "region_attributes").items()}
+    told = {key: value for key, value in told.items() if value.lower() not in _UNKNOWN}
+    known = {key.strip().lower().replace("_", ""): key for key in told}
+    for name in _LABEL_KEYS:
+        if name in known:
+            return told[known[name]], known[name]
+    if len(told) == 1:
+        [(key, value)] = told.items()
+        return value, key
+    if not told:
+        raise EntryError("it has no class")
+    raise EntryError(f"none of its attributes {', '.join(told)} says that it is the class. Name one of them class")
+
+
+def _chosen(value):
+    """The text of an attribute; of a list of boxes to tick, the only one ticked."""
+    if isinstance(value, dict):
+        ticked = [str(key) for key, on in value.items() if on is True]
+        return ticked[0].strip() if len(ticked) == 1 else ""
+    return str(value).strip() if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+
+
+def _table(text, what):
+    try:
+        found = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        raise EntryError(f"{what} is no json: {text[:40]!r}") from None
+    if not isinstance(found, dict):
+        raise EntryError(f"{what} must be a json object, and is {text[:40]!r}")
+    return found
