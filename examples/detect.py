@@ -2,7 +2,7 @@
 
 python examples/detect.py street.jpg --weights ssd300.voc07+12
 python examples/detect.py photos/ 'more/**/*.png' --weights mine.keras --out found
-python examples/detect.py road.jpg --weights ssd7_traffic.h5 --labels car,truck,pedestrian,bicyclist,light
+python examples/detect.py road.jpg --weights ssd7_traffic.h5 --class-names car,truck,pedestrian,bicyclist,light
 """
 
 import argparse
@@ -18,7 +18,9 @@ def arguments(argv):
     parser.add_argument(
         "--weights", required=True, help="a name from `keras-ssd zoo list`, or a .keras, .h5 or .npz file"
     )
-    parser.add_argument("--labels", help="class names of a file that does not tell them: car,truck,...")
+    parser.add_argument(
+        "--class-names", "--labels", help="class names of a file that does not tell them: car,truck,..."
+    )
     parser.add_argument("--confidence", type=float, default=0.5, help="lowest score to report (default: 0.5)")
     parser.add_argument("--out", type=Path, help="folder for the drawn pictures")
     return parser.parse_args(argv)
@@ -26,7 +28,7 @@ def arguments(argv):
 
 def main(argv=None):
     args = arguments(argv)
-    model = keras_ssd.open_model(args.weights, class_names=args.labels and args.labels.split(","))
+    model = keras_ssd.open_model(args.weights, class_names=args.class_names and args.class_names.split(","))
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
 

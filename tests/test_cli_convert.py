@@ -81,7 +81,10 @@ def test_values_other_size_and_fractions_reach_the_net(files):
         (["net.caffemodel", "net.caffemodel", "-o", "a.keras"], "a .prototxt and a .caffemodel"),
         (["net.caffemodel", "--mean", "1", "-o", "a.keras"], "--mean is for a .prototxt"),
         (["net.caffemodel", "-o", "a.keras"], "none of|no network that this package knows"),
-        (["net.prototxt", "net.caffemodel", "--picture", "street.jpg", "-o", "a.keras"], "--picture compares an ONNX"),
+        (
+            ["net.prototxt", "net.caffemodel", "--picture", "street.jpg", "-o", "a.keras"],
+            "--check-with compares an ONNX",
+        ),
         (["net.prototxt", "missing.caffemodel", "-o", "a.keras"], "missing.caffemodel"),
         (["net.prototxt", "net.caffemodel", "--labels", "a,b", "-o", "a.keras"], "must name the net's 3 classes"),
     ],

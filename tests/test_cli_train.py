@@ -98,7 +98,7 @@ def test_values_both_splits_and_other_classes(folder, capsys):
     [
         (["nowhere", "--out", "run"], "no file or folder nowhere"),
         (["data", "--out", "run", "--split", "trian"], "train"),
-        (["data", "--out", "run", "--validation", "vla"], "--validation must be a split, a share below 1"),
+        (["data", "--out", "run", "--validation", "vla"], "--validation-set must be a split, a share below 1"),
         (["data", "--out", "run", "--model", "ssd3000"], "Did you mean 'ssd300'"),
         (["data", "--out", "run", "--weights", "gone.h5"], "gone.h5"),
         (["data", "--out", "run", "--weights", "toy.keras", "--anchors", "voc"], "--anchors is part of a .keras model"),

@@ -47,7 +47,14 @@ def _add_report(actions):
     parser = actions.add_parser("report", help="what anchors match, and why not the rest", **texts(HELP, EXAMPLES))
     _add_reading(parser, _report)
     _add_anchors(parser, "held against the data")
-    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
+    parser.add_argument(
+        "--iou-threshold",
+        "--iou",
+        metavar="SHARE",
+        type=_share,
+        default=0.5,
+        help="from which an anchor matches (default: 0.5)",
+    )
     parser.add_argument("--out", "-o", metavar="FILE", help="draw the report as a picture")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -74,7 +81,14 @@ def _add_fit(actions):
         default="mean_iou",
         help="make the mean best IoU large, or the share of objects that are matched (default: mean_iou)",
     )
-    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
+    parser.add_argument(
+        "--iou-threshold",
+        "--iou",
+        metavar="SHARE",
+        type=_share,
+        default=0.5,
+        help="from which an anchor matches (default: 0.5)",
+    )
     parser.add_argument("--balance-classes", action="store_true", help="let each class count the same")
     parser.add_argument(
         "--reach",
@@ -92,7 +106,14 @@ def _add_show(actions):
     parser.add_argument("picture", metavar="PICTURE", help="a picture file or URL")
     _add_anchors(parser, "to draw")
     parser.add_argument("--data", metavar="DATA", help="annotations of the picture: draw the anchors that match")
-    parser.add_argument("--iou", type=_share, default=0.5, help="from which an anchor matches (default: 0.5)")
+    parser.add_argument(
+        "--iou-threshold",
+        "--iou",
+        metavar="SHARE",
+        type=_share,
+        default=0.5,
+        help="from which an anchor matches (default: 0.5)",
+    )
     parser.add_argument(
         "--at", type=_place, default=(0.5, 0.5), metavar="Y,X", help="draw the cell there (default: 0.5,0.5)"
     )
@@ -234,7 +255,7 @@ def _report(args):
     from keras_ssd.anchors import report
 
     out = checked_picture(args.out)
-    found = report(spec_of(args), _read(args), args.iou)
+    found = report(spec_of(args), _read(args), args.iou_threshold)
     print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     if out:
         _save(found.draw(), out)
@@ -257,7 +278,7 @@ def _fit(args):
         args.boxes_per_cell,
         method=args.method,
         goal=args.goal,
-        iou_threshold=args.iou,
+        iou_threshold=args.iou_threshold,
         balance_classes=args.balance_classes,
         reach=args.reach,
         seed=args.seed,
@@ -277,7 +298,7 @@ def _show(args):
     spec = spec_of(args)
     picture = read_picture(args.picture)
     boxes = None if args.data is None else _boxes_of(args)
-    _save(draw_anchors(spec, picture, boxes, at=args.at, iou_threshold=args.iou), out)
+    _save(draw_anchors(spec, picture, boxes, at=args.at, iou_threshold=args.iou_threshold), out)
     print(f"{out}: {spec.num_anchors:,} anchors on {len(spec.levels)} levels")
     return 0
 

@@ -55,7 +55,7 @@ def size(text):
 
 
 def class_names(given):
-    """Class names from --labels: a label set, a list, or a file; None for None.
+    """Class names from --class-names: a label set, a list, or a file; None for None.
 
     Raises:
         ValueError: an unknown label set, or a file without names.

@@ -13,9 +13,9 @@ a .keras model, an ONNX model, or a Caffe net."""
 EPILOG = """\
 examples:
   keras-ssd convert deploy.prototxt plates.caffemodel -o plates.keras \\
-      --labels plate,
+      --class-names plate,
   keras-ssd convert deploy.prototxt plates.caffemodel -o plates.onnx \\
-      --input bgr --picture car.jpg
+      --input bgr --check-with car.jpg
   keras-ssd convert deploy.prototxt weights.caffemodel -o net.keras \\
       --mean 127.5 --scale 0.007843
   keras-ssd convert mine.keras -o mine.prototxt
@@ -30,7 +30,7 @@ the model, as does the change from BGR to RGB.
 The table shows what became of every layer. An ONNX model gives `boxes` (N, 4),
 corners in fractions of the image, and `scores` (N, classes), before
 suppression; at the end the largest difference is shown that onnxruntime finds
-on random noise and on --picture.
+on random noise and on --check-with.
 
 exit codes: 0 converted, 2 nothing was written.
 """
@@ -54,14 +54,21 @@ def add_parser(commands):
         "network",
     )
     parser.add_argument("--out", "-o", required=True, metavar="FILE", help="a .keras, .onnx or .prototxt file")
-    parser.add_argument("--labels", help="class names without background: a label set (voc), a list, or a text file")
+    parser.add_argument(
+        "--class-names",
+        "--labels",
+        metavar="NAMES",
+        help="class names without background: a label set (voc), a list, or a text file",
+    )
     parser.add_argument("--mean", type=numbers, help="subtracted from pixels in 0..255: one number, or B,G,R")
     parser.add_argument("--scale", type=numbers, help="multiplied after that: one number, or B,G,R")
     parser.add_argument("--channel-order", choices=("bgr", "rgb"), help="what the Caffe net was trained on; bgr")
     parser.add_argument("--input-size", type=size, metavar="HEIGHTxWIDTH", help="other than the prototxt says")
     parser.add_argument(
+        "--no-truncate-sizes",
         "--keep-fractions",
-        action="store_true",
+        dest="truncate_sizes",
+        action="store_false",
         help="do not cut prior sizes to whole pixels: as OpenCV does, and Caffe does not",
     )
     parser.add_argument("--fold", action="store_true", help="fold batch normalisation into the convolutions")
@@ -72,7 +79,7 @@ def add_parser(commands):
         help="what an ONNX model takes: RGB or BGR in 0..255, or the blob of the Caffe net, mean and scale applied, "
         "in BGR (blob) or RGB (rgb_blob)",
     )
-    parser.add_argument("--picture", metavar="FILE", help="compare the ONNX model on this picture too")
+    parser.add_argument("--check-with", "--picture", metavar="FILE", help="compare the ONNX model on this picture too")
     parser.add_argument("--quiet", "-q", action="store_true", help="no table")
     parser.set_defaults(run=run)
 
@@ -111,8 +118,8 @@ def _checked_output(args):
     for source in args.sources:
         if any(path.exists() and Path(source).exists() and path.samefile(source) for path in written):
             raise ValueError(f"--out would overwrite {source}, which is to be converted. Name another file.")
-    if args.picture and out.suffix.lower() != ".onnx":
-        raise ValueError("--picture compares an ONNX model; --out names none.")
+    if args.check_with and out.suffix.lower() != ".onnx":
+        raise ValueError("--check-with compares an ONNX model; --out names none.")
     if not out.parent.is_dir():
         raise ValueError(f"There is no folder {out.parent} to write {out.name} into.")
     return out
@@ -131,20 +138,22 @@ def _opened(args):
         return from_caffe(
             prototxts[0],
             rest[0] if rest else None,
-            classes=class_names(args.labels),
+            classes=class_names(args.class_names),
             mean=args.mean,
             scale=args.scale,
             channel_order=args.channel_order,
             input_size=args.input_size,
-            truncate_sizes=not args.keep_fractions,
+            truncate_sizes=args.truncate_sizes,
             fold=args.fold,
         )
-    for name in ("mean", "scale", "channel_order", "input_size", "keep_fractions"):
+    for name in ("mean", "scale", "channel_order", "input_size"):
         if getattr(args, name):
             raise ValueError(f"--{name.replace('_', '-')} is for a .prototxt, and none is given.")
+    if not args.truncate_sizes:
+        raise ValueError("--no-truncate-sizes is for a .prototxt, and none is given.")
     from keras_ssd.models import open_model
 
-    model = open_model(rest[0], class_names=class_names(args.labels))
+    model = open_model(rest[0], class_names=class_names(args.class_names))
     if not args.fold:
         return model
     from keras_ssd.importers.folding import fold_batch_normalization
@@ -187,7 +196,7 @@ def _to_keras(model, out, args):
 def _to_onnx(model, out, args):
     from keras_ssd.exporters.onnx import to_onnx
 
-    print(to_onnx(model, out, input=args.input, check_with=[args.picture] if args.picture else []))
+    print(to_onnx(model, out, input=args.input, check_with=[args.check_with] if args.check_with else []))
 
 
 def _to_caffe(model, out, args):

@@ -63,7 +63,10 @@ def add_data_arguments(parser, act):
     parser.add_argument("data", metavar="DATA", help="a folder, or its data.yaml, json or CSV file")
     parser.add_argument("--format", choices=FORMATS, help="where a folder holds several formats")
     parser.add_argument(
-        "--labels", help="class names in the order of their ids: a label set (voc), a list, or a text file"
+        "--class-names",
+        "--labels",
+        metavar="NAMES",
+        help="class names in the order of their ids: a label set (voc), a list, or a text file",
     )
     parser.add_argument("--pictures", metavar="DIR", help="where the pictures are, if not beside their annotations")
     parser.add_argument("--csv-columns", type=name_list, metavar="LIST", help="of a CSV file without header")
@@ -131,7 +134,7 @@ def reading_options(args):
     given = args.csv_columns is not None or args.first_label is not None
     return {
         "format": args.format,
-        "classes": class_names(args.labels),
+        "classes": class_names(args.class_names),
         "pictures": args.pictures,
         "csv": CsvLayout(args.csv_columns, args.first_label) if given else None,
         "progress": not args.quiet,

@@ -25,7 +25,7 @@ examples:
   keras-ssd detect 'shots/**/*.png' --weights mine.keras --out found \\
       --format json,csv
   keras-ssd detect road.png --weights ssd7_traffic.h5 \\
-      --labels car,truck,pedestrian,bicyclist,light
+      --class-names car,truck,pedestrian,bicyclist,light
 
 files in the output folder:
   pictures         the inputs with boxes, under the same names; an input is
@@ -65,7 +65,9 @@ def add_parser(commands):
     )
     parser.add_argument("--model", metavar="NAME", help=f"where the weights do not tell: {DETECTOR_LIST}")
     parser.add_argument(
+        "--class-names",
         "--labels",
+        metavar="NAMES",
         help="class names, where the weights do not tell: voc, coco, a list a,b,c (of one class: a,), or a text file "
         "with one name a line",
     )
@@ -79,7 +81,13 @@ def add_parser(commands):
     )
     parser.add_argument("--classes", type=name_list, metavar="LIST", help="report these classes alone: person,dog")
     parser.add_argument("--confidence", "-c", type=fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)")
-    parser.add_argument("--iou", type=fraction, help="overlap above which two boxes are one object (default: 0.45)")
+    parser.add_argument(
+        "--iou-threshold",
+        "--iou",
+        metavar="SHARE",
+        type=fraction,
+        help="overlap above which two boxes are one object (default: 0.45)",
+    )
     parser.add_argument("--batch-size", "-b", type=count, default=8, help="pictures at once (default: 8)")
     parser.add_argument("--max-pixels", type=count, help="refuse larger pictures (default: 89478485)")
     parser.set_defaults(run=run)
@@ -213,7 +221,7 @@ def _open_and_detect(args, sources, log):
         from keras_ssd.detecting import detect
 
         keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
-    model = _open_first(args.weights, args.model, class_names(args.labels), log)
+    model = _open_first(args.weights, args.model, class_names(args.class_names), log)
     options = {"max_pixels": args.max_pixels} if args.max_pixels else {}
     return detect(
         model,
@@ -221,7 +229,7 @@ def _open_and_detect(args, sources, log):
         confidence=args.confidence,
         classes=args.classes,
         batch_size=args.batch_size,
-        iou_threshold=args.iou,
+        iou_threshold=args.iou_threshold,
         on_error=log.failure,
         **options,
     )

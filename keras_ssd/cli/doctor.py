@@ -17,7 +17,7 @@ examples:
   keras-ssd doctor mine.keras
   keras-ssd doctor mine.keras photos/
   keras-ssd doctor ssd7_traffic.h5 road.jpg \\
-      --labels car,truck,pedestrian,bicyclist,light
+      --class-names car,truck,pedestrian,bicyclist,light
 
 which pictures:
   none        the network alone is examined
@@ -43,7 +43,12 @@ def add_parser(commands):
     parser.add_argument("weights", metavar="MODEL", help="name from `keras-ssd zoo list`, or a weight or model file")
     parser.add_argument("pictures", nargs="*", metavar="PICTURES", help="pictures, or annotated data")
     parser.add_argument("--model", "-m", metavar="NAME", help=f"where the weights do not tell: {DETECTOR_LIST}")
-    parser.add_argument("--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a file")
+    parser.add_argument(
+        "--class-names",
+        "--labels",
+        metavar="NAMES",
+        help="class names, where the weights do not tell: voc, coco, a,b,c or a file",
+    )
     parser.set_defaults(run=run)
 
 
@@ -62,7 +67,7 @@ def run(args):
     from keras_ssd import models
     from keras_ssd.doctor import examine
 
-    model = models.open_model(args.weights, model=args.model, class_names=class_names(args.labels))
+    model = models.open_model(args.weights, model=args.model, class_names=class_names(args.class_names))
     diagnosis = examine(model, _pictures(args.pictures))
     print(diagnosis)
     return int(bool(diagnosis.faults))

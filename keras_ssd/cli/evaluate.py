@@ -35,8 +35,8 @@ measures:
   ilsvrc   ILSVRC DET: small objects need less overlap
 
 files of detections, told by their endings:
-  .json    ours, with the pictures in which nothing was found; or with --format
-           coco, COCO's results. Both are read.
+  .json    ours, with the pictures in which nothing was found; or with
+           --save-format coco, COCO's results. Both are read.
   .zip     a text file a class, as VOC's evaluation server takes it; without an
            ending, a folder of these
   .csv     picture,class,score,xmin,ymin,xmax,ymax
@@ -74,7 +74,12 @@ def add_parser(commands):
 def _add_detector_arguments(group):
     group.add_argument("--weights", "-w", help="a name of `keras-ssd zoo list`, or a .keras, .h5, .npz or other file")
     group.add_argument("--model", "-m", help=f"a model's file; or with --weights that do not tell: {DETECTOR_LIST}")
-    group.add_argument("--labels", help="class names, where the weights do not tell: voc, coco, a,b,c or a file")
+    group.add_argument(
+        "--class-names",
+        "--labels",
+        metavar="NAMES",
+        help="class names, where the weights do not tell: voc, coco, a,b,c or a file",
+    )
     group.add_argument(
         "--detections",
         "-d",
@@ -116,7 +121,9 @@ def _add_data_arguments(group):
 def _add_measure_arguments(group):
     group.add_argument("--measure", choices=MEASURES, default="voc07", help="see below (default: voc07)")
     group.add_argument(
+        "--iou-threshold",
         "--iou",
+        metavar="SHARE",
         type=fraction,
         default=0.5,
         help="smallest overlap of a true detection (default: 0.5; COCO has its own)",
@@ -133,7 +140,7 @@ def _add_output_arguments(group):
         help="detections of other detectors on the same pictures, which stand beside it, in the report too",
     )
     group.add_argument("--save", metavar="FILE", help="write the detections, to be measured again or submitted")
-    group.add_argument("--format", choices=FORMATS, help="of --save (default: by its ending)")
+    group.add_argument("--save-format", "--format", choices=FORMATS, help="of --save (default: by its ending)")
     group.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -167,7 +174,7 @@ def run(args):
     _print(args, weights, kind, result, others)
     if args.save:
         if model is None:
-            write_detections(found, args.save, args.format, dataset=dataset)
+            write_detections(found, args.save, args.save_format, dataset=dataset)
         print(f"detections: {args.save}", file=log)
     if args.report:
         name = weights or ", ".join(args.detections)
@@ -249,7 +256,7 @@ def _detect(args, weights, kind, dataset, chosen):
         import keras
 
         keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
-    model = open_model(weights, model=kind, class_names=class_names(args.labels))
+    model = open_model(weights, model=kind, class_names=class_names(args.class_names))
     _measured(args, no_detections(chosen, class_names_of(model)), chosen)
     try:
         found = collect(
@@ -258,7 +265,7 @@ def _detect(args, weights, kind, dataset, chosen):
             confidence=args.confidence,
             batch_size=args.batch_size,
             save=args.save,
-            save_format=args.format,
+            save_format=args.save_format,
         )
     except KeyboardInterrupt:
         if args.save:
@@ -275,7 +282,7 @@ def _measured(args, found, dataset):
     if args.classes:  # what is left out on purpose needs no warning
         wanted = np.array([name in args.classes for name in found.class_names])
         found = found[wanted[found.class_ids]]
-    return evaluate(found, dataset, args.measure, iou_threshold=args.iou)
+    return evaluate(found, dataset, args.measure, iou_threshold=args.iou_threshold)
 
 
 def _print(args, weights, kind, result, others):

@@ -88,6 +88,7 @@ def _add_data_arguments(group):
         help="splits to train on: train,val (default: train, or all pictures)",
     )
     group.add_argument(
+        "--validation-set",
         "--validation",
         metavar="WHAT",
         help="a split, a share of the training pictures such as 0.1, a path, or none (default: the split val, if "
@@ -117,7 +118,13 @@ def _add_model_arguments(group):
         help=f"{DETECTOR_LIST} (default: that of --weights, or ssd_small)",
     )
     group.add_argument("--weights", "-w", help="start from these: a name of `keras-ssd zoo list`, imagenet, or a file")
-    group.add_argument("--labels", help="class names of --weights where they do not tell: voc, coco, a,b,c or a file")
+    group.add_argument(
+        "--weights-classes",
+        "--class-names",
+        "--labels",
+        metavar="NAMES",
+        help="class names of --weights where they do not tell: voc, coco, a,b,c or a file",
+    )
     group.add_argument(
         "--anchors",
         metavar="WHAT",

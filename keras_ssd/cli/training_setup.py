@@ -29,7 +29,7 @@ def read_datasets(args):
     splits = args.split or (("train",) if "train" in splits_of(args.data) else (None,))
     first, *others = [part(args.data, split) for split in splits]
     train_set = first.merge(*others) if others else first
-    wanted = args.validation
+    wanted = args.validation_set
     if wanted is None:
         wanted = next((name for name in VALIDATION_SPLITS if name in first.splits and name not in splits), "none")
     if wanted == "none":
@@ -43,7 +43,7 @@ def read_datasets(args):
     if not os.path.exists(wanted):
         splits = f"; the splits are {', '.join(first.splits)}" if first.splits else ""
         raise ValueError(
-            f"--validation must be a split, a share below 1, a path, or none{splits}. Received: {args.validation}"
+            f"--validation-set must be a split, a share below 1, a path, or none{splits}. Received: {wanted}"
         )
     return train_set, part(wanted, None).with_classes(train_set.classes)
 
@@ -76,7 +76,7 @@ def build_model(args, classes):
     from keras_ssd.models.weights import find_entry, is_file, read_weights
     from keras_ssd.names import unknown_name
 
-    labels, kind = class_names(args.labels), args.model
+    labels, kind = class_names(args.weights_classes), args.model
     if kind is not None and kind not in FACTORIES:
         raise ValueError(unknown_name("model", kind, FACTORIES))
     spec = _anchor_file(args)

@@ -54,6 +54,7 @@ def add_parser(commands):
     loader = actions.add_parser("download", help="download into the cache", **_with(DOWNLOAD_NOTES))
     loader.add_argument("names", nargs="+", metavar="NAME", help="for example ssd300.voc07+12")
     loader.add_argument(
+        "--formats",
         "--format",
         action="append",
         metavar="FORMAT",
@@ -192,7 +193,7 @@ def _download(args):
     failed = 0
     for entry in entries:
         try:
-            print(zoo.download(entry, formats=args.format, progress=not args.quiet), flush=True)
+            print(zoo.download(entry, formats=args.formats, progress=not args.quiet), flush=True)
         except (ValueError, OSError) as error:
             if args.traceback:
                 raise

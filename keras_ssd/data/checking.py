@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import os
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.picture_files import file_digest, look
 from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
@@ -48,14 +49,15 @@ class Checked:
         return self.text()
 
 
-def check(path, *, decode=True, progress=False, **options):
+@checked_arguments(class_names="classes")
+def check(path, *, decode=True, format=None, classes=None, pictures=None, csv=None, progress=False):
     """Checks a dataset as it lies on the disk; nothing is changed.
 
     Args:
         path: as `keras_ssd.data.read` takes it.
         decode: whether to decode every picture too: broken ones, wrong sizes, copies and look-alikes are found so.
+        format, classes, pictures, csv: as `keras_ssd.data.read` takes them.
         progress: whether to show progress bars on a terminal.
-        options: format, classes, pictures and csv, as `read` takes them.
 
     Returns:
         `Checked`.
@@ -66,8 +68,9 @@ def check(path, *, decode=True, progress=False, **options):
     Example:
         >>> print(keras_ssd.data.check("BCCD"))
     """
+    options = {"format": format, "classes": classes, "pictures": pictures, "csv": csv, "progress": progress}
     try:
-        splits, whole = read_to_check(path, progress, **options)
+        splits, whole = read_to_check(path, **options)
     except DataError as error:  # nothing is left of a split
         return Checked({}, _plain(error.problems))
     problems = [problem for data in splits.values() for problem in data.problems]

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.formats import coco, table, voc, yolo
@@ -17,6 +18,7 @@ ADVICE = (
 )
 
 
+@checked_arguments(class_names="classes")
 def read(
     path,
     split=None,
@@ -64,13 +66,23 @@ def read(
     return reading.dataset(split, chosen)
 
 
-def read_splits(path, *, policy=DEFAULT_POLICY, **options):
+@checked_arguments(class_names="classes")
+def read_splits(
+    path,
+    *,
+    format=None,
+    classes=None,
+    pictures=None,
+    policy=DEFAULT_POLICY,
+    csv=None,
+    progress=False,
+):
     """Reads each split of a dataset: a dictionary from name to `Dataset`, all of the same classes.
 
     Data without splits are one, of the name "".
 
     Args:
-        path, policy, options: as `read` takes them.
+        path, format, classes, pictures, policy, csv, progress: as `read` takes them.
 
     Raises:
         DataError, ValueError, FileNotFoundError: as `read` raises them; one `DataError` tells of all splits.
@@ -80,24 +92,19 @@ def read_splits(path, *, policy=DEFAULT_POLICY, **options):
         >>> train, test = splits["train"], splits["test"]
     """
     check_policy(policy)
-    wanted = {"format": None, "classes": None, "pictures": None, "csv": None, "progress": False}
-    unknown = [name for name in options if name not in wanted]
-    if unknown:
-        raise TypeError(f"read_splits takes {', '.join(wanted)}. Received: {', '.join(unknown)}")
-    return _every_split(_Reading(_layout(path, **{**wanted, **options}), policy))
+    return _every_split(_Reading(_layout(path, format, classes, pictures, csv, progress), policy))
 
 
-def read_to_check(path, progress, **options):
+def read_to_check(path, *, format, classes, pictures, csv, progress):
     """All that can be read, images with faulty objects too: (`read_splits`' dictionary, `read`'s dataset).
 
     Args:
-        path, progress, options: as `read` takes them.
+        path and those after it: as `read` takes them.
 
     Raises:
         DataError, ValueError, FileNotFoundError: as `read_splits` raises them.
     """
-    wanted = {"format": None, "classes": None, "pictures": None, "csv": None}
-    reading = _Reading(_layout(path, progress=progress, **{**wanted, **options}), "drop", keep_incomplete=True)
+    reading = _Reading(_layout(path, format, classes, pictures, csv, progress), "drop", keep_incomplete=True)
     splits = _every_split(reading)
     return splits, reading.dataset(None, reading.layout.chosen(None)) if any(splits) else splits[""]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.picture_files import picture_size
 from keras_ssd.data.problems import DataError, Problem, Problems, check_policy
@@ -44,6 +45,7 @@ class Written:
         return "\n".join([text, *self.problems.text().splitlines()])
 
 
+@checked_arguments(place="pictures")
 def write(data, path, format, *, pictures="copy", policy="error", progress=False):
     """Writes a dataset to a new folder; `read` and `read_splits` give it back equal.
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import keras
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.folding import foldable_pairs
 from keras_ssd.formats.caffe import CaffeNet, read_caffemodel, read_prototxt
 from keras_ssd.importers.caffe import kinds as kinds
@@ -21,6 +22,7 @@ from keras_ssd.names import check_class_names
 from keras_ssd.zoo.port import port
 
 
+@checked_arguments(class_names="classes")
 def from_caffe(
     prototxt,
     caffemodel=None,
