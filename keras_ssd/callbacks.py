@@ -2,10 +2,12 @@
 
 import keras
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation import evaluate
 from keras_ssd.evaluation.collecting import class_names_of, no_detections
 
 
+@checked_arguments
 class Evaluate(keras.callbacks.Callback):
     """Measures the detector on a dataset after an epoch, and tells the other callbacks.
 

@@ -67,6 +67,9 @@ def checked_arguments(made=None, /, **second_names):
         made: the function or class.
         **second_names: {another name: the argument that it sets}.
 
+    Raises:
+        TypeError: a function that takes `**kwargs`.
+
     Example:
         >>> @checked_arguments(class_names="classes")
         ... def read(path, *, classes=None): ...
@@ -86,6 +89,7 @@ def _checked(made, second_names):
             kwargs = _sorted_out(made.__name__, kwargs, known, second_names)
         return function(*args, **kwargs)
 
+    checked.__signature__ = inspect.signature(function)  # Keras asks for it without following what is wrapped
     checked.second_names = dict(second_names)
     if not isinstance(made, type):
         return checked
@@ -108,7 +112,9 @@ def _known(made, function):
             if parameter.kind in (kinds.KEYWORD_ONLY, kinds.POSITIONAL_OR_KEYWORD)
         }
         if all(parameter.kind != kinds.VAR_KEYWORD for parameter in parameters):
-            break
+            return names.keys()
+    if not isinstance(made, type):
+        raise TypeError(f"{made.__name__} takes arguments of any name, and none can be unknown.")
     return names.keys()
 
 

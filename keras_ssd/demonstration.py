@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssd.boxes import iou_matrix
+from keras_ssd.calling import checked_arguments
+from keras_ssd.detections import Detections
 from keras_ssd.pictures import write_picture
 from keras_ssd.smear import MOST, check_count, draw_smear
 
@@ -15,7 +17,10 @@ WEIGHTS = "ssd_small.cells"
 SAME = 0.5
 
 
-def demo(out=None, *, seed=0, count=12, confidence=0.5):
+@checked_arguments
+def demo(
+    out: str | os.PathLike | None = None, *, seed: int = 0, count: int = 12, confidence: float = 0.5
+) -> Detections:
     """Draws a blood smear, finds its cells, and says what was right. Needs no file and no network.
 
     Args:

@@ -3,10 +3,13 @@
 import dataclasses
 import numbers
 import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.detections import Detections, class_ids_of
 from keras_ssd.layers.decode_detections import DecodeDetections
 from keras_ssd.pictures import MAX_PIXELS, PictureError, read_picture, resize_bilinear, split_sources
@@ -19,21 +22,22 @@ from keras_ssd.reading_ahead import map_ahead
 DECODER_THRESHOLDS = (0.01, 0.1, 0.49)
 
 
+@checked_arguments
 def detect(
-    model,
-    sources,
+    model: keras.Model,
+    sources: Any,
     *,
-    confidence=0.5,
-    classes=None,
-    batch_size=8,
-    iou_threshold=None,
-    keep_top_k=None,
-    decoder=None,
-    class_names=None,
-    workers=None,
-    on_error="raise",
-    max_pixels=MAX_PIXELS,
-):
+    confidence: float = 0.5,
+    classes: str | Sequence[str] | None = None,
+    batch_size: int = 8,
+    iou_threshold: float | None = None,
+    keep_top_k: int | None = None,
+    decoder: DecodeDetections | None = None,
+    class_names: Sequence[str] | None = None,
+    workers: int | None = None,
+    on_error: str | Callable[[PictureError], Any] = "raise",
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[Detections]:
     """Finds objects in pictures of any size, lazily and in the order of the sources.
 
     Pictures are read and resized in threads while the network computes. Each is warped to the model's input

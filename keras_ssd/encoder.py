@@ -8,6 +8,7 @@ from keras import ops
 from keras_ssd import boxes as bx
 from keras_ssd import coding
 from keras_ssd.anchors import AnchorSpec
+from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import BACKGROUND, NEUTRAL, Predictions, Targets
 from keras_ssd.detections import Detections
 from keras_ssd.drawing import draw_detections
@@ -45,6 +46,7 @@ class DecodedTargets:
         return self.boxes_xyxy[kept], self.class_ids[kept]
 
 
+@checked_arguments
 class TargetEncoder:
     """Turns the objects of pictures into the targets of a model's predictions.
 
@@ -100,10 +102,14 @@ class TargetEncoder:
         self._variances = np.asarray(spec.variances, np.float32)
 
     @classmethod
-    def from_model(cls, model, rules=None, **options):
-        """The encoder whose targets fit a model's predictions; `options` as of `TargetEncoder`.
+    @checked_arguments
+    def from_model(cls, model, rules=None, *, use_difficult=True, code_type=None, variance_encoded_in_target=None):
+        """The encoder whose targets fit a model's predictions.
 
-        How offsets are coded is taken from the model's `decoding`, where an imported net says it.
+        Args:
+            model: an `SSD`.
+            rules, use_difficult: as of `TargetEncoder`.
+            code_type, variance_encoded_in_target: how offsets are coded; None is what the model's `decoding` says.
 
         Raises:
             TypeError: the model does not know its anchors.
@@ -114,8 +120,11 @@ class TargetEncoder:
                 f"its AnchorSpec: TargetEncoder(spec, num_classes). Received: model={model!r}"
             )
         own = {name: value for name, value in getattr(model, "decoding", {}).items() if name in CODE_OPTIONS}
-        return cls(model.anchor_spec, model.num_classes, rules, **{**own, **options})
+        given = {"code_type": code_type, "variance_encoded_in_target": variance_encoded_in_target}
+        own |= {name: value for name, value in given.items() if value is not None}
+        return cls(model.anchor_spec, model.num_classes, rules, use_difficult=use_difficult, **own)
 
+    @checked_arguments
     def encode(self, boxes_xyxy, class_ids, difficult=None):
         """The targets of one picture.
 
@@ -136,6 +145,7 @@ class TargetEncoder:
         self._fill(targets, self._checked(boxes_xyxy, class_ids, difficult))
         return targets
 
+    @checked_arguments
     def encode_batch(self, boxes_xyxy, class_ids, difficult=None):
         """The targets (B, N, 5) of several pictures, each with as many objects as it has; arguments are lists of those
         of `encode`, or padded arrays (B, M, 4), (B, M), (B, M).
@@ -154,6 +164,7 @@ class TargetEncoder:
             self._fill(targets[index], self._checked(*objects, where=f"Picture {index} of the batch: "))
         return targets
 
+    @checked_arguments
     def match(self, boxes_xyxy, class_ids, difficult=None):
         """How the objects of one picture match; arguments as of `encode`.
 
@@ -225,10 +236,10 @@ class TargetEncoder:
         valid = ops.logical_and(class_ids >= 0, ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1))
         owner, neutral = match_in_graph(boxes, valid, self.spec.anchors_xyxy(), self.rules)  # (B, N)
         positive, place = owner >= 0, ops.maximum(owner, 0)
-        anchors = ops.convert_to_tensor(self._anchors)
+        anchors = ops.convert_to_tensor(self._anchors, "float32")
         boxes = ops.take_along_axis(boxes, ops.repeat(place[..., None], 4, axis=-1), axis=1)  # (B, N, 4)
         boxes = ops.where(positive[..., None], boxes, bx.cxcywh_to_xyxy(anchors, ops))
-        offsets = coding.encode(boxes, anchors, ops.convert_to_tensor(self._variances), xp=ops, **self._code)
+        offsets = coding.encode(boxes, anchors, ops.convert_to_tensor(self._variances, "float32"), xp=ops, **self._code)
         class_ids = ops.take_along_axis(class_ids, place, axis=1) + 1
         class_ids = ops.where(positive, class_ids, ops.where(neutral, NEUTRAL, BACKGROUND))
         return Targets(class_ids, ops.where(positive[..., None], offsets, 0.0)).join(ops)

@@ -45,7 +45,7 @@ def fixed_point_mask(boxes_xyxy, valid, iou_threshold):
         (..., K) bool.
     """
     count = boxes_xyxy.shape[-2]
-    earlier = ops.arange(count)[:, None] < ops.arange(count)[None, :]
+    earlier = ops.arange(count, dtype="int32")[:, None] < ops.arange(count, dtype="int32")[None, :]
     overlaps = bx.iou_matrix(boxes_xyxy, boxes_xyxy, ops) > iou_threshold
     blocks = ops.cast(ops.logical_and(overlaps, earlier), "float32")  # (..., K, K): row blocks column
     valid = ops.cast(valid, "float32")
@@ -77,7 +77,7 @@ def select_greedy(scores, boxes_xyxy, limit, options):
     """
     batch, classes, count = ops.shape(scores)
     boxes_xyxy = ops.broadcast_to(boxes_xyxy, (batch, classes, count, 4))
-    slots = ops.arange(limit)
+    slots = ops.arange(limit, dtype="int32")
 
     def open_scores(overlap, threshold):
         return ops.where(overlap <= threshold[..., None], scores, NO_SCORE)
@@ -92,7 +92,7 @@ def select_greedy(scores, boxes_xyxy, limit, options):
         found = score > NO_SCORE
         box = gather(boxes_xyxy, index[..., None])  # (B, C, 1, 4)
         against = bx.iou(box, boxes_xyxy, ops)
-        chosen = ops.arange(count) == index[..., None]
+        chosen = ops.arange(count, dtype="int32") == index[..., None]
         here = ops.logical_and(slots == step, found[..., None])  # (B, C, limit)
         if options.average_boxes:
             member = ops.logical_or(chosen, against > threshold[..., None])
@@ -116,8 +116,8 @@ def select_greedy(scores, boxes_xyxy, limit, options):
         ops.convert_to_tensor(0, "int32"),
         ops.zeros_like(scores),
         ops.zeros_like(scores[..., 0]) + options.iou_threshold,
-        ops.zeros((batch, classes, limit)) + NO_SCORE,
-        ops.zeros((batch, classes, limit, 4)),
+        ops.zeros((batch, classes, limit), scores.dtype) + NO_SCORE,
+        ops.zeros((batch, classes, limit, 4), boxes_xyxy.dtype),
         ops.zeros((batch, classes, limit), "int32"),
     )
     _, _, _, kept_scores, kept_boxes, kept_index = ops.while_loop(more, pick, state)

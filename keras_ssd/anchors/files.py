@@ -5,12 +5,14 @@ import os
 from pathlib import Path
 
 from keras_ssd.anchors.spec import AnchorSpec
+from keras_ssd.calling import checked_arguments
 from keras_ssd.replacing import replacing
 
 MOST_BYTES = 1 << 20
 MOST_ANCHORS = 1_000_000
 
 
+@checked_arguments
 def write_spec(spec, path):
     """Writes an `AnchorSpec` as JSON, whole or not at all.
 
@@ -27,6 +29,7 @@ def write_spec(spec, path):
     return path
 
 
+@checked_arguments
 def read_spec(path):
     """The `AnchorSpec` in a file that `write_spec` or `keras-ssd anchors fit` wrote.
 

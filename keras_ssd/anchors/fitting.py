@@ -11,6 +11,7 @@ from keras_ssd.anchors.kmeans import kmeans
 from keras_ssd.anchors.objects import Objects
 from keras_ssd.anchors.search import Goal, Search
 from keras_ssd.anchors.spec import AnchorSpec
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 
 METHODS = ("search", "kmeans")
@@ -20,6 +21,7 @@ RESTARTS = 6  # from other clusters, because a search ends where no small change
 MOST_OBJECTS = 10_000  # that the search looks at; more change a box by less than its rounding
 
 
+@checked_arguments
 def fit(
     dataset,
     levels,

@@ -6,6 +6,7 @@ from keras_ssd import boxes as bx
 from keras_ssd.anchors.objects import Objects
 from keras_ssd.anchors.overlaps import GridOverlaps, winners
 from keras_ssd.anchors.reporting import places_of, spec_of
+from keras_ssd.calling import checked_arguments
 from keras_ssd.drawing import PALETTE, draw_boxes
 
 TILE = 480  # longest side of a picture's copy in pixels
@@ -14,6 +15,7 @@ COLOURS = PALETTE[:14]  # its dark ones do not show on a darkened picture
 DOTS = 4.0  # least distance of the dots that stand for cells, in pixels
 
 
+@checked_arguments
 def draw_anchors(spec, picture, boxes_xyxy=None, *, at=(0.5, 0.5), iou_threshold=0.5):
     """Draws the anchors of each level over a picture as the network sees it: warped to the input size.
 

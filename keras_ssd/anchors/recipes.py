@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class RecipeLevel:
     """One row of a recipe: sizes in pixels of the reference picture.
@@ -36,6 +38,7 @@ class RecipeLevel:
             )
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class AnchorRecipe:
     """A family of anchor specs: one table, any picture size.
@@ -79,6 +82,7 @@ class AnchorRecipe:
             rows.append(RecipeLevel(level.grid_hw, step=step, boxes_hw=level.boxes_hw))
         return cls(spec.image_size, tuple(rows), spec.variances)
 
+    @checked_arguments
     def spec(self, image_size=None, grids=None):
         """The anchors for a picture size and the feature maps that the network makes of it.
 
@@ -249,6 +253,7 @@ def recipe_names():
     return tuple(_RECIPES)
 
 
+@checked_arguments
 def named_recipe(name, *, truncate_sizes=None, clamp_sizes=None):
     """The anchor table of an original model.
 
@@ -269,6 +274,7 @@ def named_recipe(name, *, truncate_sizes=None, clamp_sizes=None):
     return replace(_RECIPES[name], **{key: value for key, value in asked.items() if value is not None})
 
 
+@checked_arguments
 def named_spec(name, image_size=None, grids=None, *, truncate_sizes=None):
     """The anchors of an original model; see `named_recipe` and `AnchorRecipe.spec` for the arguments."""
     return named_recipe(name, truncate_sizes=truncate_sizes).spec(image_size, grids)

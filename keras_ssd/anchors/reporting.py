@@ -9,6 +9,7 @@ from keras_ssd.anchors.overlaps import GridOverlaps, winners
 from keras_ssd.anchors.reasons import MATCHED, REASONS, reasons
 from keras_ssd.anchors.spec import AnchorSpec
 from keras_ssd.anchors.text import table
+from keras_ssd.calling import checked_arguments
 
 # Upper limits of width / height; the middle bin holds what is nearly square.
 RATIO_LIMITS = (1 / 3, 1 / 2, 0.8, 1.25, 2, 3)
@@ -195,6 +196,7 @@ def _middle(values):
     return f"{np.median(values):.3g}"
 
 
+@checked_arguments
 def report(spec, dataset, iou_threshold=0.5):
     """Holds anchors against the objects of a dataset: what they match, and what they cannot.
 

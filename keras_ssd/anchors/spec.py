@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd.anchors import geometry
+from keras_ssd.calling import checked_arguments
 
 FORMAT_VERSION = 1
 
@@ -59,6 +60,7 @@ def _caffe_ratios(aspect_ratios, flip):
     return ratios
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class AnchorLevel:
     """The anchors of one feature map.
@@ -98,6 +100,7 @@ class AnchorLevel:
         return self.grid_hw[0] * self.grid_hw[1] * self.boxes_per_cell
 
     @classmethod
+    @checked_arguments
     def prior_box(
         cls,
         image_size,
@@ -153,6 +156,7 @@ class AnchorLevel:
         return cls(grid_hw, _step(image_size, grid_hw, step), tuple(boxes), _pair(offset, "offset"))
 
     @classmethod
+    @checked_arguments
     def of_boxes(cls, image_size, grid_hw, boxes_hw, *, step=None, offset=0.5):
         """A level of boxes that are given one by one.
 
@@ -166,6 +170,7 @@ class AnchorLevel:
         return cls(grid_hw, _step(image_size, grid_hw, step), tuple(boxes_hw), _pair(offset, "offset"))
 
     @classmethod
+    @checked_arguments
     def scaled(cls, image_size, grid_hw, scale, next_scale=None, aspect_ratios=(1.0,), *, step=None, offset=0.5):
         """A level with the meaning of ssd_keras's AnchorBoxes layer.
 
@@ -196,6 +201,7 @@ def _step(image_size, grid_hw, step):
     return tuple(float(i) / float(g) for i, g in zip(image, grid, strict=True))
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class AnchorSpec:
     """All anchors of a model: the only source of anchor boxes, head channels and variances.

@@ -1,12 +1,14 @@
 """Anchors for a network that has none: sizes spread evenly over its feature maps, as in the original."""
 
 from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+from keras_ssd.calling import checked_arguments
 
 SMALLEST, LARGEST = 20, 90  # percent of the picture's shorter side, as in the paper and in ssd_pascal.py
 FINE_STRIDE = 8
 FEW_CELLS = 3
 
 
+@checked_arguments
 def spread_spec(image_size, grids, strides, *, even=False):
     """Anchors whose sizes grow evenly from map to map, from 20 % to 90 % of the picture's shorter side.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import LowestPadding2D
 from keras_ssd.layers.windows import caffe_padding, size_pair
 
@@ -14,6 +15,7 @@ def caffe_xavier():
     return keras.initializers.VarianceScaling(scale=1.0, mode="fan_in", distribution="uniform")
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class ConvStyle:
     """What all convolutions of a model have in common.
@@ -45,6 +47,7 @@ class ConvStyle:
         )
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class ConvRow:
     """One convolution with ReLU of a table: Caffe's numbers.
@@ -61,6 +64,7 @@ class ConvRow:
     dilation: int = 1
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class SeparableRow:
     """MobileNet's convolution: depthwise, then 1x1, each with BatchNorm and ReLU6; of kernel size 1 the 1x1 alone.

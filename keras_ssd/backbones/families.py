@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import keras
 
 from keras_ssd.backbones.taps import STRIDES
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import fold, unknown_name
 
 # A 16th and a 32nd of the picture: all that detectors on phones look at.
@@ -99,6 +100,7 @@ def family_of(model):
     return next((f for f in FAMILIES if any(fnmatch.filter(names, mark) for mark in f.marks)), None)
 
 
+@checked_arguments
 def named(name, input_size=(300, 300), *, width=None, weights=None):
     """A network of `keras.applications` without its classifier, for pictures of any size that it can bear.
 

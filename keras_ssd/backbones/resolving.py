@@ -7,6 +7,7 @@ from keras_ssd.backbones.families import family_of, known_name, named
 from keras_ssd.backbones.preprocessing import check_mode, preprocessed, takes_raw_pictures
 from keras_ssd.backbones.rebuilding import rebuilt
 from keras_ssd.backbones.taps import STRIDES, feature_maps, possible_taps
+from keras_ssd.calling import checked_arguments
 from keras_ssd.graph import is_functional
 
 DEFAULT_SIZE = (300, 300)
@@ -62,6 +63,7 @@ def resolve_backbone(backbone, *, input_size=None, width=None, weights=None, pre
     return made, mode, strides
 
 
+@checked_arguments
 def prepared(backbone, input_size=None, *, width=None, weights=None, preprocessing="auto"):
     """A backbone as `keras_ssd.ssd` uses it: a model of RGB pictures 0..255, its family's preprocessing inside.
 

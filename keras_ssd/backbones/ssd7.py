@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssd.backbones.blocks import ConvStyle, check_input_size, picture_input
+from keras_ssd.calling import checked_arguments
 
 # (filters, kernel size) of conv1 .. conv7
 _CONVOLUTIONS = ((32, 5), (48, 3), (64, 3), (64, 3), (48, 3), (48, 3), (32, 3))
@@ -10,6 +11,7 @@ _CONVOLUTIONS = ((32, 5), (48, 3), (64, 3), (64, 3), (48, 3), (48, 3), (32, 3))
 SMALLEST = 2 ** (len(_CONVOLUTIONS) - 1)
 
 
+@checked_arguments
 def ssd7_body(input_size=(300, 480), *, style=None, scale=1 / 127.5, offset=-1.0, name="ssd7_body"):
     """Convolution, BatchNorm, ELU, seven times, with 2x2 max pooling between; taps `elu4` .. `elu7`.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import keras
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.graph import calls_of, is_functional
 from keras_ssd.layers import Deconvolution2D, L2Normalization, LowestPadding2D, PaddedAveragePooling2D
 
@@ -63,6 +64,7 @@ class _View:
     normalized: bool = False
 
 
+@checked_arguments
 def feature_maps(model):
     """{layer name: `FeatureMap`} of a functional model with one picture as input, in the order of computing.
 
@@ -115,6 +117,7 @@ def propose_taps(maps, strides=STRIDES):
     return [_best(coarser[stride]) for stride in wanted]
 
 
+@checked_arguments
 def possible_taps(maps):
     """The best map of each stride, as text for messages."""
     rows = propose_taps(maps, sorted({each.stride_hw[0] for each in maps.values() if max(each.stride_hw) > 1}))

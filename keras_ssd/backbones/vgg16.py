@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, max_pool, picture_input
+from keras_ssd.calling import checked_arguments
 
 MEAN_RGB = (123.0, 117.0, 104.0)
 
@@ -18,6 +19,7 @@ _FC6 = ConvRow("fc6", 1024, 3, pad=6, dilation=6)
 _FC7 = ConvRow("fc7", 1024, 1)
 
 
+@checked_arguments
 def vgg16(input_size=(300, 300), *, style=None, dropout=0.0, mean_rgb=MEAN_RGB, name="vgg16"):
     """The fc_reduced VGG16: taps `conv4_3` (stride 8) and `fc7` (stride 16), both after their ReLU.
 

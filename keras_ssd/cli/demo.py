@@ -54,6 +54,6 @@ def run(args):
     with quiet_backend():
         import keras
 
-        keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
+        keras.ops.zeros(1, "float32")  # TensorFlow names its devices at the first operation
     demo(args.out, seed=args.seed, count=args.count, confidence=args.confidence)
     return 0

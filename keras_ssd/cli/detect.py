@@ -220,7 +220,7 @@ def _open_and_detect(args, sources, log):
 
         from keras_ssd.detecting import detect
 
-        keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
+        keras.ops.zeros(1, "float32")  # TensorFlow names its devices at the first operation
     model = _open_first(args.weights, args.model, class_names(args.class_names), log)
     options = {"max_pixels": args.max_pixels} if args.max_pixels else {}
     return detect(

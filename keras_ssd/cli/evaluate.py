@@ -255,7 +255,7 @@ def _detect(args, weights, kind, dataset, chosen):
     with quiet_backend():
         import keras
 
-        keras.ops.zeros(1)  # TensorFlow names its devices at the first operation
+        keras.ops.zeros(1, "float32")  # TensorFlow names its devices at the first operation
     model = open_model(weights, model=kind, class_names=class_names(args.class_names))
     _measured(args, no_detections(chosen, class_names_of(model)), chosen)
     try:

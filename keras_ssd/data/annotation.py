@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
+
 _FLAGS = ("difficult", "truncated", "crowd")
 _ROWS = ("boxes_xyxy", "class_ids", *_FLAGS, "areas", "lines")
 
 
+@checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Annotation:
     """The objects of one picture, in its own pixels.

@@ -4,29 +4,34 @@ import collections
 import concurrent.futures
 import functools
 import os
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.augment import named_chain, sample_rng
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.sample import Sample
 from keras_ssd.encoder import TargetEncoder
+from keras_ssd.models.model import SSD
 
 
+@checked_arguments
 def batches(
-    dataset,
-    model,
-    augment="ssd",
-    batch_size=8,
+    dataset: Dataset,
+    model: SSD,
+    augment: Any = "ssd",
+    batch_size: int = 8,
     *,
-    shuffle=None,
-    drop_last=None,
-    encoder=None,
-    seed=0,
-    workers=None,
-    shard=None,
-    pictures_in_memory=False,
-):
+    shuffle: bool | None = None,
+    drop_last: bool | None = None,
+    encoder: TargetEncoder | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    shard: Any = None,
+    pictures_in_memory: bool = False,
+) -> "Batches":
     """Batches of pictures and targets for `fit`, `evaluate` and `train_on_batch`, on every backend.
 
     Reading, augmenting and matching run in threads ahead of the network. What comes out depends on `seed`, the epoch

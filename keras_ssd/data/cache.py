@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import Sample
 from keras_ssd.pictures import resize_bilinear
@@ -50,6 +51,7 @@ def _mapped(path, modified):
     return np.load(path, mmap_mode="r")
 
 
+@checked_arguments
 def cached(data, folder, size_hw=None, *, progress=False):
     """The same dataset with its pictures in a cache, which is made if it is missing or out of date.
 

@@ -3,8 +3,10 @@
 import dataclasses
 import itertools
 import os
+from collections.abc import Sequence
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.data.formats.table import CsvLayout
 from keras_ssd.data.picture_files import file_digest, look
 from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
@@ -50,7 +52,16 @@ class Checked:
 
 
 @checked_arguments(class_names="classes")
-def check(path, *, decode=True, format=None, classes=None, pictures=None, csv=None, progress=False):
+def check(
+    path: str | os.PathLike,
+    *,
+    decode: bool = True,
+    format: str | None = None,
+    classes: Sequence[str] | None = None,
+    pictures: str | os.PathLike | None = None,
+    csv: CsvLayout | None = None,
+    progress: bool = False,
+) -> Checked:
     """Checks a dataset as it lies on the disk; nothing is changed.
 
     Args:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.sample import Sample
 from keras_ssd.drawing import Label, class_colours, draw_boxes, text_colour
@@ -15,6 +16,7 @@ _BACKGROUND = "#202020"
 _LEGEND_CLASSES = 7  # as many as have a colour of their own that everyone tells from the others
 
 
+@checked_arguments
 def contact_sheet(pictures, classes, *, columns=None, cell=320):
     """Draws pictures side by side, each with its boxes and name; a legend tells the classes' colours.
 

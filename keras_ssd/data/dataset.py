@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.problems import Problems
 from keras_ssd.data.summaries import counted, summary
@@ -12,6 +13,7 @@ from keras_ssd.detections import class_ids_of
 from keras_ssd.names import check_class_names, unknown_name
 
 
+@checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Annotated pictures of one set of classes.
@@ -119,10 +121,12 @@ class Dataset:
         counts = np.bincount(np.concatenate(ids), minlength=len(self.classes)) if ids else [0] * len(self.classes)
         return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
 
+    @checked_arguments
     def report(self, shown=20):
         """What was found: pictures, objects, classes, splits, and the problems (`shown` of each kind) as text."""
         return summary(self, shown)
 
+    @checked_arguments
     def filter(self, *, include=None, exclude=(), difficult=True, truncated=True, crowd=True, empty=True, where=None):
         """The pictures and objects that pass every test.
 
@@ -157,6 +161,7 @@ class Dataset:
                 kept.append(annotation)
         return dataclasses.replace(self, annotations=kept)
 
+    @checked_arguments
     def with_classes(self, classes, class_map=None, *, others="error"):
         """The same objects under other classes: in another order, renamed, joined or left out.
 
@@ -196,6 +201,7 @@ class Dataset:
             self, classes=classes, annotations=kept, category_ids=self.category_ids if same else None
         )
 
+    @checked_arguments
     def sample(self, count, seed=0):
         """A random choice of pictures, in their order; the same for the same seed.
 
@@ -206,6 +212,7 @@ class Dataset:
             raise ValueError(f"{self.name} has {len(self)} pictures. Received: count={count}")
         return self[sorted(np.random.default_rng(seed).permutation(len(self))[:count])]
 
+    @checked_arguments
     def split(self, *fractions, seed=0, group=None):
         """Cuts it at random into parts that share no picture; the same for the same seed.
 
@@ -241,6 +248,7 @@ class Dataset:
             filled += len(members[key])
         return tuple(self[sorted(part)] for part in parts)
 
+    @checked_arguments
     def merge(self, *others, class_map=None, name=None):
         """One dataset out of several.
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problems, check_policy
 from keras_ssd.data.records import CORNER_BOXES, Record
@@ -26,6 +27,7 @@ BOUNDING_BOX_FORMATS = (*_PLAIN, *(f"rel_{name}" for name in _PLAIN))
 PADDING = -1
 
 
+@checked_arguments
 def from_dictionaries(source, classes, bounding_box_format="xyxy", *, policy=DEFAULT_POLICY):
     """Annotations, with their pictures, from bounding-box dictionaries.
 
@@ -134,6 +136,7 @@ def _name_labels(record, classes):
     record.labels[:] = [classes[int(label)] if known else label for label, known in pairs]
 
 
+@checked_arguments
 def to_dictionaries(data, bounding_box_format="xyxy", *, labels="labels", size_hw=None, max_boxes=None):
     """Bounding-box dictionaries, one a picture, read while iterating.
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.formats import coco, table, voc, yolo
+from keras_ssd.data.formats.table import CsvLayout
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems, check_policy
 from keras_ssd.names import check_class_names, nearest
 
@@ -20,16 +22,16 @@ ADVICE = (
 
 @checked_arguments(class_names="classes")
 def read(
-    path,
-    split=None,
+    path: str | os.PathLike,
+    split: str | None = None,
     *,
-    format=None,
-    classes=None,
-    pictures=None,
-    policy=DEFAULT_POLICY,
-    csv=None,
-    progress=False,
-):
+    format: str | None = None,
+    classes: Sequence[str] | None = None,
+    pictures: str | os.PathLike | None = None,
+    policy: str = DEFAULT_POLICY,
+    csv: CsvLayout | None = None,
+    progress: bool = False,
+) -> Dataset:
     """Reads a dataset, whatever its format.
 
     Args:
@@ -68,15 +70,15 @@ def read(
 
 @checked_arguments(class_names="classes")
 def read_splits(
-    path,
+    path: str | os.PathLike,
     *,
-    format=None,
-    classes=None,
-    pictures=None,
-    policy=DEFAULT_POLICY,
-    csv=None,
-    progress=False,
-):
+    format: str | None = None,
+    classes: Sequence[str] | None = None,
+    pictures: str | os.PathLike | None = None,
+    policy: str = DEFAULT_POLICY,
+    csv: CsvLayout | None = None,
+    progress: bool = False,
+) -> dict[str, Dataset]:
     """Reads each split of a dataset: a dictionary from name to `Dataset`, all of the same classes.
 
     Data without splits are one, of the name "".

@@ -4,9 +4,11 @@ import dataclasses
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.pictures import read_picture
 
 
+@checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Sample:
     """A picture and the boxes in it, as fractions, so that resizing leaves the boxes alone.

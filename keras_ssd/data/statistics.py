@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_ssd import boxes as bx
 from keras_ssd.anchors.overlaps import best_iou
+from keras_ssd.calling import checked_arguments
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class Statistics:
     picture_sizes: dict
     best_iou: np.ndarray | None = None
 
+    @checked_arguments
     def unmatched(self, iou_threshold=0.5):
         """(M,) bool: objects that no anchor overlaps by the threshold, so that just one anchor learns them.
 
@@ -78,6 +80,7 @@ class Statistics:
         return lines
 
 
+@checked_arguments
 def statistics(data, anchors=None):
     """Counts, sizes and shapes of the objects of a dataset; with anchors, how well these fit.
 

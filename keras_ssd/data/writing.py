@@ -46,7 +46,15 @@ class Written:
 
 
 @checked_arguments(place="pictures")
-def write(data, path, format, *, pictures="copy", policy="error", progress=False):
+def write(
+    data: Dataset | Mapping[str, Dataset],
+    path: str | os.PathLike,
+    format: str,
+    *,
+    pictures: str = "copy",
+    policy: str = "error",
+    progress: bool = False,
+) -> Written:
     """Writes a dataset to a new folder; `read` and `read_splits` give it back equal.
 
     Every format holds boxes to the last bit of float32. VOC, COCO and CSV files hold all marks (VOC with a <crowd> of

@@ -7,10 +7,12 @@ import numpy as np
 
 from keras_ssd import boxes as bx
 from keras_ssd import coding
+from keras_ssd.calling import checked_arguments
 
 MOST_PAIRED = 1500  # candidates of a class up to which comparing all pairs is faster than going box by box
 
 
+@checked_arguments
 def decode_arrays(predictions, options, *, from_logits=True):
     """Detections of raw predictions held as a numpy array.
 

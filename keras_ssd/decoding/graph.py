@@ -40,7 +40,7 @@ def detection_rows(probabilities, boxes_xyxy, options):
         scores, boxes, index = nms.select_greedy(scores, boxes, per_class, options)
         if classes_of_anchor is not None:
             classes_of_anchor = ops.take_along_axis(classes_of_anchor, index, axis=-1)
-    ids = ops.arange(num_classes)[:, None] if classes_of_anchor is None else classes_of_anchor
+    ids = ops.arange(num_classes, dtype="int32")[:, None] if classes_of_anchor is None else classes_of_anchor
     return _best_over_classes(ids, scores, boxes, keep, options)
 
 
@@ -105,7 +105,7 @@ def decode_predictions(predictions, options, *, from_logits=True):
         (B, K, 6) rows as in `detection_rows`.
     """
     if fastpaths.on_host():
-        return ops.convert_to_tensor(decode_arrays(ops.convert_to_numpy(predictions), options, from_logits=from_logits))
+        return _decoded_on_host(predictions, options, from_logits)
     kind = options.kind_of_scores(from_logits)
     predictions, real = _without_hopeless_anchors(predictions, options, kind)
     parts = coding.Predictions.split(predictions)
@@ -114,6 +114,11 @@ def decode_predictions(predictions, options, *, from_logits=True):
         probabilities = ops.where(real[..., None], probabilities, 0.0)
     boxes = options.boxes(parts, ops)
     return detection_rows(probabilities, boxes, options)
+
+
+def _decoded_on_host(predictions, options, from_logits):
+    rows = decode_arrays(ops.convert_to_numpy(predictions), options, from_logits=from_logits)
+    return ops.convert_to_tensor(rows, "float32")
 
 
 def _without_hopeless_anchors(predictions, options, kind_of_scores):

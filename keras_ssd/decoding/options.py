@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd import coding
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 
 SCORES = ("softmax", "sigmoid", "probabilities")
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class DecodeOptions:
     """What `DecodeDetections` and `decode_arrays` do; the defaults are the original SSD's.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.detections.checks import category_ids_of, check, class_ids_of, shortest
 
 
@@ -26,6 +27,7 @@ class Detection(NamedTuple):
     class_id: int
 
 
+@checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Detections:
     """The objects found in one picture, best first.
@@ -120,6 +122,7 @@ class Detections:
         """(K,) area of each box in square pixels."""
         return np.prod(self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2], axis=1)
 
+    @checked_arguments
     def filter(self, *, confidence=None, classes=None, min_area=None):
         """The objects that pass every given test.
 
@@ -191,6 +194,7 @@ class Detections:
         """`to_dict` as JSON text; options go to `json.dumps`."""
         return json.dumps(self.to_dict(), **options)
 
+    @checked_arguments
     def to_coco(self, image_id, category_ids=None):
         """Rows of a COCO results file.
 
@@ -213,6 +217,7 @@ class Detections:
             rows.append({**row, "score": shortest(score)})
         return rows
 
+    @checked_arguments
     def draw(self, picture=None, *, line_width=None, font_size=None, labels=True):
         """The picture with a box and a label around each object.
 

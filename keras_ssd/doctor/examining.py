@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.doctor.checks import CHECKS
 from keras_ssd.doctor.findings import FAULT, Diagnosis, Finding
 from keras_ssd.doctor.probe import Probe
@@ -12,6 +13,7 @@ from keras_ssd.pictures import expand_sources, read_picture
 MOST = 32  # pictures that are looked at
 
 
+@checked_arguments
 def examine(model, pictures=()):
     """Finds out why a detector finds nothing, or nothing right.
 

@@ -5,12 +5,14 @@ import hashlib
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.progress import tracked
 from keras_ssd.evaluation.formats import check_target, write_detections
 from keras_ssd.evaluation.journal import ROW, Journal, journal_path
 from keras_ssd.evaluation.tables import DetectionTable
 
 
+@checked_arguments
 class Collector:
     """Takes `Detections` picture by picture and holds 24 bytes for each.
 
@@ -65,6 +67,7 @@ class Collector:
         )
 
 
+@checked_arguments
 def merge(tables):
     """One table out of those of several workers, each of which looked at pictures of its own.
 
@@ -110,6 +113,7 @@ def merge(tables):
     return DetectionTable(tuple(pictures), first.class_names, picture, **columns)
 
 
+@checked_arguments
 def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_format=None, workers=None, progress=True):
     """Runs a detector over a dataset and keeps what it finds.
 

@@ -2,28 +2,33 @@
 
 import dataclasses
 import os
+from typing import Any
 
+from keras_ssd.calling import checked_arguments
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.sizes import check_sizes
 from keras_ssd.evaluation.aligning import aligned
 from keras_ssd.evaluation.collecting import class_names_of, collect, no_detections
 from keras_ssd.evaluation.formats import read_detections, write_detections
 from keras_ssd.evaluation.measures import measure as measured
+from keras_ssd.evaluation.result import Result
 from keras_ssd.evaluation.tables import DetectionTable
 
 
+@checked_arguments
 def evaluate(
-    detector,
-    dataset,
-    measure="voc07",
+    detector: Any,
+    dataset: Dataset,
+    measure: str = "voc07",
     *,
-    iou_threshold=0.5,
-    plus_one=False,
-    confidence=0.01,
-    batch_size=8,
-    save=None,
-    workers=None,
-    progress=True,
-):
+    iou_threshold: float = 0.5,
+    plus_one: bool = False,
+    confidence: float = 0.01,
+    batch_size: int = 8,
+    save: str | os.PathLike | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Result:
     """How good a detector is on annotated pictures.
 
     Classes are matched by name, and so are pictures. With `save`, a run that is interrupted goes on where it stopped

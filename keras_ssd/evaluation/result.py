@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 NOT_APPLICABLE = "n/a"
@@ -94,6 +95,7 @@ class Result:
 
         return analyse(self)
 
+    @checked_arguments
     def report(self, folder, others=()):
         """Writes one HTML page that shows what this result means.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, WeightFileError, as_float32
 
 MAX_NODES = 20_000
@@ -52,6 +53,7 @@ def opened(source, path):
 
 
 @contextmanager
+@checked_arguments
 def written_hdf5(path):
     """An open HDF5 file that is made in memory and written when the block ends: on a full disk h5py's own writing may
     end the process.

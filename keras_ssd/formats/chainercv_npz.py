@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.formats.named_arrays import MAX_ARRAYS, Budget, NamedArrays, WeightFileError, as_float32
 
 # Feature map i of the heads -> the Caffe layer it stands on.
@@ -31,6 +32,7 @@ YX_TO_XY = [1, 0, 3, 2]
 MAX_HEADER_BYTES = 10_000
 
 
+@checked_arguments
 def read_chainercv_npz(path):
     """Reads an SSD300, SSD512 or VGG16 `.npz` of chainercv.
 

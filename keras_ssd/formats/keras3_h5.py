@@ -9,6 +9,7 @@ import json
 import zipfile
 from pathlib import Path
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.formats._hdf5 import child, datasets, opened, read_dataset, text_attribute
 from keras_ssd.formats.named_arrays import MAX_TOTAL_BYTES, Budget, NamedArrays, WeightFileError
 
@@ -23,6 +24,7 @@ WEIGHT_NAMES = {
 CONFIG_BYTES = 16 << 20
 
 
+@checked_arguments
 def read_keras3_h5(path):
     """Reads what `model.save_weights("name.weights.h5")` of Keras 3 wrote.
 
@@ -33,6 +35,7 @@ def read_keras3_h5(path):
     return NamedArrays(_read_layers(path, path), format="keras3_h5", path=path)
 
 
+@checked_arguments
 def read_keras_archive(path):
     """Reads the weights and, if stated, the class names of a `.keras` archive; it builds no layer.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.formats._hdf5 import child, datasets, opened, read_dataset, text_attribute
 from keras_ssd.formats.model_config import parse_model_config
 from keras_ssd.formats.named_arrays import Budget, NamedArrays, WeightFileError
@@ -19,6 +20,7 @@ VGG_FIRST = "conv1_1"
 MAX_NAMES_BYTES = 1 << 20
 
 
+@checked_arguments
 def read_keras_h5(path):
     """Reads an `.h5` that Keras 2 or ssd_keras wrote (`save_weights` or `save`).
 

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.formats._hdf5 import written_hdf5
 from keras_ssd.formats.named_arrays import WeightFileError
 from keras_ssd.replacing import replacing
 
 
+@checked_arguments
 def write_keras_h5(path, layers, *, kernels="float16"):
     """Writes weights as `/<layer>/<layer>/<weight>`; the same arrays give the same bytes.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import h5py
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.formats._hdf5 import child, opened
 from keras_ssd.formats.chainercv_npz import read_chainercv_npz
 from keras_ssd.formats.keras3_h5 import read_keras3_h5, read_keras_archive
@@ -66,6 +67,7 @@ PTH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
+@checked_arguments
 def sniff(path):
     """The format of a file.
 
@@ -100,6 +102,7 @@ def sniff(path):
     return "caffemodel" if found == "unknown" and looks_like_caffemodel(path) else found
 
 
+@checked_arguments
 def read(path):
     """Reads a weight file of any known format.
 

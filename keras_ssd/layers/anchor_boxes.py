@@ -1,13 +1,18 @@
 """The layer that joins the heads' maps with their anchors into one predictions tensor."""
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_ssd.anchors import AnchorSpec
+from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import Predictions
+from keras_ssd.layers.single_precision import in_float32
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class AnchorBoxes(keras.layers.Layer):
     """Flattens the heads' maps level by level and appends each anchor and its variances.
@@ -18,7 +23,7 @@ class AnchorBoxes(keras.layers.Layer):
 
     Args:
         spec: an `AnchorSpec`, or the dictionary of its `to_dict`.
-        name: the layer's name.
+        **kwargs: of `keras.layers.Layer`. Whatever `dtype` says, the layer computes in float32.
 
     Call arguments:
         confidence_maps: list of (B, H, W, boxes * (C + 1)), one a level, class fastest, background first.
@@ -33,9 +38,8 @@ class AnchorBoxes(keras.layers.Layer):
         >>> predictions = AnchorBoxes(spec)([conf_a, conf_b], [loc_a, loc_b])
     """
 
-    def __init__(self, spec, *, name=None, trainable=True, dtype=None):
-        # `dtype` is taken so that a saved config loads; anchors lose their places in anything but float32.
-        super().__init__(name=name, trainable=trainable, dtype="float32", autocast=False)
+    def __init__(self, spec: AnchorSpec | Mapping, **kwargs):
+        super().__init__(**in_float32(kwargs))
         self.spec = spec if isinstance(spec, AnchorSpec) else AnchorSpec.from_dict(spec)
         anchors = self.spec.anchors_cxcywh()
         variances = np.broadcast_to(np.asarray(self.spec.variances, np.float32), anchors.shape)
@@ -85,7 +89,7 @@ class AnchorBoxes(keras.layers.Layer):
             ]
             return ops.concatenate(parts, axis=1)
 
-        columns = ops.convert_to_tensor(self._columns)[None]  # (1, N, 8)
+        columns = ops.convert_to_tensor(self._columns, "float32")[None]  # (1, N, 8)
         columns = ops.broadcast_to(columns, (batch, *self._columns.shape))
         return Predictions(
             flatten(confidence_maps, num_columns),  # (B, N, C + 1)

@@ -4,9 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.layers.windows import size_pair
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class BilinearResize(keras.layers.Layer):
     """Resizes a map bilinearly with aligned corners: the first and last cells stay what they are.

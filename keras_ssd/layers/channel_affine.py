@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class ChannelAffine(keras.layers.Layer):
     """Multiplies each channel with a learned `gamma` and adds a learned `beta`: Caffe's Scale and Bias layers.

@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
+
 NEVER = -1e4  # a logit whose probability is 0 in float32
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class ClassColumns(keras.layers.Layer):
     """Puts the background first among the class columns of every box.
@@ -50,6 +53,7 @@ class ClassColumns(keras.layers.Layer):
         return {**super().get_config(), "num_columns": self.num_columns, "background": self.background}
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class BoxesOfClasses(keras.layers.Layer):
     """The class columns of heads that predict a box of its own for each class (Caffe's `share_location: false`).

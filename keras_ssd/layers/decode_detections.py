@@ -3,10 +3,13 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import Predictions
 from keras_ssd.decoding import DecodeOptions, decode_predictions
+from keras_ssd.layers.single_precision import in_float32
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class DecodeDetections(keras.layers.Layer):
     """Decodes, thresholds, suppresses, and keeps the best: Caffe's DetectionOutput.
@@ -18,9 +21,8 @@ class DecodeDetections(keras.layers.Layer):
     Args:
         from_logits: the class columns are raw scores; False for tensors that went through a softmax (ssd_keras), which
             is the same as `scores="probabilities"`.
-        **options: the fields of `keras_ssd.decoding.DecodeOptions`, with its defaults: `confidence_threshold`,
-            `iou_threshold`, `top_k`, `keep_top_k`, `max_per_class`, `eta`, `class_agnostic`, `average_boxes`,
-            `code_type`, `variance_encoded_in_target`, `clip_boxes`, `scores`; and Keras's `name`, `trainable`.
+        confidence_threshold and those after it: the fields of `keras_ssd.DecodeOptions`, with its defaults.
+        **kwargs: of `keras.layers.Layer`. Whatever `dtype` says, coordinates and scores are float32.
 
     Input: raw predictions (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
 
@@ -37,12 +39,40 @@ class DecodeDetections(keras.layers.Layer):
     Source: weiliu89/caffe, branch ssd, src/caffe/layers/detection_output_layer.cpp.
     """
 
-    def __init__(self, *, from_logits=True, name=None, trainable=True, dtype=None, **options):
-        # Coordinates and scores need float32, whatever the global policy says; `dtype` is taken so that a saved
-        # config of another policy still loads.
-        super().__init__(name=name, trainable=trainable, dtype="float32", autocast=False)
+    def __init__(
+        self,
+        *,
+        from_logits: bool = True,
+        confidence_threshold: float | None = DecodeOptions.confidence_threshold,
+        iou_threshold: float = DecodeOptions.iou_threshold,
+        top_k: int | None = DecodeOptions.top_k,
+        keep_top_k: int | None = DecodeOptions.keep_top_k,
+        max_per_class: int | None = DecodeOptions.max_per_class,
+        eta: float = DecodeOptions.eta,
+        class_agnostic: bool = DecodeOptions.class_agnostic,
+        average_boxes: bool = DecodeOptions.average_boxes,
+        code_type: str = DecodeOptions.code_type,
+        variance_encoded_in_target: bool = DecodeOptions.variance_encoded_in_target,
+        clip_boxes: bool | str = DecodeOptions.clip_boxes,
+        scores: str = DecodeOptions.scores,
+        **kwargs,
+    ):
+        super().__init__(**in_float32(kwargs))
         self.from_logits = bool(from_logits)
-        self.options = DecodeOptions(**options)
+        self.options = DecodeOptions(
+            confidence_threshold,
+            iou_threshold,
+            top_k,
+            keep_top_k,
+            max_per_class,
+            eta,
+            class_agnostic,
+            average_boxes,
+            code_type,
+            variance_encoded_in_target,
+            clip_boxes,
+            scores,
+        )
 
     def call(self, predictions):
         return decode_predictions(ops.cast(predictions, "float32"), self.options, from_logits=self.from_logits)

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.layers.windows import size_pair
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class Deconvolution2D(keras.layers.Layer):
     """Transposed convolution as Caffe and PyTorch have it: with groups, dilation and explicit padding.

@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class L2Normalization(keras.layers.Layer):
     """Divides each feature vector by its length and multiplies it with learned scales (ParseNet).

@@ -5,7 +5,10 @@ import math
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class Logarithm(keras.layers.Layer):
     """log(shift + scale * x), computed in float32 whatever the dtype policy is.

@@ -4,7 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class LowestPadding2D(keras.layers.Layer):
     """Pads a feature map with the lowest number of its dtype, for max pooling with Caffe's explicit padding.

@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class MeanVarianceNormalization(keras.layers.Layer):
     """(x - mean) / (standard deviation + epsilon) over each map, computed in float32 whatever the dtype policy is.

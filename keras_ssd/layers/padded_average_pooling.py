@@ -4,9 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.layers.windows import caffe_padding, size_pair
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class PaddedAveragePooling2D(keras.layers.Layer):
     """Averages over windows as Caffe does: padding counts as zeros, and the number of windows is rounded up.

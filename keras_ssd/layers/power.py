@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class Power(keras.layers.Layer):
     """(shift + scale * x) ** power, computed in float32 whatever the dtype policy is.

@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class ShuffleChannels(keras.layers.Layer):
     """Deals the channels of each group out to all groups, so that grouped convolutions see each other's features.

@@ -2,7 +2,10 @@
 
 import keras
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class SliceAxis(keras.layers.Layer):
     """x[start:stop] on one axis: Caffe's Slice and Crop.

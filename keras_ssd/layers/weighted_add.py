@@ -2,7 +2,10 @@
 
 import keras
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class WeightedAdd(keras.layers.Layer):
     """c1 * x1 + c2 * x2 + ...: Caffe's Eltwise SUM with coefficients, also a subtraction.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.losses.checks import check_choice, number
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -14,6 +15,7 @@ SMALLEST_FOCAL_BASE = 1e-12  # a power below 1 has no gradient at 0
 LARGEST_LOGIT = 1e30  # the difference of two infinities is no number, and a sum of many must still be finite
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class ConfidenceLoss:
     """Cross-entropy of class scores, anchor by anchor.

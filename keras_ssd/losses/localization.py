@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_ssd import boxes as bx
 from keras_ssd import coding
+from keras_ssd.calling import checked_arguments
 
 IOU_LOSSES = ("giou", "diou", "ciou")
 LOCALIZATIONS = ("smooth_l1", "l1", "l2", *IOU_LOSSES)
@@ -15,6 +16,7 @@ LARGEST_SHIFT, LARGEST_LOG_SIZE = 1000.0, 10.0
 TINY = 1e-12
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class Coder:
     """How the offsets of a model become boxes, see `keras_ssd.coding.decode`.
@@ -38,6 +40,7 @@ class Coder:
         return coding.decode(scaled, anchors, None, code_type=self.code_type, variance_encoded_in_target=True, xp=ops)
 
 
+@checked_arguments
 def localization_loss(kind, predictions, offsets, is_object, coder):
     """The loss of each anchor that answers for an object; 0 elsewhere.
 

@@ -4,11 +4,13 @@ import keras
 from keras import ops
 
 from keras_ssd import boxes as bx
+from keras_ssd.calling import checked_arguments
 from keras_ssd.losses.ssd_loss import SSDLoss
 
 FOUND_IOU = 0.5
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class SSDLossMetric(keras.metrics.Metric):
     """Four numbers from the tensors that `SSDLoss` sees, in one pass.

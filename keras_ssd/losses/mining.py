@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.losses.checks import check_choice, number
 
 POOLS = ("picture", "batch", None)
 NEGATIVE_IMAGES = ("ignore", "mine", None)
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class HardNegatives:
     """The choice of negatives: background anchors with the largest confidence loss, a few for each positive.
@@ -84,6 +86,7 @@ class HardNegatives:
         return ops.maximum(wanted, self.n_neg_min)
 
 
+@checked_arguments
 def hardest(losses, candidates, counts):
     """The `counts` candidates with the largest losses in each row; of equal ones those that come first.
 

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_ssd import coding, fastpaths
+from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import BACKGROUND, Predictions, Targets
 from keras_ssd.losses.checks import check_choice, number
 from keras_ssd.losses.confidence import ConfidenceLoss
@@ -40,6 +41,7 @@ class LossTerms:
         return self.localization + self.confidence
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class SSDLoss(keras.losses.Loss):
     """Confidence and localisation together, with hard negatives: Caffe's MultiBoxLoss.
@@ -152,7 +154,7 @@ class SSDLoss(keras.losses.Loss):
         Raises:
             ValueError: shapes that don't belong together.
         """
-        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        y_true, y_pred = _tensor(y_true), _tensor(y_pred)
         _check_shapes(y_true, y_pred)
         dtype = _at_least_float32(keras.backend.standardize_dtype(y_pred.dtype))
         targets = Targets.split(ops.cast(y_true, dtype), ops)
@@ -206,6 +208,11 @@ class SSDLoss(keras.losses.Loss):
 
 def _at_least_float32(dtype):
     return "float64" if dtype == "float64" else "float32"
+
+
+def _tensor(values):
+    """A tensor of the values' own dtype; numbers of Python have none, and Keras's default may be too coarse."""
+    return ops.convert_to_tensor(values, None if hasattr(values, "dtype") else "float32")
 
 
 def _check_shapes(y_true, y_pred):

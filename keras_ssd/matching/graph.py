@@ -27,9 +27,9 @@ def match_in_graph(boxes_xyxy, valid, anchors_xyxy, rules=None):
     rules = rules or MatchRules()
     if rules.float64:
         raise ValueError("Matching in float64 works on the host only. Encode there, or leave out `float64`.")
-    left_out = ops.convert_to_tensor(rules.anchors_left_out(anchors_xyxy))
+    left_out = ops.convert_to_tensor(rules.anchors_left_out(anchors_xyxy), "bool")
     boxes_xyxy = ops.where(valid[..., None], boxes_xyxy, 0.0)  # padding may be anything, NaN too
-    overlaps = bx.iou_matrix(boxes_xyxy, ops.convert_to_tensor(anchors_xyxy)[None], ops)  # (B, M, N)
+    overlaps = bx.iou_matrix(boxes_xyxy, ops.convert_to_tensor(anchors_xyxy, "float32")[None], ops)  # (B, M, N)
     overlaps = ops.where(ops.logical_and(valid[..., None], ops.logical_not(left_out)), overlaps, 0.0)
     best_iou = ops.max(overlaps, axis=1)  # (B, N)
     no_object = ops.full_like(ops.cast(best_iou, "int32"), -1)
@@ -50,7 +50,7 @@ def _places(overlaps, axis):
     """0, 1, 2, ... along one axis of (B, M, N), to broadcast with it."""
     shape = [1, 1, 1]
     shape[axis] = overlaps.shape[axis]
-    return ops.convert_to_tensor(np.arange(overlaps.shape[axis], dtype=np.int32).reshape(shape))
+    return ops.convert_to_tensor(np.arange(overlaps.shape[axis], dtype=np.int32).reshape(shape), "int32")
 
 
 def _one_hot(anchors, overlaps):
@@ -79,7 +79,7 @@ def _greedy(overlaps, least_iou):
     most pictures.
     """
     count = overlaps.shape[1]
-    earlier = ops.convert_to_tensor(np.tri(count, k=-1, dtype=bool).T)  # [rival, object]: the rival comes first
+    earlier = ops.convert_to_tensor(np.tri(count, k=-1, dtype=bool).T, "bool")  # [rival, object]: the rival comes first
 
     def take(own, free, waiting):
         # few passes over (B, M, N): they are what this costs

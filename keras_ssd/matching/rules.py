@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 
 METHODS = ("caffe", "ssd_keras", "torchvision")
@@ -12,6 +13,7 @@ METHODS = ("caffe", "ssd_keras", "torchvision")
 CAFFE_LEAST_IOU = 1e-6
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class MatchRules:
     """How objects and anchors find each other; the defaults are the original SSD's.

@@ -2,7 +2,10 @@
 
 import fnmatch
 import logging
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 
@@ -11,11 +14,12 @@ from keras_ssd.anchors.spreading import spread_spec
 from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.resolving import described_name, pyramid_of, resolve_backbone
 from keras_ssd.backbones.taps import feature_maps, possible_taps
+from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models import fpn as pyramids
 from keras_ssd.models.extras import FILTERS, derive_extras
 from keras_ssd.models.extras import Extra as Extra
-from keras_ssd.models.heads import SeparableHead, SharedHead, Tap, feature_map, head_of
+from keras_ssd.models.heads import PlainHead, SeparableHead, SharedHead, Tap, feature_map, head_of
 from keras_ssd.models.model import SSD
 from keras_ssd.models.taps import check_falling, check_tap, proposed_taps
 from keras_ssd.names import check_class_names, unknown_name
@@ -23,24 +27,25 @@ from keras_ssd.names import check_class_names, unknown_name
 log = logging.getLogger("keras_ssd")
 
 
+@checked_arguments
 def ssd(
-    backbone,
-    taps=None,
-    classes=None,
-    anchors=None,
+    backbone: str | keras.Model,
+    taps: Sequence[str | Tap] | None = None,
+    classes: Sequence[str] | None = None,
+    anchors: AnchorRecipe | AnchorSpec | None = None,
     *,
-    input_size=None,
-    width=None,
-    weights=None,
-    preprocessing="auto",
-    extras=None,
-    fpn=False,
-    head="plain",
-    style=None,
-    freeze=(),
-    decoding=None,
-    name="ssd",
-):
+    input_size: tuple[int, int] | None = None,
+    width: float | None = None,
+    weights: str | os.PathLike | None = None,
+    preprocessing: str = "auto",
+    extras: int | Sequence[Extra] | None = None,
+    fpn: bool | int = False,
+    head: str | PlainHead | SeparableHead | SharedHead = "plain",
+    style: ConvStyle | None = None,
+    freeze: str | Sequence[str] = (),
+    decoding: Mapping[str, Any] | None = None,
+    name: str = "ssd",
+) -> SSD:
     """An SSD on any backbone: `keras_ssd.ssd("resnet50", classes=["cat", "dog"])`.
 
     What is not given follows from the backbone: taps, extra feature maps down to a grid of 1x1, and anchors.

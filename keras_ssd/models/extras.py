@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 from keras_ssd.backbones.blocks import ConvRow, SeparableRow, apply_row, apply_separable_row
+from keras_ssd.calling import checked_arguments
 
 FILTERS = 256
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class Extra:
     """Convolutions that make one more feature map; the last row's name is the map's name.

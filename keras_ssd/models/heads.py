@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import keras
 
 from keras_ssd.backbones.blocks import depthwise_block
+from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import L2Normalization
 from keras_ssd.names import unknown_name
 
 ENDS = ("conf", "loc")
 
 
+@checked_arguments
 @dataclass(frozen=True)
 class Tap:
     """A feature map that a head reads.

@@ -1,10 +1,17 @@
 """`mobilenet_ssd`: chuanqi305's MobileNet-SSD, the Caffe detector of many phones and cameras."""
 
-from keras_ssd.anchors import named_recipe
+import os
+from collections.abc import Sequence
+
+import keras
+
+from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.caffe_mobilenet import CaffeMobileNetStyle, caffe_mobilenet
+from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
+from keras_ssd.models.model import SSD
 from keras_ssd.models.starting import start_from
 
 TAPS = tuple(
@@ -13,19 +20,20 @@ TAPS = tuple(
 )
 
 
+@checked_arguments
 def mobilenet_ssd(
-    weights=None,
-    classes=None,
+    weights: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
     *,
-    weights_classes=None,
-    input_size=None,
-    anchors=None,
-    batch_norm=None,
-    l2=0.0,
-    kernel_initializer="he_normal",
-    freeze=(),
-    name="mobilenet_ssd",
-):
+    weights_classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] | None = None,
+    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    batch_norm: bool | None = None,
+    l2: float = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer | None = "he_normal",
+    freeze: str | Sequence[str] = (),
+    name: str = "mobilenet_ssd",
+) -> SSD:
     """MobileNet-SSD of chuanqi305: MobileNet V1 with Caffe's padding, six maps, 1,917 anchors, 1x1 heads.
 
     Args:

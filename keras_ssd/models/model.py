@@ -1,14 +1,20 @@
 """The model class: a functional `keras.Model` that knows its anchors and its classes."""
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
 import keras
 
 from keras_ssd._version import __version__
 from keras_ssd.anchors import Levels
+from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import Predictions
 from keras_ssd.decoding import DecodeOptions
+from keras_ssd.detections import Detections
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.models.composition import Composition
 from keras_ssd.names import check_class_names
+from keras_ssd.pictures import MAX_PIXELS
 from keras_ssd.replacing import replacing
 
 
@@ -113,11 +119,27 @@ class SSD(keras.Model):
         """Version of keras_ssd that made the model, or that wrote the file it came from."""
         return self._saved_with
 
-    def detect(self, sources, **options):
-        """Finds objects in pictures; see `keras_ssd.detect` for the arguments.
+    @checked_arguments
+    def detect(
+        self,
+        sources: Any,
+        *,
+        confidence: float = 0.5,
+        classes: str | Sequence[str] | None = None,
+        batch_size: int = 8,
+        iou_threshold: float | None = None,
+        keep_top_k: int | None = None,
+        decoder: DecodeDetections | None = None,
+        class_names: Sequence[str] | None = None,
+        workers: int | None = None,
+        on_error: str | Callable[[Exception], Any] = "raise",
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[Detections]:
+        """Finds objects in images.
 
         Args:
-            sources: one or many of: path, folder, glob, URL, PIL picture, numpy array.
+            sources: one or many of: path, folder, glob, URL, PIL image, numpy array.
+            confidence and those after it: as of `keras_ssd.detect`.
 
         Returns:
             A generator of `Detections`, one a picture, in input order.
@@ -128,7 +150,20 @@ class SSD(keras.Model):
         """
         from keras_ssd.detecting import detect
 
-        return detect(self, sources, **options)
+        return detect(
+            self,
+            sources,
+            confidence=confidence,
+            classes=classes,
+            batch_size=batch_size,
+            iou_threshold=iou_threshold,
+            keep_top_k=keep_top_k,
+            decoder=decoder,
+            class_names=class_names,
+            workers=workers,
+            on_error=on_error,
+            max_pixels=max_pixels,
+        )
 
     def save(self, filepath, overwrite=True, **options):
         """As Keras's `save`, but a .keras file is replaced when the new one is whole: a full disk costs no model.

@@ -2,10 +2,13 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_ssd import zoo
+from keras_ssd.calling import checked_arguments
 from keras_ssd.models.mobilenet_ssd import mobilenet_ssd
+from keras_ssd.models.model import SSD
 from keras_ssd.models.saved import load
 from keras_ssd.models.ssd7_model import ssd7
 from keras_ssd.models.ssd_mobilenet import ssd_mobilenet_v1
@@ -28,7 +31,8 @@ FACTORIES = {
 log = logging.getLogger("keras_ssd")
 
 
-def open_model(weights, model=None, class_names=None):
+@checked_arguments
+def open_model(weights: str | os.PathLike, model: str | None = None, class_names: Sequence[str] | None = None) -> SSD:
     """A detector from a catalogue name or any file that this package reads; the network is found out.
 
     Args:

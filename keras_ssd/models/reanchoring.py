@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec
 from keras_ssd.anchors.overlaps import concentric_iou
+from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models.model import SSD
 from keras_ssd.zoo.port import arrays_of, port
@@ -44,7 +45,8 @@ class ReanchoringReport:
         return text + "."
 
 
-def with_anchors(model, anchors, *, nearest=True):
+@checked_arguments
+def with_anchors(model: SSD, anchors: AnchorRecipe | AnchorSpec, *, nearest: bool = True) -> SSD:
     """A copy of a detector with other anchors; what it learnt stays as far as its boxes do.
 
     Anchors can be changed without training anew. A box that stays (sides equal to 1 %) keeps its rows in the heads. A

@@ -1,7 +1,10 @@
 """The same detector for other classes: trained rows of the classes that stay, fresh rows for the new ones."""
 
+from collections.abc import Sequence
+
 import keras
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models.model import SSD
 from keras_ssd.names import check_class_names
@@ -9,7 +12,8 @@ from keras_ssd.zoo.port import arrays_of, port
 from keras_ssd.zoo.subsample import subsample
 
 
-def with_classes(model, classes):
+@checked_arguments
+def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
     """A copy of a detector for other classes, its heads sub-sampled by class name.
 
     For any model of this package, however its layers are called: one of a factory, an imported one, one of your own.

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import keras
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.models.model import SSD
 
 # An honest file is stored as it is; one that unpacks to many times its size is made to fill the memory.
 MOST_UNPACKED, MOST_GROWTH = 1 << 30, 100
 
 
-def load(path):
+@checked_arguments
+def load(path: str | os.PathLike) -> SSD:
     """A model that was saved with `model.save("name.keras")`: no `custom_objects`, anchors bit for bit the same.
 
     Code in the file (Lambda layers, pickles) is never run. `keras.saving.load_model` does the same once keras_ssd is

@@ -1,31 +1,38 @@
 """SSD7: ssd_keras's seven-layer detector, small enough to train on a laptop."""
 
 import numbers
+import os
+from collections.abc import Sequence
 
-from keras_ssd.anchors import AnchorRecipe, RecipeLevel, named_recipe
+import keras
+
+from keras_ssd.anchors import AnchorRecipe, AnchorSpec, RecipeLevel, named_recipe
 from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.ssd7 import ssd7_body
+from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
+from keras_ssd.models.model import SSD
 from keras_ssd.models.starting import start_from
 
 TAPS = tuple(Tap(f"elu{i}", confidence_name=f"classes{i}", offsets_name=f"boxes{i}") for i in range(4, 8))
 
 
+@checked_arguments
 def ssd7(
-    weights=None,
-    classes=None,
+    weights: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
     *,
-    weights_classes=None,
-    input_size=None,
-    anchors=None,
-    mean=None,
-    std=None,
-    l2=0.0,
-    kernel_initializer="he_normal",
-    freeze=(),
-    name="ssd7",
-):
+    weights_classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] | None = None,
+    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    l2: float = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer | None = "he_normal",
+    freeze: str | Sequence[str] = (),
+    name: str = "ssd7",
+) -> SSD:
     """SSD7: seven convolutions with BatchNorm and ELU, heads on the last four.
 
     Args:

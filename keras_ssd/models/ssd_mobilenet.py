@@ -1,15 +1,19 @@
 """SSD MobileNet V1 of TensorFlow's Object Detection API: small enough for phones."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import keras
 import numpy as np
 
-from keras_ssd.anchors import AnchorSpec, named_recipe
+from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.backbones.blocks import ConvStyle, check_input_size
 from keras_ssd.backbones.mobilenet_v1 import MobileNetStyle, mobilenet_v1
+from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
+from keras_ssd.models.model import SSD
 from keras_ssd.models.starting import start_from
 
 RECIPE = "ssd_mobilenet_v1"
@@ -24,20 +28,21 @@ TAPS = tuple(
 DECODING = {"scores": "sigmoid", "iou_threshold": 0.6, "keep_top_k": 100}
 
 
+@checked_arguments
 def ssd_mobilenet_v1(
-    weights=None,
-    classes=None,
+    weights: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
     *,
-    weights_classes=None,
-    input_size=None,
-    anchors=None,
-    width=None,
-    batch_norm=None,
-    l2=0.0,
-    kernel_initializer="he_normal",
-    freeze=(),
-    name="ssd_mobilenet_v1",
-):
+    weights_classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] | None = None,
+    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    width: float | None = None,
+    batch_norm: bool | None = None,
+    l2: float = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer | None = "he_normal",
+    freeze: str | Sequence[str] = (),
+    name: str = "ssd_mobilenet_v1",
+) -> SSD:
     """TensorFlow's SSD on MobileNet V1: heads at strides 16 to 512, sigmoid scores.
 
     Trained weights come from TensorFlow Lite files, whose whole numbers become floats; TensorFlow is not needed.

@@ -1,27 +1,35 @@
 """`ssd_small`: a detector that a laptop trains in minutes."""
 
-from keras_ssd.anchors import named_recipe
+import os
+from collections.abc import Sequence
+
+import keras
+
+from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.small import small_body
+from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
+from keras_ssd.models.model import SSD
 from keras_ssd.models.starting import start_from
 
 TAPS = ("stage8", "stage16", "stage32")
 ANCHORS = ("general", "cells")
 
 
+@checked_arguments
 def ssd_small(
-    weights=None,
-    classes=None,
+    weights: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
     *,
-    weights_classes=None,
-    input_size=None,
-    anchors=None,
-    l2=0.0,
-    kernel_initializer="he_normal",
-    freeze=(),
-    name="ssd_small",
-):
+    weights_classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] | None = None,
+    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    l2: float = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer | None = "he_normal",
+    freeze: str | Sequence[str] = (),
+    name: str = "ssd_small",
+) -> SSD:
     """A compact SSD of 1.5 million parameters: plain convolutions, heads at strides 8, 16 and 32.
 
     It is made for training from nothing on a CPU. Its anchors cover objects of about a twelfth to four fifths of the

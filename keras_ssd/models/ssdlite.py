@@ -1,11 +1,16 @@
 """SSDlite320 on MobileNetV3 large, as torchvision builds and trains it."""
 
+import os
+from collections.abc import Sequence
+
 import keras
 
-from keras_ssd.anchors import named_recipe
+from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.backbones.blocks import ConvStyle, SeparableRow
 from keras_ssd.backbones.mobilenet_v3 import MobileNetV3Style, mobilenet_v3_large
+from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import Extra, ssd
+from keras_ssd.models.model import SSD
 from keras_ssd.models.starting import start_from
 
 TAPS = ("block13_expand", "top")
@@ -28,19 +33,20 @@ DECODING = {
 }
 
 
+@checked_arguments
 def ssdlite320(
-    weights=None,
-    classes=None,
+    weights: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
     *,
-    weights_classes=None,
-    input_size=None,
-    anchors=None,
-    reduced_tail=None,
-    l2=0.0,
-    kernel_initializer=None,
-    freeze=(),
-    name="ssdlite320",
-):
+    weights_classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] | None = None,
+    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    reduced_tail: bool | None = None,
+    l2: float = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer | None = None,
+    freeze: str | Sequence[str] = (),
+    name: str = "ssdlite320",
+) -> SSD:
     """SSDlite320 on MobileNetV3 large: torchvision's detector for phones, 3.4 million parameters.
 
     Args:

@@ -1,12 +1,18 @@
 """SSD300 and SSD512: the original models. Only numbers; the building is `ssd()`'s."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from keras_ssd.anchors import AnchorSpec
+import keras
+
+from keras_ssd.anchors import AnchorRecipe, AnchorSpec
 from keras_ssd.backbones.blocks import ConvRow, ConvStyle, check_input_size
 from keras_ssd.backbones.vgg16 import MEAN_RGB, vgg16
+from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import Extra, ssd
 from keras_ssd.models.heads import Tap
+from keras_ssd.models.model import SSD
 from keras_ssd.models.starting import start_from
 from keras_ssd.models.weights import recipe_for
 
@@ -79,35 +85,49 @@ _DOC = """{title}: the original {size}x{size} model on VGG16, numerically equal 
     """
 
 
-def ssd300(weights=None, classes=None, *, input_size=_SSD300.input_size, name=_SSD300.name, **options):
-    return _build(_SSD300, weights, classes, input_size, name, **options)
+@checked_arguments
+def ssd300(
+    weights: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    weights_classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] = _SSD300.input_size,
+    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    dropout: float = 0.0,
+    l2: float = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer | None = None,
+    freeze: str | Sequence[str] = (),
+    name: str = "ssd300",
+) -> SSD:
+    style = ConvStyle(kernel_initializer, l2)
+    return _build(_SSD300, weights, classes, weights_classes, input_size, anchors, dropout, style, freeze, name)
 
 
-def ssd512(weights=None, classes=None, *, input_size=_SSD512.input_size, name=_SSD512.name, **options):
-    return _build(_SSD512, weights, classes, input_size, name, **options)
+@checked_arguments
+def ssd512(
+    weights: str | os.PathLike | None = None,
+    classes: Sequence[str] | None = None,
+    *,
+    weights_classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] = _SSD512.input_size,
+    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    dropout: float = 0.0,
+    l2: float = 0.0,
+    kernel_initializer: str | keras.initializers.Initializer | None = None,
+    freeze: str | Sequence[str] = (),
+    name: str = "ssd512",
+) -> SSD:
+    style = ConvStyle(kernel_initializer, l2)
+    return _build(_SSD512, weights, classes, weights_classes, input_size, anchors, dropout, style, freeze, name)
 
 
 ssd300.__doc__ = _DOC.format(title="SSD300", size=300, name="ssd300")
 ssd512.__doc__ = _DOC.format(title="SSD512", size=512, name="ssd512")
 
 
-def _build(
-    architecture,
-    weights,
-    classes,
-    input_size,
-    name,
-    *,
-    weights_classes=None,
-    anchors=None,
-    dropout=0.0,
-    l2=0.0,
-    kernel_initializer=None,
-    freeze=(),
-):
+def _build(architecture, weights, classes, weights_classes, input_size, anchors, dropout, style, freeze, name):
     input_size = check_input_size(input_size)
     start = start_from(weights, classes, architecture.name, weights_classes=weights_classes, backbone="vgg16")
-    style = ConvStyle(kernel_initializer, l2)
     recipe = recipe_for(start.detector, architecture.name, anchors)
     if anchors is None and isinstance(recipe, AnchorSpec) and recipe.image_size != input_size:
         raise ValueError(

@@ -3,9 +3,12 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
+
 SHARE = 5  # an average reaches over about the last fifth of the steps so far
 
 
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class AveragingAdamW(keras.optimizers.AdamW):
     """Keras's AdamW with `use_ema=True`, whose momentum grows from 0 to `ema_momentum`.

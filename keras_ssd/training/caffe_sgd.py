@@ -3,7 +3,10 @@
 import keras
 from keras import ops
 
+from keras_ssd.calling import checked_arguments
 
+
+@checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class CaffeSGD(keras.optimizers.Optimizer):
     """Momentum with the rate inside, weight decay inside the gradient, and biases of their own.

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 from keras_ssd.training.averaging import AveragingAdamW
 from keras_ssd.training.caffe_sgd import CaffeSGD
@@ -82,6 +83,7 @@ def small_data(steps, rate=2e-3, **options):
 RECIPES = {"caffe": caffe_sgd, "modern": modern, "small-data": small_data}
 
 
+@checked_arguments
 def named(name):
     """A recipe's function by name.
 

@@ -1,11 +1,19 @@
 """`train`: from a model and annotated pictures to a trained model, in a folder that a training can go on from."""
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import keras
 
 from keras_ssd import models
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.batches import batches
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.losses import SSDLossMetric
+from keras_ssd.models.model import SSD
 from keras_ssd.training import checkpoint, report
 from keras_ssd.training.display import display_for
 from keras_ssd.training.interrupts import Interrupt
@@ -38,25 +46,26 @@ class History:
         return max(measured, key=lambda row: row["val_mAP"], default=None)
 
 
+@checked_arguments
 def train(
-    model,
-    train_set,
-    validation_set=None,
+    model: SSD,
+    train_set: Dataset,
+    validation_set: Dataset | None = None,
     *,
-    out,
-    epochs,
-    batch_size=8,
-    recipe="small-data",
-    rate=None,
-    augment="light",
-    loss=None,
-    seed=0,
-    precision="float32",
-    resume=False,
-    stop_after=None,
-    workers=None,
-    callbacks=(),
-    display=True,
+    out: str | os.PathLike,
+    epochs: int,
+    batch_size: int = 8,
+    recipe: Any = "small-data",
+    rate: float | None = None,
+    augment: Any = "light",
+    loss: keras.losses.Loss | None = None,
+    seed: int = 0,
+    precision: str = "float32",
+    resume: bool = False,
+    stop_after: int | None = None,
+    workers: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    display: bool = True,
 ):
     """Trains a detector and keeps the best.
 

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 from keras_ssd.zoo import catalog, schema
 from keras_ssd.zoo.errors import IntegrityError
@@ -48,6 +49,7 @@ def chosen_sources(entry, formats=None):
     return tuple(source for source in entry.sources if source.format in formats)
 
 
+@checked_arguments
 def cached(weights, *, model=None, formats=None):
     """The path of a weight set's file on this machine, or None. Touches no network and reads no file.
 

@@ -1,11 +1,13 @@
 """What one should know of a weight set, in sentences: the card that `keras-ssd zoo show` prints."""
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.zoo import cache
 from keras_ssd.zoo.catalog import WeightSet, architectures, find, formats, labels
 
 YES = {True: "yes", False: "no", None: "not stated"}
 
 
+@checked_arguments
 def describe(weights, *, model=None):
     """A readable card of a weight set.
 

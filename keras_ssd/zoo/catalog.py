@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 from keras_ssd.zoo import schema
 from keras_ssd.zoo.classes import label_ids as label_ids
@@ -194,6 +195,7 @@ def architectures():
     return _tables()[1]
 
 
+@checked_arguments
 def entries(*, model=None, readable=None):
     """The weight sets of the catalogue.
 
@@ -209,6 +211,7 @@ def entries(*, model=None, readable=None):
     return tuple(entry for entry in _tables()[2] if model in (None, entry.model) and readable in (None, entry.readable))
 
 
+@checked_arguments
 def find(name, model=None):
     """The weight set of this name.
 
@@ -251,6 +254,7 @@ def find(name, model=None):
     )
 
 
+@checked_arguments
 def by_file_name(path):
     """The weight set that is published under this file name, so that a copy on disk is recognised.
 

@@ -3,6 +3,7 @@
 import functools
 import tomllib
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 from keras_ssd.zoo.shelf import shelf
 
@@ -27,6 +28,7 @@ def _rows(name):
     return rows
 
 
+@checked_arguments
 def labels(name):
     """The class names of a label set, in the order of the weights' class outputs, without background.
 
@@ -46,6 +48,7 @@ def labels(name):
     return tuple(row[0] for row in _rows(name))
 
 
+@checked_arguments
 def label_ids(name):
     """The identifiers that a dataset itself gives its classes, because result files must carry those.
 
@@ -64,6 +67,7 @@ def label_ids(name):
     return tuple(int(row[1]) if row[1].isdecimal() else row[1] for row in rows)
 
 
+@checked_arguments
 def slots(name):
     """A name for every identifier from 1 to the label set's last: what heads with gaps were trained on.
 
@@ -88,6 +92,7 @@ def slots(name):
     return tuple(known.get(number, f"unused {number}") for number in range(1, max(known) + 1))
 
 
+@checked_arguments
 def same_classes(source, target):
     """Names of one label set that mean the same in another, spelled as each set spells them.
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import warnings
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.zoo import archives, cache, fetch
 from keras_ssd.zoo.catalog import WeightSet, find
 from keras_ssd.zoo.errors import DownloadError, IntegrityError
@@ -15,6 +16,7 @@ from keras_ssd.zoo.fetch import Policy
 from keras_ssd.zoo.progress import bar
 
 
+@checked_arguments
 def download(weights, *, model=None, formats=None, progress=True, policy=None):
     """The path of a weight set's file, downloaded if it is not in the cache yet.
 

@@ -12,6 +12,7 @@ import io
 import os
 from pathlib import Path, PureWindowsPath
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats import via
 from keras_ssd.data.formats.table_columns import CORNERS, EXAMPLE, MARKS, RETINANET, columns_of
@@ -26,6 +27,7 @@ MAX_BYTES = 1 << 30
 _ENDINGS = (".csv", ".tsv")
 
 
+@checked_arguments
 @dataclasses.dataclass(frozen=True)
 class CsvLayout:
     """How a CSV file is to be understood where its header does not tell.

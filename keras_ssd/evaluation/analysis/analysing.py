@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis import calibration as cal
 from keras_ssd.evaluation.analysis import costs as co
@@ -100,6 +101,7 @@ class Analysis:
         return f"Analysis(map={self.map:.3f}, iou_threshold={self.iou_threshold:g})"
 
 
+@checked_arguments
 def analyse(result, anchors=None):
     """Says why a detector fails.
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis.rules import rule_of
 from keras_ssd.evaluation.measures import coco
@@ -52,6 +53,7 @@ class Comparison:
     replicates: int
 
 
+@checked_arguments
 def compare(results, replicates=None, seed=0):
     """Compares results with each other, and says how sure each figure is.
 

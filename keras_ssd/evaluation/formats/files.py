@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation.formats import coco, ilsvrc, json_files, own_json, table, voc
 from keras_ssd.evaluation.formats.rows import Strictness
 from keras_ssd.names import nearest
@@ -11,6 +12,7 @@ WITH_IDS = ("coco", "ilsvrc")
 _ENDINGS = {".json": "json", ".zip": "voc", ".txt": "ilsvrc", ".csv": "csv", "": "voc"}
 
 
+@checked_arguments
 def write_detections(found, path, format=None, *, dataset=None):
     """Writes detections to a file; `read_detections` gives them back equal.
 
@@ -42,6 +44,7 @@ def write_detections(found, path, format=None, *, dataset=None):
     return path
 
 
+@checked_arguments
 def read_detections(path, dataset, format=None, *, outside="error", others="error"):
     """Reads the detections of any detector.
 

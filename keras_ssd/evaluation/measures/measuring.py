@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation.measures import coco
 from keras_ssd.evaluation.measures import curves as cv
 from keras_ssd.evaluation.measures.rules import RULES
@@ -13,6 +14,7 @@ from keras_ssd.names import unknown_name
 MEASURES = tuple(RULES)
 
 
+@checked_arguments
 def measure(found, truth, measure="voc07", *, iou_threshold=0.5, plus_one=False, dataset=None):
     """How good detections are.
 

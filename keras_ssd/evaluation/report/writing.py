@@ -6,12 +6,14 @@ import importlib.resources
 from collections.abc import Mapping
 from pathlib import Path
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation.analysis.comparing import check_comparable
 from keras_ssd.replacing import replacing
 
 FILE = "report.html"
 
 
+@checked_arguments
 def write_report(results, folder, *, names=None, anchors=None):
     """Writes the report of one or more detectors on the same pictures.
 

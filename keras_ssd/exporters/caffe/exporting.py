@@ -1,9 +1,12 @@
 """`to_caffe`: a model of this package -> prototxt and caffemodel."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from keras_ssd.calling import checked_arguments
 from keras_ssd.exporters.caffe import kinds as kinds
 from keras_ssd.exporters.caffe.blobs import MAPS
 from keras_ssd.exporters.caffe.heads import ENDS, ends_of, options_of, write_heads
@@ -19,7 +22,16 @@ from keras_ssd.models.model import SSD
 from keras_ssd.replacing import replacing
 
 
-def to_caffe(model, prototxt, caffemodel, *, decoding=None, channel_order="bgr", mean_inside=False):
+@checked_arguments
+def to_caffe(
+    model: SSD,
+    prototxt: str | os.PathLike,
+    caffemodel: str | os.PathLike,
+    *,
+    decoding: Mapping[str, Any] | None = None,
+    channel_order: str = "bgr",
+    mean_inside: bool = False,
+):
     """Writes a model as a Caffe net, for OpenCV 4 (`cv2.dnn.readNetFromCaffe`) and devices that run Caffe.
 
     A detector becomes a whole one: heads, priors and DetectionOutput under the names of the original, whatever the

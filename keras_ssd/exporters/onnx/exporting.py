@@ -2,9 +2,15 @@
 
 import importlib.util
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import keras
+
+from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import Predictions
 from keras_ssd.exporters.graph import ExportError, calls_of
 from keras_ssd.exporters.onnx.checking import OnnxCheck, check_onnx
@@ -21,7 +27,8 @@ from keras_ssd.replacing import replacing
 LIMIT = 1e-2  # far above rounding, that of half precision included, and far below what a wrong operation does
 
 
-def to_onnx(model, path, *, input="rgb", check_with=()):
+@checked_arguments
+def to_onnx(model: keras.Model, path: str | os.PathLike, *, input: str = "rgb", check_with: Sequence[Any] = ()):
     """Writes a detector as an ONNX file, for OpenCV 5, onnxruntime and whatever else reads ONNX.
 
     The file takes one picture, `pictures` (1, 3, H, W) float32, and gives `boxes` (N, 4), [xmin, ymin, xmax, ymax] in

@@ -1,7 +1,9 @@
 """`from_caffe`: prototxt and caffemodel -> a model of this package."""
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 
@@ -24,20 +26,20 @@ from keras_ssd.zoo.port import port
 
 @checked_arguments(class_names="classes")
 def from_caffe(
-    prototxt,
-    caffemodel=None,
+    prototxt: Any,
+    caffemodel: Any = None,
     *,
-    classes=None,
-    input_size=None,
-    mean=None,
-    scale=None,
-    channel_order=None,
-    truncate_sizes=True,
-    fold=False,
-    layers=None,
-    outputs=None,
-    name=None,
-):
+    classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] | None = None,
+    mean: float | Sequence[float] | None = None,
+    scale: float | Sequence[float] | None = None,
+    channel_order: str | None = None,
+    truncate_sizes: bool = True,
+    fold: bool = False,
+    layers: Mapping[str, Callable] | None = None,
+    outputs: Sequence[str] | None = None,
+    name: str | None = None,
+) -> keras.Model:
     """A Caffe net as a functional Keras model, with the same outputs; Caffe is not needed.
 
     The model keeps the contract of `ssd300()`: RGB pictures in 0..255 in, raw predictions out; `detect`,
