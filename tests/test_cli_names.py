@@ -33,7 +33,7 @@ CALLED = {
 # What a shell alone needs: files to write, forms of output, and what stands for an object of Python.
 SHELL_ALONE = {
     "all", "anchors", "augment", "classes", "compare", "csv_columns", "data", "decode", "detections", "export_float16",
-    "first_label", "format", "json", "model", "out", "quiet", "report", "to",
+    "first_label", "format", "json", "model", "out", "quiet", "report", "to", "traceback",
 }  # fmt: skip
 OLD_NAMES = [
     ("anchors fit", ["x", "--iou", "0.4"], "iou_threshold", 0.4),
@@ -85,7 +85,7 @@ def test_values_options_bear_the_names_of_arguments(name):
 
 
 def test_values_every_command_with_options_is_compared():
-    apart = {"data", "zoo show", "zoo inspect", "anchors"}
+    apart = {"completion", "data", "zoo show", "zoo inspect", "anchors"}
     assert {name for name, _ in parsers()} - apart == set(CALLED)
 
 
