@@ -89,6 +89,24 @@ def test_values_a_split_of_two_folders_lacks_one(tmp_path):
         data.read(root, "train")
 
 
+def test_values_folders_that_no_split_names(tmp_path):
+    labels = {"images/train/a": f"0 {HALF}", "images/val/b": None, "images/val/deep/c": None}
+    root = yolo(tmp_path, labels, "trian: image/train\nval: images/val\nnames: [nut]\n")
+    assert [(p.kind, p.file) for p in data.read(root).problems] == [("unused", str(root / "images" / "train"))]
+    labels = {"train/images/a": f"0 {HALF}", "valid/images/b": None}
+    root = yolo(tmp_path / "robo", labels, "val: ../valid/images\nnames: [nut]\n")
+    assert [(p.kind, p.file) for p in data.read(root).problems] == [("unused", str(root / "train" / "images"))]
+
+
+def test_values_a_key_without_name_is_no_split(tmp_path):
+    root = yolo(tmp_path, {"images/a": f"0 {HALF}"}, "train: images\n~: images\n'': images\n[a]: [b]\nnames: [nut]\n")
+    with pytest.raises(ValueError, match="unhashable"):
+        data.read(root)
+    (root / "data.yaml").write_text("train: images\n~: images\n'': images\nnames: [nut]\n")
+    assert [*data.read_splits(root)] == ["train"]
+    assert data.check(root).ok
+
+
 def test_rejects_data_yaml_without_any_split(tmp_path):
     root = yolo(tmp_path, {}, "train: images/train\nnames: [nut]\n")
     with pytest.raises(ValueError, match="names no images that are there.*'images/train' for the split 'train'"):

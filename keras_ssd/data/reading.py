@@ -108,7 +108,7 @@ def read_to_check(path, *, format, classes, pictures, csv, progress):
     """
     reading = _Reading(_layout(path, format, classes, pictures, csv, progress), "drop", keep_incomplete=True)
     splits = _every_split(reading)
-    return splits, reading.dataset(None, reading.layout.chosen(None)) if any(splits) else splits[""]
+    return splits, reading.dataset(None, reading.layout.chosen(None)) if [*splits] != [""] else splits[""]
 
 
 def _every_split(reading):

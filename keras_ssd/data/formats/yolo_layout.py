@@ -107,7 +107,7 @@ def _layout(path, data, bases, options):
     for split, given in data.items():
         places = [given] if isinstance(given, str) else given if isinstance(given, list) else []
         places = [place for place in places if isinstance(place, str) and place]
-        if not places or split in NO_SPLITS:
+        if not places or not isinstance(split, str) or split in ("", *NO_SPLITS):
             continue
         found = [_place(place, bases) for place in places]
         if None not in found:
@@ -122,7 +122,22 @@ def _layout(path, data, bases, options):
             f"{path}: it names no images that are there. Expected train, val or test, with a folder or a list of "
             f"images. Found: {lost or 'none of these'}."
         )
-    return lay.Layout(NAME, bases[0], splits, options=options, absent=absent)
+    return lay.Layout(NAME, bases[0], splits, options=options, absent=absent, notes=tuple(_unnamed(splits, path)))
+
+
+def _unnamed(splits, path):
+    """Folders of images beside those of the splits that no split names, as where a key is misspelt."""
+    named = {place.resolve() for places in splits.values() for place in places if place.is_dir()}
+    beside = set()
+    for place in named:
+        if place.parent.name == "images":
+            beside |= {*lay.subfolders(place.parent)}
+        elif place.name == "images":
+            beside |= {part / "images" for part in lay.subfolders(place.parent.parent) if (part / "images").is_dir()}
+    for folder in sorted(beside):
+        known = any(folder in (place, *place.parents) or place in folder.parents for place in named)
+        if not known and any(is_image_name(name) for name in os.listdir(folder)):
+            yield Problem("unused", str(folder), f"{path} names this folder of images for no split")
 
 
 def _plain(place):

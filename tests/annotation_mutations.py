@@ -1,0 +1,222 @@
+"""Annotation files of YOLO, VOC and CSV, changed at random, and whether reading accounts for every object in them."""
+
+import csv
+import dataclasses
+import io
+import time
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+from data_files import save_picture
+
+from keras_ssd.data import DataError
+from keras_ssd.data.reading import read_to_check
+
+FORMATS = ("yolo", "voc", "csv")
+LABELS = "0 0.5 0.5 0.5 0.5\n1 .25 .25 .2 .3\n0 0.1 0.1 0.4 0.1 0.4 0.4 0.1 0.4\n1 0.7 0.7 0.2 0.2\n"
+YAML = "path: .\ntrain: images/train\nval: images/val\nnc: 2\nnames: [nut, 'bolt']\n"
+TABLE = (
+    "image,width,height,xmin,ymin,xmax,ymax,class,difficult\na.jpg,60,40,1,2,30,20,nut,0\na.jpg,60,40,5,5,50,39,bolt,1\n"
+    'b.jpg,60,40,10.5,10,20,30,"nut, left",0\nb.jpg,60,40,,,,,,\na.jpg,60,40,3,4,9,9,nut,0\n'
+)
+_OBJECT = (
+    "<object>\n<name>{}</name><truncated>0</truncated><difficult>0</difficult>\n<bndbox><xmin>{}</xmin><ymin>{}</ymin>"
+    "<xmax>{}</xmax><ymax>{}</ymax></bndbox>\n</object>\n"
+)
+XML = (
+    "<annotation>\n<filename>a.jpg</filename>\n<size><width>60</width><height>40</height><depth>3</depth></size>\n"
+    + _OBJECT.format("nut", 1, 2, 30, 20)
+    + _OBJECT.format("bolt", 5, 5, 50, 39)
+    + _OBJECT.format("nut", 3, 4, 9, 9)
+    .replace("bndbox", "polygon")
+    .replace("xmin", "x1")
+    .replace("ymin", "y1")
+    .replace("xmax", "x2")
+    .replace("ymax", "y2")
+    + "</annotation>\n"
+)
+WORDS = (
+    "nan",
+    "-1",
+    "1e999",
+    "",
+    "0",
+    "99999999999999999999",
+    "\u00e9",
+    '"',
+    "'",
+    "<",
+    "&amp;",
+    ",",
+    ";",
+    "{",
+    "*a",
+    "&a",
+)
+WORDS += (
+    "\0",
+    "\ufeff",
+    "\r",
+    "\x85",
+    "\u2028",
+    "../../a.jpg",
+    "object",
+    "0x1F",
+    "1_0",
+    "\u0663",
+    "!!int",
+    "a" * 300,
+    "-0.0",
+)
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of one changed file: "read" without faults, "named" where there are some, or "refused"; what is wrong
+    with that, and how long it took."""
+
+    kind: str
+    wrong: str = ""
+    seconds: float = 0.0
+
+
+def prepare(format, folder):
+    """Makes the images of a dataset; returns the files to change: path -> text."""
+    if format == "yolo":
+        for seed, split in enumerate(("train", "val")):
+            save_picture(folder / "images" / split / "a.jpg", seed=seed)
+            (folder / "labels" / split).mkdir(parents=True)
+        return {folder / "labels" / "train" / "a.txt": LABELS, folder / "data.yaml": YAML}
+    for seed, name in enumerate("ab"):
+        save_picture(folder / "JPEGImages" / f"{name}.jpg", seed=seed)
+    if format == "csv":
+        return {folder / "boxes.csv": TABLE}
+    (folder / "Annotations").mkdir()
+    return {folder / "Annotations" / "a.xml": XML, folder / "Annotations" / "b.xml": XML}
+
+
+def mutated(text, rng):
+    """The bytes of a text with one to four changes."""
+    data = text.encode()
+    for _ in range(rng.integers(1, 5)):
+        data = _CHANGES[rng.integers(len(_CHANGES))](data, rng)
+    return data
+
+
+def _cut(data, rng):
+    return data[: rng.integers(len(data) + 1)]
+
+
+def _byte(data, rng):
+    place = int(rng.integers(len(data) + 1))
+    return data[:place] + bytes([int(rng.integers(256))]) + data[place + 1 :]
+
+
+def _span(data, rng):
+    low, high = sorted(int(place) for place in rng.integers(0, len(data) + 1, 2))
+    return data[:low] + data[low:high] * int(rng.integers(0, 3)) + data[high:]
+
+
+def _line(data, rng):
+    lines = data.split(b"\n")
+    one, other = (int(place) for place in rng.integers(0, len(lines), 2))
+    lines[one], lines[other] = lines[other], lines[one]
+    return b"\n".join(lines[:one] + lines[one : one + 1] * int(rng.integers(0, 4)) + lines[one + 1 :])
+
+
+def _word(data, rng):
+    word = WORDS[rng.integers(len(WORDS))].encode()
+    spots = [place for place, byte in enumerate(data) if byte in b" ,<>\n:[]"] or [0]
+    low = spots[rng.integers(len(spots))]
+    high = next((place for place in spots if place > low), len(data))
+    return data[: low + 1] + word + data[high if rng.integers(3) else low + 1 :]
+
+
+_CHANGES = (_cut, _byte, _span, _line, _word, _word, _word)
+
+
+def outcome(format, folder, files, rng):
+    """Changes one of the files, reads the dataset and holds it against what the files hold."""
+    chosen = list(files)[rng.integers(len(files))]
+    for path, text in files.items():
+        path.write_bytes(mutated(text, rng) if path == chosen else text.encode())
+    began = time.perf_counter()
+    try:
+        _, whole = read_to_check(folder, False, format=format)
+        refused = None
+    except (DataError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+        refused = error
+    seconds = time.perf_counter() - began
+    if refused is not None:
+        clear = type(refused) in (DataError, ValueError) and 10 < len(str(refused)) < 20_000
+        return Outcome("refused", "" if clear else f"{type(refused).__name__}: {refused}", seconds)
+    wrong = "; ".join(_unaccounted(format, files, whole)) or ("" if seconds < 5 else "it took too long")
+    return Outcome("named" if whole.problems.faults else "read", wrong, seconds)
+
+
+def _unaccounted(format, files, whole):
+    """Objects of the files that are neither read nor named."""
+    problems = whole.problems
+    for path in files:
+        of_file = [problem for problem in problems if problem.file == str(path)]
+        whole_file = any(problem.kind in ("file", "missing picture", "duplicate id") for problem in of_file)
+        no_split = any(problem.kind in ("absent split", "unused") for problem in problems)
+        if no_split or (whole_file and path.suffix != ".csv"):
+            continue
+        if format == "voc":
+            yield from _lost_objects(path, whole, of_file)
+        elif path.suffix in (".txt", ".csv"):
+            known = {problem.line for problem in of_file}
+            known |= {int(line) for a in whole if a.source == str(path) for line in a.lines}
+            lost = {
+                "missing picture": any(problem.kind == "missing picture" for problem in of_file),
+                "lines": sorted(_object_lines(path) - known),
+            }
+            if lost["lines"] and not lost["missing picture"]:
+                yield f"{path.name}: lines {lost['lines']} are neither read nor named"
+
+
+def _lost_objects(path, whole, of_file):
+    try:
+        root = ElementTree.fromstring(path.read_bytes())
+    except ElementTree.ParseError:
+        yield f"{path.name} is no XML, and nobody says so"
+        return
+    held = [child for child in root if child.tag.lower() == "object"]
+    read = sum(len(a) for a in whole if a.source == str(path))
+    gone = ("entry", "label", "no area", "outside", "swapped")
+    named = sum(problem.kind in gone and problem.done == "left out" for problem in of_file)
+    if len(held) != read + named:
+        yield f"{path.name}: {len(held)} objects, {read} read and {named} named"
+
+
+def _object_lines(path):
+    """Numbers of the lines that hold something like an object, by other means than the readers'."""
+    text = path.read_bytes().decode("utf-8-sig")
+    if path.suffix == ".txt":
+        return {number for number, line in enumerate(text.splitlines(), 1) if line.strip()}
+    first = text.partition("\n")[0]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
+    header, found = None, set()
+    for cells in rows:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if header is None:
+            header = cells
+        elif any(cell.strip() for cell in cells[3:8]):  # else an image without objects
+            found.add(rows.line_num)
+    return found
+
+
+def run(format, folder, count, seed=0):
+    """{kind: how many} of `count` changed files, and the list of what went wrong."""
+    rng = np.random.default_rng(seed)
+    files = prepare(format, folder)
+    counts, wrong, slowest = {}, [], 0.0
+    for number in range(count):
+        found = outcome(format, folder, files, rng)
+        counts[found.kind] = counts.get(found.kind, 0) + 1
+        slowest = max(slowest, found.seconds)
+        if found.wrong:
+            wrong.append((number, found.wrong, {path.name: path.read_bytes() for path in files}))
+    return counts, wrong, slowest
