@@ -274,3 +274,12 @@ def test_values_size_as_viewers_show_it(tmp_path):
         image.save(root / "JPEGImages" / "a.jpg", exif=exif)
     read = data.read(root)
     assert read[0].size_hw == (60, 40) == data.Sample.of(read[0]).size_hw
+
+
+def test_values_dictionaries_that_lose_an_object():
+    image = np.zeros((40, 60, 3), "uint8")
+    good, bad = [[1, 2, 9, 9]], [[1, 2, 9, 9], [5, 5, 99, 99]]
+    source = [{"images": image, "bounding_boxes": {"boxes": b, "labels": [0] * len(b)}} for b in (bad, good)]
+    for policy, expected in (("drop", [("1", 1)]), ("clip", [("0", 2), ("1", 1)])):
+        found = data.from_dictionaries(source, ["cat"], policy=policy)
+        assert [(annotation.name, len(annotation)) for annotation in found] == expected
