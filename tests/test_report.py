@@ -1,10 +1,14 @@
 """The report: what it says, what it holds, and what it does with odd results."""
 
 import dataclasses
+import datetime
+import html
+import json
 import re
 import sys
 import zipfile
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +17,10 @@ from evaluation_scenes import found, random_scene, truth
 import keras_ssd
 from keras_ssd.data import Annotation, Dataset
 from keras_ssd.evaluation import evaluate, measure
-from keras_ssd.evaluation.analysis import Interval, analyse
-from keras_ssd.evaluation.report import galleries, words, write_report
+from keras_ssd.evaluation.analysis import FOUND, Interval, analyse
+from keras_ssd.evaluation.analysis.calibration import Calibration
+from keras_ssd.evaluation.origin import Origin, Training, read_training
+from keras_ssd.evaluation.report import facts, galleries, words, write_report
 
 pytest.importorskip("jinja2", reason="the extra `report` is not installed")
 
@@ -89,7 +95,7 @@ def test_values_of_the_page(scene, name, tmp_path):
     assert f"mean AP {result.map:.3f}" in text
     assert all(image["src"].startswith("data:image/jpeg;base64,") and image["alt"] for image in page.images)
     assert page.images
-    assert len(page.images) <= 2 * galleries.LIMIT
+    assert len(page.images) <= 2 * galleries.LIMIT + galleries.FINDS
     assert page.headings[0] == 1
     assert page.headings.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
@@ -100,7 +106,8 @@ def test_values_of_the_page(scene, name, tmp_path):
     assert "nan" not in re.sub(r"base64,[^\"]+|noise", "", text).lower()
 
 
-def test_roundtrip_the_same_result_gives_the_same_page(scene, tmp_path):
+def test_roundtrip_the_same_result_gives_the_same_page(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(facts, "today", lambda: datetime.date(2031, 2, 3))  # or midnight may lie between them
     result = with_pictures(*scene)
     assert text_of(result, tmp_path / "a") == text_of(result, tmp_path / "b")
 
@@ -206,7 +213,7 @@ def test_values_of_the_shipped_detector(shared, tmp_path):
     assert "<h1>ssd_small: mean AP 0.909</h1>" in text
     assert "Main loss: false alarms where no object is" in text
     assert "best anchor&#39;s IoU above 0.7" in text
-    assert len(Tags(text).images) == 2 * galleries.LIMIT
+    assert len(Tags(text).images) == 2 * galleries.LIMIT + galleries.FINDS
     assert len(text) < 1_000_000
 
 
@@ -286,3 +293,155 @@ def test_values_wheel_holds_the_template(tmp_path):
         names = set(wheel.namelist())
     folder = "keras_ssd/evaluation/report/templates/"
     assert {folder + name for name in ("page.html", "style.css", "sort.js")} <= names
+
+
+def bars(*rows):
+    """A `Calibration` of (count, mean score, share true) of the first bins; the others are empty."""
+    counts = np.zeros(10, int)
+    scores, shares = np.full(10, np.nan), np.full(10, np.nan)
+    for place, (count, score, share) in rows:
+        counts[place], scores[place], shares[place] = count, score, share
+    off = np.nansum(np.abs(scores - shares) * counts) / counts.sum()
+    bias = np.nansum((scores - shares) * counts) / counts.sum()
+    return Calibration(np.linspace(0, 1, 11), counts, scores, shares, float(off), float(bias))
+
+
+def said_of(*rows):
+    return words.calibration_sentence(SimpleNamespace(calibration=bars(*rows)))
+
+
+WEAK = (0, (10_000, 0.08, 0.001))  # what a user never sees
+
+
+def test_values_scores_are_called_what_the_bars_show():
+    high, low = (8, (100, 0.85, 0.4)), (5, (100, 0.55, 0.95))
+    assert said_of(high) == (
+        "Scores are too high from 0.8 to 0.9 (0.85 on average, and 40\u00a0% of such detections are true)."
+    )
+    assert said_of(low, (6, (300, 0.65, 0.99))) == (
+        "Scores are too low from 0.5 to 0.7 (0.62 on average, and 98\u00a0% of such detections are true)."
+    )
+    assert "too low from 0.5 to 0.6" in said_of(low, high)
+    assert "too high from 0.8 to 0.9" in said_of(low, high)
+
+
+def test_values_many_weak_detections_do_not_turn_the_verdict():
+    """Their bias is positive, and all bars that are seen are above the diagonal."""
+    seen = [(place, (60, 0.05 + place / 10, min(1.0, 0.3 + place / 10))) for place in range(2, 9)]
+    assert bars(WEAK, *seen).bias > 0.05
+    text = said_of(WEAK, *seen)
+    assert "too low from 0.2 to 0.9" in text
+    assert "too high from 0.0 to 0.1" in text
+    good = (0, (100_000, 0.012, 0.01))
+    assert bars(good, *seen).ece < 0.03
+    assert "too low from 0.2 to 0.9" in said_of(good, *seen)
+
+
+def test_values_scores_that_are_right_or_too_few():
+    right = [(place, (1000, 0.05 + place / 10, 0.05 + place / 10 + 0.02)) for place in range(10)]
+    assert said_of(*right).startswith("Scores can be read as probabilities")
+    assert said_of((5, (4, 0.55, 0.0)), *right[6:]).startswith("Scores can be read as probabilities")
+    assert said_of((5, (16, 0.55, 0.37)), *right[6:]).startswith("Scores can be read as probabilities")  # chance
+
+
+def trained(*values, name="val_mAP", loss=1.0):
+    rows = tuple({"epoch": place + 1.0, "loss": loss, name: value} for place, value in enumerate(values))
+    return Training(rows, {"epochs": len(rows), "recipe": "small-data", "batch_size": 8}, "pets/train, 90 images")
+
+
+def asked(training):
+    return words._training_advice(Origin("ssd", (300, 300), "runs/a/model.keras", training))
+
+
+def test_values_a_model_that_still_learns_is_told_to_train_longer():
+    text = "The training ended after 3 epochs, when the mean AP on the validation set was still rising"
+    assert asked(trained(0.1, 0.2, 0.3)) == f"{text} (from 0.200 to 0.300): train longer, over more epochs."
+    assert asked(trained(0.3)) == "The training ended after 1 epoch: train longer."
+    falling = trained(5.0, 3.0, 2.0, name="loss")
+    assert "the loss was still falling (from 3.000 to 2.000)" in asked(falling)
+    nothing_found = Training(tuple({**row, "val_mAP": 0.0} for row in falling.rows), {})
+    assert "still falling" in asked(nothing_found)
+    assert "after 10 epochs" in asked(trained(*np.linspace(0.1, 0.6, 10)))
+
+
+def test_values_a_model_that_has_learnt_is_not():
+    assert asked(trained(0.5, 0.6, 0.605)) == ""
+    assert asked(trained(0.5, 0.6, 0.4)) == ""
+    assert asked(trained(*[0.5] * 8, 0.2, 0.505)) == ""
+    assert asked(trained(2.0, 1.0, 0.99, name="loss")) == ""
+    assert asked(None) == ""
+    assert words._training_advice(None) == ""
+
+
+def test_roundtrip_what_a_training_leaves_is_read_beside_the_model(tmp_path):
+    model = tmp_path / "model.keras"
+    model.write_bytes(b"")
+    assert read_training(model) is None
+    (tmp_path / "log.csv").write_text("epoch,loss,val_mAP\n1.0,3.5,\n2.0,2.5,0.25\n")
+    assert read_training(model) == Training(
+        ({"epoch": 1.0, "loss": 3.5}, {"epoch": 2.0, "loss": 2.5, "val_mAP": 0.25}), {}
+    )
+    run = {"settings": {"epochs": 4, "recipe": "caffe"}, "train": {"name": "pets/train", "pictures": 90}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    training = read_training(str(model))
+    assert (training.settings, training.data) == (run["settings"], "pets/train, 90 images")
+    (tmp_path / "log.csv").write_text("epoch,loss\nx,y\n")
+    assert read_training(model) is None
+    assert read_training("ssd300.voc07+12") is None
+    assert read_training(None) is None
+
+
+def test_values_a_cheaper_threshold_is_named():
+    box = (10, 10, 50, 50)
+    objects = truth(*((place, CAT, *box) for place in range(10)), pictures=10)
+    weak = found(*((place, CAT, 0.3 - place / 100, *box) for place in range(10)), pictures=10)
+    analysis = analyse(measure(weak, objects, "voc12"))
+    (first, *_) = words.advice(analysis)
+    assert "The cheapest gain is another threshold: 0.21 instead of the 0.5" in first
+    assert "F1 rises from 0.00 to 1.00 (10 instead of 0 objects found, 0 instead of 0 wrong boxes)" in first
+    strong = found(*((place, CAT, 0.9 - place / 100, *box) for place in range(10)), pictures=10)
+    assert not any("threshold:" in text for text in words.advice(analyse(measure(strong, objects, "voc12"))))
+    assert analysis.at(0.245).found == 6
+    assert analysis.at(0.245).recall == pytest.approx(0.6)
+
+
+def test_values_the_page_tells_date_version_data_and_training(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(facts, "today", lambda: datetime.date(2031, 2, 3))
+    result = with_pictures(*scene)
+    origin = Origin("ssd_small", (240, 320), "runs/a/model.keras", trained(0.1, 0.2, 0.3))
+    text = html.unescape(text_of(dataclasses.replace(result, origin=origin), tmp_path))
+    for fact in (
+        "2031-02-03",
+        f"keras_ssd {keras_ssd.__version__}",
+        facts.fingerprint(scene[1]),
+        f"{len(scene[1].pictures)} images, {len(scene[1])} objects",
+        "ssd_small, input 240\u00a0x\u00a0320 pixels",
+        "runs/a/model.keras",
+        "3 epochs, recipe small-data, batch size 8",
+        "pets/train, 90 images",
+        "train longer, over more epochs",
+    ):
+        assert fact in text, fact
+    assert result.dataset.name in text
+
+
+def test_values_the_fingerprint_is_that_of_the_data(scene):
+    objects = scene[1]
+    same = facts.fingerprint(objects)
+    assert len(same) == 16
+    assert facts.fingerprint(dataclasses.replace(objects)) == same
+    moved = dataclasses.replace(objects, boxes_xyxy=objects.boxes_xyxy + 1)
+    renamed = dataclasses.replace(objects, pictures=[f"{name}x" for name in objects.pictures])
+    assert len({same, facts.fingerprint(moved), facts.fingerprint(renamed)}) == 3
+
+
+def test_values_the_gallery_of_what_went_right(scene):
+    result = with_pictures(*scene)
+    analysis, detections = result.analysis, result.found
+    rows = galleries.best_finds(result, analysis)
+    assert 0 < len(rows) <= galleries.FINDS
+    assert analysis.accepted[rows].all()
+    assert (analysis.fates[analysis.partners[rows]] == FOUND).all()
+    assert len(set(detections.picture[rows].tolist())) == len(rows)  # one of an image
+    same = (detections.class_ids == detections.class_ids[rows[0]]) & (analysis.kinds == FOUND)
+    assert detections.scores[rows[0]] == detections.scores[same].max()

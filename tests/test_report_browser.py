@@ -1,5 +1,6 @@
 """The report in a real browser: phone and desktop, light and dark, printed, without script, without network."""
 
+import io
 import re
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from browser import Page, chromium
 from evaluation_scenes import random_scene
+from PIL import Image
 
 from keras_ssd.data import Annotation, Dataset
 from keras_ssd.evaluation import measure
@@ -173,3 +175,49 @@ def test_values_names_for_those_who_do_not_see(opened):
     assert page.evaluate("document.documentElement.lang") == "en"
     assert page.locator("h1").count() == 1
     assert page.locator("main").count() == 1
+
+
+REACH = """() => [...document.querySelectorAll("main > section")].map(section => {
+  const box = section.getBoundingClientRect();
+  const parts = [...section.querySelectorAll("p, li, table, dl, svg.chart, img")]
+    .map(one => one.getBoundingClientRect());
+  return [section.id, Math.max(...parts.filter(one => one.width).map(one => one.right - box.left)) / box.width];
+})"""
+
+
+def test_values_no_card_is_empty_on_its_right(opened):
+    page = opened(**DESKTOP).page
+    reached = dict(page.evaluate(REACH))
+    assert len(reached) > 8
+    assert min(reached.values()) > 0.9, reached
+    left, right = (page.locator(f"#summary .beside > {part}").bounding_box() for part in ("div", "dl"))
+    assert right["x"] > left["x"] + left["width"]
+    assert abs(right["y"] - left["y"]) < 40
+
+
+def test_values_facts_stand_below_on_a_phone(opened):
+    page = opened(**PHONE).page
+    left, right = (page.locator(f"#summary .beside > {part}").bounding_box() for part in ("div", "dl"))
+    assert right["y"] >= left["y"] + left["height"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_values_a_table_that_goes_on_shows_it(opened, scheme):
+    """A shade at the edge behind which more is hidden, and none at the end."""
+    page = opened(**PHONE, color_scheme=scheme).page
+    table = page.locator("#classes .scroll")
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") > 100
+
+    def edges():
+        image = np.asarray(Image.open(io.BytesIO(table.screenshot())).convert("L"), float)
+        lines = image[:, [4, -4]].T  # the text is in the way in some rows, not in most
+        return [float(np.median(line)) for line in lines]
+
+    card = {"light": 255.0, "dark": float(np.dot((27, 31, 38), (0.299, 0.587, 0.114)))}[scheme]
+    left, right = edges()
+    assert left == pytest.approx(card, abs=3)
+    assert abs(right - card) > 25
+    table.evaluate("one => { one.scrollLeft = one.scrollWidth }")
+    left, right = edges()
+    assert right == pytest.approx(card, abs=3)
+    assert abs(left - card) > 25

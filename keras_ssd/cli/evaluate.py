@@ -157,6 +157,7 @@ def run(args):
         ValueError, OSError, ImportError: nothing could be done; the text is for the user.
     """
     from keras_ssd.evaluation import write_detections, write_report
+    from keras_ssd.evaluation.origin import origin_of
 
     weights, kind = _detector(args)
     _check_report(args)
@@ -170,7 +171,9 @@ def run(args):
         found = _read_detections(args, args.detections, dataset)
     else:
         model, found = _detect(args, weights, kind, dataset, chosen)
-    result = dataclasses.replace(_measured(args, found, chosen), anchors=getattr(model, "anchor_spec", None))
+    origin = None if model is None else origin_of(model, weights)
+    anchors = getattr(model, "anchor_spec", None)
+    result = dataclasses.replace(_measured(args, found, chosen), anchors=anchors, origin=origin)
     _print(args, weights, kind, result, others)
     if args.save:
         if model is None:

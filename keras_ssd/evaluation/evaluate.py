@@ -11,6 +11,7 @@ from keras_ssd.evaluation.aligning import aligned
 from keras_ssd.evaluation.collecting import class_names_of, collect, no_detections
 from keras_ssd.evaluation.formats import read_detections, write_detections
 from keras_ssd.evaluation.measures import measure as measured
+from keras_ssd.evaluation.origin import origin_of
 from keras_ssd.evaluation.result import Result
 from keras_ssd.evaluation.tables import DetectionTable
 
@@ -87,7 +88,7 @@ def evaluate(
         progress=progress,
     )
     result = _measured(found, dataset, measure, options)
-    return dataclasses.replace(result, anchors=getattr(detector, "anchor_spec", None))
+    return dataclasses.replace(result, anchors=getattr(detector, "anchor_spec", None), origin=origin_of(detector))
 
 
 def _measured(found, dataset, measure, options):

@@ -51,6 +51,7 @@ class Result:
         truth: the `ObjectTable` that it was compared with.
         dataset: the `Dataset` that the objects come from, if there is one: reports show its pictures.
         anchors: the `AnchorSpec` of the detector, where it is a model: the analysis tells which objects they can match.
+        origin: `Origin` of the detector, where it is a model: reports tell its network, weights and training.
     """
 
     measure: str
@@ -62,6 +63,7 @@ class Result:
     truth: ObjectTable
     dataset: Any = None
     anchors: Any = None
+    origin: Any = None
 
     @property
     def map(self):

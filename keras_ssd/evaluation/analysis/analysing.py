@@ -78,6 +78,12 @@ class Analysis:
         curves = cv.class_curves(self.table, verdicts, wanted)
         return {self.table.class_names[class_id]: curve for class_id, curve in curves.items()}
 
+    def at(self, threshold):
+        """The `WorkingPoint` of one score from which detections of all classes count."""
+        counted = self.kinds != er.UNCOUNTED
+        true = self.kinds[counted] == er.FOUND
+        return wk.point_at(self.table.scores[counted], true, self.working_point.wanted, threshold)
+
     @property
     def found(self):
         """(M,) bool, objects that an accepted detection finds."""

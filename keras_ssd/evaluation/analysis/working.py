@@ -50,6 +50,17 @@ def working_point(scores, true, wanted):
     return WorkingPoint(score, float(f1[best]), hits / count, float(hits / wanted), hits, count - hits, int(wanted))
 
 
+def point_at(scores, true, wanted, threshold):
+    """The `WorkingPoint` of a given threshold."""
+    if not wanted:
+        return WorkingPoint(*[float("nan")] * 4, 0, 0, 0)
+    taken = scores >= np.float32(threshold)
+    count, hits = int(taken.sum()), int(true[taken].sum())
+    f1 = 2 * hits / (count + wanted)
+    precision = hits / count if count else float("nan")
+    return WorkingPoint(float(threshold), f1, precision, float(hits / wanted), hits, count - hits, int(wanted))
+
+
 def working_points(found, truth, sorted_):
     """A `WorkingPoint` for each class (a dictionary by name), and one for all classes under one threshold."""
     counted = sorted_.kinds != er.UNCOUNTED

@@ -11,6 +11,7 @@ from keras_ssd.evaluation.report.words import WORDS
 from keras_ssd.pictures import read_picture
 
 LIMIT = 24  # pictures of a gallery
+FINDS = 12  # images of the gallery of what went right
 CHANGES = 12  # pictures of a gallery of what two detectors do differently
 PER_PICTURE = 3
 _SIDE = 320  # pixels of a cutting, at most
@@ -59,6 +60,16 @@ def worst_alarms(result, analysis, limit=LIMIT):
     return _spread(rows, result.found.picture, limit)
 
 
+def best_finds(result, analysis, limit=FINDS):
+    """Rows of accepted detections that are true: of each class in turn the highest score, one of an image."""
+    found = result.found
+    rows = np.flatnonzero(analysis.accepted & (analysis.kinds == an.FOUND))
+    rows = rows[np.lexsort((-analysis.ious[rows], -found.scores[rows], found.class_ids[rows]))]
+    ids = found.class_ids[rows]
+    turn = np.arange(len(rows)) - np.searchsorted(ids, ids)
+    return _spread(rows[np.argsort(turn, kind="stable")], found.picture, limit, 1)
+
+
 def _missed(analysis):
     return (analysis.fates != an.UNCOUNTED) & ~analysis.found
 
@@ -72,13 +83,13 @@ def _in_turn(truth, mask, limit):
     return _spread(rows[np.argsort(turn, kind="stable")], truth.picture, limit)
 
 
-def _spread(rows, picture, limit):
-    """The first rows, at most `PER_PICTURE` of one picture."""
+def _spread(rows, picture, limit, each=PER_PICTURE):
+    """The first rows, at most `each` of one image."""
     seen, kept = {}, []
     for row in rows.tolist():
         name = int(picture[row])
         seen[name] = seen.get(name, 0) + 1
-        if seen[name] <= PER_PICTURE:
+        if seen[name] <= each:
             kept.append(row)
         if len(kept) == limit:
             break
@@ -171,6 +182,14 @@ def of_alarm(row, result, analysis):
         an.BACKGROUND: "nothing labelled there",
     }[kind]
     return _Subject(int(found.picture[row]), partner, int(row), f"{name} {found.scores[row]:.2f}", note)
+
+
+def of_find(row, result, analysis):
+    """The `_Subject` of a detection that is true."""
+    found = result.found
+    title = f"{found.class_names[found.class_ids[row]]} {found.scores[row]:.2f}"
+    note = f"found, IoU {analysis.ious[row]:.2f}"
+    return _Subject(int(found.picture[row]), int(analysis.partners[row]), int(row), title, note)
 
 
 def _threshold(analysis, name):

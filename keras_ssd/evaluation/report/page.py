@@ -6,8 +6,8 @@ import string
 
 import numpy as np
 
-from keras_ssd.evaluation.analysis import ERRORS, KINDS, analyse, compare
-from keras_ssd.evaluation.report import charts, galleries, words
+from keras_ssd.evaluation.analysis import ERRORS, FOUND, KINDS, analyse, compare
+from keras_ssd.evaluation.report import charts, facts, galleries, words
 from keras_ssd.evaluation.result import shown
 
 CONFUSED = 20  # pairs of classes that are listed
@@ -62,6 +62,8 @@ def contents(results, names, anchors=None):
         "data": getattr(first.result.dataset, "name", ""),
         "headline": words.headline(first.analysis),
         "findings": words.findings(first.analysis),
+        "advice": words.advice(first.analysis, first.result.origin),
+        "facts": facts.facts(runs, _MEASURES.get(first.result.measure, first.result.measure)),
         "kind": words.main_kind(first.analysis),
         "tiles": _tiles(first, compared),
         "comparison": _comparison(runs, compared) if len(runs) > 1 else None,
@@ -277,6 +279,15 @@ def _galleries(runs, pictures):
             ),
         ),
     ]
+    finds = galleries.best_finds(first.result, first.analysis)
+    made.append(
+        _gallery(
+            "Found well",
+            "Right detections above the thresholds: the highest score of each class in turn, one of an image.",
+            int((first.analysis.accepted & (first.analysis.kinds == FOUND)).sum()),
+            pictures.gallery(finds, galleries.of_find, first.result, first.analysis),
+        )
+    )
     for other in runs[1:]:
         for better, worse in ((first, other), (other, first)):
             lost = better.analysis.found & ~worse.analysis.found

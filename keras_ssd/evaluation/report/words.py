@@ -1,13 +1,18 @@
 """What an analysis comes to in sentences: the verdict, what to try, what numbers mean. True to the figures, no more."""
 
 import dataclasses
+import inspect
 import math
 
+from keras_ssd.detecting import detect
 from keras_ssd.evaluation.analysis import KINDS
 
 NOTHING = 0.005  # mean average precision: a loss below this is not worth a headline
 _STRIKING = 2.0  # standard deviations that a group's misses must lie above what is to be expected
 _FEW = 5
+_OFF = 0.05  # of a bar from the diagonal: less is as good as none
+_WORTH = 0.05  # F1 that another threshold must gain to be named
+USED = inspect.signature(detect).parameters["confidence"].default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,16 +211,86 @@ def _misses(analysis, missed, wanted):
 
 
 def calibration_sentence(analysis):
-    """Whether scores can be read as probabilities; "" where nothing can be said."""
+    """Whether scores can be read as probabilities, as the bars show it; "" where nothing can be said.
+
+    Neither the expected calibration error nor the mean bias decides: the many weak detections of the first bar outweigh
+    all that a user sees.
+    """
     said = analysis.calibration
     if said is None or math.isnan(said.ece):
         return ""
-    if said.ece < 0.03:
-        return f"Scores can be read as probabilities: they are off by {figure(said.ece, 2)} on average."
-    if abs(said.bias) > said.ece / 2:
-        way = "too high" if said.bias > 0 else "too low"
-        return f"Scores are {way}: by {figure(abs(said.bias), 2)} on average, against the share that is true."
-    return f"Scores are off by {figure(said.ece, 2)} on average, too high here and too low there."
+    runs = _off(said)
+    if not runs:
+        return "Scores can be read as probabilities: no bar is clearly off the diagonal."
+    parts = [
+        f"{'too high' if side > 0 else 'too low'} from {low:.1f} to {high:.1f} ({figure(score, 2)} on average, and "
+        f"{percent(share, 1)} of such detections are true)"
+        for low, high, side, score, share in runs
+    ]
+    return f"Scores are {', '.join(parts)}."
+
+
+def _off(said):
+    """(low, high, bias, mean score, share true) of neighbouring bars that are clearly off to the same side."""
+    runs = []
+    for place, (count, score, share) in enumerate(zip(said.counts, said.scores, said.precision, strict=True)):
+        if count < _FEW or abs(score - share) < max(_OFF, _STRIKING * math.sqrt(score * (1 - score) / count)):
+            continue
+        side = 1 if score > share else -1
+        if runs and runs[-1][0] == side and runs[-1][2] == place - 1:
+            runs[-1][2] = place
+        else:
+            runs.append([side, place, place])
+    found = []
+    for side, first, last in runs:
+        rows = slice(first, last + 1)
+        whole = said.counts[rows].sum()
+        score = float((said.scores[rows] * said.counts[rows]).sum() / whole)
+        share = float((said.precision[rows] * said.counts[rows]).sum() / whole)
+        found.append((said.edges[first], said.edges[last + 1], side, score, share))
+    return found
+
+
+def advice(analysis, origin=None):
+    """What to try, the cheapest first: a tuple of sentences.
+
+    Args:
+        analysis: `Analysis`.
+        origin: `Origin` of the detector, or None.
+    """
+    kind = main_kind(analysis)
+    said = [_threshold_advice(analysis), _training_advice(origin), kind and WORDS[kind].advice]
+    return tuple(text for text in said if text)
+
+
+def _threshold_advice(analysis):
+    best = analysis.working_point
+    if analysis.calibration is None or not best.wanted or math.isnan(best.threshold):
+        return ""
+    used = analysis.at(USED)
+    if best.f1 - used.f1 < _WORTH:
+        return ""
+    return (
+        f"The cheapest gain is another threshold: {figure(best.threshold, 2)} instead of the {USED:g} from which "
+        f"detections count unless told otherwise. F1 rises from {figure(used.f1, 2)} to {figure(best.f1, 2)} "
+        f"({number(best.found)} instead of {number(used.found)} objects found, {number(best.wrong)} instead of "
+        f"{number(used.wrong)} wrong boxes), and nothing is trained."
+    )
+
+
+def _training_advice(origin):
+    training = origin and origin.training
+    if not training:
+        return ""
+    done = f"The training ended after {counted(training.epochs, 'epoch')}"
+    if training.epochs == 1:
+        return f"{done}: train longer."
+    progress = training.progress()
+    if progress is None:
+        return ""
+    name, before, end = progress
+    how = "the mean AP on the validation set was still rising" if name == "val_mAP" else "the loss was still falling"
+    return f"{done}, when {how} (from {figure(before)} to {figure(end)}): train longer, over more epochs."
 
 
 def difference_sentence(name, other, interval):

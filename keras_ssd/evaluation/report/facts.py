@@ -1,0 +1,85 @@
+"""What a page is about: when, with what version, on which data, and which detector."""
+
+import datetime
+import hashlib
+import json
+
+import numpy as np
+
+from keras_ssd._version import __version__
+from keras_ssd.evaluation.report import words
+
+_SETTINGS = ("recipe", "epochs", "batch_size", "rate", "augment", "precision", "seed")
+
+
+def facts(runs, measure):
+    """(what, value) pairs in the order in which they stand on the page.
+
+    Args:
+        runs: the page's `Run`s.
+        measure: name of the measure.
+    """
+    first = runs[0].result
+    truth = first.truth
+    counts = ", ".join(
+        (
+            words.counted(len(truth.pictures), "image"),
+            words.counted(len(truth), "object"),
+            words.counted(len(truth.class_names), "class", "classes"),
+        )
+    )
+    said = [
+        ("date", today().isoformat()),
+        ("version", f"keras_ssd {__version__}"),
+        ("data", getattr(first.dataset, "name", "") or "not named"),
+        ("", counts),
+        ("fingerprint", fingerprint(truth)),
+        ("measure", measure),
+    ]
+    for run in runs:
+        said.append(("detector" if len(runs) == 1 else f"detector {run.letter}", run.name))
+        said += _detector(run.result.origin)
+    return said
+
+
+def today():
+    """The date on the page."""
+    return datetime.date.today()
+
+
+def fingerprint(truth):
+    """Sixteen letters that are the same for the same images, classes and boxes in the same order.
+
+    Args:
+        truth: `ObjectTable`.
+    """
+    digest = hashlib.sha256(json.dumps([list(truth.class_names), [str(name) for name in truth.pictures]]).encode())
+    for array in (truth.picture, truth.boxes_xyxy, truth.class_ids, truth.difficult, truth.crowd):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _detector(origin):
+    if origin is None:
+        return []
+    height, width = origin.input_size
+    size = "any size" if height is None or width is None else f"{height}\u00a0x\u00a0{width} pixels"
+    said = [("network", f"{origin.network}, input {size}")]
+    if origin.weights is not None:
+        said.append(("weights", origin.weights))
+    training = origin.training
+    if training is None:
+        return said
+    planned = training.settings.get("epochs", training.epochs)
+    done = (
+        words.counted(training.epochs, "epoch")
+        if planned == training.epochs
+        else f"{training.epochs} of {planned} epochs"
+    )
+    rest = [
+        f"{name.replace('_', ' ')} {training.settings[name]}"
+        for name in _SETTINGS
+        if name != "epochs" and training.settings.get(name) is not None
+    ]
+    said.append(("training", ", ".join([done, *rest])))
+    return [*said, ("training set", training.data)] if training.data else said
