@@ -6,6 +6,8 @@ import json
 import math
 from pathlib import Path
 
+from keras_ssd.calling import checked_arguments
+
 _LOG, _RUN = "log.csv", "run.json"  # what a training leaves beside its model
 _TAIL = 0.2  # of the epochs, at the end: still rising if these are better than all before
 _RISE, _FALL = 0.01, 0.03  # of mAP, and of the loss as a share, that count as progress
@@ -60,6 +62,7 @@ class Origin:
     training: Training | None = None
 
 
+@checked_arguments
 def origin_of(model, weights=None):
     """The `Origin` of a model, with the training whose log lies beside a file of weights.
 
