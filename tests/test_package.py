@@ -16,7 +16,7 @@ PACKAGE = Path(keras_ssd.__file__).parent
 
 # Rooms from the ground up: a module imports from rooms below its own, or from its own.
 FLOORS = (
-    ("_version", "_environment", "_quiet", "calling", "names", "wording"),
+    ("_version", "_environment", "_quiet", "calling", "names", "text_files", "wording"),
     (
         "anchors",
         "boxes",

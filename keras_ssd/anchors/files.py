@@ -7,6 +7,7 @@ from pathlib import Path
 from keras_ssd.anchors.spec import AnchorSpec
 from keras_ssd.calling import checked_arguments
 from keras_ssd.replacing import replacing
+from keras_ssd.text_files import read_text
 
 MOST_BYTES = 1 << 20
 MOST_ANCHORS = 1_000_000
@@ -40,7 +41,7 @@ def read_spec(path):
     if os.path.getsize(path) > MOST_BYTES:
         raise ValueError(f"{path} is no description of anchors: it has {os.path.getsize(path):,} bytes.")
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(read_text(path))
         if not isinstance(data, dict) or "levels" not in data:
             raise ValueError("it has no levels")
         spec = AnchorSpec.from_dict(data)

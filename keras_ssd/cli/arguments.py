@@ -5,6 +5,7 @@ import contextlib
 import os
 
 from keras_ssd.names import DETECTORS
+from keras_ssd.text_files import read_text
 
 DETECTOR_LIST = f"{', '.join(DETECTORS[:-1])} or {DETECTORS[-1]}"
 FORMATS = ("pictures", "json", "csv")
@@ -79,13 +80,10 @@ def class_names(given):
 
 def _label_file(path):
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            names = tuple(line.strip() for line in file if line.strip())
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"The label file {path} is no UTF-8 text ({error.reason} at byte {error.start}). "
-            "Expected one class name a line."
-        ) from None
+        lines = read_text(path).splitlines()
+    except ValueError as error:
+        raise ValueError(f"The label file {path} cannot be read: {error}. Expected one class name a line.") from None
+    names = tuple(line.strip() for line in lines if line.strip())
     if not names:
         raise ValueError(f"The label file {path} is empty. Expected one class name a line.")
     return names

@@ -12,6 +12,7 @@ from keras_ssd.formats.chainercv_npz import read_chainercv_npz
 from keras_ssd.formats.keras3_h5 import read_keras3_h5, read_keras_archive
 from keras_ssd.formats.keras_h5 import read_keras_h5
 from keras_ssd.formats.named_arrays import WeightFileError
+from keras_ssd.text_files import as_utf8
 
 
 def _read_caffemodel(path):
@@ -94,6 +95,7 @@ def sniff(path):
         return _sniff_zip(path)
     if head[4:8] == b"TFL3":
         return "tflite"
+    head = as_utf8(head)
     found = _sniff_other(head)
     from keras_ssd.formats.caffe import looks_like_caffemodel, looks_like_prototxt
 

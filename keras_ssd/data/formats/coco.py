@@ -12,10 +12,11 @@ import numpy as np
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import COCO_BOXES, EntryError, Record, finite, flag, size_of
+from keras_ssd.text_files import beginning, read_text
 
 NAME = "coco"
 MAX_BYTES = 4 << 30
-_SIGNS = (b'"images"', b'"annotations"', b'"categories"', b'"info"')
+_SIGNS = ('"images"', '"annotations"', '"categories"', '"info"')
 
 
 def find(path):
@@ -43,7 +44,8 @@ def _split_name(path):
 def _looks_like_coco(path):
     with open(path, "rb") as file:
         start = file.read(1 << 16)
-    return start.lstrip()[:1] == b"{" and any(sign in start for sign in _SIGNS)
+    text = beginning(start)
+    return text.lstrip()[:1] == "{" and any(sign in text for sign in _SIGNS)
 
 
 def read(layout, part, problems):
@@ -72,15 +74,10 @@ def read(layout, part, problems):
 
 
 def _load(path):
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES >> 30} GiB")
-        try:
-            data = json.load(file)
-        except RecursionError:
-            raise ValueError("it nests too deeply") from None
-        except UnicodeDecodeError as error:
-            raise ValueError(f"it is no UTF-8 text ({error.reason} at byte {error.start})") from None
+    try:
+        data = json.loads(read_text(path, MAX_BYTES))
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
     if not isinstance(data, dict):
         raise ValueError(f"a COCO file is an object with images, annotations and categories, not a {_kind(data)}")
     lost = [key for key in ("images", "annotations", "categories") if not isinstance(data.get(key), list)]

@@ -9,9 +9,9 @@ from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import BoxFormat
 from keras_ssd.names import unknown_name
 from keras_ssd.pictures import is_image_name
+from keras_ssd.text_files import read_text
 
 PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "img", "data")
-MAX_TEXT = 64 << 20
 MAX_FOLDERS = 100_000
 
 
@@ -84,16 +84,17 @@ class Assumed:
     def __init__(self):
         self._first, self._counts = {}, collections.Counter()
 
-    def add(self, what, file, line=0, picture=""):
-        """Takes note of it."""
-        self._first.setdefault(what, (str(file), line, picture))
+    def add(self, what, file, line=0, picture="", example=""):
+        """Takes note of it; the first example is told."""
+        self._first.setdefault(what, (str(file), line, picture, example))
         self._counts[what] += 1
 
     def problems(self):
         """A `Problem` a thing."""
-        for what, (file, line, picture) in self._first.items():
-            count = self._counts[what]
-            yield Problem("assumed", file, what + (f" ({count} times)" if count > 1 else ""), line, picture)
+        for what, (file, line, picture, example) in self._first.items():
+            times = f" ({self._counts[what]} times)" if self._counts[what] > 1 else ""
+            such = f": {example}" if example else ""
+            yield Problem("assumed", file, what + times + such, line, picture)
 
 
 class PictureIndex:
@@ -134,7 +135,7 @@ class PictureIndex:
         if folder not in self._listed:
             try:
                 with os.scandir(folder) as entries:
-                    names = {entry.name for entry in entries}
+                    names = {entry.name for entry in entries if not entry.is_dir()}
             except OSError:
                 names = set()
             stems = {
@@ -212,25 +213,6 @@ def files_below(folder, wanted):
             else:
                 above[below] = (*way, real)
         yield from (os.path.join(place, name) for name in sorted(files) if name[0] != "." and wanted(name))
-
-
-def read_text(path):
-    """The text of a file.
-
-    Raises:
-        ValueError: it is no UTF-8 text, or too large.
-        OSError: it cannot be opened.
-    """
-    with open(path, "rb") as file:
-        data = file.read(MAX_TEXT + 1)
-    if len(data) > MAX_TEXT:
-        raise ValueError(f"it is larger than {MAX_TEXT >> 20} MiB")
-    if b"\0" in data:
-        raise ValueError("it is no text: it holds zero bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is no UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def reason(error):

@@ -19,6 +19,7 @@ from keras_ssd.data.formats.table_columns import CORNERS, EXAMPLE, MARKS, RETINA
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import COCO_BOXES, CORNER_BOXES, CORNER_FRACTIONS, EntryError, Record, finite, mark, size_of
 from keras_ssd.pictures import has_image_ending
+from keras_ssd.text_files import read_text
 
 NAME = "csv"
 SSD_KERAS_COLUMNS = ("image_name", "xmin", "xmax", "ymin", "ymax", "class_id")
@@ -125,14 +126,7 @@ def read(layout, part, problems):
 
 def _rows(path):
     """(line, cells) of each line that is not empty."""
-    if os.path.getsize(path) > MAX_BYTES:
-        raise ValueError(f"it is larger than {MAX_BYTES >> 30} GiB")
-    with open(path, "rb") as file:
-        data = file.read()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is no UTF-8 text ({error.reason} at byte {error.start})") from None
+    text = read_text(path, MAX_BYTES)
     line = 0
     rows = []
     try:

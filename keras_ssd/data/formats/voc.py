@@ -15,6 +15,7 @@ from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import VOC_BOXES, EntryError, Record, finite, mark, size_of
 from keras_ssd.pictures import has_image_ending
+from keras_ssd.text_files import beginning, read_text
 
 NAME = "voc"
 _FOLDERS = ("Annotations", "annotations", "xmls", "labels")
@@ -45,8 +46,8 @@ def _annotation_folder(path):
 
 
 def _is_class_list(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return bool(_CLASS_LIST.match(file.readline(4096)))
+    with open(path, "rb") as file:
+        return bool(_CLASS_LIST.match(beginning(file.read(4096)).partition("\n")[0]))
 
 
 def read(layout, part, problems):
@@ -92,7 +93,7 @@ def _listed_names(folder, listed, problems):
     there = _all_names(folder)
     names = {}
     try:
-        lines = lay.read_text(listed).splitlines()
+        lines = read_text(listed).splitlines()
     except (OSError, ValueError) as error:
         problems.append(Problem("file", str(listed), f"it cannot be read: {lay.reason(error)}", done="left out"))
         return names

@@ -16,6 +16,7 @@ from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import YOLO_BOXES, EntryError, Record, finite
 from keras_ssd.pictures import is_image_name
+from keras_ssd.text_files import beginning, read_text
 
 NAME = yolo_layout.NAME
 find = yolo_layout.find
@@ -66,7 +67,7 @@ def _pictures(place, layout, problems):
             yield lay.stem(lay.below(path, place)), path
         return
     try:
-        lines = lay.read_text(place).splitlines()
+        lines = read_text(place).splitlines()
     except (OSError, ValueError) as error:
         problems.append(Problem("file", str(place), f"it cannot be read: {lay.reason(error)}", done="left out"))
         return
@@ -111,8 +112,9 @@ def _name_orphans(part, known, problems):
 
 def _holds_labels(path):
     """Whether a text begins with a line of YOLO's, rather than with class names or prose."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        words = next((line.split() for line in file if line.strip()), [])
+    with open(path, "rb") as file:
+        lines = beginning(file.read(4096)).splitlines()
+    words = next((line.split() for line in lines if line.strip()), [])
     try:
         return len(words) >= 5 and all(finite(word, "") is not None for word in words)
     except EntryError:
@@ -125,7 +127,7 @@ def _record(name, picture, options, problems):
     if not path.is_file():
         return record
     try:
-        lines = lay.read_text(path).splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         what = f"it cannot be read: {lay.reason(error)}"
         problems.append(Problem("file", str(path), what, picture=name, done="left out"))

@@ -9,6 +9,7 @@ from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.yaml import YamlError, read_yaml
 from keras_ssd.data.problems import Problem
 from keras_ssd.pictures import has_image_ending, is_image_name
+from keras_ssd.text_files import beginning, read_text
 
 NAME = "yolo"
 SPLITS = ("train", "val", "valid", "test")
@@ -77,7 +78,7 @@ def _load(path, strict=True):
     """The keys of a YAML file; of one that is none and speaks of no `names`, nothing unless `strict`."""
     text = ""
     try:
-        text = lay.read_text(path)
+        text = read_text(path)
         return read_yaml(text)
     except (OSError, ValueError) as error:
         if not strict and not _NAMES_KEY.search(text):
@@ -205,7 +206,7 @@ def _keypoints(shape):
 def _darknet_keys(path):
     """The `key = value` lines of Darknet's obj.data."""
     try:
-        lines = lay.read_text(path).splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError):
         return {}
     hits = [_DARKNET_LINE.match(line) for line in lines if not line.lstrip().startswith("#")]
@@ -238,5 +239,5 @@ def _bare_darknet(path):
 
 
 def _lists_images(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return has_image_ending(file.readline(4096).strip())
+    with open(path, "rb") as file:
+        return has_image_ending(beginning(file.read(4096)).partition("\n")[0].strip())

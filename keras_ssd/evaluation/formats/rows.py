@@ -4,12 +4,13 @@ import array
 import contextlib
 import dataclasses
 import os
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 import numpy as np
 
 from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.names import unknown_name
+from keras_ssd.text_files import TextError, open_text
 
 OUTSIDE = ("error", "clip", "keep")
 OTHERS = ("error", "drop")
@@ -205,19 +206,16 @@ def arranged(table):
 
 @contextlib.contextmanager
 def opened(path):
-    """A text file for reading; what is no UTF-8 or too large is an error that names it.
+    """A text file for reading; what is no text or too large is an error that names it.
 
     Raises:
         ValueError: it cannot be read as text.
     """
-    path = Path(path)
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_BYTES >> 30} GiB.")
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with open_text(path, MAX_BYTES) as file:
             yield file
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}).") from None
+    except TextError as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from None
 
 
 def number(text, where, name):

@@ -18,6 +18,7 @@ from keras_ssd.evaluation.formats.rows import MAX_BYTES, Rows, number, opened
 from keras_ssd.evaluation.formats.text import exclusive, texts
 from keras_ssd.names import unknown_name
 from keras_ssd.replacing import replacing
+from keras_ssd.text_files import decoded
 
 NAME = "voc"
 PREFIX = "comp4_det_test_"
@@ -145,7 +146,7 @@ def _member(path, info):
     try:
         with zipfile.ZipFile(path) as archive, archive.open(info) as file:
             data = file.read(info.file_size + 1)
-        text = io.StringIO(data.decode("utf-8-sig"))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
+        text = io.StringIO(decoded(data))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ValueError(f"{path}/{info.filename} cannot be read: {error}.") from None
     yield text

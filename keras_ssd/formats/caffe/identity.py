@@ -3,6 +3,7 @@
 import re
 
 from keras_ssd.formats.caffe.net import CaffeFileError
+from keras_ssd.text_files import as_utf8
 
 HEAD = 4096
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -66,7 +67,7 @@ def _head(path, expected):
     if path.is_dir():
         raise CaffeFileError(f"{path} is a folder; expected a {expected}.")
     with open(path, "rb") as stream:
-        head = stream.read(HEAD)
+        head = as_utf8(stream.read(HEAD))
     if not head:
         raise CaffeFileError(f"{path} is empty; expected a {expected}. Download or copy it again.")
     for pattern, what in NEITHER:

@@ -8,6 +8,7 @@ from keras_ssd.formats.caffe.identity import check_is_text
 from keras_ssd.formats.caffe.net import CaffeFileError
 from keras_ssd.formats.caffe.schema import INTEGERS, fields_by_name
 from keras_ssd.formats.caffe.upgrade import net_from_fields
+from keras_ssd.text_files import encoding_of
 
 # The longest prototxts of published nets have half a megabyte; parsed, one takes about fifty times its size.
 MAX_TEXT_BYTES = 4 << 20
@@ -63,7 +64,7 @@ def read_prototxt(path):
             f"{path.stat().st_size:,} bytes. Give the prototxt; weights belong into the caffemodel."
         )
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding_of(data))
     except UnicodeDecodeError:
         text = data.decode("latin-1")  # comments in a national encoding: what Caffe reads of the file is ASCII
     return parse_prototxt(text, path)

@@ -1,0 +1,94 @@
+"""Text files as other programs write them: UTF-8, with or without a byte order mark, and UTF-16 or UTF-32 with one.
+
+Spreadsheets and editors on Windows put such a mark in front, which is no part of the text.
+"""
+
+import codecs
+import contextlib
+import os
+
+MAX_TEXT = 64 << 20
+_MARKS = (  # the longer first: UTF-32's begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+class TextError(ValueError):
+    """A file that is no text, or too long a one; the message does not name the file."""
+
+
+def encoding_of(start):
+    """The name of the encoding of a text, by the first bytes of its file."""
+    return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+
+
+def decoded(data):
+    """The text in a file's bytes, without byte order mark.
+
+    Raises:
+        TextError: it is no text.
+    """
+    encoding = encoding_of(data)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise TextError(_no_text(error)) from None
+    if "\0" in text:
+        raise TextError("it is no text: it holds zero bytes")
+    return text
+
+
+def beginning(head):
+    """The text of a file's first bytes, of which the last character may be cut; what is no text is left out."""
+    return head.decode(encoding_of(head), errors="ignore")
+
+
+def as_utf8(head):
+    """A file's first bytes in UTF-8 without byte order mark where they have one, and as they are without."""
+    return head if encoding_of(head) == "utf-8" else beginning(head).encode()
+
+
+def read_text(path, max_bytes=MAX_TEXT):
+    """The text of a file, without byte order mark.
+
+    Args:
+        path: of the file.
+        max_bytes: a larger file is refused.
+
+    Raises:
+        TextError: it is no text, or too large.
+        OSError: it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise TextError(f"it is larger than {max_bytes >> 20:,} MiB")
+    return decoded(data)
+
+
+@contextlib.contextmanager
+def open_text(path, max_bytes):
+    """A file of text opened for reading line by line, without byte order mark, line ends as they are.
+
+    Raises:
+        TextError: it is no text, or too large.
+        OSError: it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size > max_bytes:
+            raise TextError(f"it is larger than {max_bytes >> 30} GiB")
+        encoding = encoding_of(file.read(4))
+    try:
+        with open(path, encoding=encoding, newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise TextError(_no_text(error)) from None
+
+
+def _no_text(error):
+    name = error.encoding.upper().replace("UTF8", "UTF-8").removesuffix("-SIG").removesuffix("-LE").removesuffix("-BE")
+    return f"it is no {name} text ({error.reason} at byte {error.start})"
