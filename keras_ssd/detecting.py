@@ -15,6 +15,7 @@ from keras_ssd.layers.decode_detections import DecodeDetections
 from keras_ssd.pictures import MAX_PIXELS, PictureError, read_picture, resize_bilinear, split_sources
 from keras_ssd.predictor import Predictor
 from keras_ssd.reading_ahead import map_ahead
+from keras_ssd.zoo.label_fitting import fitted_names
 
 # The decoder's own threshold is the highest of these below the confidence asked for; the rest goes later.
 # Fewer candidates are faster, and a little more confidence compiles nothing anew. Suppression runs from high
@@ -106,11 +107,12 @@ def _class_names(model, class_names, num_classes):
     names = class_names if class_names is not None else getattr(model, "class_names", None)
     if names is None:
         raise ValueError("The model carries no class names. Pass class_names=[...], without background.")
-    if num_classes is not None and len(names) != num_classes:
+    fitted = fitted_names("class_names", names, num_classes)
+    if fitted is None:
         raise ValueError(
             f"class_names must name the model's {num_classes} classes, without background. Received: {len(names)} names"
         )
-    return tuple(names)
+    return fitted
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ import contextlib
 import os
 
 from keras_ssd.names import DETECTORS
-from keras_ssd.text_files import read_text
 
 DETECTOR_LIST = f"{', '.join(DETECTORS[:-1])} or {DETECTORS[-1]}"
 FORMATS = ("pictures", "json", "csv")
@@ -55,35 +54,30 @@ def size(text):
     raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, such as 300x300; received {text}")
 
 
+def class_words(text):
+    """Names of classes: a list, a label file, or all of VOC, COCO or ILSVRC."""
+    if os.path.isfile(text) or text in ("voc", "coco", "ilsvrc"):
+        from keras_ssd.zoo.label_fitting import class_list
+
+        try:
+            return class_list("classes", text)
+        except (ValueError, OSError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return name_list(text)
+
+
 def class_names(given):
     """Class names from --class-names: a label set, a list, or a file; None for None.
+
+    A background and fillers that a file has are still among them.
 
     Raises:
         ValueError: an unknown label set, or a file without names.
     """
     if given is None:
         return None
-    if os.path.isfile(given):
-        return _label_file(given)
-    if _split(given) and "," in given:
+    if not os.path.isfile(given) and _split(given) and "," in given:
         return _split(given)
-    from keras_ssd.names import unknown_name
-    from keras_ssd.zoo import label_sets, labels
+    from keras_ssd.zoo.label_fitting import listed_names
 
-    if given in label_sets():
-        return labels(given)
-    if "." in given or os.sep in given:
-        raise ValueError(f"There is no label file {given}. Expected a text file with one class name a line.")
-    advice = f"A text file or a list of names works too; a list of one is written {given},"
-    raise ValueError(unknown_name("label set", given, label_sets(), advice))
-
-
-def _label_file(path):
-    try:
-        lines = read_text(path).splitlines()
-    except ValueError as error:
-        raise ValueError(f"The label file {path} cannot be read: {error}. Expected one class name a line.") from None
-    names = tuple(line.strip() for line in lines if line.strip())
-    if not names:
-        raise ValueError(f"The label file {path} is empty. Expected one class name a line.")
-    return names
+    return listed_names("class_names", given)

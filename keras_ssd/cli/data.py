@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from keras_ssd.cli.arguments import class_names, count, name_list
+from keras_ssd.cli.arguments import class_names, class_words, count, name_list
 
 HELP = "check, look at and convert pictures with boxes"
 DESCRIPTION = """\
@@ -110,7 +110,7 @@ def _add_convert(actions):
     parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
     parser.add_argument("--out", "-o", required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--split", help="this split alone (default: each)")
-    parser.add_argument("--classes", type=name_list, metavar="LIST", help="keep these classes alone: person,dog")
+    parser.add_argument("--classes", type=class_words, metavar="LIST", help="keep these classes alone: person,dog")
     parser.add_argument(
         "--place", choices=("copy", "link", "none"), default="copy", help="what to do with pictures (default: copy)"
     )

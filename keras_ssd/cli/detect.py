@@ -9,7 +9,15 @@ import contextlib
 import sys
 import warnings
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, FORMATS, class_names, count, format_list, fraction, name_list
+from keras_ssd.cli.arguments import (
+    DETECTOR_LIST,
+    FORMATS,
+    class_names,
+    class_words,
+    count,
+    format_list,
+    fraction,
+)
 
 DESCRIPTION = """\
 Find objects in pictures: files, folders, patterns in quotes, or URLs.
@@ -79,7 +87,7 @@ def add_parser(commands):
         metavar="LIST",
         help=f"what to write to --out, any of {','.join(FORMATS)} (default: pictures)",
     )
-    parser.add_argument("--classes", type=name_list, metavar="LIST", help="report these classes alone: person,dog")
+    parser.add_argument("--classes", type=class_words, metavar="LIST", help="report these classes alone: person,dog")
     parser.add_argument("--confidence", "-c", type=fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)")
     parser.add_argument(
         "--iou-threshold",

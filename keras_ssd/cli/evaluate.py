@@ -6,7 +6,7 @@ import importlib.util
 import json
 import sys
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, class_names, count, fraction, name_list
+from keras_ssd.cli.arguments import DETECTOR_LIST, class_names, class_words, count, fraction
 
 DESCRIPTION = """\
 Measure how good a detector is, in the numbers that papers use.
@@ -109,7 +109,7 @@ def _add_data_arguments(group):
     group.add_argument(
         "--split", "-s", help="which pictures: a split, or all (default: test or val, if there is one, else all)"
     )
-    group.add_argument("--classes", type=name_list, metavar="LIST", help="measure these classes alone: person,dog")
+    group.add_argument("--classes", type=class_words, metavar="LIST", help="measure these classes alone: person,dog")
     group.add_argument(
         "--policy",
         choices=("error", "drop", "clip"),

@@ -6,7 +6,7 @@ import platform
 import shlex
 from pathlib import Path
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, count, name_list, size
+from keras_ssd.cli.arguments import DETECTOR_LIST, class_words, count, name_list, size
 
 DESCRIPTION = """\
 Train a detector on your own pictures.
@@ -94,7 +94,7 @@ def _add_data_arguments(group):
         help="a split, a share of the training pictures such as 0.1, a path, or none (default: the split val, if "
         "there is one that is not trained on)",
     )
-    group.add_argument("--classes", type=name_list, metavar="LIST", help="learn these classes alone: person,dog")
+    group.add_argument("--classes", type=class_words, metavar="LIST", help="learn these classes alone: person,dog")
     group.add_argument(
         "--policy",
         choices=("error", "drop", "clip"),

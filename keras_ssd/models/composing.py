@@ -22,7 +22,8 @@ from keras_ssd.models.extras import Extra as Extra
 from keras_ssd.models.heads import PlainHead, SeparableHead, SharedHead, Tap, feature_map, head_of
 from keras_ssd.models.model import SSD
 from keras_ssd.models.taps import check_falling, check_tap, proposed_taps
-from keras_ssd.names import check_class_names, unknown_name
+from keras_ssd.names import unknown_name
+from keras_ssd.zoo.label_fitting import class_list
 
 log = logging.getLogger("keras_ssd")
 
@@ -89,7 +90,7 @@ def ssd(
         >>> net = keras_ssd.ssd(backbone, taps=taps, classes=["cat", "dog"])
         >>> small = keras_ssd.ssd("mobilenet_v2", classes=["cat"], input_size=(320, 320), width=0.5, head="separable")
     """
-    classes = check_class_names("classes", () if classes is None else classes)
+    classes = class_list("classes", () if classes is None else classes)
     style, head = style or ConvStyle(), head_of(head)
     build = {"input_size": input_size, "width": width, "weights": weights, "preprocessing": preprocessing}
     body, found, taps = _tapped_body(backbone, taps, build)

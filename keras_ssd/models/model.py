@@ -13,9 +13,9 @@ from keras_ssd.decoding import DecodeOptions
 from keras_ssd.detections import Detections
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.models.composition import Composition
-from keras_ssd.names import check_class_names
 from keras_ssd.pictures import MAX_PIXELS
 from keras_ssd.replacing import replacing
+from keras_ssd.zoo.label_fitting import fitted_names
 
 
 @keras.saving.register_keras_serializable("keras_ssd")
@@ -86,11 +86,11 @@ class SSD(keras.Model):
 
     @class_names.setter
     def class_names(self, names):
-        names = check_class_names("class_names", names)
-        if len(names) != self.num_classes:
+        given, names = names, fitted_names("class_names", names, self.num_classes)
+        if names is None:
             raise ValueError(
                 f"`class_names` must name the model's {self.num_classes} classes, without background. "
-                f"Received: {len(names)} names"
+                f"Received: {len(given)} names"
             )
         self._class_names = names
 

@@ -16,7 +16,8 @@ from keras_ssd.models.ssd_small import ssd_small
 from keras_ssd.models.ssdlite import ssdlite320
 from keras_ssd.models.vgg_ssd import ssd300, ssd512
 from keras_ssd.models.weights import check_count, find_entry, is_file, read_weights
-from keras_ssd.names import check_class_names, unknown_name
+from keras_ssd.names import unknown_name
+from keras_ssd.zoo.label_fitting import fitted_columns, fitted_names, listed_names
 
 FACTORIES = {
     "mobilenet_ssd": mobilenet_ssd,
@@ -56,7 +57,8 @@ def open_model(weights: str | os.PathLike, model: str | None = None, class_names
     if model is not None and model not in FACTORIES:
         raise ValueError(unknown_name("model", model, FACTORIES))
     if class_names is not None:
-        class_names = check_class_names("class_names", class_names)
+        class_names = listed_names("class_names", class_names)
+        fitted_columns("class_names", class_names, None)  # refuses what no model could have
     if is_file(weights) and Path(os.fspath(weights)).suffix.lower() == ".keras":
         return _with_names(load(weights), weights, class_names)
     if not is_file(weights):
@@ -91,11 +93,12 @@ def _with_names(model, path, class_names):
         if model.names_classes:
             _tell_unused(path, class_names, model.class_names)
         else:
-            check_count(path, model.num_classes, class_names)
-            model.class_names = class_names
+            names = fitted_names("class_names", class_names, model.num_classes)
+            check_count(path, model.num_classes, names or class_names)
+            model.class_names = names
     return model
 
 
 def _tell_unused(source, given, told):
-    if tuple(given) != tuple(told):
+    if fitted_names("class_names", given, len(told)) != tuple(told):
         log.warning("%s names its %d classes itself; the names that were given are not used.", source, len(told))

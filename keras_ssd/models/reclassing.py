@@ -7,7 +7,7 @@ import keras
 from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models.model import SSD
-from keras_ssd.names import check_class_names
+from keras_ssd.zoo.label_fitting import class_list
 from keras_ssd.zoo.port import arrays_of, port
 from keras_ssd.zoo.subsample import subsample
 
@@ -35,7 +35,7 @@ def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
         >>> plates = keras_ssd.from_caffe("deploy.prototxt", "plates.caffemodel", classes=["plate"])
         >>> mine = keras_ssd.with_classes(plates, ["plate", "sticker"])
     """
-    classes = check_class_names("classes", classes)
+    classes = class_list("classes", classes)
     heads = class_heads_of(model)
     filters = {name: boxes * (len(classes) + 1) for name, boxes in heads.items()}
 

@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 
-from keras_ssd.models.weights import TrainedWeights, imagenet_arrays, read_weights, source_classes, without_gaps
-from keras_ssd.names import check_class_names
+from keras_ssd.models.weights import (
+    TrainedWeights,
+    imagenet_arrays,
+    named_as_given,
+    read_weights,
+    source_classes,
+    without_gaps,
+)
+from keras_ssd.zoo.label_fitting import class_list
 from keras_ssd.zoo.read import load_backbone_into, load_weights_into
 
 
@@ -56,7 +63,7 @@ def start_from(weights, classes, model, *, weights_classes=None, backbone=None):
     Raises:
         ValueError: weights of another network, neither weights nor classes, or classes that nothing tells.
     """
-    classes = None if classes is None else check_class_names("classes", classes)
+    classes = None if classes is None else class_list("classes", classes)
     trained = None if weights is None else _read(weights, model, backbone)
     if trained is not None and (trained.kind is None or trained.kind not in (model, backbone)):
         layers = list(trained.arrays.layers)
@@ -71,9 +78,8 @@ def start_from(weights, classes, model, *, weights_classes=None, backbone=None):
                 f"detectors do. Received: weights={trained and trained.arrays.source!r}, classes=None."
             )
         return Start(trained, None, classes)
-    if weights_classes is None:
-        trained = without_gaps(trained)
-    known = source_classes(trained, classes, weights_classes)
+    trained = without_gaps(trained) if weights_classes is None else named_as_given(trained, weights_classes)
+    known = source_classes(trained, classes)
     return Start(trained, known, known if classes is None else classes)
 
 

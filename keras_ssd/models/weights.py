@@ -10,8 +10,8 @@ import keras
 from keras_ssd import formats, zoo
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.models.conventions import CONVENTIONS, Conventions
-from keras_ssd.names import check_class_names
 from keras_ssd.zoo.caffe_mobilenet import is_caffe_mobilenet, keras_names
+from keras_ssd.zoo.label_fitting import filled, fitted_columns, listed_names
 from keras_ssd.zoo.port import arrays_of
 from keras_ssd.zoo.read import count_classes, identify
 from keras_ssd.zoo.reduced_vgg import is_keras_vgg16, reduce_vgg16
@@ -169,22 +169,37 @@ def without_gaps(trained):
     return replace(trained, arrays=subsample(trained.arrays, slots, names)[0], classes=names)
 
 
-def source_classes(trained, classes, given=None):
+def named_as_given(trained, given):
+    """Weights whose classes are named as the user says; head columns that no class belongs to are cut away.
+
+    Args:
+        trained: `TrainedWeights`.
+        given: what they were trained on, as `keras_ssd.zoo.label_fitting.listed_names` takes it.
+
+    Raises:
+        TypeError, ValueError: no class names, or of another number than the weights have classes.
+    """
+    count = count_classes(trained.arrays)
+    columns = fitted_columns("weights_classes", given, count)
+    if columns is None:
+        check_count(trained.arrays.source, count, listed_names("weights_classes", given))
+    named = tuple(filter(None, columns))
+    if len(named) == len(columns):
+        return replace(trained, classes=named)
+    return replace(trained, arrays=subsample(trained.arrays, filled(columns), named)[0], classes=named)
+
+
+def source_classes(trained, classes):
     """The classes that the weights were trained on.
 
     Args:
         trained: `TrainedWeights`.
         classes: the classes of the new model, or None.
-        given: what the user says they are, or None.
 
     Raises:
         ValueError: nothing tells, or names of another number than the weights have classes.
     """
     count = count_classes(trained.arrays)
-    if given is not None:
-        given = check_class_names("weights_classes", given)
-        check_count(trained.arrays.source, count, given)
-        return given
     if trained.classes is not None:
         return trained.classes
     if classes is not None and len(classes) == count:

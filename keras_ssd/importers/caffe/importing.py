@@ -20,7 +20,7 @@ from keras_ssd.importers.caffe.weights import arrays_for
 from keras_ssd.importers.folding import fold_batch_normalization
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models.model import SSD
-from keras_ssd.names import check_class_names
+from keras_ssd.zoo.label_fitting import fitted_names, listed_names
 from keras_ssd.zoo.port import port
 
 
@@ -113,11 +113,11 @@ def _detector(building, inputs, classes, name):
     heads = heads_of(building.end, ending, *bottoms)
     count = ending.num_classes - (ending.background >= 0)
     if classes is not None:
-        classes = check_class_names("classes", classes)
-        if len(classes) != count:
+        given, classes = listed_names("classes", classes), fitted_names("classes", classes, count)
+        if classes is None:
             raise ValueError(
                 f"`classes` must name the net's {count} classes, without background, in the order of their labels. "
-                f"Received: {len(classes)} names"
+                f"Received: {len(given)} names"
             )
     predictions = AnchorBoxes(heads.spec, name="predictions")(heads.confidence_maps, heads.offset_maps)
     decoding = {**ending.decoding, "scores": heads.scores}
