@@ -16,6 +16,9 @@ from keras_ssd.names import unknown_name
 NUM_BOX_COLUMNS = 12
 NUM_TARGET_COLUMNS = 5
 BACKGROUND, NEUTRAL = 0, -1
+# The background's score where a model has none, as a network of one sigmoid per class. Its probability is 0 in float32.
+NO_BACKGROUND = -1e4
+NO_BACKGROUND_IN_BFLOAT16 = -9984.0  # the nearest number that bfloat16 has
 CODE_TYPES = ("center_size", "corner", "corner_size")
 
 

@@ -4,8 +4,7 @@ import keras
 from keras import ops
 
 from keras_ssd.calling import checked_arguments
-
-NEVER = -1e4  # a logit whose probability is 0 in float32
+from keras_ssd.coding import NO_BACKGROUND as NEVER
 
 
 @checked_arguments

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.coding import NO_BACKGROUND, NO_BACKGROUND_IN_BFLOAT16
 from keras_ssd.losses.checks import check_choice, number
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -22,7 +23,8 @@ class ConfidenceLoss:
 
     Args:
         activation: "softmax" (one decision between background and classes) or "sigmoid" (each of the C + 1 columns
-            by itself, the background's included: Caffe's LOGISTIC).
+            by itself, the background's included: Caffe's LOGISTIC). A background column that the model only fills
+            in, since its network has none (`keras_ssd.coding.NO_BACKGROUND`), costs nothing with "sigmoid".
         from_logits: scores are raw; False for probabilities.
         label_smoothing: 0..1, the share of the target that is spread evenly over all columns ("softmax") or moved
             towards one half ("sigmoid").
@@ -104,6 +106,7 @@ class ConfidenceLoss:
         return result
 
     def _sigmoid(self, scores, is_true):
+        exists = _computed(scores)
         target = ops.cast(is_true, scores.dtype)
         smooth = target * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.from_logits:
@@ -119,7 +122,14 @@ class ConfidenceLoss:
             losses = losses * ops.power(ops.maximum(wrong, SMALLEST_FOCAL_BASE), self.focal_gamma)
         if self.focal_alpha is not None:
             losses = losses * ops.where(is_true, self.focal_alpha, 1 - self.focal_alpha)
-        return ops.sum(losses, axis=-1)
+        return ops.sum(ops.where(exists, losses, 0.0), axis=-1)
+
+
+def _computed(scores):
+    """(B, N, C + 1) bool: False for a background column that the model fills in because its network has none."""
+    background = scores[..., :1]
+    filled = ops.logical_or(ops.equal(background, NO_BACKGROUND), ops.equal(background, NO_BACKGROUND_IN_BFLOAT16))
+    return ops.concatenate([ops.logical_not(filled), ops.ones_like(scores[..., 1:], dtype="bool")], axis=-1)
 
 
 def capped(losses):

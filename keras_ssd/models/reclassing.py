@@ -1,11 +1,12 @@
 """The same detector for other classes: trained rows of the classes that stay, fresh rows for the new ones."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import keras
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.layers import AnchorBoxes
+from keras_ssd.layers import AnchorBoxes, ClassColumns
 from keras_ssd.models.model import SSD
 from keras_ssd.zoo.label_fitting import class_list
 from keras_ssd.zoo.port import arrays_of, port
@@ -37,13 +38,15 @@ def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
     """
     classes = class_list("classes", classes)
     heads = class_heads_of(model)
-    filters = {name: boxes * (len(classes) + 1) for name, boxes in heads.items()}
+    background = {head.background for head in heads.values()}.pop()
+    columns = len(classes) + (background >= 0)
+    changes = {}
+    for name, head in heads.items():
+        changes[name] = {"filters": head.boxes * columns}
+        changes.update({each: _columns_config(background, columns) for each in head.adapters})
 
     def clone(layer):
-        config = layer.get_config()
-        if layer.name in filters:
-            config["filters"] = filters[layer.name]
-        return layer.__class__.from_config(config)
+        return layer.__class__.from_config(layer.get_config() | changes.get(layer.name, {}))
 
     copy = keras.models.clone_model(model, clone_function=clone)
     kept = {"name": model.name, "decoding": model.decoding, "sources": model.sources}
@@ -52,14 +55,36 @@ def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
         if layer.weights:  # an input without a name has another one in the copy
             layer.trainable = model.get_layer(layer.name).trainable
     initial = arrays_of(mine, layers=tuple(heads)).layers
-    arrays, report = subsample(arrays_of(model), model.class_names, classes, initial=initial, heads=tuple(heads))
+    arrays, report = subsample(
+        arrays_of(model), model.class_names, classes, initial=initial, heads=tuple(heads), background=background
+    )
     port(mine, arrays)
     mine.weights_report = report
     return mine
 
 
+@dataclass(frozen=True)
+class ClassHead:
+    """A convolution that makes class columns.
+
+    Args:
+        boxes: boxes per cell.
+        background: the background's column among a box's columns: 0, or the last; -1 if the head has none.
+        adapters: names of the `ClassColumns` layers behind it, which put the background first.
+    """
+
+    boxes: int
+    background: int
+    adapters: tuple[str, ...]
+
+
+def _columns_config(background, columns):
+    """Configuration of a `ClassColumns` layer; a background that stood last stays last."""
+    return {"num_columns": columns, "background": background if background <= 0 else columns - 1}
+
+
 def class_heads_of(model):
-    """{name of a convolution that makes class columns: boxes a cell}, found by what feeds the anchors.
+    """{name of a convolution that makes class columns: its `ClassHead`}, found by what feeds the anchors.
 
     Raises:
         ValueError: the class columns of a level do not come straight out of a convolution.
@@ -69,15 +94,37 @@ def class_heads_of(model):
     [anchors] = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
     levels = anchors.spec.levels
     tensors = anchors._inbound_nodes[0].input_tensors[: len(levels)]
-    makers = [tensor._keras_history.operation for tensor in tensors]
+    makers = [_maker(tensor) for tensor in tensors]
     heads = {}
-    for layer, level in zip(makers, levels, strict=True):
+    for (layer, adapter), level in zip(makers, levels, strict=True):
         # A shared head makes the columns of several levels, and must make nothing else.
-        uses = sum(layer is maker for maker in makers)
+        uses = sum(layer is maker for maker, _ in makers)
         if not isinstance(layer, keras.layers.Conv2D) or len(layer._inbound_nodes) != uses:
             raise ValueError(
                 f"The class columns of model '{model.name}' come out of '{layer.name}' ({type(layer).__name__}), and "
                 "only heads that are convolutions of their own can be given other classes."
             )
-        heads[layer.name] = level.boxes_per_cell
+        background = 0 if adapter is None else adapter.background
+        before = heads[layer.name].adapters if layer.name in heads else ()
+        adapters = before if adapter is None else (*before, adapter.name)
+        heads[layer.name] = ClassHead(level.boxes_per_cell, background, adapters)
+    if any(0 < head.background < len(model.class_names) for head in heads.values()):
+        raise ValueError(
+            f"The heads of model '{model.name}' have the background between two classes, and can be given other "
+            "classes only if it is the first or the last column."
+        )
+    if len({head.background for head in heads.values()}) > 1:
+        raise ValueError(
+            f"The heads of model '{model.name}' have the background in different columns, and can be given other "
+            "classes only if it stands in the same one everywhere."
+        )
     return heads
+
+
+def _maker(tensor):
+    """The layer that computes a level's class columns, and the `ClassColumns` layer behind it or None."""
+    layer, adapter = tensor._keras_history.operation, None
+    if isinstance(layer, ClassColumns):
+        adapter = layer
+        layer = layer._inbound_nodes[0].input_tensors[0]._keras_history.operation
+    return layer, adapter

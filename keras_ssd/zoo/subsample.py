@@ -44,7 +44,7 @@ class SubsampleReport:
         return f"{name} (did you mean {folded[close[0]]!r}?)" if close else name
 
 
-def subsample(arrays, source_classes, classes, *, initial=None, heads=None, background=True):
+def subsample(arrays, source_classes, classes, *, initial=None, heads=None, background=0):
     """Arrays of a detector for other classes, chosen by name.
 
     A class head's output channels are box-major with the class fastest, so keeping a class keeps one channel
@@ -63,7 +63,8 @@ def subsample(arrays, source_classes, classes, *, initial=None, heads=None, back
             of new classes come from, usually the freshly initialised target model. Needed only if a class is
             new.
         heads: names of the class heads; all of `class_heads(arrays)` by default.
-        background: whether the heads have a background channel first, as softmax heads do.
+        background: the background's channel among a box's channels: 0 for the first, as in softmax heads; the number of
+            `source_classes` for the last; -1 if the heads have none.
 
     Returns:
         (`NamedArrays`, `SubsampleReport`).
@@ -81,10 +82,13 @@ def subsample(arrays, source_classes, classes, *, initial=None, heads=None, back
     heads = tuple(class_heads(arrays) if heads is None else heads)
     if not heads:
         raise ValueError(f"{arrays.source} has no class heads, such as fc7_mbox_conf or classes4.")
-    first = 1 if background else 0
-    rows = [(0, 0)] * first
-    rows += [(i + first, None if at is None else at + first) for i, at in enumerate(origin)]
-    counts = len(source_classes) + first, len(classes) + first
+    if isinstance(background, bool):  # as it was said once: whether there is one, first
+        background = 0 if background else -1
+    old, old_background = _class_channels(len(source_classes), background)
+    new, new_background = _class_channels(len(classes), background)
+    rows = [(new_background, old_background)] if background >= 0 else []
+    rows += [(new[i], None if at is None else old[at]) for i, at in enumerate(origin)]
+    counts = len(old) + (background >= 0), len(new) + (background >= 0)
     layers = dict(arrays.layers)
     for head in heads:
         layers[head] = _subsample_head(arrays, head, rows, counts, (initial or {}).get(head))
@@ -151,6 +155,15 @@ def _unambiguous(pairs):
             doubled.add(key)
         found[key] = value
     return {key: value for key, value in found.items() if key not in doubled}
+
+
+def _class_channels(num_classes, background):
+    """The channels of a box's classes in order, and the channel of its background: first, last, or None."""
+    if background < 0:
+        return list(range(num_classes)), None
+    if background == 0:
+        return list(range(1, num_classes + 1)), 0
+    return list(range(num_classes)), num_classes
 
 
 def _subsample_head(arrays, head, rows, counts, initial):
