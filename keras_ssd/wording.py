@@ -1,11 +1,15 @@
 """How messages name an argument: as Python spells it, or as the option of the command that the user typed.
 
-A message that names an argument asks here for its name. Who calls a function reads `weights_classes`; who typed
-`keras-ssd detect` reads --labels for the same thing, because the command said so with `as_options` when it started.
+Who calls a function reads `weights_classes`; who typed `keras-ssd detect` reads --class-names for the same thing,
+because the command said so with `as_options` when it started.
 """
 
 import contextlib
+import re
 
+_NAMED = re.compile(r"`([a-z_0-9]+)(=[^`]*)?`|\b([a-z_0-9]+)=(?:\[\.\.\.\]|\.\.\.)")
+_SETTING = re.compile(r"\b([a-z_0-9]+)='([^']*)'")
+_VALUE = re.compile(r"(?:(?<=^)|(?<=, )|(?<= and ))[a-z_][a-z_0-9]*=(?=\S)")
 _options = None  # {argument: option} while a command runs, which speaks to a shell; None for Python
 
 
@@ -24,20 +28,6 @@ def as_options(options):
         _options = before
 
 
-def argument(name):
-    """The name of an argument in a sentence: `` `max_pixels` ``, --max-pixels, or words without one."""
-    if _options is None:
-        return f"`{name}`"
-    return _options.get(name) or name.replace("_", " ")
-
-
-def setting(name, value):
-    """An argument and its value: `iou_threshold=0.5`, --iou-threshold 0.5."""
-    if _options is None:
-        return f"{name}={value}"
-    return f"{argument(name)} {value}"
-
-
 def advice(name, text):
     """A sentence that advises an argument, with a space before it; nothing where the command has no such option.
 
@@ -48,6 +38,31 @@ def advice(name, text):
     if _options is None:
         return " " + text.format(f"`{name}=`")
     return " " + text.format(_options[name]) if name in _options else ""
+
+
+def told(text):
+    """A message of the package as this process should tell it: while a command runs, with options for arguments.
+
+    Messages name arguments in these ways alone: `` `name` ``, `` `name=...` ``, `name=[...]`, `name='value'`, and
+    `Received: name=value`; a shell reads --name, and the value.
+    """
+    if _options is None:
+        return text
+    head, received, tail = text.rpartition("Received: ")
+    text = _SETTING.sub(_as_setting, _NAMED.sub(_as_option, head)) + received
+    tail = _VALUE.sub("", tail) if received else _SETTING.sub(_as_setting, tail)
+    return text + _NAMED.sub(_as_option, tail)
+
+
+def _as_option(hit):
+    name, value = hit[1] or hit[3], hit[2] or hit[3]
+    if name in _options:
+        return _options[name]
+    return name.replace("_", " ") if value else hit[0]
+
+
+def _as_setting(hit):
+    return f"{_options[hit[1]]} {hit[2]}" if hit[1] in _options else hit[0]
 
 
 def python_or_shell(python, shell):

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import keras_ssd
+
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [pytest.param(path, id=path.stem) for path in DOCS]
@@ -62,6 +64,19 @@ def test_values_of_every_block(path):
         assert runner.failures == 0, "".join(said)
 
 
+def test_values_the_readme_composes_as_printed(folder):
+    """The block that builds on any backbone, from an empty folder, as it stands."""
+    [(_, _, text)] = [block for block in blocks(ROOT / "README.md", "python") if "ResNet50" in block[2]]
+    parts, report = text.split("print(keras_ssd.anchors.report")
+    names = {}
+    exec("import keras_ssd\n" + parts, names)  # the page imports the package two blocks before
+    assert names["own"].class_names == names["small"].class_names == ("cat", "dog")
+    (folder / "photos" / "a.csv").write_text("picture,class,xmin,ymin,xmax,ymax\na.jpg,cat,10,10,50,50\n")
+    names["train"] = keras_ssd.data.read(folder / "photos" / "a.csv")
+    exec("print(keras_ssd.anchors.report" + report, names)
+    assert len(names["fitted"].levels) == len(names["small"].levels)
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_values_blocks_that_do_not_run_are_python_and_few(path):
     held_back = blocks(path, "python no-run")
@@ -78,19 +93,27 @@ def test_values_every_fence_is_of_a_known_kind(path):
     assert text.count("```") == 2 * len(fences)
 
 
-@pytest.mark.parametrize("path", [*PAGES, pytest.param(ROOT / "examples" / "README.md", id="examples")])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *PAGES,
+        pytest.param(ROOT / "README.md", id="README"),
+        pytest.param(ROOT / "examples" / "README.md", id="examples"),
+    ],
+)
 def test_values_every_command_line_is_understood(path):
     from keras_ssd.cli.main import make_parser
 
     for _, _, text in blocks(path, "sh"):
-        for line in filter(None, text.replace("\\\n", " ").splitlines()):
+        lines = [part for line in text.replace("\\\n", " ").splitlines() for part in line.split(" && ")]
+        for line in filter(None, lines):
             words = shlex.split(line, comments=True)
             while words and ENVIRONMENT.match(words[0]):
                 words.pop(0)
             if words[:1] == ["keras-ssd"]:
                 make_parser().parse_args(words[1:])
             elif words[:1] == ["python"]:
-                assert (ROOT / words[1]).is_file(), line
+                assert words[1] == "-m" or (ROOT / words[1]).is_file(), line
             else:
                 assert words[:1] in ([], ["pip"], ["export"]), line
 

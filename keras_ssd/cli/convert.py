@@ -35,6 +35,7 @@ on random noise and on --check-with.
 exit codes: 0 converted, 2 nothing was written.
 """
 OUTPUTS = (".keras", ".onnx", ".prototxt")
+ARGUMENTS = {"weights_classes": "--class-names", "classes": "--class-names"}  # of Python, and their options
 
 
 def add_parser(commands):

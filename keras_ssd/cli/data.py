@@ -36,6 +36,7 @@ checked.
 """
 FORMATS = ("voc", "coco", "yolo", "csv")
 POLICIES = ("error", "drop", "clip")
+ARGUMENTS = {"classes": "--class-names"}  # of Python, and their options
 
 
 def add_parser(commands):

@@ -29,6 +29,7 @@ which pictures:
 exit codes: 0 no fault was found, 1 a fault was found, 2 nothing could be
 examined.
 """
+ARGUMENTS = {"weights_classes": "--class-names"}  # of Python, and their options
 
 
 def add_parser(commands):

@@ -52,6 +52,7 @@ exit codes: 0 measured, 2 nothing was measured (one error on standard error),
 SPLITS = ("test", "val", "valid", "validation", "val2017")  # the first of these is evaluated unless told otherwise
 MEASURES = ("voc07", "voc12", "coco", "ilsvrc")
 FORMATS = ("json", "coco", "voc", "ilsvrc", "csv")
+ARGUMENTS = {"weights_classes": "--class-names", "format": "--save-format"}  # of Python, and their options
 
 
 def add_parser(commands):

@@ -1,7 +1,9 @@
 """Entry point of `keras-ssd`: parses, dispatches, and turns expected errors into one line and an exit code."""
 
 import argparse
+import contextlib
 import importlib
+import logging
 import sys
 
 from keras_ssd import wording
@@ -71,8 +73,9 @@ def _run(argv):
     silence_backend()
     parser = make_parser()
     args = parser.parse_args(argv)
+    options = _options_of(parser, args)
     try:
-        with wording.as_options(_options_of(parser, args)):
+        with wording.as_options(options), _warnings_told():
             if getattr(args, "needs_backend", True):
                 start_backend()
             return args.run(args)
@@ -81,8 +84,27 @@ def _run(argv):
     except Exception as error:
         if args.traceback:
             raise
-        print(f"keras-ssd {args.command}: {_told(error, args)}", file=sys.stderr)
+        with wording.as_options(options):
+            print(f"keras-ssd {args.command}: {_told(error, args)}", file=sys.stderr)
         return 2
+
+
+class _Told(logging.Formatter):
+    def format(self, record):
+        return wording.told(super().format(record))
+
+
+@contextlib.contextmanager
+def _warnings_told():
+    """While it lasts, warnings of the package are lines on standard error that name options."""
+    handler, log = logging.StreamHandler(sys.stderr), logging.getLogger("keras_ssd")
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_Told())
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _options_of(parser, args):
@@ -93,8 +115,8 @@ def _options_of(parser, args):
     [leaf] = [leaf for leaf in parser.leaves() if leaf.prog == " ".join(filter(None, words))] or [parser]
     named = {}
     for action in leaf._actions:
-        longest = max(action.option_strings, key=len, default=action.metavar)
-        named[action.dest] = longest or action.dest.upper()
+        spellings = [option for option in action.option_strings if option.startswith("--")]
+        named[action.dest] = (spellings or [action.metavar or action.dest.upper()])[0]
     more = getattr(_module(args.command), "ARGUMENTS", {})
     return named | {name: option for name, option in more.items() if option in named.values()}
 
@@ -102,7 +124,7 @@ def _options_of(parser, args):
 def _told(error, args):
     """An error as a user should read it: those meant for users as they are, all others with a way to find out more."""
     if isinstance(error, (ValueError, TypeError, OSError, ImportError)) and str(error):
-        return error
+        return wording.told(str(error))
     if isinstance(error, MemoryError):
         smaller = "Try a smaller --batch-size." if hasattr(args, "batch_size") else ""
         return " ".join(filter(None, ("there is not enough memory.", smaller, str(error))))

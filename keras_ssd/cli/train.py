@@ -61,6 +61,7 @@ interrupted.
 """
 BEST, RUN = "model.keras", "run.json"
 STEPS, EPOCHS, BATCH = 1600, (20, 150), 16
+ARGUMENTS = {"class_names": "--weights-classes"}  # of Python, and their options
 
 
 def add_parser(commands):

@@ -10,6 +10,7 @@ import keras
 from keras_ssd import formats, zoo
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.models.conventions import CONVENTIONS, Conventions
+from keras_ssd.wording import advice
 from keras_ssd.zoo.caffe_mobilenet import is_caffe_mobilenet, keras_names
 from keras_ssd.zoo.label_fitting import filled, fitted_columns, listed_names
 from keras_ssd.zoo.port import arrays_of
@@ -161,10 +162,10 @@ def without_gaps(trained):
         return trained
     if unnamed:
         log.warning(
-            "%s does not name its %d classes; taking them for COCO's 80 and the gaps between. `weights_classes=` sets "
-            "others.",
+            "%s does not name its %d classes; taking them for COCO's 80 and the gaps between.%s",
             trained.arrays.source,
             len(slots),
+            advice("weights_classes", "{} sets others."),
         )
     return replace(trained, arrays=subsample(trained.arrays, slots, names)[0], classes=names)
 
@@ -207,10 +208,11 @@ def source_classes(trained, classes):
     if count in LABELS_BY_COUNT:
         label_set = LABELS_BY_COUNT[count]
         log.warning(
-            "%s does not name its %d classes; taking those of %s. `weights_classes=` sets others.",
+            "%s does not name its %d classes; taking those of %s.%s",
             trained.arrays.source,
             count,
             label_set.upper(),
+            advice("weights_classes", "{} sets others."),
         )
         return zoo.labels(label_set)
     if classes is None and count is not None:
@@ -269,9 +271,10 @@ def recipe_for(trained, model, anchors):
 def _likely_scales(arrays):
     scales = "coco" if count_classes(arrays) == len(zoo.labels("coco")) else "voc"
     log.warning(
-        "%s does not say which anchors it was trained with; taking the %s scales. `anchors=` sets others.",
+        "%s does not say which anchors it was trained with; taking the %s scales.%s",
         arrays.source,
         scales.upper(),
+        advice("anchors", "{} sets others."),
     )
     return scales
 

@@ -76,7 +76,7 @@ def _read_detect(path, content, dataset, strictness):
             source, own = entry["source"], tuple(entry["class_names"])
         except (KeyError, TypeError):
             raise ValueError(
-                f"{rows.where(count)}: expected what `keras-ssd detect --format json` writes: source, class_names, "
+                f"{rows.where(count)}: expected what `keras-ssd detect` writes as json: source, class_names, "
                 f"detections. Received: {str(entry)[:80]}"
             ) from None
         if own != names:
