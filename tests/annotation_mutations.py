@@ -142,7 +142,7 @@ def outcome(format, folder, files, rng):
         path.write_bytes(mutated(text, rng) if path == chosen else text.encode())
     began = time.perf_counter()
     try:
-        _, whole = read_to_check(folder, False, format=format)
+        _, whole = read_to_check(folder, format=format, classes=None, pictures=None, csv=None, progress=False)
         refused = None
     except (DataError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         refused = error

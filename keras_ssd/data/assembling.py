@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 
 import numpy as np
 
@@ -184,8 +185,9 @@ def _note_repeated(rows, places, kept):
 def with_unique_names(parts, problems):
     """Gives the annotations of several splits names that occur once.
 
-    The same picture in two splits is kept once. Different pictures of one name get their split's name in front,
-    and within a split the second is left out.
+    The same image in two splits is kept once. Images of a split that differ by their endings alone keep them in their
+    names; of different splits, they get their split's name in front. Of what is left of one name within a split, the
+    second is left out.
 
     Args:
         parts: dictionary from split to list of `Annotation`.
@@ -194,6 +196,7 @@ def with_unique_names(parts, problems):
     Returns:
         List of `Annotation`.
     """
+    parts = {split: _with_endings(annotations, problems) for split, annotations in parts.items()}
     homes = collections.defaultdict(list)
     for split, annotations in parts.items():
         for annotation in annotations:
@@ -206,6 +209,23 @@ def with_unique_names(parts, problems):
             if annotation is not None:
                 kept.append(annotation)
     return kept
+
+
+def _with_endings(annotations, problems):
+    """The annotations of a split, those of one name whose files differ by ending with it: a.jpg and a.png."""
+    same = collections.defaultdict(list)
+    for annotation in annotations:
+        same[annotation.name].append(annotation)
+    doubled = {name: found for name, found in same.items() if len(found) > 1}
+    names = {}
+    for name, found in doubled.items():
+        endings = {id(annotation): os.path.splitext(str(annotation.picture))[1] for annotation in found}
+        if len(set(endings.values())) == len(found) and not any(name + ending in same for ending in endings.values()):
+            names |= {key: name + ending for key, ending in endings.items()}
+            files = " and ".join(os.path.basename(str(annotation.picture)) for annotation in found)
+            what = f"{files} differ by ending alone, which their names keep"
+            problems.append(Problem("assumed", found[0].source or "", what, 0, name))
+    return [dataclasses.replace(a, name=names[id(a)]) if id(a) in names else a for a in annotations]
 
 
 def _told_apart(annotation, split, homes, book):

@@ -6,6 +6,8 @@ import numpy as np
 
 from keras_ssd.pictures import MAX_PIXELS, PictureError, PictureTooLargeError
 
+_HEAD = 1 << 14
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags
 _ORIENTATION = 0x0112  # EXIF tag; values from 5 on lay the picture on its side
 
 
@@ -19,7 +21,7 @@ def picture_size(path):
 
     try:
         with open(path, "rb") as file, Image.open(file) as image:
-            width, height = image.size
+            width, height = _stored_size(image)
             turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except FileNotFoundError:
         raise PictureError(path, "there is no such file.") from None
@@ -30,6 +32,30 @@ def picture_size(path):
     if width * height > MAX_PIXELS:
         raise PictureTooLargeError(path, f"{width} x {height}", MAX_PIXELS)
     return (width, height) if turned else (height, width)
+
+
+def _stored_size(image):
+    """(width, height) before rotation: of a TIFF, Pillow gives those after it."""
+    if image.format == "TIFF":
+        return image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+    return image.size
+
+
+def may_be_turned(path):
+    """Whether the head of a file leaves it open that viewers turn the picture: most tell at once that they do not.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(b"\xff\xd8"):
+        return b"Exif\0" in head
+    if head.startswith(b"\x89PNG"):
+        return b"eXIf" in head or b"Raw profile type exif" in head
+    if head.startswith(b"RIFF"):
+        return head[12:16] == b"VP8X"
+    return not head.startswith((b"BM", b"GIF8"))
 
 
 def file_digest(path):

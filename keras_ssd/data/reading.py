@@ -11,6 +11,7 @@ from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.formats import coco, table, voc, yolo
 from keras_ssd.data.formats.table import CsvLayout
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems, check_policy
+from keras_ssd.data.turned import as_shown
 from keras_ssd.names import check_class_names, nearest
 
 FORMATS = {module.NAME: module for module in (voc, coco, yolo, table)}
@@ -191,7 +192,8 @@ class _Reading:
             raise self._refused(problems)
         found = {}
         for name, part in contents.items():
-            records = assembling.add_sizes(part.records, problems, self.layout.progress)
+            records = as_shown(part.records, part.boxes, problems, self.layout.progress)
+            records = assembling.add_sizes(records, problems, self.layout.progress)
             found[name] = assembling.annotations_of(
                 records, part.boxes, names, self.policy, problems, keep_incomplete=self.keep_incomplete
             )

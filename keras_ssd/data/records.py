@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import reprlib
 
 import numpy as np
 
@@ -61,6 +62,8 @@ class BoxFormat:
         return ", ".join(f"{name}={value:.10g}" for name, value in zip(self.columns, raw, strict=True))
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 VOC_BOXES = BoxFormat(_CORNERS, inclusive=True)
 COCO_BOXES = BoxFormat(("x", "y", "width", "height"), corners=False)
@@ -127,11 +130,11 @@ def finite(value, what):
         EntryError: it is none.
     """
     try:
-        number = float(value) if not isinstance(value, bool) and len(str(value)) < 64 else math.nan
-    except (TypeError, ValueError, OverflowError):
+        number = float(value) if _is_plain(value) and len(str(value)) < 64 else math.nan
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise EntryError(f"{what} must be a finite number, and is {_short(value)}")
+        raise EntryError(f"{what} must be a finite number, and is {shortened(value)}")
     return number
 
 
@@ -141,12 +144,12 @@ def flag(value, what):
     Raises:
         EntryError: it is neither.
     """
-    text = str(value if value is not None else "").strip().lower()
+    text = "" if value is None else str(value).strip().lower() if _is_plain(value, bool) else "no mark"
     if text in ("", "0", "false", "0.0"):
         return False
     if text in ("1", "true", "1.0"):
         return True
-    raise EntryError(f"{what} must be 0 or 1, and is {_short(value)}")
+    raise EntryError(f"{what} must be 0 or 1, and is {shortened(value)}")
 
 
 def mark(value):
@@ -163,7 +166,7 @@ def mark(value):
         return flag(value, "mark"), True
     except EntryError:
         pass
-    text = str(value).strip().lower()
+    text = shortened(value).strip("'").strip().lower()
     if text in ("yes", "no"):
         return text == "yes", True
     try:
@@ -176,7 +179,7 @@ def side(value):
     """A picture's side in whole pixels, or None if the file does not know it (0 or empty, as some tools write)."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if 1 <= number <= 1e6 and number == int(number) else None
 
@@ -187,6 +190,11 @@ def size_of(height, width):
     return None if None in sides else sides
 
 
-def _short(value):
-    text = "missing" if value is None else repr(value)
+def shortened(value):
+    """A value of a file for a message, however long or deep it is."""
+    text = "missing" if value is None else _SHORT.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_plain(value, *more):
+    return isinstance(value, (int, float, str, *more)) and (bool in more or not isinstance(value, bool))

@@ -4,14 +4,17 @@ Boxes are x, y, width, height in continuous pixels. Source of the format: cocoda
 """
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from keras_ssd.data.formats import layout as lay
+from keras_ssd.data.formats.coco_entries import MARKS, add_objects, read_categories
+from keras_ssd.data.formats.finding import Found, ImageFinder
+from keras_ssd.data.ids import is_id, plain_id
 from keras_ssd.data.problems import Problem
-from keras_ssd.data.records import COCO_BOXES, EntryError, Record, finite, flag, size_of
+from keras_ssd.data.records import COCO_BOXES, Record, shortened, size_of
+from keras_ssd.names import listed
 from keras_ssd.text_files import beginning, read_text
 
 NAME = "coco"
@@ -59,18 +62,33 @@ def read(layout, part, problems):
     Returns:
         `Contents`.
     """
+    book = _Book(part, problems)
     try:
         data = _load(part)
-        names = _categories(data["categories"])
+        names = read_categories(data["categories"], data["annotations"], book)
     except (OSError, ValueError) as error:
         what = f"it cannot be read: {lay.reason(error)}"
         problems.append(Problem("file", str(part), what, getattr(error, "lineno", 0), done="left out"))
         return lay.Contents([], COCO_BOXES)
-    pictures = lay.PictureIndex(_picture_folders(layout, part))
-    records = _records(data["images"], part, pictures, problems)
-    _add_objects(records, data["annotations"], names, part, problems)
+    records = _records(data["images"], _finder(layout, part), layout.root, book)
+    add_objects(records, data["annotations"], names, book)
+    problems += book.assumed.problems()
     found = [record for record in records.values() if record.picture is not None]
-    return lay.Contents(found, COCO_BOXES, tuple(names.values()), tuple(names), str(part))
+    ids = tuple(plain_id(key) for key in names)
+    return lay.Contents(found, COCO_BOXES, tuple(names.values()), ids, str(part))
+
+
+class _Book:
+    """What is told of a file: faults, and what is assumed."""
+
+    def __init__(self, path, problems):
+        self.path, self.problems, self.assumed = str(path), problems, lay.Assumed()
+
+    def report(self, kind, what, record=None, done="left out"):
+        self.problems.append(Problem(kind, self.path, what, picture=record.name if record else "", done=done))
+
+    def assume(self, what, example, record=None):
+        self.assumed.add(what, self.path, 0, record.name if record else "", example)
 
 
 def _load(path):
@@ -82,121 +100,49 @@ def _load(path):
         raise ValueError(f"a COCO file is an object with images, annotations and categories, not a {_kind(data)}")
     lost = [key for key in ("images", "annotations", "categories") if not isinstance(data.get(key), list)]
     if lost:
-        there = ", ".join(map(repr, list(data)[:10])) or "nothing"
+        there = listed(map(shortened, data), 10) or "nothing"
         raise ValueError(f"it has no list of {' and of '.join(lost)}; it has {there}")
     return data
-
-
-def _categories(rows):
-    names = {}
-    for number, row in enumerate(rows):
-        key, name = (row.get("id"), row.get("name")) if isinstance(row, dict) else (None, None)
-        if not _is_id(key) or not isinstance(name, str) or not name.strip():
-            raise ValueError(f"category {number} needs an id and a name, and is {str(row)[:80]}")
-        if key in names or name in names.values():
-            raise ValueError(f"category {number} has an id or name that another has: {str(row)[:80]}")
-        names[key] = name
-    if not names:
-        raise ValueError("its list of categories is empty")
-    return names
-
-
-def _is_id(value):
-    return isinstance(value, (int, str)) and not isinstance(value, bool)
 
 
 def _kind(value):
     return {list: "list", str: "text", type(None): "null"}.get(type(value), "number")
 
 
-def _picture_folders(layout, path):
+def _finder(layout, path):
+    """Where the images of a file may be: in the folder of its split before others."""
     split, root = _split_name(path), layout.root
     named = [layout.pictures] if layout.pictures else []
+    own = [*named, root / "images" / split, root / split]
     inside = [base / name for base in (root, path.parent) for name in lay.PICTURE_FOLDERS]
-    return [*named, root / "images" / split, root / split, *inside, path.parent, root]
+    return ImageFinder([*own, *inside, path.parent, root], own, below=named or [path.parent, root])
 
 
-def _records(rows, path, pictures, problems):
-    records, seen = {}, set()
+def _records(rows, finder, root, book):
+    """{id: `Record`} of the images; without `picture` where it is not there."""
+    records, homes = {}, {}
     for number, row in enumerate(rows):
-        key, file = (row.get("id"), row.get("file_name")) if isinstance(row, dict) else (None, None)
-        if not _is_id(key) or not isinstance(file, str) or not file:
-            what = f"image {number} needs an id and a file_name, and is {str(row)[:80]}"
-            problems.append(Problem("entry", str(path), what, done="left out"))
+        key, file = (plain_id(row.get("id")), row.get("file_name")) if isinstance(row, dict) else (None, None)
+        if key is None or not isinstance(file, str) or not file:
+            book.report("entry", f"image {number} needs an id and a file_name, and is {shortened(row)}")
             continue
         name = lay.stem(file)
-        if key in records or name in seen:
-            what = f"image id {key}, file {file}: another image has that id or name"
-            problems.append(Problem("duplicate id", str(path), what, picture=name, done="left out"))
+        if key in records:
+            what = f"image id {shortened(key)}, file {shortened(file)}: another image has that id"
+            book.problems.append(Problem("duplicate id", book.path, what, picture=name, done="left out"))
             continue
-        found = None if lay.leaves(file) else pictures.by_path(file) or pictures.by_path(os.path.basename(file))
-        if found is None:
-            problems.append(lay.missing_picture(name, path, file))
-        seen.add(name)
+        found = finder.find(file)
+        if found.path is not None and not found.exact:
+            name = lay.stem(lay.below(found.path, root))
+        if found.path is not None and homes.setdefault(found.path, key) != key:
+            what = f"image id {shortened(key)}, file {shortened(file)}: image id {homes[found.path]} is that file too"
+            book.problems.append(Problem("duplicate id", book.path, what, picture=name, done="left out"))
+            found = Found()
+        else:
+            finder.tell(found, file, name, (book.path, 0), (book.problems, book.assumed))
         size_hw = size_of(row.get("height"), row.get("width"))
-        records[key] = Record(name, found, str(path), size_hw, areas=[], picture_id=key)
+        records[key] = Record(name, found.path, book.path, size_hw, areas=[], picture_id=key)
     return records
-
-
-def _add_objects(records, rows, names, path, problems):
-    seen = {}
-    for number, row in enumerate(rows):
-        record = None
-        try:
-            if not isinstance(row, dict):
-                raise EntryError("it is no object")
-            record = records.get(row.get("image_id")) if _is_id(row.get("image_id")) else None
-            if record is None:
-                raise EntryError(f"there is no image with the id {row.get('image_id')!r}")
-            if _repeats(seen, row, (path, record), problems):
-                continue
-            label = names.get(row.get("category_id")) if _is_id(row.get("category_id")) else None
-            if label is None:
-                what = f"annotation {_called(row, number)}: there is no category with the id {row.get('category_id')!r}"
-                problems.append(Problem("label", str(path), what, picture=record.name, done="left out"))
-                record.lost += 1
-                continue
-            _add_object(record, row, label)
-        except EntryError as error:
-            what = f"annotation {_called(row, number)}: {error}"
-            problems.append(Problem("entry", str(path), what, picture=record.name if record else "", done="left out"))
-            if record is not None:
-                record.lost += 1
-
-
-def _called(row, number):
-    return row["id"] if isinstance(row, dict) and _is_id(row.get("id")) else f"number {number}"
-
-
-def _repeats(seen, row, place, problems):
-    """Whether an annotation is there already; one that shares only its id is reported and stays."""
-    key = row.get("id")
-    if not _is_id(key):
-        return False
-    path, record = place
-    says = (row.get("image_id"), row.get("category_id"), str(row.get("bbox")))
-    same = seen.setdefault(key, says) is not says and seen[key] == says
-    if seen[key] is not says:
-        what = f"annotation id {key} occurs twice"
-        done = "left out" if same else "kept"
-        problems.append(Problem("duplicate id", str(path), what, picture=record.name, done=done))
-    return same
-
-
-def _add_object(record, row, label):
-    box = row.get("bbox")
-    if not isinstance(box, (list, tuple)) or len(box) != 4:
-        raise EntryError(f"bbox must be x, y, width, height, and is {str(box)[:80]}")
-    raw = [finite(value, name) for name, value in zip(COCO_BOXES.columns, box, strict=True)]
-    marks = {name: flag(row.get(key), key) for name, key in _MARKS.items()}
-    area = row.get("area")
-    area = raw[2] * raw[3] if area is None else finite(area, "area")
-    key = row.get("id")
-    record.add(label, raw, key if isinstance(key, int) and abs(key) < 1 << 62 else 0, **marks)
-    record.areas.append(area)
-
-
-_MARKS = {"crowd": "iscrowd", "difficult": "difficult", "truncated": "truncated"}
 
 
 def write(splits, target):
@@ -225,13 +171,13 @@ def write(splits, target):
 def _picture_ids(data):
     """The pictures' own ids if all have one, and else numbers from 1."""
     ids = [annotation.picture_id for annotation in data]
-    return ids if all(_is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(data) + 1)
+    return ids if all(is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(data) + 1)
 
 
 def _rows(annotation, picture_id, category_ids, first):
     rows = []
     for row, box in enumerate(annotation.boxes_xyxy):
-        marks = {key: 1 for name, key in _MARKS.items() if getattr(annotation, name)[row]}
+        marks = {key: 1 for name, key in MARKS.items() if getattr(annotation, name)[row]}
         rows.append(
             {
                 "id": first + row + 1,

@@ -88,8 +88,14 @@ class ImageFinder:
             place: (file, line) of the annotation.
             told: (list that takes `Problem`s, `Assumed`).
         """
-        problems, assumed = told
         found = self.find(name)
+        self.tell(found, name, record_name, place, told)
+        return found.path
+
+    @staticmethod
+    def tell(found, name, record_name, place, told):
+        """The faults of what was found for a name, and what is assumed; arguments as `path_of` takes them."""
+        problems, assumed = told
         if found.candidates:
             what = f"{name} may be {listed(found.candidates, 3)}"
             problems.append(Problem("missing picture", str(place[0]), what, place[1], record_name, "left out"))
@@ -97,7 +103,6 @@ class ImageFinder:
             problems.append(lay.missing_picture(record_name, place[0], name, place[1]))
         elif not found.exact:
             assumed.add(BY_TAIL, *place, record_name, f"{name} is {found.path}")
-        return found.path
 
     def _by_tail(self, way):
         """The one image with the longest tail of a path: as it is written, and else without regard to case."""

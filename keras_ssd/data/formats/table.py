@@ -19,7 +19,7 @@ from keras_ssd.data.formats.table_columns import CORNERS, EXAMPLE, MARKS, RETINA
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import COCO_BOXES, CORNER_BOXES, CORNER_FRACTIONS, EntryError, Record, finite, mark, size_of
 from keras_ssd.pictures import has_image_ending
-from keras_ssd.text_files import read_text
+from keras_ssd.text_files import beginning, read_text
 
 NAME = "csv"
 SSD_KERAS_COLUMNS = ("image_name", "xmin", "xmax", "ymin", "ymax", "class_id")
@@ -75,7 +75,7 @@ def _is_table(path):
     """Whether the first line says what the columns mean; what cannot be read is told when it is read."""
     try:
         with open(path, "rb") as file:
-            text = file.read(1 << 16).decode("utf-8-sig", errors="replace")
+            text = beginning(file.read(1 << 16))
         rows = list(_parsed(text.partition("\n")[0]))
         columns_of(rows[0][1] if rows else (), path)
     except csv.Error:

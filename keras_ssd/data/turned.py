@@ -1,0 +1,70 @@
+"""Sizes that annotations give as the camera stored an image, before its EXIF orientation turns it.
+
+Every reader of images here turns them, as viewers do, so that boxes are wanted on the image as it is shown. Where the
+stated size is that of the image on its side, boxes that all lie within the shown image were drawn there, or on one of
+the same frame; boxes that do not were drawn on the image as it is stored, and nothing tells it from a mistake.
+"""
+
+import numpy as np
+
+from keras_ssd.data.formats.layout import Assumed
+from keras_ssd.data.picture_files import may_be_turned, picture_size
+from keras_ssd.data.problems import Problem
+from keras_ssd.data.progress import worked_ahead
+from keras_ssd.pictures import PictureError
+
+ASSUMED = "a size is given before EXIF rotation; the boxes fit the image as it is shown"
+_EDGE = 1.0  # pixels
+
+
+def as_shown(records, boxes, problems, progress=False):
+    """Gives records of turned images the size that is shown; those whose boxes lie outside it are left out.
+
+    Args:
+        records: list of `Record`; those without size pass.
+        boxes: `BoxFormat` of their numbers.
+        problems: list that takes `Problem`s.
+        progress: whether to show a bar.
+
+    Returns:
+        The records that stay.
+    """
+    oblong = [record for record in records if record.size_hw and record.size_hw[0] != record.size_hw[1]]
+    assumed, lost = Assumed(), set()
+    with worked_ahead(_shown_size, oblong, "looking for turned images", progress) as sizes:
+        for record, future in sizes:
+            stated, shown = record.size_hw, future.result()
+            if shown != stated[::-1]:
+                continue
+            if _fit(record, boxes, shown):
+                record.size_hw = shown
+                assumed.add(ASSUMED, record.source, 0, record.name, f"{record.picture} is {_told(shown)}")
+                continue
+            lost.add(id(record))
+            what = (
+                f"{record.picture} is {_told(shown)} as its EXIF orientation shows it, the annotation says "
+                f"{_told(stated)}, and its boxes leave the shown image: they were drawn before EXIF rotation. Turn "
+                "the image's pixels and remove the EXIF orientation, or turn the boxes"
+            )
+            problems.append(Problem("picture size", record.source, what, 0, record.name, "left out"))
+    problems += assumed.problems()
+    return [record for record in records if id(record) not in lost]
+
+
+def _shown_size(record):
+    """(height, width) of an image that viewers may turn; None for others, and for what is told when it is read."""
+    try:
+        return picture_size(record.picture) if may_be_turned(record.picture) else None
+    except (PictureError, OSError):
+        return None
+
+
+def _fit(record, boxes, size_hw):
+    if not record.raw or boxes.fractions:
+        return True
+    corners = boxes.to_pixels(np.array(record.raw, np.float64).reshape(-1, 4), size_hw)
+    return bool((corners >= -_EDGE).all() and (corners <= np.array([*size_hw[::-1], *size_hw[::-1]]) + _EDGE).all())
+
+
+def _told(size_hw):
+    return f"{size_hw[1]} x {size_hw[0]} pixels"
