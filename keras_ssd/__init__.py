@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from keras_ssd.layers import L2Normalization as L2Normalization
     from keras_ssd.losses import SSDLoss as SSDLoss
     from keras_ssd.losses import SSDLossMetric as SSDLossMetric
+    from keras_ssd.map_limits import map_limit as map_limit
     from keras_ssd.matching import MatchRules as MatchRules
     from keras_ssd.models import SSD as SSD
     from keras_ssd.models import Extra as Extra
@@ -88,6 +89,7 @@ _HOMES = {
     "keras_ssd.importers": ("from_caffe",),
     "keras_ssd.layers": ("AnchorBoxes", "DecodeDetections", "L2Normalization"),
     "keras_ssd.losses": ("SSDLoss", "SSDLossMetric"),
+    "keras_ssd.map_limits": ("map_limit",),
     "keras_ssd.matching": ("MatchRules",),
     "keras_ssd.models": (
         *("SSD", "Extra", "Tap", "load", "mobilenet_ssd", "open_model", "ssd", "ssd7", "ssd300", "ssd512"),

@@ -19,6 +19,8 @@ def cross_entropy(scores, true, *, confidence, from_logits, label_smoothing, foc
         return alpha * loss * (1 - p[true]) ** focal_gamma
     total = 0.0
     for column in range(columns):
+        if column == 0 and scores[0] == -10000:  # the net has no background
+            continue
         p = 1 / (1 + math.exp(-scores[column])) if from_logits else scores[column]
         wanted = float(column == true)
         smooth = wanted * (1 - label_smoothing) + label_smoothing / 2

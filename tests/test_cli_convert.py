@@ -1,11 +1,13 @@
 """`keras-ssd convert` and `keras-ssd zoo inspect`, as a user types them."""
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from caffe_nets import random_weights, written
+from caffe_nets import net_of, random_weights, written
+from outside_nets import ultra_light, ultra_light_priors
 from PIL import Image
 from test_caffe_heads import small_net
 
@@ -80,7 +82,7 @@ def test_values_other_size_and_fractions_reach_the_net(files):
         (["net.prototxt", "a", "b", "-o", "a.keras"], "a .prototxt and a .caffemodel"),
         (["net.caffemodel", "net.caffemodel", "-o", "a.keras"], "a .prototxt and a .caffemodel"),
         (["net.caffemodel", "--mean", "1", "-o", "a.keras"], "--mean is for a .prototxt"),
-        (["net.caffemodel", "-o", "a.keras"], "none of|no network that this package knows"),
+        (["net.caffemodel", "-o", "a.keras"], "Name its prototxt too"),
         (
             ["net.prototxt", "net.caffemodel", "--picture", "street.jpg", "-o", "a.keras"],
             "--check-with compares an ONNX",
@@ -152,3 +154,57 @@ def test_rejects_what_holds_no_weights(files, capsys):
     assert main(["zoo", "inspect", "street.jpg"]) == 2
     assert "street.jpg" in capsys.readouterr().err
     assert main(["zoo", "inspect", "nothing.h5"]) == 2
+
+
+FACE = ["--mean", "127", "--scale", "0.0078125", "--channel-order", "rgb", "--labels", "face,"]
+
+
+@pytest.fixture
+def faces(tmp_path, monkeypatch):
+    """A small detector whose priors are computed outside it, and these priors."""
+    monkeypatch.chdir(tmp_path)
+    net = random_weights(net_of(ultra_light()), outputs=["boxes", "scores"])
+    written(net, tmp_path, "face")
+    np.save("priors.npy", ultra_light_priors())
+    (tmp_path / "priors.json").write_text(json.dumps(ultra_light_priors().tolist()))
+    return ["convert", "face.prototxt", "face.caffemodel"]
+
+
+@pytest.mark.parametrize("priors", ["priors.npy", "priors.json"])
+@pytest.mark.parametrize("heads", [["--heads", "boxes:scores"], []])
+def test_values_priors_from_a_file(faces, priors, heads):
+    assert main([*faces, *FACE, *heads, "--anchors", priors, "-o", "face.keras"]) == 0
+    model = keras_ssd.load("face.keras")
+    assert model.class_names == ("face",)
+    np.testing.assert_allclose(model.anchor_spec.anchors_cxcywh(), ultra_light_priors(), rtol=0, atol=1e-6)
+
+
+def test_values_plain_model_of_some_blobs(faces, capsys):
+    assert main([*faces, "--mean", "0", "--outputs", "s8,s16", "-o", "body.keras"]) == 0
+    assert "A plain model of s8, s16" in capsys.readouterr().out
+    assert len(keras.saving.load_model("body.keras").outputs) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["face.prototxt"], "its weights are in a .caffemodel"),
+        (["face.caffemodel"], "Name its prototxt too"),
+        (["face.prototxt", "face.caffemodel"], "last blobs are boxes, scores"),
+        (["face.prototxt", "face.caffemodel", "--anchors", "nothing.npy"], "No file of priors"),
+        (["face.prototxt", "face.caffemodel", "--anchors", "face.caffemodel"], "a .npy or .json file"),
+        (["face.prototxt", "face.caffemodel", "--heads", "boxes:scores"], "needs its priors: --anchors"),
+        (["face.prototxt", "face.caffemodel", "--outputs", "nothing"], "no layer makes the blobs"),
+        (
+            ["face.prototxt", "face.caffemodel", "--outputs", "s8", "--max-map-bytes", "100"],
+            "raise the limit with --max-map-bytes",
+        ),
+    ],
+)
+def test_rejects_half_a_net_in_the_words_of_the_shell(faces, capsys, arguments, message):
+    assert main(["convert", *arguments, "-o", "face.keras"]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "`" not in told.replace("`keras-ssd", "")
+    assert "outputs=" not in told
+    assert not Path("face.keras").exists()

@@ -172,6 +172,14 @@ NAIVE = (
 )
 
 
+NO_BACKGROUND = (
+    {"confidence": "sigmoid"},
+    {"confidence": "sigmoid", "mining": "batch", "label_smoothing": 0.1},
+    {"confidence": "sigmoid", "focal_gamma": 2, "focal_alpha": 0.25, "mining": None},
+    {"confidence": "sigmoid", "negative_images": "mine", "n_neg_min": 10, "class_weights": (1, 2, 3, 4)},
+)
+
+
 def random_batch(seed, *, probabilities, picture_count=4, anchors=25, classes=4):
     """Predictions and targets of pictures of which the first has no object; every eighth anchor is neutral."""
     rng = np.random.default_rng(seed)
@@ -198,6 +206,32 @@ def test_reference_naive_loops(options, seed):
     np.testing.assert_allclose(float(loss(y_true, y_pred)), expected, rtol=TOLERANCE)
     terms = keras.ops.convert_to_numpy(loss.terms(y_true, y_pred).total)
     np.testing.assert_allclose(terms / len(y_true), per_picture, rtol=TOLERANCE, atol=1e-7)
+
+
+@pytest.mark.parametrize("options", NO_BACKGROUND, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_reference_a_background_that_a_net_does_not_have_costs_nothing(options, dtype):
+    y_true, y_pred = random_batch(3, probabilities=False)
+    y_pred[..., 0] = coding.NO_BACKGROUND
+    expected, _ = naive_loss(y_true, y_pred, **options)
+    loss = keras_ssd.SSDLoss(**options)
+    if dtype == "bfloat16":
+        y_pred[..., 0] = -9984  # what it makes of the constant
+    value, gradient = value_and_gradient(lambda x: loss(y_true, x), y_pred)
+    np.testing.assert_allclose(value, expected, rtol=TOLERANCE)
+    assert expected < 100
+    assert not gradient[..., 0].any()
+    assert np.isfinite(gradient).all()
+
+
+def test_values_one_positive_without_background():
+    y_pred = np.zeros((1, 4, 1 + 1 + 12), np.float32)
+    y_pred[..., 0], y_pred[..., -8:] = coding.NO_BACKGROUND, 0.5
+    y_true = np.zeros((1, 4, 5), np.float32)
+    y_true[0, 0, 0] = 1
+    np.testing.assert_allclose(float(keras_ssd.SSDLoss(confidence="sigmoid")(y_true, y_pred)), 4 * np.log(2), rtol=1e-5)
+    focal = keras_ssd.SSDLoss(confidence="sigmoid", focal_gamma=2, mining=None)
+    np.testing.assert_allclose(float(focal(y_true, y_pred)), np.log(2), rtol=1e-5)
 
 
 @pytest.mark.parametrize("options", NAIVE, ids=str)

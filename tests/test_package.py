@@ -25,6 +25,7 @@ FLOORS = (
         "pictures",
         "formats",
         "label_places",
+        "map_limits",
         "reading_ahead",
         "replacing",
         "smear",

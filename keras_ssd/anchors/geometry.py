@@ -14,7 +14,10 @@ def _level_geometry(level):
     boxes_wh = np.asarray(level.boxes_hw, f)[:, ::-1]
     shape = (grid_h, grid_w, level.boxes_per_cell, 2)
     centres = np.stack(np.broadcast_arrays(x[None, :, None], y[:, None, None]), axis=-1)
-    centres = np.broadcast_to(centres, shape).reshape(-1, 2)
+    centres = np.broadcast_to(centres, shape)
+    if level.shifts_hw:
+        centres = centres + np.asarray(level.shifts_hw, f)[:, ::-1]
+    centres = centres.reshape(-1, 2)
     sizes = np.broadcast_to(boxes_wh, shape).reshape(-1, 2)
     return centres.astype(np.float64), sizes.astype(np.float64)
 

@@ -69,7 +69,10 @@ class Grids:
         """
         parts = np.split(np.asarray(shapes_hw, np.float64), np.cumsum(self.boxes_per_cell)[:-1])
         ordered = [sorted(map(tuple, part.round(2).tolist()), key=lambda box: (box[0] * box[1], box)) for part in parts]
-        levels = tuple(replace(level, boxes_hw=tuple(boxes)) for level, boxes in zip(self.levels, ordered, strict=True))
+        levels = tuple(
+            replace(level, boxes_hw=tuple(boxes), shifts_hw=())  # fitted shapes stand at the cells' own centres
+            for level, boxes in zip(self.levels, ordered, strict=True)
+        )
         if self.before is not None:
             return AnchorSpec(self.image_size, levels, self.before.variances, self.before.clip)
         return AnchorSpec(self.image_size, levels)

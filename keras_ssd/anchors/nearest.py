@@ -9,14 +9,17 @@ be a little better than the nearest one.
 import numpy as np
 
 
-def nearest_cells(level, centres_yx):
+def nearest_cells(level, centres_yx, place=None):
     """(cells, distances), each (M, 2) as (y, x): the nearest cell of each object, and how far its centre is.
 
     Args:
         level: `AnchorLevel`.
         centres_yx: (M, 2) pixels of the input.
+        place: of a box of the cell, whose own centre counts then; None for the cell's.
     """
     step, offset = np.array(level.step_hw), np.array(level.offset_hw)
+    if place is not None and level.shifts_hw:
+        offset = offset + np.array(level.shifts_hw[place]) / step
     cells = np.clip(np.rint(centres_yx / step - offset), 0, np.array(level.grid_hw) - 1)
     return cells.astype(np.int64), np.abs((cells + offset) * step - centres_yx)
 
@@ -50,9 +53,10 @@ def nearest_best(spec, objects):
     sizes, centres = objects.sizes_hw(spec.image_size), objects.centres_yx(spec.image_size)
     start = 0
     for level in spec.levels:
-        cells, distances = nearest_cells(level, centres)
-        first = start + (cells[:, 0] * level.grid_hw[1] + cells[:, 1]) * level.boxes_per_cell
         for place, shape in enumerate(level.boxes_hw):
+            if not place or level.shifts_hw:
+                cells, distances = nearest_cells(level, centres, place)
+                first = start + (cells[:, 0] * level.grid_hw[1] + cells[:, 1]) * level.boxes_per_cell
             iou = iou_at(sizes.T, distances.T, shape)
             better = iou > best
             best[better], anchor[better] = iou[better], first[better] + place

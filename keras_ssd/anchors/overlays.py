@@ -124,5 +124,6 @@ def _dots(pen, spec, level, size_hw):
     down, right = np.maximum(1, np.ceil(DOTS / step)).astype(int)
     for row in range(0, level.grid_hw[0], down):
         for column in range(0, level.grid_hw[1], right):
-            y, x = (np.array([row, column]) + level.offset_hw) * step
-            pen.rectangle((x - 0.5, y - 0.5, x + 0.5, y + 0.5), fill="#FFE08A")
+            for shift in dict.fromkeys(level.shifts_hw) or ((0, 0),):
+                y, x = (np.array([row, column]) + level.offset_hw) * step + np.array(shift) * scale
+                pen.rectangle((x - 0.5, y - 0.5, x + 0.5, y + 0.5), fill="#FFE08A")

@@ -69,6 +69,11 @@ class AnchorRecipe:
         Raises:
             ValueError: a spec with other offsets, or a clipped one.
         """
+        if any(level.shifts_hw for level in spec.levels):
+            raise ValueError(
+                "An AnchorRecipe has one centre a cell, and a level of this spec has several. Use the AnchorSpec "
+                "itself, at its own image size."
+            )
         if spec.clip or any(level.offset_hw != (0.5, 0.5) for level in spec.levels):
             offsets = sorted({level.offset_hw for level in spec.levels})
             raise ValueError(

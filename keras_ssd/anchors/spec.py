@@ -14,6 +14,7 @@ from keras_ssd.anchors import geometry
 from keras_ssd.calling import checked_arguments
 
 FORMAT_VERSION = 1
+SHIFTS_VERSION = 2  # written where a level has several centres a cell, which readers of version 1 do not know
 
 
 def _pair(value, name):
@@ -70,12 +71,15 @@ class AnchorLevel:
         step_hw: distance of neighbouring cells' centres in pixels of the input picture.
         boxes_hw: (height, width) in pixels of each box of a cell, in the order of the head's channels.
         offset_hw: centre of the first cell as a fraction of the step.
+        shifts_hw: (y, x) in pixels from the cell's centre to the centre of each box, where a cell has several centres
+            (densified anchors); empty where all boxes stand at the cell's own.
     """
 
     grid_hw: tuple
     step_hw: tuple
     boxes_hw: tuple
     offset_hw: tuple = (0.5, 0.5)
+    shifts_hw: tuple = ()
 
     def __post_init__(self):
         grid = tuple(int(v) for v in _pair(self.grid_hw, "grid_hw"))
@@ -88,6 +92,13 @@ class AnchorLevel:
         object.__setattr__(self, "step_hw", step)
         object.__setattr__(self, "boxes_hw", boxes)
         object.__setattr__(self, "offset_hw", tuple(float(v) for v in _pair(self.offset_hw, "offset_hw")))
+        shifts = tuple(tuple(float(v) for v in _pair(shift, "shifts_hw")) for shift in self.shifts_hw)
+        if shifts and len(shifts) != len(boxes):
+            raise ValueError(
+                f"`shifts_hw` must be empty or have one (y, x) for each of the {len(boxes)} boxes of a cell. "
+                f"Received: {len(shifts)}"
+            )
+        object.__setattr__(self, "shifts_hw", shifts if any(v for shift in shifts for v in shift) else ())
 
     @property
     def boxes_per_cell(self):
@@ -157,6 +168,59 @@ class AnchorLevel:
 
     @classmethod
     @checked_arguments
+    def density_prior_box(
+        cls, image_size, grid_hw, fixed_sizes, densities, fixed_ratios=(1.0,), *, step=None, offset=0.5, tiling="size"
+    ):
+        """A level of densified anchors, as FaceBoxes has them: each box stands at density x density places of a cell.
+
+        For each fixed size, for each ratio: the places row by row. They are symmetric about the cell's centre and
+        a whole number of pixels apart, as the forks of Caffe compute it.
+
+        Args:
+            image_size: (height, width) of the input image in pixels.
+            grid_hw: (height, width) of the feature map.
+            fixed_sizes: side lengths in pixels.
+            densities: for each fixed size, how many places there are along each axis.
+            fixed_ratios: width / height, in order.
+            step: pixels between cells, one number or (height, width); None is image size / grid.
+            offset: centre of the first cell as a fraction of the step.
+            tiling: what the places share out: "size" is the box (the field `density`), "step" the cell (the field
+                `density_size` with `fixed_ratio`).
+
+        Raises:
+            ValueError: numbers that are not positive or do not pair up, or places less than a pixel apart.
+
+        Source: Zhang et al., FaceBoxes (2017), section 3.2; OpenVINO, PriorBox (fixed_size, fixed_ratio, density).
+        """
+        _positive(fixed_sizes, "fixed_sizes")
+        _positive(fixed_ratios, "fixed_ratios")
+        whole = [int(d) for d in densities if math.isfinite(d) and d == int(d) and d > 0]
+        if len(whole) != len(fixed_sizes) or len(whole) != len(densities):
+            raise ValueError(
+                "`densities` must have a whole number of at least 1 for each of `fixed_sizes`. "
+                f"Received: fixed_sizes={tuple(fixed_sizes)}, densities={tuple(densities)}"
+            )
+        if tiling not in ("size", "step"):
+            raise ValueError(f"`tiling` must be 'size' or 'step'. Received: tiling={tiling!r}")
+        steps = _step(image_size, grid_hw, step)
+        boxes, shifts = [], []
+        for size, density in zip(fixed_sizes, whole, strict=True):
+            span, half, pitch = _tiles(size, density, steps, tiling)
+            places = [half + pitch / 2 + i * pitch for i in range(density)]
+            if pitch < 1:
+                raise ValueError(
+                    f"A density of {density} leaves less than a pixel between the places of a box: {span} pixels are "
+                    "shared out. Give a lower density."
+                )
+            for ratio in fixed_ratios:
+                root = np.sqrt(np.float32(ratio))
+                box = (float(np.float32(size) / root), float(np.float32(size) * root))
+                boxes += [box] * density**2
+                shifts += [(y, x) for y in places for x in places]
+        return cls(grid_hw, steps, tuple(boxes), _pair(offset, "offset"), tuple(shifts))
+
+    @classmethod
+    @checked_arguments
     def of_boxes(cls, image_size, grid_hw, boxes_hw, *, step=None, offset=0.5):
         """A level of boxes that are given one by one.
 
@@ -191,6 +255,15 @@ class AnchorLevel:
         second = None if next_scale is None else next_scale * shorter
         boxes = _boxes_of_cell(scale * shorter, second, aspect_ratios)
         return cls(grid_hw, _step(image_size, grid_hw, step), boxes, _pair(offset, "offset"))
+
+
+def _tiles(size, density, steps, tiling):
+    """(pixels shared out, first edge, pixels between two places); whole pixels, as in C."""
+    if tiling == "size":
+        span = int(size)
+        return span, -span / 2, int(size / density)
+    span = int((steps[0] + steps[1]) * 0.5)
+    return span, -(span // 2), span // density
 
 
 def _step(image_size, grid_hw, step):
@@ -264,8 +337,9 @@ class AnchorSpec:
 
     def to_dict(self):
         """Plain JSON data that `from_dict` turns back into an equal spec."""
+        shifted = any(level.shifts_hw for level in self.levels)
         return {
-            "version": FORMAT_VERSION,
+            "version": SHIFTS_VERSION if shifted else FORMAT_VERSION,
             "image_size": list(self.image_size),
             "levels": [
                 {
@@ -273,6 +347,7 @@ class AnchorSpec:
                     "step_hw": list(level.step_hw),
                     "offset_hw": list(level.offset_hw),
                     "boxes_hw": [list(box) for box in level.boxes_hw],
+                    **({"shifts_hw": [list(shift) for shift in level.shifts_hw]} if level.shifts_hw else {}),
                 }
                 for level in self.levels
             ],
@@ -288,9 +363,10 @@ class AnchorSpec:
             ValueError: written by a newer version of the package, or not such a dictionary.
         """
         version = data.get("version") if isinstance(data, dict) else None
-        if version != FORMAT_VERSION:
+        if version not in (FORMAT_VERSION, SHIFTS_VERSION):
             raise ValueError(
-                f"Anchor description of version {version!r}; this version of keras_ssd reads {FORMAT_VERSION}. "
+                f"Anchor description of version {version!r}; this version of keras_ssd reads {FORMAT_VERSION} and "
+                f"{SHIFTS_VERSION}. "
                 "Update keras_ssd, or save the model again with this version."
             )
         levels = tuple(
@@ -299,6 +375,7 @@ class AnchorSpec:
                 tuple(row["step_hw"]),
                 tuple(tuple(box) for box in row["boxes_hw"]),
                 tuple(row["offset_hw"]),
+                tuple(tuple(shift) for shift in row.get("shifts_hw", ())),
             )
             for row in data["levels"]
         )

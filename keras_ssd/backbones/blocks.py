@@ -8,6 +8,7 @@ import keras
 from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import LowestPadding2D
 from keras_ssd.layers.windows import caffe_padding, size_pair
+from keras_ssd.map_limits import check_map
 
 
 def caffe_xavier():
@@ -186,6 +187,8 @@ def check_input_size(input_size):
         size = ()
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"`input_size` must be (height, width) in whole pixels. Received: input_size={input_size!r}")
+    # Anchors take memory while the model is built, and the first convolutions have at least 8 channels.
+    check_map(f"An input of {size[0]}x{size[1]}", (None, *size, 8))
     return size
 
 

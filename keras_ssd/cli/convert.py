@@ -1,10 +1,11 @@
 """`keras-ssd convert`: Caffe nets and foreign weights into models of this package, and models into ONNX or Caffe."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from keras_ssd.cli.arguments import class_names, size
+from keras_ssd.cli.arguments import class_names, count, name_list, size
 
 DESCRIPTION = """\
 Convert a detector: a Caffe net, or any model that this package reads, into
@@ -27,6 +28,9 @@ transform_param, of the prototxt or of the train net that a .caffemodel holds;
 where neither has them, give them as the net's authors do. They become part of
 the model, as does the change from BGR to RGB.
 
+A net whose priors are computed outside it has no PriorBox layers: give the priors with --anchors, and with
+--heads the blobs of offsets and scores where their sizes do not tell.
+
 The table shows what became of every layer. An ONNX model gives `boxes` (N, 4),
 corners in fractions of the image, and `scores` (N, classes), before
 suppression; at the end the largest difference is shown that onnxruntime finds
@@ -36,6 +40,7 @@ exit codes: 0 converted, 2 nothing was written.
 """
 OUTPUTS = (".keras", ".onnx", ".prototxt")
 ARGUMENTS = {"weights_classes": "--class-names", "classes": "--class-names"}  # of Python, and their options
+OF_ANCHORS = ("anchor_format", "variances", "scores")
 
 
 def add_parser(commands):
@@ -72,6 +77,28 @@ def add_parser(commands):
         action="store_false",
         help="do not cut prior sizes to whole pixels: as OpenCV does, and Caffe does not",
     )
+    parser.add_argument(
+        "--outputs", type=name_list, metavar="BLOB,...", help="write a plain model of these blobs, no detector"
+    )
+    parser.add_argument(
+        "--heads",
+        type=head_pairs,
+        metavar="OFFSETS:SCORES,...",
+        help="blobs of a net whose priors are computed outside it, a pair a level or one joined pair",
+    )
+    parser.add_argument(
+        "--anchors", metavar="FILE", help="its priors: .npy or .json, (N, 4) fractions of the image, or an anchor file"
+    )
+    parser.add_argument("--anchor-format", choices=("cxcywh", "xyxy"), help="of an array of priors; cxcywh")
+    parser.add_argument("--variances", type=numbers, help="of an array of priors: 0.1,0.1,0.2,0.2")
+    parser.add_argument(
+        "--scores",
+        choices=("softmax", "sigmoid", "probabilities"),
+        help="how its scores are made, where no layer of the net shows it; softmax",
+    )
+    parser.add_argument(
+        "--max-map-bytes", type=count, metavar="BYTES", help="the largest feature map of an image that is built; 2 GiB"
+    )
     parser.add_argument("--fold", action="store_true", help="fold batch normalisation into the convolutions")
     parser.add_argument(
         "--input",
@@ -94,6 +121,14 @@ def numbers(text):
     return values if len(values) > 1 else values[0]
 
 
+def head_pairs(text):
+    """(offsets, scores) pairs of blob names from boxes:scores,..."""
+    pairs = [tuple(part.strip().split(":")) for part in text.split(",") if part.strip()]
+    if not pairs or not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise argparse.ArgumentTypeError(f"expected OFFSETS:SCORES, such as boxes:scores; received {text}")
+    return pairs
+
+
 def run(args):
     """Converts.
 
@@ -103,10 +138,14 @@ def run(args):
     Returns:
         The exit code.
     """
+    from keras_ssd.map_limits import map_limit
+
     out = _checked_output(args)
-    model = _opened(args)
-    if not args.quiet and model.weights_report is not None:
-        _show(model.weights_report)
+    with map_limit(args.max_map_bytes):
+        model = _opened(args)
+    report = getattr(model, "weights_report", None)
+    if not args.quiet and report is not None:
+        _show(report)
     {".keras": _to_keras, ".onnx": _to_onnx, ".prototxt": _to_caffe}[out.suffix.lower()](model, out, args)
     return 0
 
@@ -119,6 +158,8 @@ def _checked_output(args):
     for source in args.sources:
         if any(path.exists() and Path(source).exists() and path.samefile(source) for path in written):
             raise ValueError(f"--out would overwrite {source}, which is to be converted. Name another file.")
+    if args.outputs and out.suffix.lower() != ".keras":
+        raise ValueError(f"--outputs makes a plain model, which a .keras file holds. Received: --out {args.out}")
     if args.check_with and out.suffix.lower() != ".onnx":
         raise ValueError("--check-with compares an ONNX model; --out names none.")
     if not out.parent.is_dir():
@@ -136,9 +177,14 @@ def _opened(args):
     if prototxts:
         from keras_ssd.importers import from_caffe
 
+        if not rest:
+            raise ValueError(
+                f"{prototxts[0]} describes the net; its weights are in a .caffemodel, without which the result detects "
+                f"nothing. Name it too: keras-ssd convert {prototxts[0]} WEIGHTS.caffemodel -o {args.out}"
+            )
         return from_caffe(
             prototxts[0],
-            rest[0] if rest else None,
+            rest[0],
             classes=class_names(args.class_names),
             mean=args.mean,
             scale=args.scale,
@@ -146,20 +192,57 @@ def _opened(args):
             input_size=args.input_size,
             truncate_sizes=args.truncate_sizes,
             fold=args.fold,
+            outputs=args.outputs,
+            heads=args.heads,
+            anchors=None if args.anchors is None else _priors(args.anchors),
+            **{name: getattr(args, name) for name in OF_ANCHORS if getattr(args, name) is not None},
         )
-    for name in ("mean", "scale", "channel_order", "input_size"):
+    for name in ("mean", "scale", "channel_order", "input_size", "outputs", "heads", "anchors", *OF_ANCHORS):
         if getattr(args, name):
             raise ValueError(f"--{name.replace('_', '-')} is for a .prototxt, and none is given.")
     if not args.truncate_sizes:
         raise ValueError("--no-truncate-sizes is for a .prototxt, and none is given.")
     from keras_ssd.models import open_model
 
+    if rest[0].lower().endswith(".caffemodel"):
+        _refuse_unknown(rest[0])
     model = open_model(rest[0], class_names=class_names(args.class_names))
     if not args.fold:
         return model
     from keras_ssd.importers.folding import fold_batch_normalization
 
     return fold_batch_normalization(model)
+
+
+def _priors(path):
+    """Priors of a file: an array, or what `keras-ssd anchors fit` writes."""
+    import numpy as np
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"No file of priors at '{path}'.")
+    if path.lower().endswith(".npy"):
+        return np.load(path, allow_pickle=False)
+    if not path.lower().endswith(".json"):
+        raise ValueError(f"--anchors must be a .npy or .json file. Received: {path}")
+    with open(path, encoding="utf-8-sig") as file:
+        data = json.load(file)
+    if isinstance(data, dict):
+        from keras_ssd.anchors import read_spec
+
+        return read_spec(path)
+    return np.asarray(data, np.float64)
+
+
+def _refuse_unknown(path):
+    """Raises where the layer names of a .caffemodel tell no network, so that its prototxt is needed."""
+    from keras_ssd.models.opening import FACTORIES
+    from keras_ssd.models.weights import read_weights
+
+    if read_weights(path).kind not in FACTORIES:
+        raise ValueError(
+            f"The layers in {path} are those of no network that this package builds by name, and a .caffemodel does "
+            f"not say enough to build another. Name its prototxt too: keras-ssd convert DEPLOY.prototxt {path} -o ..."
+        )
 
 
 def _show(report):
@@ -191,7 +274,11 @@ def _to_keras(model, out, args):
 
     with replacing(out) as temporary:
         model.save(temporary)
-    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect PICTURE --weights {out}")
+    if args.outputs:
+        next_step = f"A plain model of {', '.join(args.outputs)}: keras.saving.load_model opens it."
+    else:
+        next_step = f"Try it: keras-ssd detect PICTURE --weights {out}"
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB. {next_step}")
 
 
 def _to_onnx(model, out, args):

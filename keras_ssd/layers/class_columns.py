@@ -52,6 +52,14 @@ class ClassColumns(keras.layers.Layer):
         return {**super().get_config(), "num_columns": self.num_columns, "background": self.background}
 
 
+def head_of(tensor):
+    """(layer that made the columns of a box, `ClassColumns` behind it or None)."""
+    layer = tensor._keras_history.operation
+    if isinstance(layer, ClassColumns):
+        return layer._inbound_nodes[0].input_tensors[0]._keras_history.operation, layer
+    return layer, None
+
+
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class BoxesOfClasses(keras.layers.Layer):

@@ -47,6 +47,8 @@ def corners(spec):
         )
         anchors = np.empty((*level.grid_hw, len(sizes), 4))
         anchors[..., 0], anchors[..., 1] = x[None, :, None], y[:, None, None]
+        if level.shifts_hw:
+            anchors[..., :2] += np.array(level.shifts_hw)[:, ::-1]
         anchors[..., 2:] = sizes
         levels.append(bx.cxcywh_to_xyxy(anchors).reshape(-1, 4))
     fractions = np.concatenate(levels)

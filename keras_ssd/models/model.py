@@ -12,6 +12,7 @@ from keras_ssd.coding import Predictions
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.detections import Detections
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
+from keras_ssd.map_limits import check_model
 from keras_ssd.models.composition import Composition
 from keras_ssd.pictures import MAX_PIXELS
 from keras_ssd.replacing import replacing
@@ -45,6 +46,7 @@ class SSD(keras.Model):
         decoding = kwargs.pop("decoding", None) or {}
         sources = kwargs.pop("sources", ())
         super().__init__(*args, **kwargs)
+        check_model(self)
         self._class_names = ()
         self._sources = tuple(sources)
         self._decoding = dict(decoding)

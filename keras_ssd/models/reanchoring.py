@@ -10,6 +10,7 @@ from keras_ssd.anchors import AnchorRecipe, AnchorSpec
 from keras_ssd.anchors.overlaps import concentric_iou
 from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import AnchorBoxes
+from keras_ssd.layers.class_columns import head_of
 from keras_ssd.models.model import SSD
 from keras_ssd.zoo.port import arrays_of, port
 
@@ -123,7 +124,7 @@ def _heads_of(model):
     found = {}
     for end, maps in (("conf", tensors[:count]), ("loc", tensors[count:])):
         for level, tensor in enumerate(maps):
-            layer = tensor._keras_history.operation
+            layer = head_of(tensor)[0]
             if not isinstance(layer, keras.layers.Conv2D):
                 raise ValueError(
                     f"The {'class' if end == 'conf' else 'offset'} columns of model '{model.name}' come out of "

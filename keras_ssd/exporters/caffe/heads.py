@@ -99,6 +99,11 @@ def write_heads(net, call, blobs, picture, detection):
             f"Sizes of anchors with fractions of a pixel: {listed}. OpenCV takes them as they are; Caffe itself cuts "
             "them, and so does from_caffe without truncate_sizes=False."
         )
+    if any(level.shifts_hw for level in spec.levels):
+        net.note(
+            "Its PriorBox layers have the fields fixed_size and density of forks, which Caffe itself and OpenCV do "
+            "not know; from_caffe and OpenVINO read them."
+        )
     if spec.image_size != picture.blob.shape[1:3]:
         net.note("OpenCV does not know img_h and img_w of PriorBox, which this net needs.")
     loc = _layer(net, "mbox_loc", "Concat", offsets, {"concat_param": {"axis": 1}})

@@ -50,6 +50,8 @@ def prior_box(spec, index, input_size):
         ExportError: no PriorBox layer makes these boxes.
     """
     level, found = spec.levels[index], []
+    if level.shifts_hw or (spec.clip and any(other.shifts_hw for other in spec.levels)):
+        return PriorBox(_dense(spec, index, input_size), tuple(range(level.boxes_per_cell)), ())
     for guess in _guesses(level.boxes_hw):
         order = _order(level, guess)
         if order is not None:
@@ -75,6 +77,58 @@ def prior_box(spec, index, input_size):
     settings |= _step(spec.image_size, level)
     settings["offset"] = level.offset_hw[0]
     return PriorBox(settings, order, guess.fractions)
+
+
+def _dense(spec, index, input_size):
+    """The settings of a fork's PriorBox with several centres a cell, whose boxes are cut at the image's border."""
+    level = spec.levels[index]
+    shifts = level.shifts_hw or ((0.0, 0.0),) * level.boxes_per_cell
+    sizes, densities, ratios, start = [], [], [], 0
+    while start < level.boxes_per_cell:
+        box = level.boxes_hw[start]
+        same = [place for place, other in enumerate(level.boxes_hw) if other == box and place >= start]
+        places = next((n for n in range(len(same)) if same[n] != start + n), len(same))
+        # Two ratios or sizes in a row may have the same shape; each run of places begins anew.
+        again = [n for n in range(1, places) if shifts[start + n] == shifts[start]]
+        places = again[0] if again else places
+        density = round(places**0.5)
+        size = _shortest(np.sqrt(box[0] * box[1]))
+        if not sizes or abs(sizes[-1] / size - 1) > CLOSE or densities[-1] != density or box[0] == box[1]:
+            sizes.append(size)
+            densities.append(density)
+            ratios.append([])
+        ratios[-1].append(_ratio(size, *box))
+        start += places
+    for name, tiling in (("density", "size"), ("density_size", "step")):
+        listed = tuple(ratios[0])
+        try:
+            made = AnchorLevel.density_prior_box(
+                spec.image_size, level.grid_hw, sizes, densities, listed,
+                step=level.step_hw, offset=level.offset_hw, tiling=tiling,
+            )  # fmt: skip
+        except ValueError:
+            continue
+        if spec.clip and _alike(made, level) and level.offset_hw[0] == level.offset_hw[1]:
+            settings = {"fixed_size": sizes, name: densities}
+            settings |= {"fixed_ratio": list(listed)} if tiling == "step" or listed != (1.0,) else {}
+            settings |= {"clip": spec.clip, "variance": list(spec.variances)}
+            if spec.image_size != tuple(input_size):
+                settings |= {"img_h": spec.image_size[0], "img_w": spec.image_size[1]}
+            return settings | _step(spec.image_size, level) | {"offset": level.offset_hw[0]}
+    raise ExportError(
+        f"No PriorBox layer makes the anchors of level {index}, of the grid {level.grid_hw}: they have several centres "
+        "a cell. Forks of Caffe know densified ones, which stand in a square around the centre and are clipped to the "
+        "image."
+    )
+
+
+def _alike(made, level):
+    zeros = ((0.0, 0.0),) * level.boxes_per_cell
+    return (
+        made.boxes_per_cell == level.boxes_per_cell
+        and np.allclose(made.boxes_hw, level.boxes_hw, rtol=CLOSE, atol=0)
+        and np.allclose(made.shifts_hw or zeros, level.shifts_hw or zeros, rtol=0, atol=1e-4)
+    )
 
 
 def _step(image_size, level):

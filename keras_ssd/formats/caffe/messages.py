@@ -188,7 +188,8 @@ PowerParameter: power 1 float = 1; scale 2 float = 1; shift 3 float = 0
 PReLUParameter: filler 1 FillerParameter; channel_shared 2 bool = false
 PriorBoxParameter: min_size 1 float*; max_size 2 float*; aspect_ratio 3 float*; flip 4 bool = true;
   clip 5 bool = false; variance 6 float*; img_size 7 uint32; img_h 8 uint32; img_w 9 uint32; step 10 float;
-  step_h 11 float; step_w 12 float; offset 13 float = 0.5
+  step_h 11 float; step_w 12 float; offset 13 float = 0.5; fixed_size - float*; fixed_ratio - float*;
+  density - float*; density_size - float*
 PythonParameter: module 1 string; layer 2 string; param_str 3 string; share_in_parallel 4 bool = false
 RecurrentParameter: num_output 1 uint32 = 0; weight_filler 2 FillerParameter; bias_filler 3 FillerParameter;
   debug_info 4 bool = false; expose_hidden 5 bool = false
@@ -217,7 +218,8 @@ SaveOutputParameter: output_directory 1 string; output_name_prefix 2 string; out
 DetectionOutputParameter: num_classes 1 uint32; share_location 2 bool = true; background_label_id 3 int32 = 0;
   nms_param 4 NonMaximumSuppressionParameter; save_output_param 5 SaveOutputParameter; code_type 6 CodeType = CORNER;
   keep_top_k 7 int32 = -1; variance_encoded_in_target 8 bool = false; confidence_threshold 9 float;
-  visualize 10 bool = false; visualize_threshold 11 float; save_file 12 string
+  visualize 10 bool = false; visualize_threshold 11 float; save_file 12 string;
+  clip - bool; clip_bbox - bool
 DetectionEvaluateParameter: num_classes 1 uint32; background_label_id 2 uint32 = 0; overlap_threshold 3 float = 0.5;
   evaluate_difficult_gt 4 bool = true; name_size_file 5 string; resize_param 6 ResizeParameter
 MultiBoxLossParameter: loc_loss_type 1 LocLossType = SMOOTH_L1; conf_loss_type 2 ConfLossType = SOFTMAX;

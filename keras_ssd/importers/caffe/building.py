@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_ssd.formats.caffe import CaffeLayer
 from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, MAX_TOTAL_BYTES
+from keras_ssd.map_limits import check_map
 from keras_ssd.names import unique
 
 
@@ -93,6 +94,8 @@ class Step:
         """
         self._check_sizes(weights or {})
         output = layer(tensors[0] if len(tensors) == 1 else list(tensors))
+        for tensor in output if isinstance(output, (list, tuple)) else [output]:
+            check_map(f"Layer '{self.layer.name}' ({self.layer.type})", tensor.shape)
         for weight, stored in (weights or {}).items():
             self.plan.placed.append(Placed(layer.name, weight, stored, self.layer))
         named = {variable.name for variable in layer.weights}

@@ -4,15 +4,25 @@ import logging
 import math
 from dataclasses import replace
 
+from keras_ssd.anchors import AnchorSpec
 from keras_ssd.importers.caffe.blobs import Blob
 from keras_ssd.importers.caffe.building import Plan, Step
-from keras_ssd.importers.caffe.graph import PRIORS, detecting_phase, needed_layers, refuse_unsupported, tasks
+from keras_ssd.importers.caffe.graph import (
+    PRIORS,
+    detecting_phase,
+    last_blobs,
+    needed_layers,
+    refuse_unsupported,
+    tasks,
+)
 from keras_ssd.importers.caffe.head import ACTIVATIONS
 from keras_ssd.importers.caffe.names import legal_name
 from keras_ssd.importers.caffe.pictures import picture_blob, picture_input, preprocessing_of
-from keras_ssd.importers.caffe.priors import prior_level
+from keras_ssd.importers.caffe.priors import given_levels, prior_level
 from keras_ssd.importers.caffe.registry import BUILDERS, DATA
 from keras_ssd.importers.caffe.report import ReportRow
+from keras_ssd.importers.caffe.strict import check_fields
+from keras_ssd.wording import argument
 
 log = logging.getLogger("keras_ssd")
 
@@ -27,15 +37,21 @@ class Construction:
         self.net, self.end = detecting_phase(net)
         if self.end is None and not outputs:
             raise ValueError(
-                f"{net.path or net.name} is no detector: it has neither a DetectionOutput nor a MultiBoxLoss layer. "
-                "Name blobs as outputs=[...] for a plain model of them."
+                f"{net.path or net.name} is no detector by itself: it has neither a DetectionOutput nor a MultiBoxLoss "
+                f"layer, which would say what its heads are. Its last blobs are {', '.join(last_blobs(self.net))}. If "
+                f"two of them are the offsets and the scores of a detector, name them with {argument('heads')} and "
+                f"give the priors, which such nets compute outside, with {argument('anchors')}. For a plain model of "
+                f"some blobs, name them with {argument('outputs')}."
             )
         if isinstance(outputs, str):
             raise TypeError(f"`outputs` must be a list of blob names. Received: outputs={outputs!r}")
         self.layers, self.open = needed_layers(self.net, outputs or self.end.bottoms[:3])
-        self.builders = {**BUILDERS, **(custom or {})}
+        self.custom = dict(custom or {})
+        self.builders = {**BUILDERS, **self.custom}
         self.truncate_sizes = truncate_sizes
         refuse_unsupported(self.net, self.layers, custom)
+        end = () if outputs or self.end is None else (self.end,)
+        self.notes = check_fields(net, (*self.layers, *end), custom)
         self.plan = Plan()
         self.plan.names.update(OWN_NAMES)
         self.blobs, self.rows, self.origins = {}, [], {}
@@ -81,21 +97,29 @@ class Construction:
                 f"Layer '{layer.name}' ({layer.type}) cannot be built on inputs of shape {shapes}: {error}"
             ) from error
         made = made if isinstance(made, (tuple, list)) else [made] * len(last.tops)
+        if not all(isinstance(blob, Blob) for blob in made):
+            step.fail(
+                "its function must return a Blob, a list of them, or for a layer that makes priors an AnchorSpec. "
+                f"Received: {', '.join(type(blob).__name__ for blob in made)}"
+            )
         for top, blob in zip(last.tops, made, strict=True):
             self.blobs[top] = replace(blob, layer=layer, inputs=tuple(inputs))
         self._note(task, inputs, made[0], self.plan.placed[placed:])
 
     def _made(self, step, inputs):
         kind = step.layer.type
-        if kind in PRIORS:
+        if kind in PRIORS and kind not in self.custom:
             level = prior_level(step, inputs[0], inputs[1] if len(inputs) > 1 else self.blobs[self.picture.blob])
             return Blob(None, levels=(level,))
+        if kind in self.custom and kind in PRIORS:
+            return Blob(None, levels=given_levels(step, self.custom[kind](step, *inputs)))
         if any(blob.levels for blob in inputs):
             return Blob(None, levels=tuple(level for blob in inputs for level in blob.levels))
         for name, blob in zip(step.layer.bottoms, inputs, strict=True):
             if blob.tensor is None:
                 step.fail(f"it needs the input '{name}' besides the picture, which a detector of pictures has not.")
-        return self.builders[kind](step, *inputs)
+        made = self.builders[kind](step, *inputs)
+        return Blob(None, levels=given_levels(step, made)) if isinstance(made, AnchorSpec) else made
 
     def blob(self, layer, name):
         if name not in self.blobs:
@@ -118,6 +142,11 @@ class Construction:
         if made.tensor is not None:
             self.origins[layer.name] = made.tensor._keras_history.operation.name
 
+    def _normalises_itself(self):
+        """Whether the net's first layer is a normalisation: then its images came as they are."""
+        readers = [layer for layer in self.layers if self.picture.blob in layer.bottoms and layer.type not in PRIORS]
+        return bool(readers) and all(layer.type in ("BatchNorm", "Scale", "Power", "MVN", "BN") for layer in readers)
+
     def note_unused(self, model):
         """Notes the layers whose Keras layers the model does not need: what AnchorBoxes and the decoder do."""
         names = {layer.name for layer in model.layers}
@@ -135,13 +164,17 @@ class Construction:
 
     def choices(self, preprocessing):
         """Sentences on what was decided."""
-        lines = [f"Preprocessing: {preprocessing}."]
+        lines = [f"Preprocessing: {preprocessing}.", *self.notes]
         if preprocessing.source is None:
             lines.append("Give mean and scale if the net was trained with any, or it will detect badly.")
-            log.warning(
-                "%s states no mean or scale for its pictures, and none was given; taking 0 and 1. Nets on VGG16 mostly "
-                "want mean=(104, 117, 123), MobileNet-SSD mean=127.5 and scale=1/127.5.",
+            tell = log.info if self._normalises_itself() else log.warning
+            tell(
+                "%s states no mean or scale for its images, and none was given; taking 0 and 1. Nets on VGG16 mostly "
+                "want the mean 104, 117, 123; MobileNet-SSD the mean 127.5 and the scale 1/127.5; many others the "
+                "scale 1/255. Give them with %s and %s.",
                 self.source.path or self.source.name,
+                argument("mean"),
+                argument("scale"),
             )
         skipped = [layer.name for layer in self.net.layers if layer not in self.layers and layer is not self.end]
         if skipped:

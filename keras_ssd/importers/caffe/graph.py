@@ -53,6 +53,13 @@ def needed_layers(net, wanted):
     return needed[::-1], wanted
 
 
+def last_blobs(net):
+    """Names of the blobs that no layer of a phase's net reads: its results."""
+    read = {name for layer in net.layers if layer.type not in ENDS for name in set(layer.bottoms) - set(layer.tops)}
+    made = [top for layer in net.layers if layer.type not in (*DATA, *ENDS) for top in layer.tops]
+    return tuple(name for name in dict.fromkeys(made) if name not in read) or tuple(dict.fromkeys(made))[-1:]
+
+
 def unsupported(layers, builders):
     """{type: names} of layers that nobody builds."""
     known = {*builders, *DATA, *PRIORS, *DETECTIONS}

@@ -116,7 +116,11 @@ def heads_of(layer, ending, offsets, confidence, priors):
         spec = replace(
             spec,
             levels=tuple(
-                replace(level, boxes_hw=tuple(box for box in level.boxes_hw for _ in range(classes)))
+                replace(
+                    level,
+                    boxes_hw=tuple(box for box in level.boxes_hw for _ in range(classes)),
+                    shifts_hw=tuple(shift for shift in level.shifts_hw for _ in range(classes)),
+                )
                 for level in spec.levels
             ),
         )

@@ -13,13 +13,17 @@ from keras_ssd.formats.caffe import CaffeNet, read_caffemodel, read_prototxt
 from keras_ssd.importers.caffe import kinds as kinds
 from keras_ssd.importers.caffe.blobs import CHANNELS_LAST
 from keras_ssd.importers.caffe.construction import Construction
+from keras_ssd.importers.caffe.graph import detecting_phase
 from keras_ssd.importers.caffe.head import ending_of, heads_of
 from keras_ssd.importers.caffe.names import legal_name
+from keras_ssd.importers.caffe.outside import anchors_of, head_names, outside_heads, wanted_blobs
 from keras_ssd.importers.caffe.report import ImportReport
 from keras_ssd.importers.caffe.weights import arrays_for
 from keras_ssd.importers.folding import fold_batch_normalization
 from keras_ssd.layers import AnchorBoxes
+from keras_ssd.map_limits import map_limit
 from keras_ssd.models.model import SSD
+from keras_ssd.wording import argument
 from keras_ssd.zoo.label_fitting import fitted_names, listed_names
 from keras_ssd.zoo.port import port
 
@@ -38,6 +42,12 @@ def from_caffe(
     fold: bool = False,
     layers: Mapping[str, Callable] | None = None,
     outputs: Sequence[str] | None = None,
+    heads: Sequence | None = None,
+    anchors: Any = None,
+    anchor_format: str = "cxcywh",
+    variances: float | Sequence[float] = (0.1, 0.1, 0.2, 0.2),
+    scores: str | None = None,
+    max_map_bytes: int | None = None,
     name: str | None = None,
 ) -> keras.Model:
     """A Caffe net as a functional Keras model, with the same outputs; Caffe is not needed.
@@ -62,6 +72,18 @@ def from_caffe(
         layers: {layer type: function(step, *blobs)} for types that this package does not know, see docs/caffe.md.
         outputs: names of blobs. They make a plain `keras.Model` from pictures to these blobs, channels last, of any
             net, a detector or not.
+        heads: for a net whose priors are computed outside it, without PriorBox and DetectionOutput: names of its blobs
+            of offsets and scores, `[(offsets, scores), ...]` one pair a level, or one pair of joined blobs. Maps and
+            what was flattened from them will do. None finds a joined pair by the number of priors.
+        anchors: the priors of such a net: an `AnchorSpec`, or an array (N, 4) in the order of the net's outputs, as
+            fractions of the image; or (1, 2, N * 4), as PriorBox layers give.
+        anchor_format: "cxcywh" or "xyxy", of an array.
+        variances: what the offsets of an array's priors are multiplied with.
+        scores: how such a net's scores follow from what its last convolutions give: "softmax" (the first column is the
+            background) or "sigmoid", whether the net has that layer or leaves it to the program; "probabilities" where
+            the blob holds finished scores, in a way that no layer shows. None takes the net's own layer, else
+            "softmax". A sigmoid net has no background column, unless `classes` is one name short of its columns.
+        max_map_bytes: the largest feature map of one image that is built, see `keras_ssd.map_limit`.
         name: the model's name; the net's own by default.
 
     Returns:
@@ -80,11 +102,22 @@ def from_caffe(
     if weights is not None and not isinstance(weights, CaffeNet):
         weights = read_caffemodel(os.fspath(weights))
     given = {"mean": mean, "scale": scale, "channel_order": channel_order}
-    building = Construction(net, weights, outputs, layers, truncate_sizes)
-    inputs, preprocessing = building.start(input_size, given)
-    building.run()
-    name = legal_name(name or net.name or "caffe")
-    model = _plain(building, inputs, outputs, name) if outputs else _detector(building, inputs, classes, name)
+    outside = heads is not None or anchors is not None
+    if outside:
+        _refuse_both(net, outputs)
+        heads, anchors = head_names(heads), anchors_of(anchors, anchor_format, variances)
+    wanted = wanted_blobs(net, heads) if outside else outputs
+    with map_limit(max_map_bytes):
+        building = Construction(net, weights, wanted, layers, truncate_sizes)
+        inputs, preprocessing = building.start(input_size, given)
+        building.run()
+        name = legal_name(name or net.name or "caffe")
+        if outside:
+            model = _outside(building, inputs, (heads, anchors, scores), classes, name)
+        elif outputs:
+            model = _plain(building, inputs, outputs, name)
+        else:
+            model = _detector(building, inputs, classes, name)
     building.note_unused(model)
     unused, parameters = (), 0
     if weights is not None:
@@ -122,6 +155,33 @@ def _detector(building, inputs, classes, name):
     predictions = AnchorBoxes(heads.spec, name="predictions")(heads.confidence_maps, heads.offset_maps)
     decoding = {**ending.decoding, "scores": heads.scores}
     return SSD(inputs, predictions, name=name, class_names=classes or (), decoding=decoding)
+
+
+def _refuse_both(net, outputs):
+    if outputs:
+        raise ValueError(f"{argument('outputs')} makes a plain model, without heads and anchors. Leave them out.")
+    end = detecting_phase(net)[1]
+    if end is not None:
+        raise ValueError(
+            f"{net.path or net.name} says itself what its heads and priors are, by the layer '{end.name}' "
+            f"({end.type}). {argument('heads')} and {argument('anchors')} are for nets without such a layer; leave "
+            "them out."
+        )
+
+
+def _outside(building, inputs, given, classes, name):
+    """The `SSD` of a net whose priors are computed outside it."""
+    if classes is not None:
+        listed_names("classes", classes)  # refuses what is no list of names
+    heads, count = outside_heads(building, *given, lambda count: _fits(classes, count))
+    classes = None if classes is None else fitted_names("classes", classes, count)
+    predictions = AnchorBoxes(heads.spec, name="predictions")(heads.confidence_maps, heads.offset_maps)
+    return SSD(inputs, predictions, name=name, class_names=classes or (), decoding={"scores": heads.scores})
+
+
+def _fits(classes, count):
+    """Whether names are those of so many classes; None where no names are given."""
+    return None if classes is None else fitted_names("classes", classes, count) is not None
 
 
 def _plain(building, inputs, outputs, name):

@@ -71,7 +71,7 @@ def picture_input(layers, input_size=None):
             f"Layer '{layer.name}' ({layer.type}) does not say how large its pictures are. Give "
             "input_size=(height, width)."
         )
-    return PictureInput(name, channels, size, layer)
+    return PictureInput(name, channels, check_input_size(size), layer)
 
 
 def _shape(layer, place):
@@ -114,6 +114,8 @@ def preprocessing_of(picture, given, *nets):
         if found is not None:
             mean, scale, source = found
             break
+    else:
+        source = next(filter(None, map(_used_none, nets)), None)
     if given["mean"] is not None or given["scale"] is not None:
         mean = mean if given["mean"] is None else given["mean"]
         scale = scale if given["scale"] is None else given["scale"]
@@ -141,6 +143,16 @@ def _stated(net, channels):
             )
         if (mean and len(mean) in (1, channels)) or s.has("scale"):
             return mean, scale, f"layer '{layer.name}' of {net.path.name if net.path else net.name}"
+    return None
+
+
+def _used_none(net):
+    """The first layer that read the images of a training and states that it took them as they are, or None."""
+    for layer in net.layers if net is not None else ():
+        if layer.type in ("Data", "AnnotatedData", "ImageData") and not layer.settings("transform_param").has(
+            "mean_file"
+        ):
+            return f"layer '{layer.name}' of {net.path.name if net.path else net.name}, which read images as they are"
     return None
 
 

@@ -27,18 +27,50 @@ def prior_level(step, features, picture):
     s = step.settings("prior_box_param")
     image = _pair(s, "img_size", "img_h", "img_w") or picture.shape[2:4]
     variances = tuple(s["variance"]) or (0.1,)
-    level = AnchorLevel.prior_box(
-        image,
-        features.shape[2:4],
-        tuple(s["min_size"]),
-        tuple(s["max_size"]),
-        tuple(s["aspect_ratio"]),
-        flip=s["flip"],
-        step=_pair(s, "step", "step_h", "step_w"),
-        offset=s["offset"],
-        truncate_sizes=step.truncate_sizes,
+    grid, common = features.shape[2:4], {"step": _pair(s, "step", "step_h", "step_w"), "offset": s["offset"]}
+    if s["fixed_size"] or s["density"] or s["density_size"] or s["fixed_ratio"]:
+        level, clip = _dense(step, s, image, grid, common), True
+    else:
+        sizes = (tuple(s[name]) for name in ("min_size", "max_size", "aspect_ratio"))
+        level = AnchorLevel.prior_box(image, grid, *sizes, flip=s["flip"], truncate_sizes=step.truncate_sizes, **common)
+        clip = s["clip"]
+    return PriorLevel(level, tuple(image), variances * (4 // len(variances)), clip, step.layer.name)
+
+
+def _dense(step, s, image, grid, common):
+    """The level of a fork's PriorBox with `fixed_size`, whose boxes are always cut at the image's border."""
+    if s["min_size"] or s["max_size"]:
+        step.fail("a PriorBox has either min_size or fixed_size here. Make two layers of it.")
+    sizes, ratios = tuple(s["fixed_size"]), tuple(s["fixed_ratio"])
+    densities = tuple(s["density"]) or tuple(s["density_size"])
+    if len(densities) != len(sizes):
+        step.fail(f"it needs a density for each fixed_size. Received: fixed_size={sizes}, density={densities}")
+    extra = tuple(ratio for ratio in s["aspect_ratio"] if abs(ratio - 1) > 1e-6)
+    if extra and ratios:
+        step.fail("it has both aspect_ratio and fixed_ratio; the forks read fixed_ratio alone. Remove one.")
+    inverse = [1 / ratio for ratio in extra] if s["flip"] else []
+    if extra:
+        pairs = zip(extra, inverse, strict=True) if inverse else zip(extra, strict=True)
+        ratios = (1.0, *(ratio for pair in pairs for ratio in pair))
+    tiling = "step" if s["density_size"] and s["fixed_ratio"] else "size"
+    return AnchorLevel.density_prior_box(image, grid, sizes, densities, ratios or (1.0,), tiling=tiling, **common)
+
+
+def given_levels(step, made):
+    """The levels that a function for a prior layer returned.
+
+    Args:
+        step: the `Step` of the layer.
+        made: what it returned, which must be an `AnchorSpec`.
+    """
+    if not isinstance(made, AnchorSpec):
+        step.fail(
+            "the function of a layer that makes priors must return an AnchorSpec of this layer's level; its "
+            f"image_size, variances and clip must be those of the other levels. Received: {type(made).__name__}"
+        )
+    return tuple(
+        PriorLevel(level, made.image_size, made.variances, made.clip, step.layer.name) for level in made.levels
     )
-    return PriorLevel(level, tuple(image), variances * (4 // len(variances)), s["clip"], step.layer.name)
 
 
 def _pair(settings, both, high, wide):

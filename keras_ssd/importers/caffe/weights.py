@@ -49,7 +49,8 @@ def arrays_for(plan, weights, model_name):
             )
         arrays.setdefault(placed.target, {})[placed.weight] = array
     if missing or misshaped:
-        raise PortError(_message(weights, model_name, by_name, missing, misshaped), (), missing, misshaped)
+        needed = list(dict.fromkeys(_source(placed).name for placed in plan.placed))
+        raise PortError(_message(weights, model_name, by_name, needed, missing, misshaped), (), missing, misshaped)
     unused = [
         (f"{name}/{index}", tuple(blob.shape))
         for name, layer in by_name.items()
@@ -74,15 +75,20 @@ def _trimmed(shape):
     return [side for side in shape if side != 1]
 
 
-def _message(weights, model_name, by_name, missing, misshaped):
+def _message(weights, model_name, by_name, needed, missing, misshaped):
     lines = [f"The weights of {weights.path or weights.name} do not fit the net '{model_name}'; nothing was loaded."]
     lines += difference("not in the file (layer/blob)", missing)
     shapes = [f"{name} {given} where the net has {wanted}" for name, given, wanted in misshaped]
     lines += difference("of another shape", shapes)
-    wanted = {name.rsplit("/", 1)[0] for name in missing}
-    if wanted and not misshaped and not wanted & set(by_name):
+    there = [name for name in needed if name in by_name]
+    if missing and not misshaped and not there:
         lines.append(
             f"None of these layers has weights in the file, which knows {_some(by_name)}: it is of another net."
+        )
+    elif missing and not misshaped and len(there) < len(needed):
+        lines.append(
+            f"The file holds a part of the net: {len(there)} of its {len(needed)} layers with weights, such as "
+            f"{_some(there)}. Give the file of the whole net; that of a backbone alone has no heads."
         )
     return "\n".join(lines)
 

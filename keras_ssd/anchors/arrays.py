@@ -1,0 +1,103 @@
+"""An `AnchorSpec` from an array of prior boxes that somebody else computed."""
+
+import math
+
+import numpy as np
+
+from keras_ssd import boxes as bx
+from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+
+FORMATS = ("cxcywh", "xyxy")
+CLOSE = 2e-6  # fractions of the image; what float32 loses on the way
+
+
+def spec_of_array(anchors, image_size, grids, *, anchor_format="cxcywh", variances=(0.1, 0.1, 0.2, 0.2)):
+    """The spec of given boxes: grids with steps and sizes where the array follows such a rule, single boxes elsewhere.
+
+    Args:
+        anchors: (N, 4) as fractions of the image, level by level, row-major, box fastest; or what PriorBox layers
+            give, (1, 2, N * 4) or (2, N * 4): corners, then variances.
+        image_size: (height, width) in pixels.
+        grids: (height, width, boxes a cell) of each level, or None where a level is not known.
+        anchor_format: "cxcywh" or "xyxy"; a PriorBox array is always corners.
+        variances: four, or one for all; a PriorBox array has its own.
+
+    Raises:
+        ValueError: no such array, or sizes that are not positive.
+    """
+    if anchor_format not in FORMATS:
+        raise ValueError(f"`anchor_format` must be 'cxcywh' or 'xyxy'. Received: anchor_format={anchor_format!r}")
+    boxes, variances, anchor_format = _plain(anchors, anchor_format, variances)
+    if anchor_format == "xyxy":
+        boxes = bx.xyxy_to_cxcywh(boxes)
+    if not np.isfinite(boxes).all() or (boxes[:, 2:] <= 0).any() or np.abs(boxes).max() > 100:
+        raise ValueError(
+            "Prior boxes must be finite fractions of the image with a positive width and height, "
+            f"in the order {anchor_format}. Received for example: {boxes[0].tolist()}"
+        )
+    sizes = [math.prod(grid) for grid in grids or ()]
+    if sum(sizes) != len(boxes):
+        sizes, grids = [len(boxes)], [None]
+    pixels = boxes * np.tile(image_size[::-1], 2)
+    levels, start = [], 0
+    for size, grid in zip(sizes, grids, strict=True):
+        part = pixels[start : start + size]
+        level = None if grid is None else _regular(part, grid)
+        if level is None or not _same(level, part, image_size):
+            level = _scattered(part, image_size)
+        levels.append(level)
+        start += size
+    return AnchorSpec(image_size, tuple(levels), variances)
+
+
+def _plain(anchors, anchor_format, variances):
+    array = np.asarray(anchors, np.float64)
+    if array.ndim in (2, 3) and array.shape[-2] == 2 and array.shape[-1] % 4 == 0 and array.size == 2 * array.shape[-1]:
+        corners, own = array.reshape(2, -1, 4)
+        if (own != own[0]).any():
+            raise ValueError("All priors must have the same four variances. The array has several.")
+        return corners, tuple(float(str(np.float32(v))) for v in own[0]), "xyxy"
+    if array.ndim != 2 or array.shape[1] != 4 or not len(array):
+        raise ValueError(
+            "Prior boxes must be an array (N, 4), or (1, 2, N * 4) as PriorBox layers give. "
+            f"Received: shape={array.shape}"
+        )
+    return array, variances, anchor_format
+
+
+def _regular(pixels, grid):
+    """The level whose cells all have the same boxes around them, or None."""
+    height, width, count = grid
+    cells = pixels.reshape(height, width, count, 4)
+    first = cells[0, 0]
+    step = [
+        (cells[-1, 0, 0, 1] - first[0, 1]) / (height - 1) if height > 1 else 0,
+        (cells[0, -1, 0, 0] - first[0, 0]) / (width - 1) if width > 1 else 0,
+    ]
+    middle = (first[:, :2].min(0) + first[:, :2].max(0)) / 2
+    step = [abs(_neat(size)) or 2 * abs(at) or 1.0 for size, at in zip(step, middle[::-1], strict=True)]
+    offset = [_neat(at / size) for size, at in zip(step, middle[::-1], strict=True)]
+    shifts = [[_neat(at) for at in shift] for shift in (first[:, :2] - middle)[:, ::-1]]
+    boxes = [[_neat(side) for side in box] for box in first[:, :1:-1]]
+    if min(step) <= 0 or min(map(min, boxes)) <= 0:
+        return None
+    return AnchorLevel((height, width), step, boxes, offset, shifts)
+
+
+def _neat(value):
+    """The number with few digits that was meant, where one is near enough."""
+    for digits in (0, 1, 2, 3, 4):
+        if abs(round(value, digits) - value) < 2e-5:
+            return float(round(value, digits))
+    return float(value)
+
+
+def _same(level, pixels, image_size):
+    made = AnchorSpec(image_size, (level,)).anchors_cxcywh()
+    return np.abs(made - pixels / np.tile(image_size[::-1], 2)).max() < CLOSE
+
+
+def _scattered(pixels, image_size):
+    """One cell that holds all boxes, each with a centre of its own."""
+    shifts = pixels[:, 1::-1] - np.asarray(image_size) / 2
+    return AnchorLevel((1, 1), image_size, pixels[:, :1:-1].tolist(), (0.5, 0.5), shifts.tolist())

@@ -1,0 +1,68 @@
+"""How large a feature map may be that a model is built with: one limit, for every reader and factory.
+
+A few bytes of a file (`pad: 100000`) or one number too many in a size ask for gigabytes when the model first runs. So
+a map is measured when its layer is built, before any memory is taken.
+"""
+
+import contextlib
+import math
+
+from keras_ssd import wording
+
+MAX_MAP_BYTES = 1 << 31  # of one image in float32; SSD512's largest map has 64 MiB
+_limit = MAX_MAP_BYTES
+
+
+@contextlib.contextmanager
+def map_limit(max_map_bytes):
+    """While it lasts, models may have feature maps of this many bytes.
+
+    Args:
+        max_map_bytes: of one map of one image, four bytes a value; None changes nothing.
+
+    Example:
+        >>> with keras_ssd.map_limit(8 << 30):
+        ...     model = keras_ssd.ssd300(input_size=(8000, 8000))
+    """
+    global _limit
+    before = _limit
+    if max_map_bytes is not None:
+        if isinstance(max_map_bytes, bool) or not isinstance(max_map_bytes, int) or max_map_bytes < 1:
+            raise ValueError(
+                f"{wording.argument('max_map_bytes')} must be a whole number from 1 on. Received: {max_map_bytes!r}"
+            )
+        _limit = max_map_bytes
+    try:
+        yield
+    finally:
+        _limit = before
+
+
+def check_map(what, shape):
+    """Refuses a map beyond the limit.
+
+    Args:
+        what: the beginning of the message: "Layer 'conv1'".
+        shape: of the tensor; the batch and sizes that are not known, None, count as one.
+
+    Raises:
+        ValueError: it is larger.
+    """
+    size = 4 * math.prod(side for side in shape if side is not None)
+    if size > _limit:
+        raise ValueError(
+            f"{what} would make a map of {'x'.join(str(side) for side in shape if side is not None)}, {size:,} bytes "
+            f"an image, and at most {_limit:,} are built. Is a size or a pad wrong?"
+            + wording.python_or_shell(
+                " If not, raise the limit: `with keras_ssd.map_limit(max_map_bytes):`.",
+                wording.advice("max_map_bytes", "If not, raise the limit with {}."),
+            )
+        )
+
+
+def check_model(model):
+    """Refuses a functional model with a map beyond the limit; arguments of `check_map`."""
+    for layer in model.layers:
+        for node in layer._inbound_nodes:
+            for tensor in node.output_tensors:
+                check_map(f"Layer '{layer.name}' of model '{model.name}'", tensor.shape)
