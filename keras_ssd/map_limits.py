@@ -29,7 +29,7 @@ def map_limit(max_map_bytes):
     if max_map_bytes is not None:
         if isinstance(max_map_bytes, bool) or not isinstance(max_map_bytes, int) or max_map_bytes < 1:
             raise ValueError(
-                f"{wording.argument('max_map_bytes')} must be a whole number from 1 on. Received: {max_map_bytes!r}"
+                f"`max_map_bytes` must be a whole number from 1 on. Received: max_map_bytes={max_map_bytes!r}"
             )
         _limit = max_map_bytes
     try:

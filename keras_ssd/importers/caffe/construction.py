@@ -22,7 +22,6 @@ from keras_ssd.importers.caffe.priors import given_levels, prior_level
 from keras_ssd.importers.caffe.registry import BUILDERS, DATA
 from keras_ssd.importers.caffe.report import ReportRow
 from keras_ssd.importers.caffe.strict import check_fields
-from keras_ssd.wording import argument
 
 log = logging.getLogger("keras_ssd")
 
@@ -39,9 +38,9 @@ class Construction:
             raise ValueError(
                 f"{net.path or net.name} is no detector by itself: it has neither a DetectionOutput nor a MultiBoxLoss "
                 f"layer, which would say what its heads are. Its last blobs are {', '.join(last_blobs(self.net))}. If "
-                f"two of them are the offsets and the scores of a detector, name them with {argument('heads')} and "
-                f"give the priors, which such nets compute outside, with {argument('anchors')}. For a plain model of "
-                f"some blobs, name them with {argument('outputs')}."
+                f"two of them are the offsets and the scores of a detector, name them with `heads` and "
+                f"give the priors, which such nets compute outside, with `anchors`. For a plain model of "
+                f"some blobs, name them with `outputs`."
             )
         if isinstance(outputs, str):
             raise TypeError(f"`outputs` must be a list of blob names. Received: outputs={outputs!r}")
@@ -171,10 +170,8 @@ class Construction:
             tell(
                 "%s states no mean or scale for its images, and none was given; taking 0 and 1. Nets on VGG16 mostly "
                 "want the mean 104, 117, 123; MobileNet-SSD the mean 127.5 and the scale 1/127.5; many others the "
-                "scale 1/255. Give them with %s and %s.",
+                "scale 1/255. Give them with `mean` and `scale`.",
                 self.source.path or self.source.name,
-                argument("mean"),
-                argument("scale"),
             )
         skipped = [layer.name for layer in self.net.layers if layer not in self.layers and layer is not self.end]
         if skipped:

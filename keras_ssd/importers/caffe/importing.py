@@ -23,7 +23,6 @@ from keras_ssd.importers.folding import fold_batch_normalization
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.map_limits import map_limit
 from keras_ssd.models.model import SSD
-from keras_ssd.wording import argument
 from keras_ssd.zoo.label_fitting import fitted_names, listed_names
 from keras_ssd.zoo.port import port
 
@@ -159,12 +158,12 @@ def _detector(building, inputs, classes, name):
 
 def _refuse_both(net, outputs):
     if outputs:
-        raise ValueError(f"{argument('outputs')} makes a plain model, without heads and anchors. Leave them out.")
+        raise ValueError("`outputs` makes a plain model, without heads and anchors. Leave them out.")
     end = detecting_phase(net)[1]
     if end is not None:
         raise ValueError(
             f"{net.path or net.name} says itself what its heads and priors are, by the layer '{end.name}' "
-            f"({end.type}). {argument('heads')} and {argument('anchors')} are for nets without such a layer; leave "
+            f"({end.type}). `heads` and `anchors` are for nets without such a layer; leave "
             "them out."
         )
 

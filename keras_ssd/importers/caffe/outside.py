@@ -10,7 +10,6 @@ from keras_ssd.importers.caffe.blobs import Blob
 from keras_ssd.importers.caffe.graph import last_blobs
 from keras_ssd.importers.caffe.head import ACTIVATIONS, Heads, maps_of, parts_of
 from keras_ssd.layers.class_columns import ClassColumns
-from keras_ssd.wording import argument
 
 SCORES = ("softmax", "sigmoid", "probabilities")
 
@@ -27,7 +26,7 @@ def head_names(heads):
     for pair in pairs:
         if isinstance(pair, str) or len(tuple(pair)) != 2 or not all(isinstance(name, str) for name in pair):
             raise TypeError(
-                f"{argument('heads')} must be pairs of blob names, (offsets, scores), one for each level, or one pair "
+                f"`heads` must be pairs of blob names, (offsets, scores), one for each level, or one pair "
                 f"of joined blobs. Received: {heads!r}"
             )
     return tuple(tuple(pair) for pair in pairs)
@@ -50,7 +49,7 @@ def outside_heads(building, heads, anchors, scores, classes):
     """
     if scores is not None and scores not in SCORES:
         raise ValueError(
-            f"{argument('scores')} must be one of {', '.join(SCORES)}: how scores follow from what the net's last "
+            f"`scores` must be one of {', '.join(SCORES)}: how scores follow from what the net's last "
             "convolutions give (softmax over a prior's columns, sigmoid of each), or probabilities, if the blob holds "
             f"them and no layer in front of it shows how. Received: {scores!r}"
         )
@@ -68,7 +67,7 @@ def outside_heads(building, heads, anchors, scores, classes):
     spec = anchors if isinstance(anchors, AnchorSpec) else anchors(building.picture.size_hw, _grids(offset_parts))
     if spec.num_anchors != total:
         raise ValueError(
-            f"The heads give offsets for {total} priors, {columns} scores each, and {argument('anchors')} has "
+            f"The heads give offsets for {total} priors, {columns} scores each, and `anchors` has "
             f"{spec.num_anchors}. The maps are {_shown(offset_parts)}, the images {building.picture.size_hw} (height, "
             "width)."
         )
@@ -86,14 +85,14 @@ def anchors_of(anchors, anchor_format, variances):
         return anchors
     if anchors is None:
         raise ValueError(
-            f"A net without PriorBox layers needs its priors: {argument('anchors')}. They are an AnchorSpec, or an "
+            "A net without PriorBox layers needs its priors: `anchors`. They are an AnchorSpec, or an "
             "array (N, 4) in the order of the net's outputs, as fractions of the image."
         )
     try:
         array = np.asarray(anchors, np.float64)
     except (TypeError, ValueError):
         raise TypeError(
-            f"{argument('anchors')} must be an AnchorSpec or an array (N, 4). Received: {type(anchors).__name__}"
+            f"`anchors` must be an AnchorSpec or an array (N, 4). Received: {type(anchors).__name__}"
         ) from None
 
     def make(image_size, grids):
@@ -140,7 +139,7 @@ def _score_kind(found, given):
     if kind == "probabilities":
         return given or "softmax"
     if given not in (None, "probabilities", kind):
-        raise ValueError(f"The net makes its scores by a layer of {kind}. Received: {argument('scores')} {given}")
+        raise ValueError(f"The net makes its scores by a layer of {kind}. Received: scores={given}")
     return kind
 
 
@@ -152,7 +151,7 @@ def _background(scores, columns, fits):
         expected = f"{columns - 1} behind a background" + (f", or {columns}" if scores == "sigmoid" else "")
         raise ValueError(
             f"The net has {columns} scores for each prior, so names of classes are expected for {expected}. Received "
-            f"another number of names. If each score is a sigmoid of its own, say so with {argument('scores')}."
+            f"another number of names. If each score is a sigmoid of its own, say so with `scores`."
         )
     return 0
 
@@ -169,7 +168,7 @@ def _found_by_shape(building, anchors):
         shown = ", ".join(f"{name} {building.blobs[name].shape[1:]}" for name in names)
         raise ValueError(
             f"The shapes do not tell which blobs are the offsets and the scores of {count} priors: offsets have "
-            f"{4 * count} values an image. The net's last blobs are {shown}. Name them with {argument('heads')}."
+            f"{4 * count} values an image. The net's last blobs are {shown}. Name them with `heads`."
         )
     return pairs[0]
 
@@ -180,7 +179,7 @@ def _refuse_sizes(building, pairs, total):
         for loc, conf in pairs
     )
     raise ValueError(
-        f"{argument('heads')}: each prior has four offsets and one score for each column, so the offsets must have 4 "
+        f"`heads`: each prior has four offsets and one score for each column, so the offsets must have 4 "
         f"values a prior and the scores a multiple of {total or 'the number of priors'}. Received: {shown}. The "
         "offsets come first."
     )
