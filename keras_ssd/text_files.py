@@ -18,7 +18,15 @@ _MARKS = (  # the longer first: UTF-32's begins like UTF-16's
 
 
 class TextError(ValueError):
-    """A file that is no text, or too long a one; the message does not name the file."""
+    """A file that is no text, or too long a one; the message does not name the file.
+
+    Attributes:
+        line: where, 0 if that is not known.
+    """
+
+    def __init__(self, what, line=0):
+        super().__init__(what)
+        self.line = line
 
 
 def encoding_of(start):
@@ -36,9 +44,9 @@ def decoded(data):
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise TextError(_no_text(error)) from None
+        raise _no_text(error, data[: error.start]) from None
     if "\0" in text:
-        raise TextError("it is no text: it holds zero bytes")
+        raise TextError("it is no text: it holds zero bytes", text[: text.index("\0")].count("\n") + 1)
     return text
 
 
@@ -86,9 +94,25 @@ def open_text(path, max_bytes):
         with open(path, encoding=encoding, newline="") as file:
             yield file
     except UnicodeDecodeError as error:
-        raise TextError(_no_text(error)) from None
+        raise _no_text(error, _until_wrong(path, encoding)) from None
 
 
-def _no_text(error):
+def _until_wrong(path, encoding):
+    """The bytes of a file before those that are no text; line by line, since it may be large."""
+    good = bytearray()
+    with open(path, "rb") as file:
+        for line in file if encoding == "utf-8" else ():
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return bytes(good + line[: error.start])
+            good += b"\n"
+    return b""
+
+
+def _no_text(error, before):
     name = error.encoding.upper().replace("UTF8", "UTF-8").removesuffix("-SIG").removesuffix("-LE").removesuffix("-BE")
-    return f"it is no {name} text ({error.reason} at byte {error.start})"
+    byte = error.object[error.start : error.start + 1].hex()
+    line = before.count(b"\n") + 1 if name == "UTF-8" else 0
+    advice = ". Save it as UTF-8" if name == "UTF-8" else ""
+    return TextError(f"it is no {name} text ({error.reason}: byte 0x{byte}){advice}", line)

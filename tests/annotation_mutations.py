@@ -1,8 +1,9 @@
-"""Annotation files of YOLO, VOC and CSV, changed at random, and whether reading accounts for every object in them."""
+"""Annotation files of COCO, YOLO, VOC and CSV, changed at random: does reading account for each object?"""
 
 import csv
 import dataclasses
 import io
+import json
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -12,7 +13,7 @@ from data_files import save_picture
 from keras_ssd.data import DataError
 from keras_ssd.data.reading import read_to_check
 
-FORMATS = ("yolo", "voc", "csv")
+FORMATS = ("coco", "yolo", "voc", "csv")
 LABELS = "0 0.5 0.5 0.5 0.5\n1 .25 .25 .2 .3\n0 0.1 0.1 0.4 0.1 0.4 0.4 0.1 0.4\n1 0.7 0.7 0.2 0.2\n"
 YAML = "path: .\ntrain: images/train\nval: images/val\nnc: 2\nnames: [nut, 'bolt']\n"
 TABLE = (
@@ -35,6 +36,16 @@ XML = (
     .replace("ymax", "y2")
     + "</annotation>\n"
 )
+COCO = """{"images": [
+{"id": 1, "file_name": "a.jpg", "width": 60, "height": 40},
+{"id": 2, "file_name": "b.jpg"}],
+"annotations": [
+{"id": 1, "image_id": 1, "category_id": 7, "bbox": [1, 2, 29, 18], "area": 522, "iscrowd": 0},
+{"id": 2, "image_id": 1, "category_id": 9, "bbox": [5, 5, 45, 34], "segmentation": [[5, 5, 50, 5, 50, 39]]},
+{"id": 3, "image_id": 2, "category_id": 7, "bbox": [10.5, 10, 9.5, 20], "iscrowd": 1},
+{"id": 4, "image_id": 2, "category_id": 9, "bbox": [3, 4, 6, 5]}],
+"categories": [{"id": 7, "name": "nut"}, {"id": 9, "name": "bolt"}]}
+"""
 WORDS = (
     "nan",
     "-1",
@@ -70,6 +81,21 @@ WORDS += (
 )
 
 
+VALUES = (None, True, -1, 0, 2, 1.0, 7.5, 1e300, float("nan"), 10**30, "1", "7", "", "a.jpg", "..\\A.JPG", "\0")
+VALUES += (
+    [],
+    [1],
+    [1, 2, 3, 4],
+    ["1", "2", "3", "4"],
+    [[5, 5, 20, 5, 20, 20]],
+    {},
+    {"id": 1},
+    "\u0663",
+    "\ufeff",
+    "nut",
+)
+
+
 @dataclasses.dataclass
 class Outcome:
     """What became of one changed file: "read" without faults, "named" where there are some, or "refused"; what is wrong
@@ -89,6 +115,8 @@ def prepare(format, folder):
         return {folder / "labels" / "train" / "a.txt": LABELS, folder / "data.yaml": YAML}
     for seed, name in enumerate("ab"):
         save_picture(folder / "JPEGImages" / f"{name}.jpg", seed=seed)
+    if format == "coco":
+        return {folder / "boxes.json": COCO}
     if format == "csv":
         return {folder / "boxes.csv": TABLE}
     (folder / "Annotations").mkdir()
@@ -97,10 +125,35 @@ def prepare(format, folder):
 
 def mutated(text, rng):
     """The bytes of a text with one to four changes."""
+    if text.startswith("{") and rng.integers(5):
+        return _other_values(json.loads(text), rng)
     data = text.encode()
     for _ in range(rng.integers(1, 5)):
         data = _CHANGES[rng.integers(len(_CHANGES))](data, rng)
     return data
+
+
+def _other_values(table, rng):
+    """A json of which one to three values are others, gone or there twice: cutting it would only break it."""
+    for _ in range(rng.integers(1, 4)):
+        place = table
+        while True:
+            keys = list(place) if isinstance(place, dict) else range(len(place))
+            if not keys:
+                break
+            key = keys[rng.integers(len(keys))]
+            if isinstance(place[key], (dict, list)) and rng.integers(6):
+                place = place[key]
+                continue
+            kind = rng.integers(8)
+            if kind == 0:
+                del place[key]
+            elif kind == 1 and isinstance(place, list):
+                place.append(place[key])
+            else:
+                place[key] = VALUES[rng.integers(len(VALUES))]
+            break
+    return json.dumps(table).encode()
 
 
 def _cut(data, rng):
@@ -163,7 +216,9 @@ def _unaccounted(format, files, whole):
         no_split = any(problem.kind in ("absent split", "unused") for problem in problems)
         if no_split or (whole_file and path.suffix != ".csv"):
             continue
-        if format == "voc":
+        if format == "coco":
+            yield from _lost_annotations(path, whole, of_file)
+        elif format == "voc":
             yield from _lost_objects(path, whole, of_file)
         elif path.suffix in (".txt", ".csv"):
             known = {problem.line for problem in of_file}
@@ -174,6 +229,16 @@ def _unaccounted(format, files, whole):
             }
             if lost["lines"] and not lost["missing picture"]:
                 yield f"{path.name}: lines {lost['lines']} are neither read nor named"
+
+
+def _lost_annotations(path, whole, of_file):
+    held = json.loads(path.read_bytes())["annotations"]  # of a key that occurs twice json keeps the last, always
+    read = sum(len(a) for a in whole)
+    gone = ("entry", "label", "no area", "outside", "swapped", "duplicate id")
+    left = [problem for problem in of_file if problem.kind in gone and problem.done == "left out"]
+    named = sum(not problem.what.startswith("image ") for problem in left)
+    if len(held) != read + named:
+        yield f"{path.name}: {len(held)} objects, {read} read and {named} named"
 
 
 def _lost_objects(path, whole, of_file):

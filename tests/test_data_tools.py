@@ -168,7 +168,7 @@ def csv_file(root, text, name="boxes.csv"):
     [
         ("filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,60,40,nut,10,10,40,30\n", 0),  # TensorFlow
         ('"image","xmin","ymin","xmax","ymax","label"\n"a.jpg",10.0,10.0,40.0,30.0,"nut"\n', 0),  # VoTT
-        ("/content/data/a.jpg,10,10,40,30,nut\nb.jpg,,,,,\n", 1),  # keras-retinanet
+        ("/content/data/a.jpg,10,10,40,30,nut\nb.jpg,,,,,\n", 2),  # keras-retinanet
         ("a.jpg;10;10;40;30;nut\n", 1),
         ("image;xmin;ymin;xmax;ymax;class\na.jpg;10,0;10,0;40,0;30,0;nut\n", 0),
         ("image\tbbox_x\tbbox_y\tbbox_w\tbbox_h\tcategory_name\na.jpg\t10\t10\t30\t20\tnut\n", 0),
@@ -189,7 +189,7 @@ def csv_file(root, text, name="boxes.csv"):
             1,
         ),
         (f"{VIA}\n{via_row({'name': 'ellipse', 'cx': 25, 'cy': 20, 'rx': 15, 'ry': 10}, {'kind': 'nut'})}\n", 1),
-        ("image,xmin,ymin,xmax,ymax,class\nC:\\Users\\me\\a.jpg,10,10,40,30,nut\n./a.jpg,10,10,40,31,nut\n", 0),
+        ("image,xmin,ymin,xmax,ymax,class\nC:\\Users\\me\\a.jpg,10,10,40,30,nut\n./a.jpg,10,10,40,31,nut\n", 1),
     ],
 )
 def test_values_csv_of_tools(tmp_path, text, notes):

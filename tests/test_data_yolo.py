@@ -39,7 +39,7 @@ def found(dataset):
     ("yaml", "label", "name"),
     [
         ("train: images/train\nnames: [men's shoe, women's shoe]", 1, "women's shoe"),
-        ("train: images/train\nnames: {0: 'no', 1: no}", 1, "no"),
+        ("train: images/train\nnames: {0: 'yes', 1: no}", 1, "no"),
         ("train: images/train\nnames: [0, 1]\nnc: 2", 1, "1"),
         ("train: images/train\nnames:\n  1: nut\n  2: bolt\nnc: 2", 2, "bolt"),
         ("train: images/train\nnames:\n  1: nut\n  2: bolt\nnc: 3", 1, "nut"),
@@ -169,7 +169,7 @@ def test_values_obj_data_of_another_machine(tmp_path):
     root = darknet(tmp_path, ["/home/me/darknet/data/obj_train_data/a.jpg", "C:\\gone\\obj_train_data\\b.jpg"])
     dataset = data.read(root, policy="drop")
     assert [*found(dataset).values()] == [(["bolt"], BOX)]
-    assert [(p.kind, p.line) for p in dataset.problems] == [("missing picture", 2)]
+    assert [(p.kind, p.line) for p in dataset.problems] == [("missing picture", 2), ("assumed", 1)]
 
 
 def test_values_labels_of_jpegimages(tmp_path):

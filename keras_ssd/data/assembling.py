@@ -115,7 +115,7 @@ def _annotation(record, boxes, places, policy, problems):
         "lines": np.array(record.lines, np.int64),
     }
     if record.areas is not None:
-        every["areas"] = np.array(record.areas, np.float32)
+        every["areas"] = np.clip(record.areas, -(_FAR**2), _FAR**2).astype(np.float32)
     kept = every if keep.all() else {name: column[keep] for name, column in every.items()}
     _note_repeated(rows, np.flatnonzero(keep), kept)
     where = {"size_hw": record.size_hw, "source": record.source, "picture_id": record.picture_id}

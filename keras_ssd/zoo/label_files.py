@@ -9,7 +9,7 @@ import json
 import re
 from pathlib import Path
 
-from keras_ssd.text_files import read_text
+from keras_ssd.text_files import TextError, read_text
 from keras_ssd.zoo.label_fitting import FILLER
 
 LARGEST = 8 << 20  # bytes; ILSVRC's thousand classes take 30,000
@@ -52,8 +52,9 @@ def read_label_file(path):
 def _text(path):
     try:
         return read_text(path, LARGEST)
-    except ValueError as error:
-        raise ValueError(f"The label file {path} cannot be read: {error}. Expected one class name a line.") from None
+    except TextError as error:
+        place = f"{path}:{error.line}" if error.line else path
+        raise ValueError(f"The label file {place} cannot be read: {error}. Expected one class name a line.") from None
 
 
 def _of_lines(text):

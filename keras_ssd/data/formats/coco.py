@@ -68,7 +68,7 @@ def read(layout, part, problems):
         names = read_categories(data["categories"], data["annotations"], book)
     except (OSError, ValueError) as error:
         what = f"it cannot be read: {lay.reason(error)}"
-        problems.append(Problem("file", str(part), what, getattr(error, "lineno", 0), done="left out"))
+        problems.append(Problem("file", str(part), what, lay.line_of(error), done="left out"))
         return lay.Contents([], COCO_BOXES)
     records = _records(data["images"], _finder(layout, part), layout.root, book)
     add_objects(records, data["annotations"], names, book)

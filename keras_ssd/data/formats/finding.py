@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.problems import Problem
 from keras_ssd.names import listed
-from keras_ssd.pictures import is_image_name
+from keras_ssd.pictures import has_image_ending, is_image_name
 
 BY_TAIL = "an image is found by the end of the path that names it"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: c:// is a drive
@@ -37,6 +37,9 @@ class Found:
     path: str | None = None
     exact: bool = False
     candidates: tuple = ()
+
+    def __bool__(self):
+        return self.path is not None or bool(self.candidates)
 
 
 class _File(typing.NamedTuple):
@@ -63,21 +66,31 @@ class ImageFinder:
         self._files = None
 
     def by_stem(self, stem):
-        """The path of the image `stem`.jpg or of another ending; None if there is none."""
-        return self._index.by_stem(stem)
+        """The image `stem`.jpg, or of another ending, where its name says: a `Found`."""
+        usable = stem.strip("./") and not lay.leaves(stem)
+        paths = self._index.by_stem(stem) if usable else ()
+        return Found(paths[0], exact=True) if len(paths) == 1 else Found(candidates=paths)
 
     def find(self, name):
-        """The image of a name with its ending: a `Found`."""
+        """The image of a name, with its ending or without one: a `Found`."""
         if name.strip("./") and not lay.leaves(name):
             path = self._index.by_path(name)
             if path is not None:
                 return Found(path, exact=True)
+        return self._anywhere(name, stems=False) or (Found() if has_image_ending(name) else self.find_stem(name))
+
+    def find_stem(self, stem):
+        """The image of a name without ending: a `Found`."""
+        found = self.by_stem(stem)
+        return found if found else self._anywhere(stem, stems=True) or Found()
+
+    def _anywhere(self, name, stems):
         ways = _ways(name)
         for way in (*ways, *(without for way in ways if (without := _without_upload(way)) is not None)):
-            found = self._by_tail(way)
-            if found.path or found.candidates:
+            found = self._by_tail(way, stems)
+            if found:
                 return found
-        return Found()
+        return None
 
     def path_of(self, name, record_name, place, told):
         """The path of the image of a name, or None; faults and what is assumed are told.
@@ -104,11 +117,11 @@ class ImageFinder:
         elif not found.exact:
             assumed.add(BY_TAIL, *place, record_name, f"{name} is {found.path}")
 
-    def _by_tail(self, way):
+    def _by_tail(self, way, stems):
         """The one image with the longest tail of a path: as it is written, and else without regard to case."""
         if self._files is None:
             self._files = self._listed()
-        files = self._files.get(way[-1].casefold())
+        files = self._files[stems].get(way[-1].casefold())
         if not files:
             return Found()
         wanted = _folded(way)
@@ -121,16 +134,18 @@ class ImageFinder:
         return Found(paths[0]) if len(paths) == 1 else Found(candidates=paths)
 
     def _listed(self):
-        """Images by their folded names: lists of `_File`."""
+        """Images by their folded names, and by those without ending: two dictionaries of lists of `_File`."""
         paths = {}
         for folder in filter(os.path.isdir, self._below):
             with contextlib.suppress(ValueError):  # a home folder, say: too much lies below it
                 paths |= {os.path.abspath(path): path for path in lay.files_below(folder, is_image_name)}
-        files = {}
+        files = {}, {}
         for path in paths.values():
-            parts = tuple(_composed(path.split(os.sep)))
-            file = _File(path, parts, _folded(parts))
-            files.setdefault(file.folded[-1], []).append(file)
+            parts = _composed(path.split(os.sep))
+            for known, last in zip(files, (parts[-1], lay.stem(parts[-1])), strict=True):
+                way = (*parts[:-1], last)
+                file = _File(path, way, _folded(way))
+                known.setdefault(file.folded[-1], []).append(file)
         return files
 
 

@@ -9,7 +9,7 @@ from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import BoxFormat
 from keras_ssd.names import unknown_name
 from keras_ssd.pictures import is_image_name
-from keras_ssd.text_files import read_text
+from keras_ssd.text_files import TextError, read_text
 
 PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "img", "data")
 MAX_FOLDERS = 100_000
@@ -109,12 +109,12 @@ class PictureIndex:
         self._listed = {}
 
     def by_stem(self, stem):
-        """The path of the picture `stem`.jpg or of another ending; None if there is none."""
+        """The paths of the images `stem`.jpg or of another ending in the first folder that has any."""
         for folder in self._folders:
             found = self._stems(folder / os.path.dirname(stem)).get(os.path.basename(stem))
             if found:
-                return found
-        return None
+                return tuple(found)
+        return ()
 
     def by_path(self, path):
         """The path of a picture given with its ending, None if there is none."""
@@ -138,11 +138,9 @@ class PictureIndex:
                     names = {entry.name for entry in entries if not entry.is_dir()}
             except OSError:
                 names = set()
-            stems = {
-                os.path.splitext(name)[0]: os.path.join(folder, name)
-                for name in sorted(names, reverse=True)
-                if is_image_name(name)
-            }
+            stems = collections.defaultdict(list)
+            for name in sorted(filter(is_image_name, names)):
+                stems[os.path.splitext(name)[0]].append(os.path.join(folder, name))
             self._listed[folder] = names, stems
         return self._listed[folder]
 
@@ -215,6 +213,11 @@ def files_below(folder, wanted):
         yield from (os.path.join(place, name) for name in sorted(files) if name[0] != "." and wanted(name))
 
 
+def line_of(error):
+    """The line of a file in which reading it ended, 0 if the error does not say."""
+    return getattr(error, "line", 0) or getattr(error, "lineno", 0)
+
+
 def reason(error):
     """What an error of reading a file says, without the file's name."""
     return getattr(error, "strerror", None) or str(error)
@@ -225,7 +228,7 @@ def listed_classes(root):
     for name in ("classes.txt", "obj.names", "labels.txt", "_darknet.labels"):
         path = Path(root) / name
         if path.is_file():
-            return names_of(path)
+            return unique_names(names_of(path), path)
     return None
 
 
@@ -235,10 +238,35 @@ def names_of(path):
     Raises:
         ValueError: it holds none, or is no text.
     """
-    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    try:
+        names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    except TextError as error:
+        raise ValueError(f"{path}{f':{error.line}' if error.line else ''}: it cannot be read: {error}") from None
     if not names:
         raise ValueError(f"{path} is empty. Expected one class name a line.")
     return tuple(names)
+
+
+def unique_names(names, source):
+    """The names of classes, of which none may be there twice: their objects would become one class in silence.
+
+    Args:
+        names: in order, or a dictionary from class number to name.
+        source: the file that has them.
+
+    Raises:
+        ValueError: one is.
+    """
+    numbers = collections.defaultdict(list)
+    for number, name in names.items() if isinstance(names, dict) else enumerate(names):
+        numbers[name].append(str(number))
+    twice = {name: where for name, where in numbers.items() if len(where) > 1}
+    if twice:
+        told = "; ".join(f"{name!r} is number {' and '.join(where)}" for name, where in twice.items())
+        raise ValueError(
+            f"{source}: each class needs a name of its own. Received: {told[:300]}. Rename one, or pass classes=[...]."
+        )
+    return names
 
 
 def missing_picture(record_name, source, looked_for, line=0):

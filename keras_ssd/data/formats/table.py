@@ -9,22 +9,22 @@ import collections
 import csv
 import dataclasses
 import io
-import os
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats import via
+from keras_ssd.data.formats.finding import ImageFinder
+from keras_ssd.data.formats.table_classes import name_machine_ids, name_numbers
 from keras_ssd.data.formats.table_columns import CORNERS, EXAMPLE, MARKS, RETINANET, columns_of
+from keras_ssd.data.formats.table_rows import is_table, rows_of
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import COCO_BOXES, CORNER_BOXES, CORNER_FRACTIONS, EntryError, Record, finite, mark, size_of
 from keras_ssd.pictures import has_image_ending
-from keras_ssd.text_files import beginning, read_text
 
 NAME = "csv"
 SSD_KERAS_COLUMNS = ("image_name", "xmin", "xmax", "ymin", "ymax", "class_id")
 WRITTEN = (*EXAMPLE.split(","), *MARKS)
-MAX_BYTES = 1 << 30
 _ENDINGS = (".csv", ".tsv")
 
 
@@ -56,7 +56,7 @@ def find(path):
     for folders in ((path,), lay.subfolders(path)):
         files = [file for folder in folders for file in lay.files_ending(folder, *_ENDINGS)]
         if files:
-            tables = [file for file in files if _is_table(file)]
+            tables = [file for file in files if is_table(file)]
             what = "its first line names no image, box and class: it was not taken for annotation"
             notes = [Problem("unused", str(file), what) for file in files if tables and file not in tables]
             return lay.Layout(NAME, path, _splits(tables or files, path), notes=tuple(notes))
@@ -69,20 +69,6 @@ def _splits(files, root):
         if len(set(names)) == len(names):
             return dict(zip(names, files, strict=True))
     return {lay.stem(lay.below(file, root)): file for file in files}
-
-
-def _is_table(path):
-    """Whether the first line says what the columns mean; what cannot be read is told when it is read."""
-    try:
-        with open(path, "rb") as file:
-            text = beginning(file.read(1 << 16))
-        rows = list(_parsed(text.partition("\n")[0]))
-        columns_of(rows[0][1] if rows else (), path)
-    except csv.Error:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def read(layout, part, problems):
@@ -101,9 +87,10 @@ def read(layout, part, problems):
     """
     options = layout.options or CsvLayout()
     try:
-        rows = _rows(part)
+        rows = rows_of(part)
     except (OSError, ValueError) as error:
-        problems.append(Problem("file", str(part), f"it cannot be read: {lay.reason(error)}", done="left out"))
+        what = f"it cannot be read: {lay.reason(error)}"
+        problems.append(Problem("file", str(part), what, lay.line_of(error), done="left out"))
         return lay.Contents([], CORNER_BOXES)
     columns = columns_of(rows[0][1] if rows else (), part, options.columns)
     table = _Table(layout, part, columns, problems)
@@ -115,42 +102,13 @@ def read(layout, part, problems):
         table.add(line, cells)
     classes = layout.classes or lay.listed_classes(part.parent) or lay.listed_classes(layout.root)
     if "number" in columns.places and "label" not in columns.places:
-        _name_numbers(table, classes, options.first_label, problems)
+        name_numbers(table, classes, options.first_label, problems)
     boxes = COCO_BOXES if "x" in columns.places else CORNER_FRACTIONS if table.in_fractions() else CORNER_BOXES
     if boxes is CORNER_FRACTIONS:
         table.assumed.add("its boxes are taken for fractions of their images", part)
-    _name_machine_ids(table, (part.parent, layout.root, layout.root / "metadata", part.parent / "metadata"))
+    name_machine_ids(table, (part.parent, layout.root, layout.root / "metadata", part.parent / "metadata"))
     problems += table.assumed.problems()
     return lay.Contents(list(table.records.values()), boxes, classes, classes_source=str(part.parent / "classes.txt"))
-
-
-def _rows(path):
-    """(line, cells) of each line that is not empty."""
-    text = read_text(path, MAX_BYTES)
-    line = 0
-    rows = []
-    try:
-        for line, cells in _parsed(text):
-            rows.append((line, cells))
-    except csv.Error as error:
-        raise ValueError(f"line {line + 1}: {error}") from None
-    return rows
-
-
-def _parsed(text):
-    """(line, cells) of a text; between semicolons, a comma is the point of a number."""
-    first = text.partition("\n")[0]
-    separator = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            yield reader.line_num, [_point(cell) for cell in cells] if separator == ";" else cells
-
-
-def _point(cell):
-    """ "0,5" as "0.5"; all else as it is."""
-    whole, comma, decimals = cell.strip().partition(",")
-    return f"{whole}.{decimals}" if comma and decimals.isdecimal() and whole.lstrip("+-").isdecimal() else cell
 
 
 class _Table:
@@ -160,7 +118,8 @@ class _Table:
         named = [layout.pictures] if layout.pictures else []
         bases = (path.parent, layout.root)
         inside = [base / name for base in bases for name in (*lay.PICTURE_FOLDERS, path.stem)]
-        self.pictures = lay.PictureIndex([*named, *bases, *inside])
+        own = () if path.parent == layout.root else (path.parent,)
+        self.pictures = ImageFinder([*named, *bases, *inside], own, below=[*named, *bases])
         self.path, self.columns, self.problems = path, columns, problems
         self.records, self.files = {}, {}  # by path of the image; path by what the file calls it, None if missing
         self.assumed = lay.Assumed()
@@ -222,74 +181,21 @@ class _Table:
         if not file:
             raise EntryError("it names no picture")
         if file not in self.files:
-            self.files[file] = self._find(file)
-            if self.files[file] is None:
-                self.problems.append(lay.missing_picture(lay.stem(file), self.path, file, line))
+            told = self.problems, self.assumed
+            self.files[file] = self.pictures.path_of(file, lay.stem(file), (self.path, line), told)
         found = self.files[file]
         if found is not None and found not in self.records:
             size_hw = size_of(cell.get("height"), cell.get("width"))
-            self.records[found] = Record(self._name(file), found, str(self.path), size_hw)
+            self.records[found] = Record(self._name(file, found), found, str(self.path), size_hw)
         return self.records.get(found)
 
-    def _find(self, file):
-        if not has_image_ending(file):
-            return self.pictures.by_stem(file)
-        return self.pictures.by_path(file) or self.pictures.by_path(os.path.basename(file.replace("\\", "/")))
-
-    def _name(self, file):
-        plain = lay.below(file, self.path.parent) if os.path.isabs(file) else file.replace("\\", "/")
-        plain = plain.rpartition("/")[2] if PureWindowsPath(file).drive else plain
-        known = has_image_ending(plain)
-        parts = (lay.stem(plain) if known else plain).split("/")
-        parts = [part for part in parts if part not in ("", ".", "..")]
+    def _name(self, file, found):
+        """The image's name: as the file has it, or, where that is a path of another machine, its path beside it."""
+        usable = not lay.leaves(file) and "\\" not in file and "%" not in file
+        plain = file if usable else lay.below(found, self.path.parent)
+        parts = (lay.stem(plain) if has_image_ending(plain) else plain).split("/")
+        parts = [part for part in parts if part not in ("", ".")]
         return "/".join(parts[1:] if len(parts) > 1 and parts[0] in lay.PICTURE_FOLDERS else parts)
-
-
-def _name_numbers(table, classes, first_label, problems):
-    """Turns the class numbers of all records into names."""
-    first = 1 if first_label is None else first_label
-    for record in table.records.values():
-        names = [_class_of(label, first, classes) for label in record.labels]
-        for row in reversed(range(len(names))):
-            if isinstance(names[row], EntryError):
-                what = Problem("label", record.source, str(names[row]), record.lines[row], record.name, "left out")
-                problems.append(what)
-                record.remove(row)
-                del names[row]
-        record.labels[:] = names
-
-
-def _class_of(label, first, classes):
-    """The name of a class number, or the `EntryError` that says why it has none."""
-    try:
-        number = finite(label, "the class number")
-    except EntryError as error:
-        return error
-    if number != int(number) or number < first:
-        background = ": 0 is the background. Pass csv=CsvLayout(first_label=0) if it is a class" if number == 0 else ""
-        return EntryError(f"class number {label} must be a whole number from {first} on{background}")
-    if classes is None:
-        return str(int(number))
-    place = int(number) - first
-    if place >= len(classes):
-        return EntryError(f"class number {label} is beyond the {len(classes)} classes, which count from {first}")
-    return classes[place]
-
-
-def _name_machine_ids(table, folders):
-    """Gives Open Images' ids of classes, such as /m/01yrx, the names of a class-descriptions file beside them."""
-    labels = {label for record in table.records.values() for label in record.labels}
-    if not labels or not all(label.startswith(("/m/", "/g/", "/t/")) for label in labels):
-        return
-    names = {}
-    for file in (file for folder in dict.fromkeys(folders) for file in lay.files_ending(folder, ".csv")):
-        if file != table.path and "class" in file.name.lower() and not _is_table(file):
-            try:
-                names |= {cells[0].strip(): cells[1].strip() for _, cells in _rows(file) if len(cells) == 2}
-            except (OSError, ValueError):
-                continue
-    for record in table.records.values():
-        record.labels[:] = [names.get(label) or label for label in record.labels]
 
 
 def write(splits, target):

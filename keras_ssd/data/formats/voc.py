@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from keras_ssd.data.formats import layout as lay
+from keras_ssd.data.formats.finding import ImageFinder
 from keras_ssd.data.formats.xml import XmlError, escaped, read_xml
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
@@ -64,13 +65,15 @@ def read(layout, part, problems):
     folder, listed = part
     beside = [folder.parent / name for name in lay.PICTURE_FOLDERS]
     named = [layout.pictures] if layout.pictures else []
-    pictures = lay.PictureIndex([*named, *beside, folder, *(folder / name for name in lay.PICTURE_FOLDERS)])
+    inside = [*(folder / name for name in lay.PICTURE_FOLDERS), folder.parent]
+    own = () if folder.parent == layout.root else (folder.parent,)
+    pictures = ImageFinder([*named, *beside, folder, *inside], own, below=[*named, folder.parent, folder])
     paths = _all_names(folder) if listed is None else _listed_names(folder, listed, problems)
     names = tracked([*paths], "reading annotations", layout.progress)
     files = _Files(pictures, problems)
     records = [record for name in names if (record := files.record(name, paths[name]))]
     problems += files.assumed.problems()
-    for base in (layout.root, folder, folder.parent):
+    for base in () if layout.classes else (layout.root, folder, folder.parent):
         classes = lay.listed_classes(base)
         if classes:
             return lay.Contents(records, VOC_BOXES, classes, classes_source=str(base))
@@ -95,7 +98,8 @@ def _listed_names(folder, listed, problems):
     try:
         lines = read_text(listed).splitlines()
     except (OSError, ValueError) as error:
-        problems.append(Problem("file", str(listed), f"it cannot be read: {lay.reason(error)}", done="left out"))
+        what = f"it cannot be read: {lay.reason(error)}"
+        problems.append(Problem("file", str(listed), what, lay.line_of(error), done="left out"))
         return names
     for line, text in enumerate(lines, 1):
         name = text.strip().replace("\\", "/")
@@ -127,14 +131,10 @@ class _Files:
                 raise XmlError(f"expected <annotation>, and found <{root.tag[:40]}>", root.line)
         except (OSError, XmlError) as error:
             what = f"it cannot be read: {lay.reason(error)}"
-            self.problems.append(Problem("file", path, what, getattr(error, "line", 0), name, "left out"))
+            self.problems.append(Problem("file", path, what, lay.line_of(error), name, "left out"))
             return None
-        filename = root.get("filename") or ""
-        picture = self.pictures.by_stem(name)
-        if picture is None and filename and not lay.leaves(filename):
-            picture = self.pictures.by_path(filename)
+        picture = self._picture(name, path, root)
         if picture is None:
-            self.problems.append(lay.missing_picture(name, path, filename or f"{name}.jpg"))
             return None
         record = Record(name, picture, path, size_of(root.get("size/height"), root.get("size/width")))
         for number, element in enumerate(root.all("object")):
@@ -145,6 +145,23 @@ class _Files:
                 self.problems.append(Problem("entry", path, what, element.line, name, "left out"))
                 record.lost += 1
         return record
+
+    def _picture(self, name, path, root):
+        """The image of the file's own name, or of what the file says: of several, the one that both mean."""
+        told = [text for tag in ("filename", "path") if (text := root.get(tag))]
+        found = self.pictures.by_stem(name)
+        last = {os.path.basename(text.replace("\\", "/")).casefold() for text in told}
+        both = [each for each in found.candidates if os.path.basename(each).casefold() in last]
+        if len(both) == 1:
+            return both[0]
+        if not found:
+            tries = [*map(self.pictures.find, told), self.pictures.find(name)]
+            found = next((each for each in tries if each.path), None) or next(filter(None, tries), found)
+        element = root.find("filename")
+        place = path, element.line if element else 0
+        said = told[0] if told else f"{name}.jpg"
+        self.pictures.tell(found, said, name, place, (self.problems, self.assumed))
+        return found.path
 
     def _add_object(self, record, element):
         label = element.get("name")

@@ -4,6 +4,8 @@ import dataclasses
 import os
 from xml.parsers import expat
 
+from keras_ssd.text_files import encoding_of
+
 MAX_BYTES = 16 << 20  # the largest of VOC has 20 KB
 MAX_DEPTH = 32
 MAX_ELEMENTS = 1_000_000
@@ -60,6 +62,8 @@ class _Tree:
         self.parser.CharacterDataHandler = self.characters
         # Every attack by entities (billion laughs, files from elsewhere) needs a document type declaration.
         self.parser.StartDoctypeDeclHandler = self.doctype
+        self.parser.XmlDeclHandler = self.declaration
+        self.declared = None
         self.root = None
         self.open = []
         self.count = 0
@@ -84,6 +88,9 @@ class _Tree:
         element = self.open[-1]
         if not element.children:  # what stands between elements is white space
             element.text += text
+
+    def declaration(self, version, encoding, standalone):
+        self.declared = encoding
 
     def doctype(self, *declared):
         raise XmlError(
@@ -113,12 +120,24 @@ def read_xml(path):
     try:
         tree.parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise XmlError(f"it is no XML ({expat.ErrorString(error.code)})", error.lineno) from None
+        what = f"it is no XML ({expat.ErrorString(error.code)})"
+        raise XmlError(what + _undeclared(data, tree.declared), error.lineno) from None
     except (LookupError, ValueError) as error:  # an encoding that nobody knows
         if isinstance(error, XmlError):
             raise
         raise XmlError(f"it is no XML ({error})") from None
     return tree.root
+
+
+def _undeclared(data, declared):
+    """A hint where text is not in the encoding that XML has by itself."""
+    if declared or encoding_of(data) != "utf-8":
+        return ""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return ': it is no UTF-8 text and declares no other, as <?xml encoding="windows-1252"?> would. Save it as UTF-8'
+    return ""
 
 
 def escaped(text):

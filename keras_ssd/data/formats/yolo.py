@@ -5,22 +5,23 @@ An image without a text file has no objects. `yolo_layout` tells where the files
 """
 
 import dataclasses
-from pathlib import Path
+import os
 
 import numpy as np
 
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats import yolo_layout
+from keras_ssd.data.formats.finding import ImageFinder
 from keras_ssd.data.formats.yaml import quoted
+from keras_ssd.data.formats.yolo_labels import label_file, label_files
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import YOLO_BOXES, EntryError, Record, finite
-from keras_ssd.pictures import is_image_name
+from keras_ssd.pictures import has_image_ending, is_image_name
 from keras_ssd.text_files import beginning, read_text
 
 NAME = yolo_layout.NAME
 find = yolo_layout.find
-_IMAGE_FOLDERS = ("images", "JPEGImages")  # for which Darknet and Ultralytics look in `labels`
 
 
 def read(layout, part, problems):
@@ -37,7 +38,7 @@ def read(layout, part, problems):
     Raises:
         ValueError: nothing tells the names of the classes.
     """
-    options = layout.options or _listed(layout, part)
+    options = layout.options or (yolo_layout.YoloOptions() if layout.classes else _listed(layout, part))
     if layout.classes:
         options = dataclasses.replace(options, classes=dict(enumerate(layout.classes)), source="classes=")
     if options.classes is None:
@@ -45,9 +46,14 @@ def read(layout, part, problems):
             f"{layout.root}: nothing names the classes of the numbers in YOLO's files. Expected a data.yaml with "
             "`names`, or a classes.txt with a name a line; or pass classes=[...]."
         )
-    found = [item for place in part for item in _pictures(place, layout, problems)]
+    lay.unique_names(options.classes, options.source)
+    assumed = lay.Assumed()
+    found = [item for place in part for item in _pictures(place, layout, (problems, assumed))]
+    texts, taken = label_files([picture for _, picture in found], (problems, assumed))
+    found = [(name, picture, texts[picture]) for name, picture in found if picture in texts]
     records = [_record(*item, options, problems) for item in tracked(found, "reading labels", layout.progress)]
-    _name_orphans(part, {str(label_file(picture)) for _, picture in found}, problems)
+    _name_orphans(part, taken, problems)
+    problems += assumed.problems()
     records = [record for record in records if record]
     return lay.Contents(records, YOLO_BOXES, tuple(options.classes.values()), classes_source=options.source)
 
@@ -60,7 +66,7 @@ def _listed(layout, part):
     return yolo_layout.YoloOptions()
 
 
-def _pictures(place, layout, problems):
+def _pictures(place, layout, told):
     """(name, path) of each image of a folder or list."""
     if place.is_dir():
         for path in lay.files_below(place, is_image_name):
@@ -69,16 +75,19 @@ def _pictures(place, layout, problems):
     try:
         lines = read_text(place).splitlines()
     except (OSError, ValueError) as error:
-        problems.append(Problem("file", str(place), f"it cannot be read: {lay.reason(error)}", done="left out"))
+        what = f"it cannot be read: {lay.reason(error)}"
+        told[0].append(Problem("file", str(place), what, lay.line_of(error), done="left out"))
         return
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    bases = (layout.root, place.parent)
+    finder = ImageFinder(bases)
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line:
             continue
-        path = yolo_layout.listed_image(line, (layout.root, place.parent))
-        if path is None:
-            problems.append(lay.missing_picture(lay.stem(line.strip()), place, line.strip(), number))
-            continue
-        yield _listed_name(path, layout.root), path
+        direct = (base / line.replace("\\", "/") for base in bases)
+        path = next((str(each) for each in direct if lay.exists(each) and each.is_file()), None)
+        path = path or finder.path_of(line, lay.stem(line), (place, number), told)
+        if path is not None:
+            yield _listed_name(path, layout.root), path
 
 
 def _listed_name(path, root):
@@ -87,27 +96,17 @@ def _listed_name(path, root):
     return "/".join(parts[place:])
 
 
-def label_file(picture):
-    """Where the objects of an image are written: `labels` for the last `images` of its path, or beside it."""
-    parts = Path(picture).parts
-    text = Path(picture).with_suffix(".txt")
-    places = [place for place, part in enumerate(parts[:-1]) if part in _IMAGE_FOLDERS]
-    if places:
-        elsewhere = Path(*parts[: places[-1]], "labels", *parts[places[-1] + 1 :]).with_suffix(".txt")
-        return elsewhere if elsewhere.is_file() or not text.is_file() else text
-    return text
-
-
 def _name_orphans(part, known, problems):
     """Names label files without an image: their objects would be lost in silence."""
     places = [place for place in part if place.is_dir()]
     folders = dict.fromkeys(folder for place in places for folder in (place, label_file(place / "a.jpg").parent))
     for folder in folders:
         for path in lay.files_below(folder, lambda name: name.lower().endswith(".txt")):
-            if path not in known and _holds_labels(path):
-                known.add(path)
+            if os.path.abspath(path) not in known and _holds_labels(path):
+                known.add(os.path.abspath(path))
                 name = lay.stem(lay.below(path, folder))
-                problems.append(lay.missing_picture(name, path, f"{name}.jpg, or of another ending"))
+                image = name if has_image_ending(name) else f"{name}.jpg, or of another ending"
+                problems.append(lay.missing_picture(name, path, image))
 
 
 def _holds_labels(path):
@@ -121,8 +120,7 @@ def _holds_labels(path):
         return False
 
 
-def _record(name, picture, options, problems):
-    path = label_file(picture)
+def _record(name, picture, path, options, problems):
     record = Record(name, picture, str(path))
     if not path.is_file():
         return record
@@ -130,7 +128,7 @@ def _record(name, picture, options, problems):
         lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         what = f"it cannot be read: {lay.reason(error)}"
-        problems.append(Problem("file", str(path), what, picture=name, done="left out"))
+        problems.append(Problem("file", str(path), what, lay.line_of(error), name, "left out"))
         return None
     for number, line in enumerate(lines, 1):
         try:

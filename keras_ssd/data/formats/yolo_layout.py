@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from keras_ssd.data.formats import layout as lay
-from keras_ssd.data.formats.yaml import YamlError, read_yaml
+from keras_ssd.data.formats.yaml import read_yaml
 from keras_ssd.data.problems import Problem
 from keras_ssd.pictures import has_image_ending, is_image_name
 from keras_ssd.text_files import beginning, read_text
@@ -81,10 +81,19 @@ def _load(path, strict=True):
         text = read_text(path)
         return read_yaml(text)
     except (OSError, ValueError) as error:
+        text = text or _beginning_of(path)
         if not strict and not _NAMES_KEY.search(text):
             return {}
-        line = f":{error.line}" if isinstance(error, YamlError) and error.line else ""
+        line = f":{lay.line_of(error)}" if lay.line_of(error) else ""
         raise ValueError(f"{path}{line}: it cannot be read: {lay.reason(error)}") from None
+
+
+def _beginning_of(path):
+    try:
+        with open(path, "rb") as file:
+            return beginning(file.read(1 << 16))
+    except OSError:
+        return ""
 
 
 def _yaml_layout(path):
@@ -152,12 +161,6 @@ def _place(place, bases):
     """
     direct = [base / _plain(place) for base in bases]
     return next((each for each in [*direct, *_tails(place, bases)] if lay.exists(each)), None)
-
-
-def listed_image(line, bases):
-    """The path of an image that a list names, found as `_place` finds folders; None if there is none."""
-    direct = [base / _plain(line) for base in bases]
-    return next((str(each) for each in (*direct, *_tails(line, bases)) if os.path.isfile(each)), None)
 
 
 def _tails(place, bases):

@@ -215,7 +215,8 @@ def opened(path):
         with open_text(path, MAX_BYTES) as file:
             yield file
     except TextError as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from None
+        place = f"{path}:{error.line}" if error.line else path
+        raise ValueError(f"{place} cannot be read: {error}.") from None
 
 
 def number(text, where, name):

@@ -1,0 +1,87 @@
+"""Which text file holds the objects of which image of a YOLO dataset."""
+
+import collections
+import os
+import unicodedata
+from pathlib import Path
+
+from keras_ssd.data.problems import Problem
+from keras_ssd.names import listed
+
+_IMAGE_FOLDERS = ("images", "JPEGImages")  # for which Darknet and Ultralytics look in `labels`
+LOOSELY = "a label file bears its image's name in another case or Unicode form"
+
+
+def label_file(picture):
+    """Where the objects of an image are written: `labels` for the last `images` of its path, or beside it.
+
+    a.jpg.txt, which can be of a.jpg alone, comes before a.txt.
+    """
+    usual = _usual(picture)
+    places = [path for plain in usual for path in (Path(f"{plain}{Path(picture).suffix}.txt"), Path(f"{plain}.txt"))]
+    return next((path for path in places if path.is_file()), Path(f"{usual[0]}.txt"))
+
+
+def _usual(picture):
+    """The path without ending in `labels`, and that beside the image."""
+    path = Path(picture)
+    beside = path.with_name(path.stem)
+    places = [place for place, part in enumerate(path.parts[:-1]) if part in _IMAGE_FOLDERS]
+    if not places:
+        return [beside]
+    return [Path(*path.parts[: places[-1]], "labels", *beside.parts[places[-1] + 1 :]), beside]
+
+
+def label_files(pictures, told):
+    """The label file of each image, and which files are taken.
+
+    Args:
+        pictures: paths of images.
+        told: (list that takes `Problem`s, `Assumed`).
+
+    Returns:
+        (dictionary from an image to the path of its label file, which need not be there: images that have to share
+        one are left out, set of the absolute paths that are taken).
+    """
+    problems, assumed = told
+    texts = {picture: label_file(picture) for picture in dict.fromkeys(pictures)}
+    owners = collections.defaultdict(list)
+    for picture, text in texts.items():
+        owners[text].append(picture)
+    there = {text for text in owners if text.is_file()}
+    taken = {os.path.abspath(text) for text in there}
+    for picture, text in _loosely([text for text in owners if text not in there], owners, taken):
+        assumed.add(LOOSELY, text, example=f"{os.path.basename(text)} and {os.path.basename(picture)}")
+        texts[picture] = text
+        taken.add(os.path.abspath(text))
+    for text in there:
+        files = {os.path.realpath(picture): picture for picture in owners[text]}
+        if len(files) > 1:
+            first = os.path.basename(owners[text][0])
+            what = f"it may be of {listed([*files.values()], 3)}: call it {first}.txt where it is of {first}"
+            problems.append(Problem("duplicate id", str(text), what, picture=text.stem, done="left out"))
+            for picture in owners[text]:
+                del texts[picture]
+    return texts, taken
+
+
+def _loosely(missing, owners, taken):
+    """(image, label file) where only case or Unicode form keeps them apart, and nothing else is meant."""
+    wanted = collections.Counter(_folded(text) for text in missing)
+    held = {}
+    for folder in dict.fromkeys(text.parent for text in missing):
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for path in (folder / name for name in names):
+            if path.suffix.lower() == ".txt" and os.path.abspath(path) not in taken:
+                held.setdefault(_folded(path), []).append(path)
+    for text in missing:
+        found = held.get(_folded(text), ())
+        if len(found) == 1 and wanted[_folded(text)] == 1 and len(owners[text]) == 1:
+            yield owners[text][0], found[0]
+
+
+def _folded(path):
+    return unicodedata.normalize("NFC", os.path.abspath(path)).casefold()
