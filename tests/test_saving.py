@@ -202,7 +202,9 @@ def test_values_class_names_of_weights_that_tell_none(shared, saved, tmp_path, c
     assert not caplog.records
     assert keras_ssd.open_model(path, class_names=["x", "y", "z"]).class_names == ("cat", "dog")
     assert "names its 2 classes itself" in caplog.text
-    nameless = keras_ssd.SSD(model.input, model.output)
+    clone = keras.models.clone_model(model)
+    clone.get_layer("predictions").about = {}
+    nameless = keras_ssd.SSD(clone.input, clone.output)
     assert nameless.class_names == ("class_0", "class_1")
     nameless.save(tmp_path / "nameless.keras")
     assert keras_ssd.open_model(tmp_path / "nameless.keras", class_names=["x", "y"]).class_names == ("x", "y")
@@ -301,6 +303,7 @@ def test_rejects_damaged_files_in_one_short_line(saved, tmp_path):
 
 def test_values_own_file_as_weights_keeps_its_preprocessing_and_unnamed_classes(tmp_path, caplog):
     first = keras_ssd.ssd7(classes=["cat", "dog"], input_size=(64, 64), mean=10, std=255)
+    first.get_layer("predictions").about = {}
     keras_ssd.SSD(first.input, first.output).save(tmp_path / "nameless.keras")
     second = keras_ssd.ssd7(weights=tmp_path / "nameless.keras", classes=["bird", "fish"])
     picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)

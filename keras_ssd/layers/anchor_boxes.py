@@ -1,5 +1,6 @@
 """The layer that joins the heads' maps with their anchors into one predictions tensor."""
 
+import copy
 from collections.abc import Mapping
 
 import keras
@@ -23,6 +24,8 @@ class AnchorBoxes(keras.layers.Layer):
 
     Args:
         spec: an `AnchorSpec`, or the dictionary of its `to_dict`.
+        about: what else belongs to the detector, as plain data: class names, decoding, ... An `SSD` keeps it here too,
+            because Keras hands layers, and nothing else, on to a model that it clones.
         **kwargs: of `keras.layers.Layer`. Whatever `dtype` says, the layer computes in float32.
 
     Call arguments:
@@ -38,8 +41,9 @@ class AnchorBoxes(keras.layers.Layer):
         >>> predictions = AnchorBoxes(spec)([conf_a, conf_b], [loc_a, loc_b])
     """
 
-    def __init__(self, spec: AnchorSpec | Mapping, **kwargs):
+    def __init__(self, spec: AnchorSpec | Mapping, *, about: Mapping | None = None, **kwargs):
         super().__init__(**in_float32(kwargs))
+        self.about = dict(about or {})
         self.spec = spec if isinstance(spec, AnchorSpec) else AnchorSpec.from_dict(spec)
         anchors = self.spec.anchors_cxcywh()
         variances = np.broadcast_to(np.asarray(self.spec.variances, np.float32), anchors.shape)
@@ -108,4 +112,5 @@ class AnchorBoxes(keras.layers.Layer):
         return keras.KerasTensor(shape, dtype="float32")
 
     def get_config(self):
-        return {**super().get_config(), "spec": self.spec.to_dict()}
+        about = {"about": copy.deepcopy(self.about)} if self.about else {}
+        return {**super().get_config(), "spec": self.spec.to_dict(), **about}

@@ -62,5 +62,5 @@ def with_decoder(
         raise ValueError(f"Model '{model.name}' ends in a decoder already; pass the model it was made from.")
     detections = DecodeDetections(**{**model.decoding, **given}, name="detections")(model.outputs[0])
     names = model.class_names if model.names_classes else ()
-    kept = {"class_names": names, "sources": model.sources}
+    kept = {"class_names": names, "sources": model.sources, "decoding": model.decoding}
     return SSD(model.inputs[0], detections, name=f"{model.name}_detector", **kept)

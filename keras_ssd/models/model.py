@@ -1,5 +1,6 @@
 """The model class: a functional `keras.Model` that knows its anchors and its classes."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from keras_ssd.detections import Detections
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.map_limits import check_model
 from keras_ssd.models.composition import Composition
+from keras_ssd.models.habits import check_same_classes, check_training, refuse_quantizing
 from keras_ssd.pictures import MAX_PIXELS
 from keras_ssd.replacing import replacing
 from keras_ssd.zoo.label_fitting import fitted_names
@@ -30,7 +32,7 @@ class SSD(keras.Model):
     Args:
         inputs, outputs, name: as of a functional `keras.Model`.
         class_names: names of the classes without background; none gives `class_0`, `class_1`, ... They can be set
-            later, as after `keras.models.clone_model`, which forgets them.
+            later.
         decoding: what `DecodeDetections` does with this model's predictions unless it is told otherwise: some of its
             options, such as the thresholds of an imported net or `{"scores": "sigmoid"}`. None is the original SSD's.
         sources: names of the layers whose outputs the heads read, one a level, where a factory knows them.
@@ -47,14 +49,17 @@ class SSD(keras.Model):
         sources = kwargs.pop("sources", ())
         super().__init__(*args, **kwargs)
         check_model(self)
+        told = self._told_by_layer()  # by a model that this one is a clone of
         self._class_names = ()
-        self._sources = tuple(sources)
-        self._decoding = dict(decoding)
+        self._sources = tuple(sources or told.get("sources", ()))
+        self._decoding = dict(decoding or told.get("decoding", {}))
         DecodeOptions(**self._decoding)  # refuses what it does not know
-        if class_names:
-            self.class_names = class_names
-        self._saved_with = __version__
+        self._saved_with = told.get("keras_ssd_version", __version__)
         self.weights_report = None
+        names = class_names or told.get("class_names", ())
+        if class_names or (names and len(names) == self.num_classes):  # a clone may have heads for other classes
+            self.class_names = names
+        self._tell_layer()
 
     @property
     def anchor_spec(self):
@@ -95,6 +100,7 @@ class SSD(keras.Model):
                 f"Received: {len(given)} names"
             )
         self._class_names = names
+        self._tell_layer(renamed=True)
 
     @property
     def decoding(self):
@@ -181,14 +187,28 @@ class SSD(keras.Model):
         with replacing(path) as temporary:
             super().save(temporary, **options)
 
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        check_training("fit", args, kwargs)
+        return super().fit(*args, **kwargs)
+
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, *args, **kwargs):
+        check_training("train_on_batch", args, kwargs)
+        return super().train_on_batch(*args, **kwargs)
+
+    @functools.wraps(keras.Model.quantize)
+    def quantize(self, *args, **kwargs):
+        refuse_quantizing(self.name)
+
+    @functools.wraps(keras.Model.load_weights)
+    def load_weights(self, filepath, *args, **kwargs):
+        if self.names_classes:
+            check_same_classes(filepath, self.class_names)
+        return super().load_weights(filepath, *args, **kwargs)
+
     def get_config(self):
-        return {
-            **super().get_config(),
-            "class_names": list(self._class_names),
-            "decoding": self.decoding,
-            "sources": list(self._sources),
-            "keras_ssd_version": self._saved_with,
-        }
+        return {**super().get_config(), **self._about()}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -203,7 +223,27 @@ class SSD(keras.Model):
         model._decoding = dict(decoding)
         model._sources = tuple(sources)
         model._saved_with = version or __version__
+        model._tell_layer()
         return model
+
+    def _about(self):
+        """What belongs to a detector besides its layers, as plain data."""
+        return {
+            "class_names": list(self._class_names),
+            "decoding": self.decoding,
+            "sources": list(self._sources),
+            "keras_ssd_version": self._saved_with,
+        }
+
+    def _told_by_layer(self):
+        return next((layer.about for layer in self.layers if isinstance(layer, AnchorBoxes)), {})
+
+    def _tell_layer(self, renamed=False):
+        """Leaves a copy of what is known with the layer of the anchors: `clone_model` takes nothing but layers over."""
+        for layer in self.layers:
+            # A decoder's model shares the layer with the raw model, whose word stands.
+            if isinstance(layer, AnchorBoxes) and (renamed or not (layer.about and self.has_decoder)):
+                layer.about = self._about()
 
     def _one_layer(self, kind):
         found = [layer for layer in self.layers if isinstance(layer, kind)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.models.habits import detectors_in
 from keras_ssd.models.model import SSD
 
 # An honest file is stored as it is; one that unpacks to many times its size is made to fill the memory.
@@ -51,6 +52,12 @@ def load(path: str | os.PathLike) -> SSD:
     for warning in told:
         warnings.warn(warning.message, stacklevel=2)
     if not isinstance(model, SSD):
+        for names in detectors_in(model, SSD):
+            way = "".join(f".get_layer('{name}')" for name in names)
+            raise ValueError(
+                f"'{path}' holds a {type(model).__name__} that has a detector inside, not a detector. Reach it by "
+                f"keras.saving.load_model({str(path)!r}){way}."
+            )
         raise ValueError(
             f"'{path}' holds a {type(model).__name__}, not a keras_ssd model. keras.saving.load_model opens it."
         )
