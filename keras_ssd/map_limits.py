@@ -8,11 +8,13 @@ import contextlib
 import math
 
 from keras_ssd import wording
+from keras_ssd.calling import checked_arguments
 
 MAX_MAP_BYTES = 1 << 31  # of one image in float32; SSD512's largest map has 64 MiB
 _limit = MAX_MAP_BYTES
 
 
+@checked_arguments
 @contextlib.contextmanager
 def map_limit(max_map_bytes):
     """While it lasts, models may have feature maps of this many bytes.
