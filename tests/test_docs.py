@@ -64,19 +64,6 @@ def test_values_of_every_block(path):
         assert runner.failures == 0, "".join(said)
 
 
-def test_values_the_readme_composes_as_printed(folder):
-    """The block that builds on any backbone, from an empty folder, as it stands."""
-    [(_, _, text)] = [block for block in blocks(ROOT / "README.md", "python") if "ResNet50" in block[2]]
-    parts, report = text.split("print(keras_ssd.anchors.report")
-    names = {}
-    exec("import keras_ssd\n" + parts, names)  # the page imports the package two blocks before
-    assert names["own"].class_names == names["small"].class_names == ("cat", "dog")
-    (folder / "photos" / "a.csv").write_text("picture,class,xmin,ymin,xmax,ymax\na.jpg,cat,10,10,50,50\n")
-    names["train"] = keras_ssd.data.read(folder / "photos" / "a.csv")
-    exec("print(keras_ssd.anchors.report" + report, names)
-    assert len(names["fitted"].levels) == len(names["small"].levels)
-
-
 @pytest.mark.parametrize("path", PAGES)
 def test_values_blocks_that_do_not_run_are_python_and_few(path):
     held_back = blocks(path, "python no-run")
