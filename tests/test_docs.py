@@ -16,8 +16,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import keras_ssd
-
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [pytest.param(path, id=path.stem) for path in DOCS]
