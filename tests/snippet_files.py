@@ -97,7 +97,7 @@ def _models(folder):
     plates = keras_ssd.ssd7(classes=["plate"], input_size=(96, 128))
     keras_ssd.to_caffe(plates, folder / "deploy.prototxt", folder / "plates.caffemodel")
     shutil.copy(folder / "plates.caffemodel", folder / "weights.caffemodel")
-    tflite_nets.ssd_mobilenet(num_classes=2, channels=8).write(folder / "mine.tflite")
+    tflite_nets.ssd_mobilenet(num_classes=2).write(folder / "mine.tflite")
     torch_files.write_pth(folder / "model_119.pth", _of_two_classes(torch_nets.arrays(torch_nets.SSDLITE)))
 
 
@@ -123,7 +123,7 @@ def _published(cache):
         [file] = [s.file for s in zoo.find(tag, model).sources if s.format == "ssd_keras_h5"]
         write_keras_h5(cache / file, layers, kernels="float32")
     file = zoo.find("ssd_mobilenet_v1.coco").sources[0].file
-    tflite_nets.ssd_mobilenet(num_classes=90, channels=8).write(cache / file)
+    tflite_nets.ssd_mobilenet(num_classes=90).write(cache / file)
 
 
 def _detections(folder):

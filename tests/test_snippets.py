@@ -70,7 +70,7 @@ def folder(furnished, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_COMMANDS)
 def test_values_every_command_line_runs(folder, path, capsys):
-    if path == README:
+    if "--out runs/mine" in path.read_text(encoding="utf-8"):
         shutil.rmtree("runs")  # the page makes it
     for words in command_lines(path):
         done = len(list(folder.glob("runs/*/log.csv")))

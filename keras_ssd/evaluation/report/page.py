@@ -186,12 +186,16 @@ def _errors(runs):
 
 
 def _splits(runs):
-    """A dictionary for each property of objects, with a row for each group."""
+    """A dictionary for each property of objects, with a row for each group.
+
+    A property that not every run knows is left out: files of detections bring no anchors to compare by.
+    """
     made = []
-    for place, split in enumerate(runs[0].analysis.misses):
-        if len(split.groups) < 2:
+    known = [{split.name: split for split in run.analysis.misses} for run in runs]
+    for name, split in known[0].items():
+        theirs = [splits.get(name) for splits in known]
+        if len(split.groups) < 2 or any(one is None or len(one.groups) != len(split.groups) for one in theirs):
             continue
-        theirs = [run.analysis.misses[place] for run in runs]
         rows = []
         for index, group in enumerate(split.groups):
             each = [one.groups[index] for one in theirs]
