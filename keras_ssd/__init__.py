@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from keras_ssd.models import Tap as Tap
     from keras_ssd.models import load as load
     from keras_ssd.models import mobilenet_ssd as mobilenet_ssd
-    from keras_ssd.models import open_model as open_model
     from keras_ssd.models import ssd as ssd
     from keras_ssd.models import ssd7 as ssd7
     from keras_ssd.models import ssd300 as ssd300
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     from keras_ssd.models import with_anchors as with_anchors
     from keras_ssd.models import with_classes as with_classes
     from keras_ssd.models import with_decoder as with_decoder
+    from keras_ssd.opening import open_model as open_model
     from keras_ssd.training import CaffeSGD as CaffeSGD
     from keras_ssd.training import recipes as recipes
     from keras_ssd.training import train as train
@@ -92,9 +92,10 @@ _HOMES = {
     "keras_ssd.map_limits": ("map_limit",),
     "keras_ssd.matching": ("MatchRules",),
     "keras_ssd.models": (
-        *("SSD", "Extra", "Tap", "load", "mobilenet_ssd", "open_model", "ssd", "ssd7", "ssd300", "ssd512"),
+        *("SSD", "Extra", "Tap", "load", "mobilenet_ssd", "ssd", "ssd7", "ssd300", "ssd512"),
         *("ssd_mobilenet_v1", "ssd_small", "ssdlite320", "with_anchors", "with_classes", "with_decoder"),
     ),
+    "keras_ssd.opening": ("open_model",),
     "keras_ssd.training": ("CaffeSGD", "recipes", "train"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -18,7 +18,7 @@ class Lookalike:
 
 def replace_network(monkeypatch):
     """Replaces the network: every readable picture holds one cat of score 0.75 and one dog of 0.5."""
-    import keras_ssd.models.opening
+    import keras_ssd.opening
     from keras_ssd.pictures import PictureError, expand_sources, read_picture
 
     def open_model(weights, model=None, class_names=None):
@@ -38,7 +38,7 @@ def replace_network(monkeypatch):
             found = Detections(boxes, [0.75, 0.5], [0, 1], NAMES, (height, width), source.name)
             yield found.filter(classes=classes, confidence=confidence)
 
-    monkeypatch.setattr(keras_ssd.models.opening, "open_model", open_model)
+    monkeypatch.setattr(keras_ssd.opening, "open_model", open_model)
     monkeypatch.setattr(sys.modules["keras_ssd.detecting"], "detect", detect)
 
 

@@ -167,7 +167,7 @@ def test_rejects_when_nothing_could_be_done(tmp_path, capsys):
 
 
 def test_rejects_an_output_folder_that_cannot_be_written_before_any_work(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "keras_ssd.models.opening", None)  # opening a model would be an error
+    monkeypatch.setitem(sys.modules, "keras_ssd.opening", None)  # opening a model would be an error
     (tmp_path / "file").touch()
     assert run(folder, "--out", tmp_path / "file") == 2
     err = capsys.readouterr().err

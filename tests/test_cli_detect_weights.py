@@ -26,7 +26,7 @@ def folder(tmp_path):
 @pytest.fixture
 def opens(monkeypatch):
     """Replaces opening: `opens[name]` is the error that a name meets; others open."""
-    import keras_ssd.models.opening
+    import keras_ssd.opening
 
     errors = {}
 
@@ -36,7 +36,7 @@ def opens(monkeypatch):
         Lookalike.opened = (weights, model, class_names)
         return Lookalike()
 
-    monkeypatch.setattr(keras_ssd.models.opening, "open_model", open_model)
+    monkeypatch.setattr(keras_ssd.opening, "open_model", open_model)
     return errors
 
 

@@ -73,7 +73,7 @@ def test_values_table_fits_the_terminal(monkeypatch, width):
     for entry in zoo.entries(readable=True):
         assert entry.name in text  # a name that is broken over two lines cannot be copied
     assert "--all shows them" in lines[-1]
-    assert "ssd500.ilsvrc" not in text
+    assert "resnet10_ssd.face" not in text
     assert "300x300" in text
 
 
@@ -95,7 +95,8 @@ def test_values_json_holds_the_catalogue(capsys, home):
     assert row["class_names"][14] == "person"
     assert row["input_size"] == [300, 300]
     assert row["sources"][0]["format"] == "ssd_keras_h5"
-    assert rows["ssd500.ilsvrc"]["readable"] is False
+    assert rows["ssd500.ilsvrc"]["readable"] is True
+    assert rows["resnet10_ssd.face"]["readable"] is False
 
 
 def test_values_show(capsys):

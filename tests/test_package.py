@@ -37,6 +37,7 @@ FLOORS = (
     ("zoo",),
     ("models", "detecting", "predictor"),
     ("data", "exporters", "importers"),
+    ("opening",),
     ("evaluation",),
     ("callbacks", "demonstration", "doctor", "training"),
     ("cli",),

@@ -44,7 +44,8 @@ def test_values_originals(name):
     files = {source.format: source.file for source in entry.sources if source.format != "pth"}
     assert files["ssd_keras_h5"] == f"{base}.h5"
     assert files["caffemodel"] == f"{base}.caffemodel"
-    assert entry.readable is (entry.model != "ssd500")
+    assert entry.readable
+    assert entry.described is (entry.model == "ssd500")
     for source in entry.sources:
         assert zoo.by_file_name(source.file) is entry
 
@@ -171,7 +172,7 @@ def test_values_find():
     assert zoo.find("ssd512.voc07+12", model="ssd512") is zoo.find("ssd512.voc07+12")
     assert zoo.find("imagenet").name == "vgg16.imagenet"  # only one network has this tag
     assert {entry.model for entry in zoo.entries(model="ssd300")} == {"ssd300"}
-    assert {e.name for e in zoo.entries(readable=True)} >= set(ORIGINALS) - {"ssd500.ilsvrc"}
+    assert {e.name for e in zoo.entries(readable=True)} >= set(ORIGINALS)
     assert not any(entry.readable for entry in zoo.entries(readable=False))
 
 
@@ -218,7 +219,8 @@ def test_values_describe_tells_everything():
         "not comparable",
     ):
         assert text in card
-    assert "does not build the model" in zoo.describe("ssd500.ilsvrc")
+    assert "does not build the model" in zoo.describe("resnet10_ssd.face")
+    assert "_480000.caffemodel and deploy.prototxt in models_VGGNet_ilsvrc15" in zoo.describe("ssd500.ilsvrc")
     assert "80 (coco), in 91 slots" in zoo.describe("ssd300.coco-torchvision")
     for entry in ALL:
         assert all(source.origin in zoo.describe(entry) for source in entry.sources)
@@ -305,6 +307,7 @@ ROW = SMALL.partition("[[weights]]")[2]
         ('"a.h5" }', '"a.h5", checksum = "sha256:12" }', "checksum must be 'algorithm:lower-case hex'"),
         ('"a.h5" }', '"a.h5", checksum = "crc32:12345678" }', "checksum must be"),
         ('"a.h5" }', '"a.h5", member = "x" }', "member is given without archive"),
+        ('"a.h5" }', '"a.h5", prototxt = "x" }', "prototxt is a member of the archive that holds a caffemodel"),
         ('"a.h5" }', '"a.h5", sise = 1 }', "source 1: Unknown field 'sise'. Did you mean 'size'"),
         ('format = "ssd_keras_h5"', 'format = "h5"', "Unknown format 'h5'"),
         ("value = 50", "value = 5000", "value must be per cent"),

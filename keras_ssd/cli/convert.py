@@ -202,9 +202,9 @@ def _opened(args):
             raise ValueError(f"--{name.replace('_', '-')} is for a .prototxt, and none is given.")
     if not args.truncate_sizes:
         raise ValueError("--no-truncate-sizes is for a .prototxt, and none is given.")
-    from keras_ssd.models import open_model
+    from keras_ssd.opening import is_described, open_model
 
-    if rest[0].lower().endswith(".caffemodel"):
+    if rest[0].lower().endswith(".caffemodel") and not is_described(rest[0]):
         _refuse_unknown(rest[0])
     model = open_model(rest[0], class_names=class_names(args.class_names))
     if not args.fold:

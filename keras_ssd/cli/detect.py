@@ -250,7 +250,7 @@ def _open_first(weights, model, names, log):
     A file that is missing or a download that fails leads on to the next; a misspelt name or a file that does not fit
     is an error at once, because other weights would hide it.
     """
-    from keras_ssd.models.opening import open_model
+    from keras_ssd.opening import open_model
     from keras_ssd.zoo import DownloadError
 
     failures = []

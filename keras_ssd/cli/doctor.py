@@ -65,10 +65,10 @@ def run(args):
     Raises:
         ValueError, OSError: nothing could be examined; the text is for the user.
     """
-    from keras_ssd import models
     from keras_ssd.doctor import examine
+    from keras_ssd.opening import open_model
 
-    model = models.open_model(args.weights, model=args.model, class_names=class_names(args.class_names))
+    model = open_model(args.weights, model=args.model, class_names=class_names(args.class_names))
     diagnosis = examine(model, _pictures(args.pictures))
     print(diagnosis)
     return int(bool(diagnosis.faults))

@@ -254,7 +254,7 @@ def _detect(args, weights, kind, dataset, chosen):
     from keras_ssd._quiet import quiet_backend
     from keras_ssd.evaluation import collect
     from keras_ssd.evaluation.collecting import class_names_of, no_detections
-    from keras_ssd.models.opening import open_model
+    from keras_ssd.opening import open_model
 
     with quiet_backend():
         import keras

@@ -75,16 +75,19 @@ def build_model(args, classes):
     from keras_ssd.models.opening import FACTORIES
     from keras_ssd.models.weights import find_entry, is_file, read_weights
     from keras_ssd.names import unknown_name
+    from keras_ssd.opening import is_described, open_model
 
     labels, kind = class_names(args.weights_classes), args.model
     if kind is not None and kind not in FACTORIES:
         raise ValueError(unknown_name("model", kind, FACTORIES))
     spec = _anchor_file(args)
-    if args.weights and is_file(args.weights) and args.weights.lower().endswith(".keras"):
+    whole = args.weights and is_file(args.weights) and args.weights.lower().endswith(".keras")
+    if whole or (args.weights and is_described(args.weights, kind)):
         for name in ("anchors", "input_size"):
             if getattr(args, name) and not (name == "anchors" and spec):
-                raise ValueError(f"--{name.replace('_', '-')} is part of a .keras model, and cannot be given with one.")
-        model = models.open_model(args.weights, class_names=labels)
+                what = "a .keras model" if whole else "the network of these weights"
+                raise ValueError(f"--{name.replace('_', '-')} is part of {what}, and cannot be given with it.")
+        model = open_model(args.weights, class_names=labels)
         if model.class_names != tuple(classes):
             model = models.with_classes(model, classes)
         if spec is not None:

@@ -6,7 +6,6 @@ from keras_ssd.models.extras import Extra as Extra
 from keras_ssd.models.heads import Tap as Tap
 from keras_ssd.models.mobilenet_ssd import mobilenet_ssd as mobilenet_ssd
 from keras_ssd.models.model import SSD as SSD
-from keras_ssd.models.opening import open_model as open_model
 from keras_ssd.models.reanchoring import with_anchors as with_anchors
 from keras_ssd.models.reclassing import with_classes as with_classes
 from keras_ssd.models.saved import load as load

@@ -1,14 +1,11 @@
-"""Opening any trained detector: by catalogue name, or from a file whose network can be told."""
+"""Opening trained detectors whose network a factory builds: by catalogue name, or from a file that tells it."""
 
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from keras_ssd import zoo
-from keras_ssd.calling import checked_arguments
 from keras_ssd.models.mobilenet_ssd import mobilenet_ssd
-from keras_ssd.models.model import SSD
 from keras_ssd.models.saved import load
 from keras_ssd.models.ssd7_model import ssd7
 from keras_ssd.models.ssd_mobilenet import ssd_mobilenet_v1
@@ -32,28 +29,8 @@ FACTORIES = {
 log = logging.getLogger("keras_ssd")
 
 
-@checked_arguments
-def open_model(weights: str | os.PathLike, model: str | None = None, class_names: Sequence[str] | None = None) -> SSD:
-    """A detector from a catalogue name or any file that this package reads; the network is found out.
-
-    Args:
-        weights: "ssd300.voc07+12", or its tag "voc07+12", which without `model` means SSD300 where SSD300 has it, or
-            the path of a .keras, .h5, .npz, .caffemodel, .tflite or .pth file.
-        model: "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1", "ssd_small" or "ssdlite320"; None finds it out.
-        class_names: names of the classes that the weights were trained on, in order, where these do not tell them.
-
-    Returns:
-        `SSD`.
-
-    Raises:
-        FileNotFoundError: no such file.
-        DownloadError: no source delivered the file.
-        ValueError: unknown name or network, a file that does not fit, or class names of another number.
-
-    Example:
-        >>> model = keras_ssd.open_model("voc07+12")
-        >>> mine = keras_ssd.open_model("ssd7_traffic.h5", class_names=["car", "truck", "person", "bike", "light"])
-    """
+def open_built(weights, model=None, class_names=None):
+    """A detector whose network one of `FACTORIES` builds; arguments and errors of `keras_ssd.open_model`."""
     if model is not None and model not in FACTORIES:
         raise ValueError(unknown_name("model", model, FACTORIES))
     if class_names is not None:
@@ -72,7 +49,7 @@ def open_model(weights: str | os.PathLike, model: str | None = None, class_names
             f"is no detector. If it is one of {', '.join(FACTORIES)} all the same, name that as the model."
         )
     if class_names is not None and trained.classes is not None:
-        _tell_unused(trained.arrays.source, class_names, trained.classes)
+        tell_unused(trained.arrays.source, class_names, trained.classes)
         class_names = None
     return FACTORIES[kind](weights=trained, weights_classes=class_names)
 
@@ -91,7 +68,7 @@ def _with_names(model, path, class_names):
     """A loaded model whose classes are named as asked, if its file did not name them."""
     if class_names is not None:
         if model.names_classes:
-            _tell_unused(path, class_names, model.class_names)
+            tell_unused(path, class_names, model.class_names)
         else:
             names = fitted_names("class_names", class_names, model.num_classes)
             check_count(path, model.num_classes, names or class_names)
@@ -99,6 +76,7 @@ def _with_names(model, path, class_names):
     return model
 
 
-def _tell_unused(source, given, told):
+def tell_unused(source, given, told):
+    """Warns where names were given for classes that the weights name themselves."""
     if fitted_names("class_names", given, len(told)) != tuple(told):
         log.warning("%s names its %d classes itself; the names that were given are not used.", source, len(told))

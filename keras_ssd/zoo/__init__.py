@@ -5,6 +5,7 @@ Importing this module reads no file and loads no network library.
 
 from keras_ssd.zoo.cache import cache_folder as cache_folder
 from keras_ssd.zoo.cache import cached as cached
+from keras_ssd.zoo.cache import network_of as network_of
 from keras_ssd.zoo.cards import describe as describe
 from keras_ssd.zoo.catalog import Architecture as Architecture
 from keras_ssd.zoo.catalog import Format as Format

@@ -78,6 +78,10 @@ def _is_wanted(name, member):
 
 
 def _one(found, member):
+    if not found and member.endswith(".prototxt"):
+        raise IntegrityError(
+            f"the archive holds no {member!r}, which describes the network; without it the weights cannot be loaded"
+        )
     if found != 1:
         raise IntegrityError(f"the archive holds {found} files called {member!r}; exactly one was expected")
 

@@ -62,15 +62,25 @@ def cached(weights, *, model=None, formats=None):
     """
     entry = weights if isinstance(weights, catalog.WeightSet) else catalog.find(weights, model)
     for source in chosen_sources(entry, formats):
-        path = place(source)
-        if path.is_file():
-            return path
+        if is_there(source):
+            return place(source)
     return None
 
 
 def place(source):
     """Where the file of a `Source` is once it is there."""
     return (shelf() / "weights" if source.bundled else cache_folder()) / source.file
+
+
+def network_of(path):
+    """Where the description of a .caffemodel's network lies, if its archive held one: beside it, a .prototxt."""
+    return Path(path).with_suffix(".prototxt")
+
+
+def is_there(source):
+    """Whether the file of a `Source` is on this machine, with the network that belongs to it."""
+    path = place(source)
+    return path.is_file() and (not source.prototxt or network_of(path).is_file())
 
 
 def digest(path, algorithm):
@@ -127,6 +137,13 @@ def check_form(path, format_name):
             read_tflite(path)
         except WeightFileError as error:
             raise IntegrityError(f"the TensorFlow Lite file is damaged or cut off: {error}") from error
+    if form.extension == ".prototxt":
+        from keras_ssd.formats.caffe import CaffeFileError, read_prototxt
+
+        try:
+            read_prototxt(path)
+        except CaffeFileError as error:
+            raise IntegrityError(f"this is no prototxt: {error}") from error
     if form.extension == ".caffemodel":
         from keras_ssd.formats.caffe import CaffeFileError, read_caffemodel
 

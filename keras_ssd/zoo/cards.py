@@ -98,7 +98,8 @@ def _source(source):
     form = formats()[source.format]
     details = [form.title if form.readable else f"{form.title} (not read yet)", size_text(source)]
     if source.archive:
-        details.append(f"{source.member or source.file} in {source.archive}")
+        network = f" and {source.prototxt}" if source.prototxt else ""
+        details.append(f"{source.member or source.file}{network} in {source.archive}")
     unproven = "" if source.bundled else "no published checksum: pinned at first use"
     details += [source.checksum or unproven, source.note]
     return [f"  {source.origin}", "    " + "; ".join(detail for detail in details if detail)]

@@ -58,8 +58,9 @@ class Source:
     """One place that publishes a weight set.
 
     `file` is the name in the cache. With `archive`, the url delivers that archive, and `member` of it is the
-    file. `size` in bytes and `checksum` as `algorithm:hex` are those of what the url delivers. A `bundled` source
-    has no url: its file is part of this package, in `weights/` of the shelf.
+    file; `prototxt` is another member, which describes the network of a .caffemodel. `size` in bytes and `checksum`
+    as `algorithm:hex` are those of what the url delivers. A `bundled` source has no url: its file is part of this
+    package, in `weights/` of the shelf.
     """
 
     format: str
@@ -67,6 +68,7 @@ class Source:
     file: str
     archive: str | None = None
     member: str | None = None
+    prototxt: str | None = None
     size: int | None = None
     about_mb: float | None = None
     checksum: str | None = None
@@ -121,9 +123,15 @@ class WeightSet:
         return f"{self.model}.{self.tag}"
 
     @property
+    def described(self):
+        """Whether the network is built from the description in an archive, since this package has no factory of it."""
+        return not architectures()[self.model].available and any(source.prototxt for source in self.sources)
+
+    @property
     def readable_sources(self):
-        """The sources in a format that this package reads, in order of preference."""
-        return tuple(source for source in self.sources if formats()[source.format].readable)
+        """The sources in a format that this package reads, in order of preference; with their network, if need be."""
+        usable = [source for source in self.sources if source.prototxt or not self.described]
+        return tuple(source for source in usable if formats()[source.format].readable)
 
     @property
     def bundled(self):
@@ -133,7 +141,7 @@ class WeightSet:
     @property
     def readable(self):
         """Whether this package can build the model and read one of the files."""
-        return architectures()[self.model].available and bool(self.readable_sources)
+        return (architectures()[self.model].available or self.described) and bool(self.readable_sources)
 
 
 @functools.cache

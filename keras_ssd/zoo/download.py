@@ -92,14 +92,21 @@ def _from_cache(sources):
     folder = cache.cache_folder()
     for source in sources:
         path = cache.place(source)
-        if not path.is_file():
+        if not cache.is_there(source):
             continue
         if source.bundled:
             return _checked_part(path, source)
-        if not cache.check_pin(path, source.file, folder):
-            _adopt(source, path, folder)
+        for part, form in _parts(source, path):
+            if not cache.check_pin(part, part.name, folder):
+                _adopt(source, part, form, folder)
         return path
     return None
+
+
+def _parts(source, path):
+    """(path, format) of the files of a source: the description of the network, if its archive holds one, and `path`."""
+    network = [(cache.network_of(path), "prototxt")] if source.prototxt else []
+    return [*network, (path, source.format)]
 
 
 def _checked_part(path, source):
@@ -123,18 +130,18 @@ def _with_url(entry, sources):
     return outside
 
 
-def _adopt(source, path, folder):
+def _adopt(source, path, form, folder):
     """Checks and pins a file that somebody placed in the cache by hand."""
     try:
         if not source.archive:
             cache.check_delivery(path, source)
-        cache.check_form(path, source.format)
+        cache.check_form(path, form)
     except IntegrityError as error:
         raise IntegrityError(
             f"{path} cannot be used: {error}. Delete it to download it anew, or put a good copy there."
         ) from error
     try:
-        cache.pin(path, source.file, folder, "placed by hand")
+        cache.pin(path, path.name, folder, "placed by hand")
     except PermissionError as error:
         warnings.warn(f"{path} is used, but cannot be pinned: {error}", stacklevel=4)
 
@@ -145,30 +152,50 @@ def _obtain(source, folder, policy, report):
     try:
         fetch.fetch(source, part, policy, report)
         cache.check_delivery(part, source)
-        ready = part
-        if source.archive:
-            ready = folder / f"{source.file}.unpacked"
-            archives.extract(part, source.member or source.file, ready, policy.max_unpacked)
-        try:
-            return _accept(source, ready, folder)
-        except IntegrityError:
-            ready.unlink(missing_ok=True)
-            raise
+        if not source.archive:
+            return _accept(source, [part], folder)
+        members = [source.prototxt] if source.prototxt else []
+        return _accept(source, _unpacked(part, [*members, source.member or source.file], source, policy), folder)
     except IntegrityError:
         fetch.discard(part)  # continuing wrong bytes leads nowhere
         raise
 
 
+def _unpacked(archive, members, source, policy):
+    """The wanted members of an archive as files beside it: all of them, or none."""
+    ready = [archive.with_name(f"{source.file}.{place}.unpacked") for place in range(len(members))]
+    try:
+        for member, target in zip(members, ready, strict=True):
+            archives.extract(archive, member, target, policy.max_unpacked)
+    except BaseException:
+        _remove(ready)
+        raise
+    return ready
+
+
 def _accept(source, ready, folder):
-    """The last checks; then the final name, then the pin."""
-    cache.check_form(ready, source.format)
-    pinned = cache.check_pin(ready, source.file, folder)
+    """The last checks; then the final names, that of the weights last; then the pins."""
     path = folder / source.file
-    os.replace(ready, path)
-    if not pinned:
-        cache.pin(path, source.file, folder, source.url)
+    parts = _parts(source, path)
+    try:
+        pinned = []
+        for (final, form), file in zip(parts, ready, strict=True):
+            cache.check_form(file, form)
+            pinned.append(cache.check_pin(file, final.name, folder))
+    except IntegrityError:
+        _remove(ready)
+        raise
+    for (final, _), file, known in zip(parts, ready, pinned, strict=True):
+        os.replace(file, final)
+        if not known:
+            cache.pin(final, final.name, folder, source.url)
     fetch.discard(folder / f"{source.archive or source.file}.part")
     return path
+
+
+def _remove(files):
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 def _all_failed(entry, failures, folder):
@@ -178,9 +205,10 @@ def _all_failed(entry, failures, folder):
     what = source.file
     if source.archive:
         what = f"{source.member or source.file}, unpacked from {source.archive},"
+    beside = f", and {source.prototxt} of it as\n  {cache.network_of(folder / source.file)}" if source.prototxt else ""
     lines.append(
         f"If you can get the file elsewhere (a browser, another machine), save {what} as\n"
-        f"  {folder / source.file}\n"
+        f"  {folder / source.file}{beside}\n"
         "and try again, or pass its path instead of the name."
     )
     text = "\n".join(lines)

@@ -51,6 +51,7 @@ FIELDS = {
         "bundled": (bool, False),
         "archive": (str, False),
         "member": (str, False),
+        "prototxt": (str, False),
         "size": (int, False),
         "about_mb": (NUMBER, False),
         "checksum": (str, False),
@@ -173,6 +174,11 @@ def check_source(source):
             raise ValueError(f"{field} must be a bare file name. Received: {field}={name!r}")
     if source.member and not source.archive:
         raise ValueError(f"member is given without archive. Received: member={source.member!r}")
+    if source.prototxt and not (source.archive and source.format == "caffemodel"):
+        raise ValueError(
+            "prototxt is a member of the archive that holds a caffemodel. "
+            f"Received: prototxt={source.prototxt!r}, format={source.format!r}, archive={source.archive!r}"
+        )
     if source.bundled == (source.url is not None) or (source.bundled and source.archive):
         raise ValueError(
             "a source either has a url or is `bundled = true`, a file of its own in this package. "
