@@ -28,16 +28,19 @@ def map_limit(max_map_bytes):
     """
     global _limit
     before = _limit
-    if max_map_bytes is not None:
-        if isinstance(max_map_bytes, bool) or not isinstance(max_map_bytes, int) or max_map_bytes < 1:
-            raise ValueError(
-                f"`max_map_bytes` must be a whole number from 1 on. Received: max_map_bytes={max_map_bytes!r}"
-            )
-        _limit = max_map_bytes
+    _limit = before if max_map_bytes is None else checked_limit(max_map_bytes)
     try:
         yield
     finally:
         _limit = before
+
+
+def checked_limit(max_map_bytes):
+    """The limit as it is, None included; raises ValueError where it is no number of bytes."""
+    whole = isinstance(max_map_bytes, int) and not isinstance(max_map_bytes, bool)
+    if max_map_bytes is not None and (not whole or max_map_bytes < 1):
+        raise ValueError(f"`max_map_bytes` must be a whole number from 1 on. Received: max_map_bytes={max_map_bytes!r}")
+    return max_map_bytes
 
 
 def check_map(what, shape):

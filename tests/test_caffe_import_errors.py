@@ -11,7 +11,7 @@ from test_caffe_heads import BODY, small_net
 
 import keras_ssd
 from keras_ssd.formats import WeightFileError
-from keras_ssd.formats.caffe import CaffeFileError
+from keras_ssd.formats.caffe import CaffeFileError, format_prototxt
 from keras_ssd.importers.caffe import Blob, Stored
 from keras_ssd.importers.caffe.names import caffe_name, legal_name
 from keras_ssd.zoo.port import PortError
@@ -90,6 +90,16 @@ def test_rejects_weights_of_another_net(net):
         keras_ssd.from_caffe(net, other)
 
 
+def test_rejects_weights_of_a_part_of_the_net(net):
+    """A backbone's file is of this net; what it lacks are the heads."""
+    backbone = replace(net, layers=tuple(layer for layer in net.layers if layer.name in ("a", "b")))
+    with pytest.raises(PortError) as caught:
+        keras_ssd.from_caffe(net, backbone)
+    assert "holds a part of the net: 2 of its 6 layers with weights, such as a, b." in str(caught.value)
+    assert "another net" not in str(caught.value)
+    assert len(caught.value.missing) == 8
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_rejects_values_that_are_no_numbers(net, value):
     blobs = [blob.copy() for blob in net.layers[1].blobs]
@@ -161,10 +171,37 @@ def test_values_mean_and_scale_that_the_weights_know(net, tmp_path):
 
 def test_values_without_mean_and_scale_a_warning(net, caplog):
     keras_ssd.from_caffe(net, net)
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("keras_ssd", "WARNING")
     assert "states no mean or scale" in caplog.text
+    for value in ("104, 117, 123", "127.5", "1/127.5", "1/255"):
+        assert value in record.message
     caplog.clear()
-    keras_ssd.from_caffe(net, net, mean=0)
+    for options in ({"mean": 0}, {"scale": 1 / 255}):
+        keras_ssd.from_caffe(net, net, **options)
     assert not caplog.text
+
+
+def test_values_no_warning_where_a_training_read_images_as_they_are(net, tmp_path, caplog):
+    caplog.set_level("INFO", "keras_ssd")
+    data = net_of('layer { name: "train" type: "AnnotatedData" top: "data" top: "label" }').layers[0]
+    _, caffemodel = written(replace(net, layers=(data, *net.layers[1:])), tmp_path)
+    model = keras_ssd.from_caffe(net, caffemodel)
+    assert not caplog.text
+    assert "from layer 'train' of net.caffemodel, which read images as they are" in model.weights_report.summary
+    assert "Give mean and scale" not in model.weights_report.summary
+
+
+def test_values_only_a_note_where_the_net_normalises_images_itself(caplog):
+    caplog.set_level("INFO", "keras_ssd")
+    text = format_prototxt(small_net())
+    first = 'layer { name: "n" type: "BatchNorm" bottom: "data" top: "n" } layer {\n  name: "a"\n'
+    old = 'layer {\n  name: "a"\n  type: "Convolution"\n  bottom: "data"'
+    assert text.count(old) == 1
+    text = text.replace(old, first + '  type: "Convolution"\n  bottom: "n"')
+    keras_ssd.from_caffe(net_of(text))
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "1/255" in caplog.text
 
 
 def test_values_report_names_every_layer_and_what_is_unused(net):

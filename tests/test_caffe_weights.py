@@ -133,7 +133,10 @@ def tarball(member, data):
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w:gz") as archive:
         folder = "models/VGGNet/VOC0712/SSD_300x300"
-        for name, content in ((f"{folder}/deploy.prototxt", b'name: "n"'), (f"{folder}/{member}", data)):
+        for name, content in (
+            (f"{folder}/deploy.prototxt", b'layer { name: "n" type: "ReLU" }'),
+            (f"{folder}/{member}", data),
+        ):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))

@@ -26,7 +26,7 @@ CALLED = {
     "detect": (keras_ssd.detect, keras_ssd.open_model),
     "doctor": (keras_ssd.open_model,),
     "evaluate": (evaluate, collect, read, read_detections, keras_ssd.open_model),
-    "train": (keras_ssd.train, keras_ssd.data.batches, read, *FACTORIES.values()),
+    "train": (keras_ssd.train, keras_ssd.open_model, keras_ssd.data.batches, read, *FACTORIES.values()),
     "zoo download": (keras_ssd.zoo.download,),
     "zoo list": (keras_ssd.zoo.entries,),
 }

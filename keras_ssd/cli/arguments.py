@@ -46,6 +46,13 @@ def count(text):
     raise argparse.ArgumentTypeError(f"expected a whole number from 1 on; received {text}")
 
 
+def add_map_limit(parser):
+    """Adds the option that `main` holds every model to while the command runs."""
+    parser.add_argument(
+        "--max-map-bytes", type=count, metavar="BYTES", help="the largest feature map of an image that is built; 2 GiB"
+    )
+
+
 def size(text):
     """(height, width) from 300x300."""
     parts = text.lower().split("x")

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from keras_ssd.cli.arguments import class_names, count, name_list, size
+from keras_ssd.cli.arguments import add_map_limit, class_names, name_list, size
 
 DESCRIPTION = """\
 Convert a detector: a Caffe net, or any model that this package reads, into
@@ -96,9 +96,7 @@ def add_parser(commands):
         choices=("softmax", "sigmoid", "probabilities"),
         help="how its scores are made, where no layer of the net shows it; softmax",
     )
-    parser.add_argument(
-        "--max-map-bytes", type=count, metavar="BYTES", help="the largest feature map of an image that is built; 2 GiB"
-    )
+    add_map_limit(parser)
     parser.add_argument("--fold", action="store_true", help="fold batch normalisation into the convolutions")
     parser.add_argument(
         "--input",
@@ -138,11 +136,8 @@ def run(args):
     Returns:
         The exit code.
     """
-    from keras_ssd.map_limits import map_limit
-
     out = _checked_output(args)
-    with map_limit(args.max_map_bytes):
-        model = _opened(args)
+    model = _opened(args)
     report = getattr(model, "weights_report", None)
     if not args.quiet and report is not None:
         _show(report)

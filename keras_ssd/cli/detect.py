@@ -12,6 +12,7 @@ import warnings
 from keras_ssd.cli.arguments import (
     DETECTOR_LIST,
     FORMATS,
+    add_map_limit,
     class_names,
     class_words,
     count,
@@ -98,6 +99,7 @@ def add_parser(commands):
         help="overlap above which two boxes are one object (default: 0.45)",
     )
     parser.add_argument("--batch-size", "-b", type=count, default=8, help="pictures at once (default: 8)")
+    add_map_limit(parser)
     parser.add_argument("--max-pixels", type=count, help="refuse larger pictures (default: 89478485)")
     parser.set_defaults(run=run)
 

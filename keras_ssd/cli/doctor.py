@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, class_names
+from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_names
 
 DESCRIPTION = """\
 Find out why a detector finds nothing, or nothing right.
@@ -50,6 +50,7 @@ def add_parser(commands):
         metavar="NAMES",
         help="class names, where the weights do not tell: voc, coco, a,b,c or a file",
     )
+    add_map_limit(parser)
     parser.set_defaults(run=run)
 
 

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import sys
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, class_names, class_words, count, fraction
+from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_names, class_words, count, fraction
 
 DESCRIPTION = """\
 Measure how good a detector is, in the numbers that papers use.
@@ -91,6 +91,7 @@ def _add_detector_arguments(group):
     group.add_argument(
         "--confidence", "-c", type=fraction, default=0.01, help="lowest score of a model's detections (default: 0.01)"
     )
+    add_map_limit(group)
     group.add_argument("--batch-size", "-b", type=count, default=8, help="pictures at once (default: 8)")
     group.add_argument(
         "--outside",

@@ -10,6 +10,7 @@ from keras_ssd import wording
 from keras_ssd._quiet import silence_backend
 from keras_ssd.cli import streams
 from keras_ssd.cli.parsing import Parser
+from keras_ssd.map_limits import map_limit
 
 COMMANDS = ("demo", "detect", "train", "evaluate", "data", "anchors", "convert", "zoo", "doctor", "completion")
 
@@ -78,7 +79,8 @@ def _run(argv):
         with wording.as_options(options), _warnings_told():
             if getattr(args, "needs_backend", True):
                 start_backend()
-            return args.run(args)
+            with map_limit(getattr(args, "max_map_bytes", None)):
+                return args.run(args)
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:
@@ -123,11 +125,19 @@ def _options_of(parser, args):
 
 def _told(error, args):
     """An error as a user should read it: those meant for users as they are, all others with a way to find out more."""
+    if _is_of_memory(error):
+        smaller = "Try a smaller --batch-size." if hasattr(args, "batch_size") else ""
+        said = str(error) if isinstance(error, MemoryError) else ""
+        return " ".join(filter(None, ("there is not enough memory.", smaller, said)))
     if isinstance(error, (ValueError, TypeError, OSError, ImportError)) and str(error):
         return wording.told(str(error))
-    if isinstance(error, MemoryError):
-        smaller = "Try a smaller --batch-size." if hasattr(args, "batch_size") else ""
-        return " ".join(filter(None, ("there is not enough memory.", smaller, str(error))))
     lines = str(error).strip().splitlines()
     what = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return f"failed unexpectedly ({what}). `keras-ssd --traceback ...` shows where."
+
+
+def _is_of_memory(error):
+    """Whether memory ran out, in Python or in a backend, whose errors are told by their name and text alone."""
+    named = type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")
+    text = str(error)
+    return isinstance(error, MemoryError) or named or "RESOURCE_EXHAUSTED" in text or "can't allocate memory" in text

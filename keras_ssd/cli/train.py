@@ -6,7 +6,7 @@ import platform
 import shlex
 from pathlib import Path
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, class_words, count, name_list, size
+from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_words, count, name_list, size
 
 DESCRIPTION = """\
 Train a detector on your own pictures.
@@ -143,6 +143,7 @@ def _add_training_arguments(group):
         help=f"passes through the pictures (default: as many as make {STEPS} steps, at least {EPOCHS[0]} and at most "
         f"{EPOCHS[1]})",
     )
+    add_map_limit(group)
     group.add_argument("--batch-size", "-b", type=count, help=f"pictures a step (default: {BATCH})")
     group.add_argument("--recipe", default="small-data", help="caffe, modern or small-data (default: small-data)")
     group.add_argument(

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.map_limits import checked_limit, map_limit
 from keras_ssd.models.habits import detectors_in
 from keras_ssd.models.model import SSD
 
@@ -16,7 +17,7 @@ MOST_UNPACKED, MOST_GROWTH = 1 << 30, 100
 
 
 @checked_arguments
-def load(path: str | os.PathLike) -> SSD:
+def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
     """A model that was saved with `model.save("name.keras")`: no `custom_objects`, anchors bit for bit the same.
 
     Code in the file (Lambda layers, pickles) is never run. `keras.saving.load_model` does the same once keras_ssd is
@@ -24,6 +25,7 @@ def load(path: str | os.PathLike) -> SSD:
 
     Args:
         path: a `.keras` file, written on any backend.
+        max_map_bytes: the largest feature map of one image that is built, see `keras_ssd.map_limit`.
 
     Returns:
         `SSD`, compiled if it was.
@@ -36,6 +38,7 @@ def load(path: str | os.PathLike) -> SSD:
         >>> model = keras_ssd.load("mine.keras")
     """
     path = Path(os.fspath(path))
+    checked_limit(max_map_bytes)
     if not path.is_file():
         raise FileNotFoundError(f"No model file at '{path}'.")
     if not zipfile.is_zipfile(path):
@@ -45,7 +48,8 @@ def load(path: str | os.PathLike) -> SSD:
         )
     try:
         _check_size(path)
-        with warnings.catch_warnings(record=True) as told:  # they only lead up to the error, if there is one
+        # Warnings only lead up to the error, if there is one.
+        with map_limit(max_map_bytes), warnings.catch_warnings(record=True) as told:
             model = keras.saving.load_model(path, safe_mode=True)
     except Exception as error:
         raise ValueError(f"'{path}' cannot be loaded as a model: {_why(error)}") from error

@@ -72,6 +72,7 @@ def place(source):
     return (shelf() / "weights" if source.bundled else cache_folder()) / source.file
 
 
+@checked_arguments
 def network_of(path):
     """Where the description of a .caffemodel's network lies, if its archive held one: beside it, a .prototxt."""
     return Path(path).with_suffix(".prototxt")
