@@ -28,8 +28,9 @@ transform_param, of the prototxt or of the train net that a .caffemodel holds;
 where neither has them, give them as the net's authors do. They become part of
 the model, as does the change from BGR to RGB.
 
-A net whose priors are computed outside it has no PriorBox layers: give the priors with --anchors, and with
---heads the blobs of offsets and scores where their sizes do not tell.
+A net whose priors are computed outside it has no PriorBox layers: give the
+priors with --anchors, and with --heads the blobs of offsets and scores where
+their sizes do not tell.
 
 The table shows what became of every layer. An ONNX model gives `boxes` (N, 4),
 corners in fractions of the image, and `scores` (N, classes), before
