@@ -136,9 +136,11 @@ def test_values_command_convert(leaky, tmp_path, capsys):
     assert main([*words, "--policy", "drop", "--classes", "cat"]) == 0
     told = capsys.readouterr()
     assert "a.xml:4: object 1 (dog)" in told.err
-    assert "6 pictures, 12 objects as COCO" in told.out
+    assert "e.jpg is 60 x 20 pixels, and its annotation says 60 x 40 (left out)" in told.err
+    assert "f.jpg: the image cannot be read" in told.err
+    assert "4 pictures, 8 objects as COCO" in told.out
     read = data.read_splits(tmp_path / "out")
-    assert {name: len(part) for name, part in read.items()} == {"train": 2, "trainval": 6, "val": 4}
+    assert {name: len(part) for name, part in read.items()} == {"train": 2, "trainval": 4, "val": 2}
     assert read["train"].classes == ("cat",)
     assert main([*words, "--policy", "drop"]) == 2
     assert "is there already" in capsys.readouterr().err

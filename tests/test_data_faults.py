@@ -265,8 +265,10 @@ def test_rejects_unknown_labels_and_missing_pictures(tmp_path):
 
 def test_rejects_a_picture_of_another_size(tmp_path):
     root = voc_folder(tmp_path, {"a": voc_xml(GOOD, size=(30, 40))})
+    with pytest.raises(DataError, match=r"a\.jpg is 60 x 40 pixels, and its annotation says 30 x 40"):
+        data.read(root)
     with pytest.raises(ValueError, match="is 60 x 40 pixels, and its annotation speaks of 30 x 40"):
-        data.Sample.of(data.read(root)[0])
+        data.Sample.of(data.read(root, decode=False)[0])
 
 
 def test_values_size_as_viewers_show_it(tmp_path):

@@ -35,7 +35,7 @@ FLOORS = (
     ("encoder", "layers", "losses"),
     ("backbones",),
     ("zoo",),
-    ("models", "detecting", "predictor"),
+    ("models", "detecting", "pipeline", "predictor", "results"),
     ("data", "exporters", "importers"),
     ("opening",),
     ("evaluation",),

@@ -190,7 +190,7 @@ def test_rejects_text_named_jpg(tmp_path):
     path.write_text("Dear reader, this is no picture.")
     message = refusal(path)
     assert "letter.jpg" in message
-    assert "no picture" in message
+    assert "it is a text file, no image" in message
     assert "Dear reader" in message
 
 

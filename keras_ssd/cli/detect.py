@@ -6,6 +6,8 @@ done); 2 nothing could be done.
 
 import argparse
 import contextlib
+import logging
+import os
 import sys
 import warnings
 
@@ -21,7 +23,8 @@ from keras_ssd.cli.arguments import (
 )
 
 DESCRIPTION = """\
-Find objects in pictures: files, folders, patterns in quotes, or URLs.
+Find objects in images: files, folders, patterns in quotes, URLs, or - for an
+image from standard input.
 
 Without --out a table is printed for each image. With --out the images are
 written there with boxes drawn on them, and --format chooses what else or
@@ -64,7 +67,8 @@ def add_parser(commands):
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="picture, folder, pattern or URL")
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, pattern, URL, or -")
+    parser.add_argument("--recursive", "-r", action="store_true", help="take the images in folders below, too")
     parser.add_argument(
         "--weights",
         "-w",
@@ -120,16 +124,27 @@ def run(args):
 
     if args.format and not args.out:
         raise ValueError("--format says what to write to a folder, and none is given. Add --out DIR.")
+    made = args.out and not os.path.exists(args.out)
     folder = prepare_folder(args.out) if args.out else None
     # Pillow's own warning of a huge picture would only repeat the error that names it.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     log = _Log()
-    sources = _sources(args.sources, log)
+    try:
+        return _run(args, folder, log)
+    finally:
+        if made and not log.done:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # nothing was done, and nothing is left behind
+
+
+def _run(args, folder, log):
+    sources = _sources(args, log)
     if not sources:
         return 2
     results = _results(folder, args.format, sources)
     try:
-        _detect_all(args, sources, results, log)
+        with _frames_told(log):
+            _detect_all(args, sources, results, log)
     except KeyboardInterrupt:
         _close(results, log.done)
         log.error(f"interrupted after {log.done} of {len(sources)} pictures; what was found so far is kept")
@@ -158,25 +173,59 @@ class _Log:
             print(line, file=sys.stderr)
 
     def failure(self, error):
-        from keras_ssd.pictures import PictureTooLargeError
+        from keras_ssd.pictures import ImagesBelowError, PictureTooLargeError
 
         self.failed += 1
+        if isinstance(error, ImagesBelowError):
+            error = ImagesBelowError(error.folder, error.below, option="--recursive")
         if isinstance(error, PictureTooLargeError):
             error = PictureTooLargeError(error.source, error.size, error.limit, option="--max-pixels")
         self.error(error)
 
 
-def _sources(given, log):
-    """Every picture that is named; an item that names none is an error of its own."""
+def _sources(args, log):
+    """Every image that is named; an item that names none is an error of its own."""
     from keras_ssd.pictures import PictureError, split_sources
 
+    def tell_below(folder, below):
+        log.error(f"{below} images lie in folders below {folder} and are left out; --recursive takes them too")
+
+    given = [_from_standard_input() if source == "-" else source for source in args.sources]
     found = []
-    for part in split_sources(given):
+    for part in split_sources(given, args.recursive, tell_below):
         try:
             found += part()
         except PictureError as error:
             log.failure(error)
     return found
+
+
+def _from_standard_input():
+    from keras_ssd.pictures import Source
+    from keras_ssd.pictures.reading import bytes_of
+
+    if sys.stdin is None or sys.stdin.isatty():
+        raise ValueError("- stands for an image from standard input, and nothing is piped into it.")
+    return Source(bytes_of(sys.stdin.buffer, "standard input"), "standard input")
+
+
+@contextlib.contextmanager
+def _frames_told(log):
+    """Says of a GIF or TIFF of several frames that the first is used."""
+
+    class Telling(logging.Handler):
+        def emit(self, record):
+            log.error(record.getMessage())
+
+    logger, handler = logging.getLogger("keras_ssd.pictures"), Telling(logging.INFO)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _results(folder, formats, sources):
@@ -236,7 +285,7 @@ def _open_and_detect(args, sources, log):
     options = {"max_pixels": args.max_pixels} if args.max_pixels else {}
     return detect(
         model,
-        [source.picture for source in sources],
+        sources,
         confidence=args.confidence,
         classes=args.classes,
         batch_size=args.batch_size,

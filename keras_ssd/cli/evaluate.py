@@ -159,13 +159,14 @@ def run(args):
         ValueError, OSError, ImportError: nothing could be done; the text is for the user.
     """
     from keras_ssd.evaluation import write_detections, write_report
+    from keras_ssd.evaluation.collecting import seen_in
     from keras_ssd.evaluation.origin import origin_of
 
     weights, kind = _detector(args)
     _check_report(args)
     dataset = _read(args)
     log = sys.stderr if args.json else sys.stdout
-    print(dataset, file=log, flush=True)
+    print(dataset.report(), file=log, flush=True)
     chosen = _chosen(args, dataset)
     others = {path: _measured(args, _read_detections(args, [path], dataset), chosen) for path in args.compare}
     model, found = None, None
@@ -173,6 +174,7 @@ def run(args):
         found = _read_detections(args, args.detections, dataset)
     else:
         model, found = _detect(args, weights, kind, dataset, chosen)
+        chosen = seen_in(found, chosen)
     origin = None if model is None else origin_of(model, weights)
     anchors = getattr(model, "anchor_spec", None)
     result = dataclasses.replace(_measured(args, found, chosen), anchors=anchors, origin=origin)

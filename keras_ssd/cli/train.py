@@ -195,8 +195,8 @@ def run(args):
 
     _check_export(args)
     train_set, validation_set = read_datasets(args)
-    print(train_set)
-    print(f"validation: {validation_set}" if validation_set is not None else "validation: none")
+    print(train_set.report())
+    print(f"validation: {validation_set.report()}" if validation_set is not None else "validation: none")
     keras.utils.set_random_seed(args.seed)
     model = build_model(args, train_set.classes)
     if model.weights_report is not None:
@@ -235,6 +235,8 @@ def _check_export(args):
 def _told(history, model, args, epochs):
     """Says what there is now; the exit code."""
     best, path, done = history.best, history.out / BEST, len(history.rows)
+    for problem in history.left_out:  # what was whole when the training began
+        print(problem)
     if best is not None:
         print(f"best on the validation set: mAP {best['val_mAP']:.3f} at IoU 0.5 after epoch {int(best['epoch'])}")
     if path.exists():
@@ -266,9 +268,19 @@ def _record(out, args, settings, train_set, validation_set, model):
         "settings": settings,
         "model": {"name": model.name, "parameters": model.count_params(), "input_size": model.input_size},
         "classes": train_set.classes,
-        "train": {"name": train_set.name, "pictures": len(train_set), "objects": train_set.counts()},
+        "train": {
+            "name": train_set.name,
+            "pictures": len(train_set),
+            "objects": train_set.counts(),
+            "left_out": _left_out(train_set),
+        },
         "validation": validation_set
-        and {"name": validation_set.name, "pictures": len(validation_set), "objects": validation_set.counts()},
+        and {
+            "name": validation_set.name,
+            "pictures": len(validation_set),
+            "objects": validation_set.counts(),
+            "left_out": _left_out(validation_set),
+        },
         "versions": {
             "keras_ssd": __version__,
             "keras": keras.__version__,
@@ -279,6 +291,11 @@ def _record(out, args, settings, train_set, validation_set, model):
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _left_out(dataset):
+    """A line for each fault of the data that something was left out for."""
+    return [str(problem) for problem in dataset.problems.faults if problem.done]
 
 
 def _command(args):

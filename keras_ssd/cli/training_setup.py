@@ -15,8 +15,38 @@ def read_datasets(args):
     """The training set and the validation set, or None for it, of the same classes.
 
     Raises:
-        ValueError, OSError: no such data, split or class, or faults in the data.
+        ValueError, OSError: no such data, split or class, or faults in the data, of which one error names all.
     """
+    from keras_ssd.data import DataError
+
+    try:
+        return _read_datasets(args)
+    except DataError as error:
+        raise _with_all_faults(args, error) from None
+
+
+def _with_all_faults(args, error):
+    """The error of all that is read for a training: whoever mends the training images wants to know of the others."""
+    from keras_ssd.data import DataError, Problems, read
+
+    names = splits_of(args.data)
+    splits = args.split or (("train",) if "train" in names else (None,))
+    wanted = args.validation or next((name for name in VALIDATION_SPLITS if name in names), None)
+    parts = [(args.data, split) for split in splits]
+    if wanted in names:
+        parts.append((args.data, wanted))
+    elif wanted and os.path.exists(wanted):
+        parts.append((wanted, None))
+    problems = []
+    for path, split in parts:
+        try:
+            read(path, split, policy=args.policy)
+        except DataError as other:
+            problems += other.problems
+    return DataError(Problems(dict.fromkeys(problems or error.problems)), error.advice)
+
+
+def _read_datasets(args):
     from keras_ssd.data import read
     from keras_ssd.detections import class_ids_of
 

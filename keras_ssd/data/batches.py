@@ -12,7 +12,7 @@ import numpy as np
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.augment import named_chain, sample_rng
 from keras_ssd.data.dataset import Dataset
-from keras_ssd.data.sample import Sample
+from keras_ssd.data.unreadable import Unreadable
 from keras_ssd.encoder import TargetEncoder
 from keras_ssd.models.model import SSD
 
@@ -36,6 +36,10 @@ def batches(
 
     Reading, augmenting and matching run in threads ahead of the network. What comes out depends on `seed`, the epoch
     and the picture alone, not on the threads.
+
+    `keras_ssd.data.read` has decoded every image already. One that turns out to be unreadable nevertheless ends the
+    training with an error that names it; where the dataset was read under the policy "drop" or "clip", the next
+    image stands in for it, a warning names it, and it is among `Batches.left_out`.
 
     Args:
         dataset: `keras_ssd.data.Dataset`, or any sequence of `Annotation`s with `classes`.
@@ -95,6 +99,7 @@ class SampleMaker:
         self.dataset, self.chain, self.encoder = dataset, chain, encoder
         self.size_hw, self.seed = tuple(size_hw), int(seed)
         self.kept = None
+        self.unreadable = Unreadable(dataset)
 
     def sample(self, epoch, index):
         """The augmented `Sample` of a place."""
@@ -114,9 +119,9 @@ class SampleMaker:
 
     def _read(self, index):
         if self.kept is None:
-            return Sample.of(self.dataset[index])
+            return self.unreadable.sample(index)
         if index not in self.kept:
-            self.kept[index] = Sample.of(self.dataset[index])
+            self.kept[index] = self.unreadable.sample(index)
         return self.kept[index]
 
     def batch(self, epoch, indices):
@@ -142,6 +147,8 @@ class Batches(keras.utils.PyDataset):
 
     Attributes:
         epoch: which epoch is next; set it to go on where a training stopped.
+        failure: the error that ended it. TensorFlow turns what happens here into an error of its graph, for which
+            `SSD.fit` raises this one.
     """
 
     def __init__(
@@ -170,6 +177,7 @@ class Batches(keras.utils.PyDataset):
         if pictures_in_memory:
             maker.kept = {}
         self.epoch = 0
+        self.failure = None
         self._asked = 0
         self._pool = None
         self._waiting = collections.OrderedDict()  # (epoch, number) -> future
@@ -200,7 +208,16 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, _):
         number = self._asked % len(self)
         self._asked += 1
-        return self._future(number).result()
+        try:
+            return self._future(number).result()
+        except Exception as error:
+            self.failure = error
+            raise
+
+    @property
+    def left_out(self):
+        """`Problems`: the images that turned out to be unreadable and were left out."""
+        return self.maker.unreadable.problems
 
     def _future(self, number):
         """The future of a batch, with the next ones put on their way."""

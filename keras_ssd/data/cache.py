@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import Sample
+from keras_ssd.data.unreadable import Unreadable, advice
+from keras_ssd.data.whole import stamp
 from keras_ssd.pictures import resize_bilinear
 from keras_ssd.replacing import naming_full_disks
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _PIXELS, _INDEX = "pictures.npy", "index.json"
 
 
@@ -66,11 +69,12 @@ def cached(data, folder, size_hw=None, *, progress=False):
         progress: whether to show a progress bar on a terminal.
 
     Returns:
-        A `Dataset` of the same names, classes and objects.
+        A `Dataset` of the same names, classes and objects. Images that cannot be read are not in it where `data` were
+        read under the policy "drop" or "clip"; its `problems` name them.
 
     Raises:
         ValueError: `folder` holds something else.
-        PictureError: a picture cannot be read.
+        DataError: images cannot be read and the policy of `data` is "error"; it names all of them.
         OSError: the disk is full; nothing is left behind.
 
     Example:
@@ -97,8 +101,8 @@ def _key(data, size_hw):
     for annotation in data:
         digest.update(f"\0{annotation.name}\0".encode())
         if isinstance(annotation.picture, str):
-            facts = os.stat(annotation.picture)
-            digest.update(f"{os.path.abspath(annotation.picture)}\0{facts.st_size}\0{facts.st_mtime_ns}".encode())
+            size, modified = stamp(annotation.picture)
+            digest.update(f"{os.path.abspath(annotation.picture)}\0{size}\0{modified}".encode())
         else:
             digest.update(np.ascontiguousarray(annotation.picture).tobytes())
     return digest.hexdigest()
@@ -119,8 +123,8 @@ def _build(data, folder, size_hw, key, progress):
     try:
         with naming_full_disks(folder):
             part.mkdir()
-            shapes = _write_pixels(data, part / _PIXELS, size_hw, progress)
-            index = {"key": key, "shapes": shapes, "bytes": os.path.getsize(part / _PIXELS)}
+            shapes, left_out = _write_pixels(data, part / _PIXELS, size_hw, progress)
+            index = {"key": key, "shapes": shapes, "left_out": left_out, "bytes": os.path.getsize(part / _PIXELS)}
             (part / _INDEX).write_text(json.dumps(index), encoding="utf-8")
         if folder.exists():
             os.replace(folder, part.with_suffix(".old"))
@@ -131,13 +135,22 @@ def _build(data, folder, size_hw, key, progress):
 
 
 def _write_pixels(data, path, size_hw, progress):
-    """Writes the pixels of all pictures behind each other; their (height, width)."""
-    shapes, total = [], 0
+    """Writes the pixels of all images behind each other.
+
+    Returns:
+        Their (height, width), None for one that cannot be read, and a `Problem` as a dictionary for each of those.
+    """
+    shapes, total, unreadable = [], 0, Unreadable(data)
     work = functools.partial(_picture, size_hw=size_hw)
     with open(path, "wb") as file, worked_ahead(work, data, "caching pictures", progress) as pictures:
         file.write(_header(0))
-        for _, future in pictures:
-            picture = future.result()
+        for place, (_, future) in enumerate(pictures):
+            try:
+                picture = future.result()
+            except (ValueError, OSError) as error:
+                unreadable.note(place, error)
+                shapes.append(None)
+                continue
             shapes.append(list(picture.shape[:2]))
             file.write(np.ascontiguousarray(picture).data)
             total += picture.size
@@ -145,7 +158,7 @@ def _write_pixels(data, path, size_hw, progress):
         file.write(_header(total))
         file.flush()
         os.fsync(file.fileno())
-    return shapes
+    return shapes, unreadable.problems.to_list()
 
 
 def _header(count):
@@ -162,11 +175,17 @@ def _picture(annotation, size_hw):
 def _opened(data, folder, index):
     annotations, start = [], 0
     path = str(folder / _PIXELS)
-    for annotation, (height, width) in zip(data, index["shapes"], strict=True):
+    left_out = Problems(Problem(**problem) for problem in index["left_out"])
+    if left_out and data.policy == "error":
+        raise DataError(left_out, advice())
+    for annotation, shape in zip(data, index["shapes"], strict=True):
+        if shape is None:
+            continue
+        height, width = shape
         picture = CachedPicture(path, start, (height, width, 3))
         start += height * width * 3
         annotations.append(_scaled(annotation, picture))
-    return dataclasses.replace(data, annotations=annotations)
+    return dataclasses.replace(data, annotations=annotations, problems=(*data.problems, *left_out))
 
 
 def _scaled(annotation, picture):

@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.annotation import Annotation
-from keras_ssd.data.problems import Problems
+from keras_ssd.data.problems import DEFAULT_POLICY, Problems, check_policy
 from keras_ssd.data.summaries import counted, summary
 from keras_ssd.detections import class_ids_of
 from keras_ssd.names import check_class_names, unknown_name
@@ -29,6 +29,8 @@ class Dataset:
         problems: `Problems` that were found when it was read.
         category_ids: what the source calls each class (COCO's category ids), or None.
         splits: names of the splits that the source offers, of which this may be one.
+        policy: what becomes of images that turn out to be unreadable when they are used: "error" ends the work, "drop"
+            and "clip" leave them out and name them; see `keras_ssd.data.read`.
 
     Raises:
         ValueError: a class id without a class, or two annotations of one name.
@@ -47,12 +49,14 @@ class Dataset:
     problems: tuple = ()
     category_ids: tuple | None = None
     splits: tuple[str, ...] = ()
+    policy: str = DEFAULT_POLICY
 
     def __post_init__(self):
         object.__setattr__(self, "classes", check_class_names("classes", self.classes))
         object.__setattr__(self, "annotations", tuple(self.annotations))
         object.__setattr__(self, "problems", Problems(self.problems))
         object.__setattr__(self, "splits", tuple(self.splits))
+        check_policy(self.policy)
         if self.category_ids is not None:
             object.__setattr__(self, "category_ids", tuple(self.category_ids))
             if len(self.category_ids) != len(self.classes):
@@ -283,6 +287,7 @@ class Dataset:
             merged,
             formats.pop() if len(formats) == 1 else "",
             Problems(problem for part in every for problem in part.problems),
+            policy=min((part.policy for part in every), key=("error", "clip", "drop").index),
         )
 
 

@@ -6,6 +6,8 @@ import dataclasses
 POLICIES = ("error", "drop", "clip")
 DEFAULT_POLICY = "error"
 SHOWN = 20  # problems that a message lists
+SHOWN_FILES = 1000  # files and images that it lists besides, since each has to be mended by itself
+WHOLE_FILES = ("file", "missing picture", "broken picture", "picture size")
 
 # Kinds of faults, which a policy decides about, and of notes, which leave the data as it is.
 FAULTS = {
@@ -74,9 +76,11 @@ class DataError(ValueError):
     """
 
     def __init__(self, problems, advice=""):
-        faults = Problems(dataclasses.replace(problem, done="") for problem in problems.faults)
+        faults = [dataclasses.replace(problem, done="") for problem in problems.faults]
+        faults = Problems(sorted(faults, key=lambda problem: problem.kind not in WHOLE_FILES))
         title = f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the data:"
-        super().__init__("\n".join([title, *faults.lines(), *([advice] if advice else [])]))
+        shown = SHOWN + min(SHOWN_FILES, sum(problem.kind in WHOLE_FILES for problem in faults))
+        super().__init__("\n".join([title, *faults.lines(shown), *([advice] if advice else [])]))
         self.problems = problems
         self.advice = advice
 

@@ -7,9 +7,11 @@ import numpy as np
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.progress import tracked
+from keras_ssd.data.unreadable import Unreadable
 from keras_ssd.evaluation.formats import check_target, write_detections
 from keras_ssd.evaluation.journal import ROW, Journal, journal_path
 from keras_ssd.evaluation.tables import DetectionTable
+from keras_ssd.pictures import PictureError, Source
 
 
 @checked_arguments
@@ -131,16 +133,18 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
         progress: whether to show a bar with the time left on a terminal.
 
     Returns:
-        `DetectionTable` of the dataset's pictures, in its order, and the model's classes.
+        `DetectionTable` of the dataset's pictures, in its order, and the model's classes. An image that turns out to be
+        unreadable is not among them where the dataset was read under the policy "drop" or "clip"; a warning names it.
 
     Raises:
         ValueError: the file in progress is of another run; or as `keras_ssd.detect`.
-        PictureError: a picture cannot be read.
+        DataError: images cannot be read and the dataset's policy is "error"; it names all of them.
     """
-    from keras_ssd.detecting import detect
+    from keras_ssd.detecting import detect, detections_or_errors
 
     names = class_names_of(model)
-    sources = [annotation.picture for annotation in dataset]
+    sources = [Source(a.picture, a.picture if isinstance(a.picture, str) else a.name) for a in dataset]
+    unreadable = Unreadable(dataset)
     options = {"confidence": confidence, "batch_size": batch_size, "workers": workers}
     detect(model, (), **options)  # refuses wrong arguments before there is a file
     collector = Collector(names)
@@ -151,20 +155,49 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
             journal = Journal(journal_path(save), _run(model, names, dataset, confidence))
             stack.callback(journal.close)
             journal.keep(len(journal) // batch_size * batch_size)  # batches stay the same, and so does their rounding
-            for annotation, earlier in zip(dataset, journal.found(names), strict=False):
-                collector.add(annotation.name, earlier)
-        done = len(collector)
-        found = stack.enter_context(contextlib.closing(detect(model, sources[done:], **options)))
-        todo = stack.enter_context(contextlib.closing(tracked(dataset[done:], "detecting", progress)))
-        for annotation, detections in zip(todo, found, strict=True):
-            if journal is not None:
-                journal.add(detections)
-            collector.add(annotation.name, detections)
+        done = 0 if journal is None else len(journal)
+        for place, earlier in enumerate(() if journal is None else journal.found(names)):
+            _take(collector, unreadable, place, earlier)
+        found = stack.enter_context(contextlib.closing(detections_or_errors(model, sources[done:], **options)))
+        todo = stack.enter_context(contextlib.closing(tracked(range(done, len(dataset)), "detecting", progress)))
+        for place, detections in zip(todo, found, strict=True):
+            _take(collector, unreadable, place, detections, journal)
         table = collector.table()
         if journal is not None:
-            write_detections(table, save, save_format, dataset=dataset)
+            write_detections(table, save, save_format, dataset=seen_in(table, dataset))
             journal.remove()
     return table
+
+
+def _take(collector, unreadable, place, found, journal=None):
+    """Takes what was found in an image, or notes that it cannot be read."""
+    annotation = unreadable.dataset[place]
+    error = found if isinstance(found, PictureError) else None
+    if found is None:
+        error = PictureError(annotation.name, "it could not be read when this run began.")
+    elif error is None and annotation.size_hw not in (None, found.size_hw):
+        is_size, said = (f"{width} x {height}" for height, width in (found.size_hw, annotation.size_hw))
+        error = ValueError(f"the image is {is_size} pixels, and its annotation says {said}")
+    if error is not None:
+        unreadable.note(place, error)
+    else:
+        collector.add(annotation.name, found)
+    if journal is not None:
+        journal.add(None if error is not None else found)
+
+
+def seen_in(table, dataset):
+    """The images of a dataset that a table knows; all but those that turned out to be unreadable.
+
+    Raises:
+        ValueError: none.
+    """
+    names = set(table.pictures)
+    if len(names) == len(dataset):
+        return dataset
+    if not names:
+        raise ValueError(f"No image of {dataset.name} can be read.")
+    return dataset[[place for place, annotation in enumerate(dataset) if annotation.name in names]]
 
 
 def no_detections(dataset, class_names):

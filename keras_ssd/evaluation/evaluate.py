@@ -8,7 +8,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.sizes import check_sizes
 from keras_ssd.evaluation.aligning import aligned
-from keras_ssd.evaluation.collecting import class_names_of, collect, no_detections
+from keras_ssd.evaluation.collecting import class_names_of, collect, no_detections, seen_in
 from keras_ssd.evaluation.formats import read_detections, write_detections
 from keras_ssd.evaluation.measures import measure as measured
 from keras_ssd.evaluation.origin import origin_of
@@ -59,7 +59,7 @@ def evaluate(
         ValueError: images of another size than their annotations say, objects of classes that the detector does not
             know, other pictures, nothing to be found, a wrong
             argument, or as `read_detections` and `collect`.
-        PictureError: a picture cannot be read.
+        DataError: images cannot be read and the dataset's policy is "error"; else they are left out, as `collect` says.
         ImportError: COCO's measure without the extra `coco`.
 
     Example:
@@ -87,7 +87,7 @@ def evaluate(
         workers=workers,
         progress=progress,
     )
-    result = _measured(found, dataset, measure, options)
+    result = _measured(found, seen_in(found, dataset), measure, options)
     return dataclasses.replace(result, anchors=getattr(detector, "anchor_spec", None), origin=origin_of(detector))
 
 

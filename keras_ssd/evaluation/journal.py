@@ -17,6 +17,7 @@ _FORMAT = "keras_ssd detections in progress"
 _VERSION = 1
 _START = json.dumps({"format": _FORMAT}).encode()[:-1]
 _MOST_HEADER = 1 << 20
+UNREAD = (0, 0)  # stands for the size of an image that could not be read
 
 
 def journal_path(save):
@@ -56,9 +57,13 @@ class Journal:
             self._begin()
 
     def found(self, class_names):
-        """The `Detections` that are in it, in their order."""
+        """The `Detections` that are in it, in their order; None for an image that could not be read."""
         for size_hw, rows, _ in self._records:
-            yield Detections(rows["box_xyxy"], rows["score"], rows["class_id"], class_names, size_hw)
+            yield (
+                None
+                if size_hw == UNREAD
+                else Detections(rows["box_xyxy"], rows["score"], rows["class_id"], class_names, size_hw)
+            )
 
     def keep(self, count):
         """Forgets all but the first `count` pictures."""
@@ -72,10 +77,11 @@ class Journal:
         return self._done
 
     def add(self, found):
-        """Appends the detections of the next picture."""
-        rows = np.empty(len(found), ROW)
-        rows["class_id"], rows["score"], rows["box_xyxy"] = found.class_ids, found.scores, found.boxes_xyxy
-        data = _HEAD.pack(self._done, *found.size_hw, len(rows)) + rows.tobytes()
+        """Appends the detections of the next picture, or None if it could not be read."""
+        rows = np.empty(0 if found is None else len(found), ROW)
+        if found is not None:
+            rows["class_id"], rows["score"], rows["box_xyxy"] = found.class_ids, found.scores, found.boxes_xyxy
+        data = _HEAD.pack(self._done, *(UNREAD if found is None else found.size_hw), len(rows)) + rows.tobytes()
         self._file.write(data + _SUM.pack(zlib.crc32(data)))
         self._done += 1
 

@@ -1,7 +1,7 @@
 """The model class: a functional `keras.Model` that knows its anchors and its classes."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,13 +11,14 @@ from keras_ssd.anchors import Levels
 from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import Predictions
 from keras_ssd.decoding import DecodeOptions
-from keras_ssd.detections import Detections
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.map_limits import check_model
 from keras_ssd.models.composition import Composition
+from keras_ssd.models.feeding import telling_failures
 from keras_ssd.models.habits import check_same_classes, check_training, refuse_quantizing
 from keras_ssd.pictures import MAX_PIXELS
 from keras_ssd.replacing import replacing
+from keras_ssd.results import Results
 from keras_ssd.zoo.label_fitting import fitted_names
 
 
@@ -142,19 +143,21 @@ class SSD(keras.Model):
         workers: int | None = None,
         on_error: str | Callable[[Exception], Any] = "raise",
         max_pixels: int = MAX_PIXELS,
-    ) -> Iterator[Detections]:
+        recursive: bool = False,
+    ) -> Results:
         """Finds objects in images.
 
         Args:
-            sources: one or many of: path, folder, glob, URL, PIL image, numpy array.
+            sources: one or many of: path, folder, glob, URL, bytes, open file, PIL image, numpy array.
             confidence and those after it: as of `keras_ssd.detect`.
 
         Returns:
-            A generator of `Detections`, one a picture, in input order.
+            `keras_ssd.results.Results`: `Detections`, one an image, in input order, computed when they are asked for.
 
         Example:
             >>> for found in model.detect(["street.jpg", array], confidence=0.4):
             ...     print(found)
+            >>> model.detect("street.jpg")[0].draw().show()
         """
         from keras_ssd.detecting import detect
 
@@ -171,7 +174,18 @@ class SSD(keras.Model):
             workers=workers,
             on_error=on_error,
             max_pixels=max_pixels,
+            recursive=recursive,
         )
+
+    def fit(self, x=None, *args, **options):
+        """As Keras's `fit`; an image that cannot be read is told by this package's own error on every backend."""
+        with telling_failures(x, options.get("validation_data")):
+            return super().fit(x, *args, **options)
+
+    def evaluate(self, x=None, *args, **options):
+        """As Keras's `evaluate`; an image that cannot be read is told by this package's own error on every backend."""
+        with telling_failures(x):
+            return super().evaluate(x, *args, **options)
 
     def save(self, filepath, overwrite=True, **options):
         """As Keras's `save`, but a .keras file is replaced when the new one is whole: a full disk costs no model.

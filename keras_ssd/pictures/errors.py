@@ -27,13 +27,17 @@ class PictureTooLargeError(PictureError):
     Attributes:
         size: what it holds, in words.
         limit: how many pixels are accepted.
+
+    Args:
+        option: what raises the limit; None where nothing does.
     """
 
     def __init__(self, source, size, limit, option="max_pixels"):
+        advice = f" Pass a larger {option} if you trust it." if option else ""
         super().__init__(
             source,
             f"it has {size} pixels and at most {limit} are accepted, since a small file may unpack into all of the "
-            f"memory. Pass a larger {option} if you trust it.",
+            f"memory.{advice}",
         )
         self.size = size
         self.limit = limit
@@ -42,8 +46,28 @@ class PictureTooLargeError(PictureError):
         return type(self), (self.source, self.size, self.limit)
 
 
+class ImagesBelowError(PictureError):
+    """A folder without images that has folders with images below it.
+
+    Attributes:
+        folder: its path.
+        below: how many images lie there.
+    """
+
+    def __init__(self, folder, below, option="recursive=True"):
+        super().__init__(
+            folder, f"the folder holds no image itself, and {below} lie in folders below. {option} takes those."
+        )
+        self.folder, self.below = folder, below
+
+    def __reduce__(self):
+        return type(self), (self.folder, self.below)
+
+
 def describe(source):
     """A short name of a source for messages: the path or URL itself, or what kind of object it is."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return f"{len(source)} bytes"
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source)
     shape = getattr(source, "shape", None)

@@ -3,7 +3,9 @@
 All files are decoded by Pillow alone, so that the same file gives the same pixels whatever else is installed.
 """
 
+import contextlib
 import io
+import logging
 import os
 import re
 import threading
@@ -13,13 +15,17 @@ import numpy as np
 
 from keras_ssd.pictures.arrays import array_to_rgb, over_white
 from keras_ssd.pictures.errors import PictureError, PictureTooLargeError, describe
+from keras_ssd.pictures.kinds import HEAD, what_it_is
 
 MAX_PIXELS = 89_478_485  # a quarter of a GiB as RGB; Pillow warns from here on
 MAX_DOWNLOAD_BYTES = 64 * 1024 * 1024
+MAX_STREAM_BYTES = 1 << 30  # of an open file, which may be a pipe without end
 CONNECT_TIMEOUT, READ_TIMEOUT, TOTAL_TIMEOUT = 10.0, 20.0, 60.0  # seconds
 
 _ORIENTATION = 0x0112  # EXIF tag
+_NO_IMAGES = ("EPS", "MPEG")  # Pillow opens these, and would run another program for one and fails for the other
 _pillow_limit = threading.Lock()
+log = logging.getLogger("keras_ssd.pictures")
 
 
 def is_url(source):
@@ -31,13 +37,14 @@ def read_picture(source, *, name=None, max_pixels=MAX_PIXELS):
     """Reads one picture as RGB.
 
     Transparent pixels are laid over white. Of sixteen bits the upper eight are kept, as OpenCV and Pillow do.
-    The camera's EXIF orientation is applied. Of an animation the first frame is taken.
+    The camera's EXIF orientation is applied. Of several frames or pages (GIF, TIFF) the first is
+    taken, which is logged as information.
 
     Args:
-        source: a path, an http(s) URL, a PIL image, or an array or CPU-readable tensor of shape (H, W), (H,
-            W, 1), (H, W, 3) or (H, W, 4) in RGB(A) order. uint8 is taken as it is, uint16 as 16 bits deep,
-            other integers and floats must lie in 0..255 (floats are rounded; a float picture in 0..1 is
-            refused).
+        source: a path, an http(s) URL, the bytes of an image file, an open binary file, a PIL image, or an array or
+            CPU-readable tensor of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) in RGB(A) order. uint8 is taken as it
+            is, uint16 as 16 bits deep, other integers and floats must lie in 0..255 (floats are rounded; a float image
+            in 0..1 is refused).
         name: what errors call the picture; by default its path, URL or type.
         max_pixels: pictures with more pixels are refused before they are decoded, since a small file may
             unpack into all of the memory. None lifts the limit.
@@ -58,15 +65,46 @@ def read_picture(source, *, name=None, max_pixels=MAX_PIXELS):
         return _decode(_download(source, name), name, max_pixels)
     if isinstance(source, (str, os.PathLike)):
         return _read_file(source, name, max_pixels)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _decode_bytes(bytes(source), name, max_pixels)
+    if hasattr(source, "read"):
+        return _decode_bytes(bytes_of(source, name), name, max_pixels)
     if _is_pil(source):
         return _guarded(lambda: _pil_to_rgb(source, name, max_pixels), name, max_pixels)
     return array_to_rgb(source, name)
 
 
-def _read_file(path, name, max_pixels):
+def check_picture(path, *, max_pixels=MAX_PIXELS):
+    """Decodes an image file as `read_picture` does and lets go of its pixels: whether it is whole, and how large.
+
+    JPEGs are decoded at an eighth of their size, which reads every byte and takes a third of the time.
+
+    Args:
+        path: of the file.
+        max_pixels: as `read_picture` takes it.
+
+    Returns:
+        (height, width) in pixels as `read_picture` would give them.
+
+    Raises:
+        PictureError: `read_picture` would raise it too.
+    """
+
+    def size_of(image, name, max_pixels):
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        _check_size(image, name, max_pixels)
+        image.draft(image.mode, (1, 1))
+        _pil_to_rgb(image, name, max_pixels)
+        return (width, height) if turned else (height, width)
+
+    return _read_file(path, describe(path), max_pixels, size_of)
+
+
+def _read_file(path, name, max_pixels, convert=None):
     try:
         with open(path, "rb") as file:
-            return _decode(file, name, max_pixels)
+            return _decode(file, name, max_pixels, convert)
     except FileNotFoundError:
         raise PictureError(name, "there is no such file.") from None
     except IsADirectoryError:
@@ -75,6 +113,34 @@ def _read_file(path, name, max_pixels):
         raise
     except (OSError, ValueError) as error:  # a ValueError is a path that holds a zero byte
         raise PictureError(name, f"{getattr(error, 'strerror', None) or error}.") from None
+
+
+def _decode_bytes(data, name, max_pixels):
+    if data and len(data) < 1024 and os.path.exists(data.rstrip(b"\0")) and b"\0" not in data:
+        raise PictureError(name, f"its bytes are the name of a file. Give it as text: {os.fsdecode(data)!r}")
+    return _decode(io.BytesIO(data), name, max_pixels)
+
+
+def bytes_of(file, name):
+    """All bytes of an open file, which goes back to where it was if it can.
+
+    Raises:
+        PictureError: it is closed, opened as text, or holds more than a file of an image may.
+    """
+    try:
+        start = file.tell() if file.seekable() else None
+        data = file.read(MAX_STREAM_BYTES + 1)
+        if start is not None:
+            file.seek(start)
+    except UnicodeDecodeError:
+        data = ""
+    except (OSError, ValueError, AttributeError) as error:
+        raise PictureError(name, f"the file cannot be read ({error}).") from None
+    if not isinstance(data, bytes):
+        raise PictureError(name, 'the file was opened as text. Open it with mode "rb".')
+    if len(data) > MAX_STREAM_BYTES:
+        raise PictureError(name, f"it is larger than {MAX_STREAM_BYTES >> 20} MiB.")
+    return data
 
 
 def _download(url, name):
@@ -103,12 +169,18 @@ def _download(url, name):
     return io.BytesIO(bytes(data))
 
 
-def _decode(file, name, max_pixels):
-    from PIL import Image
+def _decode(file, name, max_pixels, convert=None):
+    from PIL import Image, UnidentifiedImageError
+
+    convert = convert or _pil_to_rgb
 
     def work():
         with Image.open(file) as image:
-            return _pil_to_rgb(image, name, max_pixels)
+            if image.format in _NO_IMAGES:
+                raise UnidentifiedImageError
+            pixels = convert(image, name, max_pixels)
+            _tell_frames(image, name)
+            return pixels
 
     if max_pixels is not None and max_pixels <= (Image.MAX_IMAGE_PIXELS or max_pixels):
         return _guarded(work, name, max_pixels, file)
@@ -132,19 +204,21 @@ def _guarded(work, name, max_pixels, file=None):
         announced = re.search(r"\d+", str(error))
         raise PictureTooLargeError(name, announced[0] if announced else "too many", max_pixels) from None
     except UnidentifiedImageError:
-        raise PictureError(name, _not_a_picture(file)) from None
+        raise PictureError(name, _not_a_picture(file, name)) from None
     except MemoryError:
         raise PictureError(name, "there is not enough memory to decode it.") from None
     except Exception as error:
         raise PictureError(name, f"the file is damaged or incomplete ({error}).") from error
 
 
-def _not_a_picture(file):
+def _not_a_picture(file, name):
     file.seek(0)
-    start = file.read(16)
-    if not start:
+    head = file.read(HEAD)
+    if not head:
         return "the file is empty (0 bytes)."
-    return f"the file is no picture of a kind that Pillow knows; it begins with {start!r}."
+    return what_it_is(head, name) or (
+        f"the file is no image of a kind that Pillow knows; it begins with {head[:16]!r}. It may be damaged."
+    )
 
 
 def _is_pil(source):
@@ -153,12 +227,23 @@ def _is_pil(source):
     return isinstance(source, Image.Image)
 
 
-def _pil_to_rgb(image, name, max_pixels):
+def _tell_frames(image, name):
+    """Logs, as information, that only the first of several frames was taken. A phone's JPEG holds previews besides."""
+    with contextlib.suppress(Exception):  # the first frame may be whole and the second not
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            log.info("%s has several frames or pages; the first is used.", name)
+
+
+def _check_size(image, name, max_pixels):
     width, height = image.size
     if max_pixels is not None and width * height > max_pixels:
         raise PictureTooLargeError(name, f"{width} x {height}", max_pixels)
     if not width or not height:
         raise PictureError(name, f"it has no pixels ({width} x {height}).")
+
+
+def _pil_to_rgb(image, name, max_pixels):
+    _check_size(image, name, max_pixels)
     image.load()
     if image.getexif().get(_ORIENTATION, 1) != 1:
         from PIL import ImageOps

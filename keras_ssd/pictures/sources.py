@@ -1,14 +1,19 @@
 """What a user names as pictures, one by one: folders, patterns, URLs, arrays, or lists of these."""
 
+import collections
 import dataclasses
 import glob
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
-from keras_ssd.pictures.endings import image_endings, is_image_name
-from keras_ssd.pictures.errors import PictureError, describe
-from keras_ssd.pictures.reading import is_url
+from keras_ssd.pictures.endings import image_endings
+from keras_ssd.pictures.errors import ImagesBelowError, PictureError, describe
+from keras_ssd.pictures.folders import images_below, images_in
+from keras_ssd.pictures.reading import bytes_of, is_url
+
+log = logging.getLogger("keras_ssd.pictures")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,13 +38,15 @@ class Source:
         return not isinstance(self.picture, (str, os.PathLike))
 
 
-def expand_sources(sources):
+def expand_sources(sources, recursive=False):
     """Every picture that the sources name, lazily and in their order.
 
     Args:
-        sources: one of, or a list, tuple or iterator of: a picture's path; a folder (its pictures by name,
-            not those of folders below, hidden files left out); a glob pattern ("shots/**/*.png"); an http(s)
-            URL; a PIL image; an array of one picture; a 4-D array (B, H, W, channels) as B pictures.
+        sources: one of, or a list, tuple or iterator of: an image's path; a folder (its images by name, hidden files
+            left out); a glob pattern ("shots/**/*.png"); an http(s) URL; the bytes of an image file; an open binary
+            file; a PIL image; an array of one image; a 4-D array (B, H, W, channels) as B images; a `Source`.
+        recursive: whether a folder stands for the images in folders below, too. If not, a warning tells how many lie
+            there.
 
     Yields:
         `Source`. Files are not opened: whether each is a readable picture shows when it is read.
@@ -51,17 +58,23 @@ def expand_sources(sources):
         >>> [source.name for source in expand_sources(["a.jpg", "b.png"])]
         ['a.jpg', 'b.png']
     """
-    for part in split_sources(sources):
+    for part in split_sources(sources, recursive):
         yield from part()
 
 
-def split_sources(sources):
-    """The sources as functions, one for each item of the list, that return an iterator of its pictures.
+def warn_of_images_below(folder, below):
+    """Logs that a folder stands for its own images alone."""
+    log.warning("%d images lie in folders below %s and are left out; recursive=True takes them too.", below, folder)
 
-    So whoever can go on after a bad item (an empty folder) calls them one by one and catches the error.
+
+def split_sources(sources, recursive=False, tell_below=warn_of_images_below):
+    """The sources as functions, one for each item of the list, that return an iterator of its images.
+
+    So whoever can go on after a bad item (an empty folder) calls them one by one and catches the error. `tell_below` is
+    called with a folder and how many images below it are left out.
     """
     for index, item in enumerate(_as_items(sources)):
-        yield lambda item=item, index=index: _expand(item, index)
+        yield lambda item=item, index=index: _expand(item, index, recursive, tell_below)
 
 
 def _as_items(sources):
@@ -71,12 +84,15 @@ def _as_items(sources):
         return iter(sources)
     except TypeError:
         raise TypeError(
-            "sources must be a path, a folder, a pattern, a URL, a PIL image, an array, or a list of these. "
+            "sources must be a path, a folder, a pattern, a URL, bytes, an open file, a PIL image, an array, or a list "
+            "of these. "
             f"Received: {type(sources).__name__}"
         ) from None
 
 
 def _looks_like_picture(item):
+    if isinstance(item, (bytes, bytearray, memoryview, Source)) or hasattr(item, "read"):
+        return True
     return _is_pil(item) or (hasattr(item, "shape") and hasattr(item, "dtype"))
 
 
@@ -84,13 +100,15 @@ def _is_pil(item):
     return hasattr(item, "getbands")  # told by its shape: asking for its array would decode it
 
 
-def _expand(item, index):
-    if not isinstance(item, (str, os.PathLike)):
+def _expand(item, index, recursive, tell_below):
+    if isinstance(item, Source):
+        yield item
+    elif not isinstance(item, (str, os.PathLike)):
         yield from _expand_memory(item, index)
     elif is_url(item):
         yield Source(item, item, _last_part_of_url(item))
     elif os.path.isdir(item):
-        yield from _expand_folder(os.fspath(item))
+        yield from _expand_folder(os.fspath(item), recursive, tell_below)
     elif glob.has_magic(os.fspath(item)) and not os.path.exists(item):
         yield from _expand_pattern(os.fspath(item))
     else:
@@ -102,6 +120,12 @@ def _expand_memory(item, index):
     if _is_pil(item):
         filename = getattr(item, "filename", "")  # of an image that was opened from a file
         yield Source(item, filename or f"image {index}", os.path.basename(filename) or None)
+    elif isinstance(item, (bytes, bytearray, memoryview)):
+        yield Source(item, f"bytes {index}")
+    elif hasattr(item, "read"):
+        filename = getattr(item, "name", None)
+        name = filename if isinstance(filename, str) and filename else f"file {index}"
+        yield Source(bytes_of(item, name), name, os.path.basename(name))
     elif _looks_like_picture(item):
         if len(item.shape) != 4:
             yield Source(item, f"array {index}")
@@ -111,21 +135,35 @@ def _expand_memory(item, index):
     else:
         raise PictureError(
             f"number {index}",
-            f"expected a path, a folder, a pattern, a URL, a PIL image or an array. Received: {describe(item)}",
+            "expected a path, a folder, a pattern, a URL, bytes, an open file, a PIL image or an array. "
+            f"Received: {describe(item)}",
         )
 
 
-def _expand_folder(folder):
-    names = sorted(path.name for path in Path(folder).iterdir() if is_image_name(path.name) and path.is_file())
+def _expand_folder(folder, recursive, tell_below):
+    names = [*images_in(folder, recursive)]
+    below = 0 if recursive else images_below(folder)
+    if below and not names:
+        raise ImagesBelowError(folder, below)
     if not names:
         raise PictureError(
             folder,
-            "the folder holds no image. Looked for names that end in .jpg, .png or another of the "
-            f"{len(image_endings())} endings that are read, not in folders below; a pattern such as "
-            f"{os.path.join(folder, '**', '*.jpg')!r} finds those too.",
+            f"the folder holds no image{' and none lies below' if recursive else ''}. Looked for names that end in "
+            f".jpg, .png or another of the {len(image_endings())} endings that are read. It holds "
+            f"{_endings_in(folder)}.",
         )
+    if below:
+        tell_below(folder, below)
     for name in names:
         yield Source(os.path.join(folder, name), os.path.join(folder, name), name)
+
+
+def _endings_in(folder):
+    """What a folder holds instead of images: the commonest endings of its files."""
+    files = [path for path in Path(folder).iterdir() if path.is_file()]
+    counts = collections.Counter(path.suffix.lower() or "no ending" for path in files)
+    told = ", ".join(f"{count} with {ending}" for ending, count in counts.most_common(4))
+    return f"{len(files)} files ({told})" if files else "no files"
 
 
 def _expand_pattern(pattern):

@@ -55,6 +55,11 @@ class Keeper(keras.callbacks.Callback):
         """Complete epochs."""
         return len(self.rows)
 
+    @property
+    def left_out(self):
+        """`Problems` of images that could not be read."""
+        return self.source.left_out
+
     def restore(self, twin):
         """Goes back to the checkpoint."""
         self.rows = _with_nan(checkpoint.load(self.out / checkpoint.NAME, twin)["rows"])

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from keras_ssd import boxes as bx
-from keras_ssd.detecting import detect
+from keras_ssd.detecting import detections_or_errors
 from keras_ssd.drawing import Label, class_colours, draw_boxes, draw_detections
-from keras_ssd.pictures import read_picture
+from keras_ssd.pictures import PictureError, Source, read_picture
 
 IMAGES = 6
 CONFIDENCE = 0.3
@@ -31,8 +31,13 @@ def sheet(model, dataset):
     from PIL import Image, ImageDraw, ImageFont
 
     chosen = [dataset[place] for place in telling(dataset)]
-    found = detect(model, [annotation.picture for annotation in chosen], confidence=CONFIDENCE)
-    pairs = [_pair(annotation, detections) for annotation, detections in zip(chosen, found, strict=True)]
+    sources = [Source(annotation.picture, annotation.name) for annotation in chosen]
+    found = detections_or_errors(model, sources, confidence=CONFIDENCE)
+    pairs = [
+        _pair(annotation, detections)
+        for annotation, detections in zip(chosen, found, strict=True)
+        if not isinstance(detections, PictureError)  # it was there when the training began
+    ]
     columns = min(COLUMNS, len(pairs))
     rows = [pairs[start : start + columns] for start in range(0, len(pairs), columns)]
     wide = max(pair.width for pair in pairs)

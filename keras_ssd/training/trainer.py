@@ -16,6 +16,7 @@ from keras_ssd.losses import SSDLossMetric
 from keras_ssd.models.model import SSD
 from keras_ssd.training import checkpoint, report
 from keras_ssd.training.display import display_for
+from keras_ssd.training.fresh import fresh_folder
 from keras_ssd.training.interrupts import Interrupt
 from keras_ssd.training.keeper import BEST, LAST, Keeper
 from keras_ssd.training.settings import Settings, identity
@@ -33,11 +34,13 @@ class History:
             measured, with "val_AP <class>" of each class.
         out: the folder.
         interrupted: whether it ended early, at a Ctrl-C or after `stop_after` epochs.
+        left_out: `Problems` of images that turned out to be unreadable during the training.
     """
 
     rows: tuple
     out: Path
     interrupted: bool = False
+    left_out: tuple = ()
 
     @property
     def best(self):
@@ -73,7 +76,7 @@ def train(
     a killed training loses at most the epoch it was in, and one that is resumed ends with the weights, to the bit on
     a CPU, of one that was not stopped. `model.keras` is the model to use: the best on the validation set, or the last
     where there is none. Where the recipe averages weights, these are the averages. Ctrl-C ends after the step
-    in progress and leaves both files, too.
+    in progress and leaves both files, too. A training that fails before its first epoch is complete leaves no folder.
 
     Args:
         model: `SSD` of raw predictions; at the end it has the weights of `model.keras`. Layers with
@@ -96,6 +99,7 @@ def train(
         ValueError: settings out of range, data of other classes, a folder that holds a training already, or none to
             resume, or one with other settings.
         DivergedError: the loss became infinite or NaN; names the pictures.
+        DataError: an image cannot be read, and the data were not read with a policy that leaves it out.
 
     Example:
         >>> data = keras_ssd.data.read_splits("BCCD", policy="drop")
@@ -113,13 +117,16 @@ def train(
     optimizer = settings.optimizer(len(source) * epochs)
     twin.compile(optimizer=optimizer, loss=loss, metrics=[SSDLossMetric(loss)])
     optimizer.build(twin.trainable_variables)
-    out.mkdir(parents=True, exist_ok=True)
     keeper = Keeper(model, source, validation_set, out, facts)
     if resume:
         keeper.restore(twin)
     last = min(epochs, stop_after or epochs)
     try:
-        with Interrupt() as interrupt, display_for(display, epochs, len(source)) as shown:
+        with (
+            fresh_folder(out, lambda: keeper.rows or keeper.interrupted),
+            Interrupt() as interrupt,
+            display_for(display, epochs, len(source)) as shown,
+        ):
             keeper.interrupt = interrupt
             if keeper.epochs_done < last:
                 twin.fit(
@@ -136,7 +143,8 @@ def train(
 
 
 def _finished(model, keeper, train_set, validation_set, epochs):
-    history = History(tuple(keeper.rows), keeper.out, keeper.interrupted or keeper.epochs_done < epochs)
+    interrupted = keeper.interrupted or keeper.epochs_done < epochs
+    history = History(tuple(keeper.rows), keeper.out, interrupted, keeper.left_out)
     best = keeper.out / BEST
     if best.is_file():
         model.set_weights(models.load(best).get_weights())

@@ -1,0 +1,87 @@
+"""Images that turn out to be unreadable while they are used, although they were whole when the data were read."""
+
+import logging
+import threading
+
+from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems
+from keras_ssd.data.sample import Sample
+from keras_ssd.data.whole import broken, only_whole
+from keras_ssd.pictures import PictureError
+from keras_ssd.wording import setting
+
+log = logging.getLogger("keras_ssd")
+
+
+def advice():
+    """What to do about images that cannot be read."""
+    return f"Mend them or leave them out; {setting('policy', 'drop')} leaves them out when the data are read."
+
+
+class Unreadable:
+    """Reads samples, and applies the policy to those that cannot be read; threads may share it.
+
+    Args:
+        dataset: `Dataset`, or any sequence of `Annotation`s, whose policy is "error".
+    """
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+        self.policy = getattr(dataset, "policy", DEFAULT_POLICY)
+        self._found = {}  # place in the dataset -> Problem
+        self._lock = threading.Lock()
+        self._refusal = None
+
+    @property
+    def problems(self):
+        """`Problems` of the images that were left out, in the order of the dataset."""
+        with self._lock:
+            return Problems(problem for _, problem in sorted(self._found.items()))
+
+    def sample(self, index):
+        """The `Sample` of a place, or of the next one that can be read, whatever the threads do.
+
+        Raises:
+            DataError: it cannot be read and the policy is "error", or none can. It names every image that cannot.
+        """
+        count = len(self.dataset)
+        for step in range(count):
+            place = (index + step) % count
+            if place in self._found:
+                continue
+            try:
+                return Sample.of(self.dataset[place])
+            except (ValueError, OSError) as error:  # a PictureError is a ValueError
+                self.note(place, error)
+        raise DataError(self.problems, "No image of the data can be read.")
+
+    def note(self, place, error):
+        """Takes the error of an image that cannot be read.
+
+        Raises:
+            DataError: the policy is "error". It names every image of the dataset that cannot be read.
+        """
+        problem = _problem(self.dataset[place], error)
+        if self.policy == "error":
+            raise self._refused(problem) from None
+        with self._lock:
+            if place not in self._found:
+                self._found[place] = problem
+                log.warning("%s", problem)
+
+    def _refused(self, problem):
+        with self._lock:
+            if self._refusal is None:
+                every = []
+                only_whole([self.dataset[place] for place in range(len(self.dataset))], every)
+                if problem.picture not in {other.picture for other in every}:
+                    every.append(problem)
+                self._refusal = DataError(Problems(every), advice())
+        return self._refusal
+
+
+def _problem(annotation, error):
+    if isinstance(error, PictureError):
+        return broken(annotation, error)
+    source = annotation.picture if isinstance(annotation.picture, str) else annotation.name
+    kind = "picture size" if isinstance(error, ValueError) else "broken picture"
+    return Problem(kind, source, str(error), picture=annotation.name, done="left out")

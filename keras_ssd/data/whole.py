@@ -1,0 +1,155 @@
+"""Which image files are whole: each is decoded before it is used, and what is known of it is remembered."""
+
+import contextlib
+import os
+import sqlite3
+
+from keras_ssd.data.problems import Problem
+from keras_ssd.data.progress import worked_ahead
+from keras_ssd.pictures import PictureError, PictureTooLargeError, check_picture
+from keras_ssd.zoo.cache import home
+
+REMEMBERED_FROM = 1000  # images; fewer are decoded anew each time, which takes about a second
+MOST_REMEMBERED = 2_000_000  # images, at about 100 bytes each
+
+
+def only_whole(annotations, problems, progress=False, known=None):
+    """The annotations whose images can be decoded and are of the size that the annotation says.
+
+    Args:
+        annotations: list of `Annotation`.
+        problems: list that takes a `Problem` for each of the others.
+        progress: whether to show a bar on a terminal.
+        known: dictionary from path to what was found, which is filled; data with several splits share one.
+
+    Returns:
+        List of `Annotation`.
+    """
+    known = {} if known is None else known
+    paths = dict.fromkeys(a.picture for a in annotations if isinstance(a.picture, str) and a.picture not in known)
+    known |= _examined([*paths], progress)
+    kept = []
+    for annotation in annotations:
+        problem = _problem(annotation, known.get(annotation.picture) if isinstance(annotation.picture, str) else None)
+        if problem is None:
+            kept.append(annotation)
+        else:
+            problems.append(problem)
+    return kept
+
+
+def broken(annotation, error):
+    """The `Problem` of an annotation whose image cannot be read."""
+    what = f"the image cannot be read: {without_advice(error).reason}"
+    file = annotation.picture if isinstance(annotation.picture, str) else annotation.name
+    return Problem("broken picture", file, what, picture=annotation.name, done="left out")
+
+
+def without_advice(error):
+    """A `PictureError` that names no argument: what reads whole datasets takes none for the limit."""
+    if isinstance(error, PictureTooLargeError):
+        return PictureTooLargeError(error.source, error.size, error.limit, option=None)
+    return error
+
+
+def _problem(annotation, found):
+    if isinstance(found, PictureError):
+        return broken(annotation, found)
+    if found is None or annotation.size_hw in (None, found):
+        return None
+    is_size, said = (f"{width} x {height}" for height, width in (found, annotation.size_hw))
+    what = f"the picture {annotation.picture} is {is_size} pixels, and its annotation says {said}"
+    return Problem("picture size", annotation.source or "", what, picture=annotation.name, done="left out")
+
+
+def _examined(paths, progress):
+    """Dictionary from path to (height, width) or `PictureError`."""
+    if len(paths) < REMEMBERED_FROM:
+        return _decode(paths, progress, {})
+    with _Memory() as memory:
+        stamps = {path: stamp(path) for path in paths}
+        found = memory.recall(stamps)
+        fresh = {}
+        try:
+            _decode([path for path in paths if path not in found], progress, fresh)
+        finally:  # what was done before an interruption is not done again
+            memory.keep({path: (*stamps[path], *size) for path, size in fresh.items() if isinstance(size, tuple)})
+    return found | fresh
+
+
+def _decode(paths, progress, found):
+    with worked_ahead(_size_or_error, paths, "decoding images", progress) as sizes:
+        for path, future in sizes:
+            found[path] = future.result()
+    return found
+
+
+def _size_or_error(path):
+    try:
+        return check_picture(path)
+    except PictureError as error:
+        return error
+
+
+def stamp(path):
+    """(bytes, time of the last change) of a file, by which it is known again; -1 for one that is not there."""
+    try:
+        facts = os.stat(path)
+    except (OSError, ValueError):
+        return (-1, -1)
+    return (facts.st_size, facts.st_mtime_ns)
+
+
+class _Memory:
+    """The sizes of images that were found whole, by path, bytes and time of the last change.
+
+    It lies in the package's folder of caches. Where that cannot be written, nothing is remembered and nothing fails.
+    """
+
+    def __init__(self):
+        self._file = None
+
+    def __enter__(self):
+        with contextlib.suppress(OSError, sqlite3.Error):
+            home().mkdir(parents=True, exist_ok=True)
+            self._file = sqlite3.connect(home() / "images.sqlite", timeout=5)
+            self._file.execute(
+                "CREATE TABLE IF NOT EXISTS whole "
+                "(path TEXT PRIMARY KEY, bytes INT, modified INT, height INT, width INT)"
+            )
+        return self
+
+    def __exit__(self, *_):
+        if self._file is not None:
+            self._file.close()
+
+    def recall(self, stamps):
+        """Dictionary from path to (height, width) of those that are what they were.
+
+        Args:
+            stamps: dictionary from path to (bytes, time).
+        """
+        found = {}
+        if self._file is None:
+            return found
+        with contextlib.suppress(sqlite3.Error):
+            for path, wanted in stamps.items():
+                query = "SELECT bytes, modified, height, width FROM whole WHERE path = ?"
+                row = self._file.execute(query, (os.path.abspath(path),)).fetchone()
+                if row is not None and row[:2] == wanted:
+                    found[path] = row[2:]
+        return found
+
+    def keep(self, rows):
+        """Remembers images: a dictionary from path to (bytes, time, height, width)."""
+        if self._file is None:
+            return
+        with contextlib.suppress(sqlite3.Error), self._file:
+            self._file.executemany(
+                "INSERT OR REPLACE INTO whole VALUES (?, ?, ?, ?, ?)",
+                [(os.path.abspath(path), *row) for path, row in rows.items()],
+            )
+            self._file.execute(
+                "DELETE FROM whole WHERE rowid <= (SELECT max(rowid) FROM whole) - ?",
+                (MOST_REMEMBERED,),
+            )
