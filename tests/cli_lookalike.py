@@ -18,6 +18,7 @@ class Lookalike:
 
 def replace_network(monkeypatch):
     """Replaces the network: every readable picture holds one cat of score 0.75 and one dog of 0.5."""
+    import keras_ssd.detecting
     import keras_ssd.opening
     from keras_ssd.pictures import PictureError, expand_sources, read_picture
 
@@ -34,8 +35,9 @@ def replace_network(monkeypatch):
             except PictureError as error:
                 on_error(error)
                 continue
+            picture = source.picture if source.in_memory else None
             boxes = [[0, 0, width / 2, height / 2], [1, 1, width, height]]
-            found = Detections(boxes, [0.75, 0.5], [0, 1], NAMES, (height, width), source.name)
+            found = Detections(boxes, [0.75, 0.5], [0, 1], NAMES, (height, width), source.name, picture)
             yield found.filter(classes=classes, confidence=confidence)
 
     monkeypatch.setattr(keras_ssd.opening, "open_model", open_model)

@@ -135,5 +135,5 @@ def test_rejects_what_makes_no_batches(model, tmp_path):
     with pytest.raises(ValueError, match=r"End the chain with Resize\(\(16, 24\)\)"):
         one_epoch(batches(data, model, Chain([]), batch_size=1))
     missing = Dataset("missing", CLASSES, [Annotation("gone", str(tmp_path / "gone.png"), [], [], (9, 9))])
-    with pytest.raises(keras_ssd.pictures.PictureError, match="gone.png"):
+    with pytest.raises(keras_ssd.data.DataError, match="gone.png"):
         one_epoch(batches(missing, model, batch_size=1))

@@ -1,6 +1,7 @@
 """`keras-ssd detect`: what it prints and writes, its exit codes, and what it leaves alone."""
 
 import csv
+import io
 import json
 import sys
 
@@ -160,7 +161,8 @@ def test_rejects_when_nothing_could_be_done(tmp_path, capsys):
     (tmp_path / "a.jpg").write_text("letter")
     out = tmp_path / "out"
     assert run(tmp_path / "a.jpg", "--out", out, "--format", "json,csv,pictures") == 2
-    assert list(out.iterdir()) == []
+    assert not out.exists()
+    out.mkdir()
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert run(out) == 2
     assert "holds no image" in capsys.readouterr().err
@@ -236,3 +238,48 @@ def test_rejects_arguments(folder, arguments, said, capsys):
 def test_rejects_format_without_folder(folder, capsys):
     assert run(folder, "--format", "json") == 2
     assert "--out" in capsys.readouterr().err
+
+
+# -- standard input, folders below, several frames --------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("pretend")
+def test_values_standard_input(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((folder / "a.png").read_bytes())))
+    assert run("-", "--out", tmp_path / "out", "--format", "json,pictures") == 0
+    [found] = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert (found["source"], found["width"]) == ("standard input", 60)
+    assert (tmp_path / "out" / "standard input.png").is_file()
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert run("-") == 2
+    assert "standard input: the file is empty (0 bytes)" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("pretend")
+def test_values_folders_below(folder, tmp_path, capsys):
+    (folder / "deep" / "er").mkdir(parents=True)
+    for name in ("deep/a.png", "deep/er/a.png"):
+        Image.new("RGB", (60, 40)).save(folder / name)
+    assert run(folder) == 0
+    told = capsys.readouterr()
+    assert f"2 images lie in folders below {folder} and are left out; --recursive takes them too" in told.err
+    assert run(folder, "--recursive", "--out", tmp_path / "out") == 0
+    written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert written == ["a.png", "b.jpg", "c.gif.png", "deep/a.png", "deep/er/a.png"]
+    capsys.readouterr()
+    out = tmp_path / "none"
+    assert run(folder / "deep" / "er" / "..", "--out", out) == 0
+    (folder / "deep" / "a.png").unlink()
+    capsys.readouterr()
+    assert run(folder / "deep", "--out", tmp_path / "nothing") == 2
+    assert "1 lie in folders below. --recursive takes those" in capsys.readouterr().err
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.usefixtures("pretend")
+def test_values_the_first_of_several_frames(tmp_path, capsys):
+    frames = [Image.new("RGB", (16, 16), (level,) * 3) for level in (40, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert run(tmp_path / "a.gif") == 0
+    assert "a.gif has several frames or pages; the first is used." in capsys.readouterr().err

@@ -31,7 +31,7 @@ def _with_all_faults(args, error):
 
     names = splits_of(args.data)
     splits = args.split or (("train",) if "train" in names else (None,))
-    wanted = args.validation or next((name for name in VALIDATION_SPLITS if name in names), None)
+    wanted = args.validation_set or next((name for name in VALIDATION_SPLITS if name in names), None)
     parts = [(args.data, split) for split in splits]
     if wanted in names:
         parts.append((args.data, wanted))

@@ -177,11 +177,6 @@ class SSD(keras.Model):
             recursive=recursive,
         )
 
-    def fit(self, x=None, *args, **options):
-        """As Keras's `fit`; an image that cannot be read is told by this package's own error on every backend."""
-        with telling_failures(x, options.get("validation_data")):
-            return super().fit(x, *args, **options)
-
     def evaluate(self, x=None, *args, **options):
         """As Keras's `evaluate`; an image that cannot be read is told by this package's own error on every backend."""
         with telling_failures(x):
@@ -202,9 +197,10 @@ class SSD(keras.Model):
             super().save(temporary, **options)
 
     @functools.wraps(keras.Model.fit)
-    def fit(self, *args, **kwargs):
-        check_training("fit", args, kwargs)
-        return super().fit(*args, **kwargs)
+    def fit(self, x=None, *args, **kwargs):
+        check_training("fit", (x, *args), kwargs)
+        with telling_failures(x, kwargs.get("validation_data")):
+            return super().fit(x, *args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)
     def train_on_batch(self, *args, **kwargs):

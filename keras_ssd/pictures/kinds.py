@@ -120,4 +120,4 @@ def _text(head):
         return "a web page", "It may be what a server sent instead of the image."
     if low.startswith("<"):
         return "an XML file", "Give the image that belongs to it."
-    return "a text file", "Give the image that belongs to it."
+    return f"a text file (it begins with {text[:16]!r})", "Give the image that belongs to it."
