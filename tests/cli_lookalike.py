@@ -31,7 +31,7 @@ def replace_network(monkeypatch):
         for source in expand_sources(sources):
             try:
                 limits = {key: options[key] for key in options if key == "max_pixels"}
-                height, width = read_picture(source.picture, **limits).shape[:2]
+                height, width = read_picture(source.picture, name=source.name, **limits).shape[:2]
             except PictureError as error:
                 on_error(error)
                 continue

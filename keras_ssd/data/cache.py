@@ -16,7 +16,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import Sample
-from keras_ssd.data.unreadable import Unreadable, advice
+from keras_ssd.data.unreadable import ADVICE, Unreadable
 from keras_ssd.data.whole import stamp
 from keras_ssd.pictures import resize_bilinear
 from keras_ssd.replacing import naming_full_disks
@@ -177,7 +177,7 @@ def _opened(data, folder, index):
     path = str(folder / _PIXELS)
     left_out = Problems(Problem(**problem) for problem in index["left_out"])
     if left_out and data.policy == "error":
-        raise DataError(left_out, advice())
+        raise DataError(left_out, ADVICE)
     for annotation, shape in zip(data, index["shapes"], strict=True):
         if shape is None:
             continue

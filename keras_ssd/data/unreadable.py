@@ -7,14 +7,9 @@ from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems
 from keras_ssd.data.sample import Sample
 from keras_ssd.data.whole import broken, only_whole
 from keras_ssd.pictures import PictureError
-from keras_ssd.wording import setting
 
+ADVICE = "Mend them or leave them out; reading the data with policy='drop' leaves them out."
 log = logging.getLogger("keras_ssd")
-
-
-def advice():
-    """What to do about images that cannot be read."""
-    return f"Mend them or leave them out; {setting('policy', 'drop')} leaves them out when the data are read."
 
 
 class Unreadable:
@@ -75,7 +70,7 @@ class Unreadable:
                 only_whole([self.dataset[place] for place in range(len(self.dataset))], every)
                 if problem.picture not in {other.picture for other in every}:
                     every.append(problem)
-                self._refusal = DataError(Problems(every), advice())
+                self._refusal = DataError(Problems(every), ADVICE)
         return self._refusal
 
 
