@@ -20,7 +20,6 @@ from keras_ssd.cli.main import main
 README = ROOT / "README.md"
 PAGES = [README, *DOCS, ROOT / "examples" / "README.md"]
 HELD_BACK = re.compile(r"<!-- not run in tests: (.+) -->\n```sh\n")
-UNPROVEN = ("training", "weights")  # pages whose command lines have not been seen to pass as a whole; to be removed
 NOT_RUN = []  # (page, reason) of each block that is held back
 MAY_FIND_FAULTS = "doctor"  # of a detector that was trained for one epoch it says so, with the code 1
 
@@ -71,8 +70,6 @@ def folder(furnished, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_COMMANDS)
 def test_values_every_command_line_runs(folder, path, capsys):
-    if path.stem in UNPROVEN:
-        pytest.skip("the command lines of this page have not been seen to pass as a whole")
     if "--out runs/mine" in path.read_text(encoding="utf-8"):
         shutil.rmtree("runs")  # the page makes it
     for words in command_lines(path):
