@@ -224,6 +224,7 @@ def test_values_a_root_with_objects_is_a_class(tmp_path):
         ([category(1, "cod"), category(1.0, "eel")], "category 1 has the id 1, which another has"),
         ([category(1, None)], "category 0 needs an id and a name"),
         ([category(True, "cod")], "category 0 needs an id and a name"),
+        ([category(1, "\ud800")], "category 0 needs an id and a name"),
     ],
 )
 def test_rejects_categories(tmp_path, categories, what):
@@ -486,3 +487,14 @@ def test_rejects_deep_and_huge_values_in_few_words(tmp_path):
     told = faults(path)
     assert len(told) == 10
     assert max(map(len, told)) < 300
+
+
+def test_rejects_objects_of_the_background(tmp_path):
+    save_picture(tmp_path / "a.jpg")
+    save_picture(tmp_path / "b.jpg", seed=1)
+    rows = [marked(), marked(2, 2, 2)]
+    categories = [category(1, "Background"), category(2, "nut")]
+    coco_file(tmp_path / "result.json", [image(), image(2, "b.jpg")], rows, categories)
+    what = "object 0 (Background): 'Background' is no class, since it is always there and never counted"
+    assert faults(tmp_path) == [f"{what}. Rename it, or remove its objects"]
+    assert found(data.read(tmp_path, policy="drop")) == {"b": [("nut", CORNERS)]}

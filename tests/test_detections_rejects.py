@@ -48,7 +48,7 @@ def own_json(**changes):
         ("c.json", coco_row(bbox=[1, 2, 3]), "detection 1: bbox must be x, y, width, height"),
         ("c.json", coco_row(bbox=[1, 2, -3, 4]), "detection 1: the box has a negative side"),
         ("c.json", coco_row(score=float("nan")), "detection 1: a number is NaN"),
-        ("c.json", coco_row(score=None), "detection 1: score must be a number. Received: 'None'"),
+        ("c.json", coco_row(score=None), "detection 1: score must be a number. Received: missing"),
         ("c.json", '[{"image_id": 1, "category_id": 1}]', "detection 1: expected image_id, category_id, bbox, score"),
         ("c.json", '{"images": [{"image_id": 1}]}', "holds no list of detections.*keras_ssd.data.read"),
         ("d.json", "{}", "d.json holds no detections"),

@@ -4,7 +4,10 @@ import os
 import unicodedata
 
 import pytest
+from data_files import coco_file, save_picture, voc_object, voc_xml
 
+from keras_ssd import data
+from keras_ssd.data import DataError
 from keras_ssd.data.formats.finding import BY_TAIL, Found, ImageFinder
 from keras_ssd.data.formats.layout import Assumed
 
@@ -81,7 +84,26 @@ def test_values_one_image_by_two_links_is_one(tmp_path):
     assert finder.find("C:\\a.jpg").path is not None
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "/", "\\", "C:", "a\0.jpg", "://", "b.jpg", "%", "x" * 5000, "?d="])
+NONE = [
+    "",
+    ".",
+    "..",
+    "/",
+    "\\",
+    "C:",
+    "a\0.jpg",
+    "://",
+    "b.jpg",
+    "%",
+    "http://[",
+    "\ud800",
+    "\ud800/a.png",
+    "x" * 5000,
+    "?d=",
+]
+
+
+@pytest.mark.parametrize("name", NONE, ids=ascii)
 def test_values_nothing_is_found_for_what_is_no_image(tmp_path, name):
     assert tree(tmp_path, "a.jpg").find(name) == Found()
 
@@ -98,3 +120,55 @@ def test_rejects_missing_and_doubtful_names_and_notes_the_rest(tmp_path):
     [note] = assumed.problems()
     assert not note.is_fault
     assert str(note) == f"f.json:3: {BY_TAIL} (2 times): q\\b.jpg is {tmp_path}/x/b.jpg"
+
+
+NAMES = ["x\\a b.JPG", "C:\\me\\x\\a b.jpg", "/home/me/x/a%20b.jpg", "https://host/x/a%20b.jpg", "../../x/a b.jpg"]
+
+
+def written(root, format, name):
+    """A dataset whose annotation calls its image by a name."""
+    save_picture(root / "images" / "x" / "a b.jpg")
+    if format == "voc":
+        (root / "Annotations").mkdir()
+        (root / "Annotations" / "one.xml").write_text(voc_xml(voc_object("nut", 11, 9, 30, 24), filename=name))
+    elif format == "csv":
+        (root / "boxes.csv").write_text(f"filename,class,xmin,ymin,xmax,ymax\n{name},nut,10,8,30,24\n")
+    elif format == "yolo":
+        (root / "labels" / "x").mkdir(parents=True)
+        (root / "labels" / "x" / "a b.txt").write_text("0 0.33333333 0.4 0.33333333 0.4\n")
+        (root / "list.txt").write_text(f"{name}\n")
+        (root / "data.yaml").write_text("train: list.txt\nnames: [nut]\n")
+    else:
+        row = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [10, 8, 20, 16]}
+        coco_file(root / "result.json", [{"id": 1, "file_name": name}], [row])
+    return root
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "csv", "yolo"])
+@pytest.mark.parametrize("name", NAMES)
+def test_values_every_format_finds_images_so(tmp_path, format, name):
+    dataset = data.read(written(tmp_path, format, name), format=format)
+    assert [annotation.picture for annotation in dataset] == [str(tmp_path / "images" / "x" / "a b.jpg")]
+    assert dataset[0].boxes_xyxy.round(3).tolist() == [[10, 8, 30, 24]]
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "csv", "yolo"])
+def test_rejects_two_candidates_in_every_format(tmp_path, format):
+    save_picture(tmp_path / "images" / "y" / "a b.jpg", seed=1)
+    with pytest.raises(DataError, match=r"z[/\\]a b.jpg may be .*x/a b.jpg, .*y/a b.jpg"):
+        data.read(written(tmp_path, format, "C:\\z\\a b.jpg"), format=format)
+
+
+def test_values_the_ending_of_a_filename_of_voc_decides(tmp_path):
+    (tmp_path / "Annotations").mkdir()
+    for seed, name in enumerate(("a.jpg", "a.png")):
+        save_picture(tmp_path / "JPEGImages" / name, seed=seed)
+    (tmp_path / "Annotations" / "a.xml").write_text(voc_xml(voc_object("nut", 1, 2, 3, 4), filename="a.png"))
+    assert data.read(tmp_path)[0].picture == str(tmp_path / "JPEGImages" / "a.png")
+
+
+def test_values_an_absolute_path_of_this_machine_in_csv(tmp_path):
+    elsewhere = save_picture(tmp_path / "elsewhere" / "a.jpg")
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "boxes.csv").write_text(f"filename,class,xmin,ymin,xmax,ymax\n{elsewhere},nut,10,8,30,24\n")
+    assert data.read(tmp_path / "csv")[0].picture == elsewhere

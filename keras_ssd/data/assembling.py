@@ -27,14 +27,14 @@ def class_names(given, contents):
         contents: list of all `Contents` of the data, those of other splits too.
 
     Returns:
-        (tuple of names, tuple of ids or None). A class "background" that has no objects is no class.
+        (tuple of names, tuple of ids or None). "background" is no class: what has that label is a fault.
     """
     labels = {label for part in contents for record in part.records for label in record.labels}
     listed = [name for part in contents for name in part.classes or ()]
     if given is None and not all(part.classes for part in contents if part.records):
         listed += sorted(labels)
     names = tuple(given) if given is not None else tuple(dict.fromkeys(listed))
-    names = tuple(name for name in names if fold(name) != "background" or (name in labels) or given is not None)
+    names = tuple(name for name in names if given is not None or fold(name) != "background")
     ids = {}
     for part in contents:
         ids |= dict(zip(part.classes or (), part.category_ids or (), strict=False))
@@ -101,7 +101,7 @@ def _annotation(record, boxes, places, policy, problems):
     ids = np.array([places.get(label, -1) for label in record.labels], np.int64)
     rows = _Rows(record, boxes, problems)
     for row in np.flatnonzero(ids < 0):
-        rows.report("label", row, unknown_name("class", record.labels[row], places), "left out")
+        rows.report("label", row, _no_class(record.labels[row], places), "left out")
     corners, keep, flat = _checked(rows, policy)
     keep &= ids >= 0
     gone = ~keep if not keep.any() else ~keep & ~flat
@@ -120,6 +120,12 @@ def _annotation(record, boxes, places, policy, problems):
     _note_repeated(rows, np.flatnonzero(keep), kept)
     where = {"size_hw": record.size_hw, "source": record.source, "picture_id": record.picture_id}
     return Annotation(record.name, record.picture, **kept, **where), lost
+
+
+def _no_class(label, places):
+    if fold(str(label)) == "background":
+        return f"{label!r} is no class, since it is always there and never counted. Rename it, or remove its objects"
+    return unknown_name("class", label, places)
 
 
 @dataclasses.dataclass

@@ -42,6 +42,9 @@ class Ids:
             if number is not None:
                 self._numbers.setdefault(number, []).append(key)
 
+    def __iter__(self):
+        return iter(self._items)
+
     def get(self, value):
         """(what has the id, whether the id stands there so); (None, False) if nothing has it, or if two may."""
         key = plain_id(value)

@@ -60,7 +60,8 @@ class Problem:
     def __str__(self):
         place = f"{self.file}:{self.line}" if self.line else self.file
         done = f" ({self.done})" if self.done else ""
-        return f"{place}: {self.what}{done}"
+        text = f"{place}: {self.what}{done}"
+        return text.encode("utf-8", "backslashreplace").decode()  # json may hold halves of characters
 
     @property
     def is_fault(self):

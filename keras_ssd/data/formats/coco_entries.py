@@ -1,6 +1,7 @@
 """Categories and annotations of a COCO json file, as tools write them: each is read, or named."""
 
 import collections
+import re
 
 from keras_ssd.data import outlines
 from keras_ssd.data.ids import Ids, is_id, plain_id
@@ -8,6 +9,8 @@ from keras_ssd.data.records import COCO_BOXES, EntryError, finite, mark, shorten
 from keras_ssd.names import listed
 
 MARKS = {"crowd": "iscrowd", "difficult": "difficult", "truncated": "truncated"}
+_HALF = re.compile(r"[\ud800-\udfff]")  # of a character that takes two in UTF-16: no text alone
+_MOST_AREA = 1e12  # square pixels: more than any image has
 _NO_PARENT = (None, "", "none", "None")
 
 
@@ -27,7 +30,7 @@ def read_categories(rows, annotations, book):
         if isinstance(name, (int, float)) and not isinstance(name, bool):
             book.assume("a number is the name of a category", f"{name!r} is taken for the class {str(name)!r}")
             name = str(name)
-        if key is None or not isinstance(name, str) or not name.strip():
+        if key is None or not isinstance(name, str) or not name.strip() or _HALF.search(name):
             raise ValueError(f"category {number} needs an id and a name, and is {shortened(row)}")
         if key in names:
             raise ValueError(f"category {number} has the id {key!r}, which another has: {shortened(row)}")
@@ -166,10 +169,13 @@ def _box(row, book, record):
 
 def _area(row, raw, book, record):
     area = row.get("area")
+    of_box = min(raw[2] * raw[3], _MOST_AREA)
     if area is None:
-        return raw[2] * raw[3]
+        return of_box
     try:
-        return finite(area, "area")
+        if abs(finite(area, "area")) <= _MOST_AREA:
+            return finite(area, "area")
     except EntryError:
-        book.assume("an area is no number: its box's is taken", shortened(area), record)
-        return raw[2] * raw[3]
+        pass
+    book.assume("an area is no number, or a huge one: its box's is taken", shortened(area), record)
+    return of_box

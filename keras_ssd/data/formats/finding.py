@@ -152,10 +152,11 @@ class ImageFinder:
 def _ways(name):
     """The parts of a path in every reading of it, the plainest first, without what no file system has."""
     texts = [name]
-    if _URL.match(name):
-        texts = [urlsplit(name).path]
-    local = parse_qs(urlsplit(name).query).get("d") if "?d=" in name else None  # Label Studio's local files
-    texts = [*(local or ()), *texts]
+    with contextlib.suppress(ValueError):  # what looks like a URL, and is none
+        if _URL.match(name):
+            texts = [urlsplit(name).path]
+        if "?d=" in name:  # Label Studio's local files
+            texts = [*parse_qs(urlsplit(name).query).get("d", ()), *texts]
     readings = dict.fromkeys(reading for text in texts for reading in (text, unquote(text)))
     ways = (_plain(reading) for reading in readings)
     return [way for way in dict.fromkeys(map(tuple, ways)) if way]

@@ -136,7 +136,7 @@ class PictureIndex:
             try:
                 with os.scandir(folder) as entries:
                     names = {entry.name for entry in entries if not entry.is_dir()}
-            except OSError:
+            except (OSError, ValueError):  # a ValueError is a path that no file system can have
                 names = set()
             stems = collections.defaultdict(list)
             for name in sorted(filter(is_image_name, names)):

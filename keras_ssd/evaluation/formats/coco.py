@@ -9,6 +9,8 @@ import numbers
 
 import numpy as np
 
+from keras_ssd.data.ids import Ids, is_id
+from keras_ssd.data.records import shortened
 from keras_ssd.evaluation.formats.json_files import read_json
 from keras_ssd.evaluation.formats.rounding import parts, shortest, shortest_from
 from keras_ssd.evaluation.formats.rows import Rows, number
@@ -51,11 +53,11 @@ def read(path, dataset, strictness):
             "keras_ssd.data.read."
         )
     rows = Rows(path, dataset, strictness, "detection")
-    pictures = {key: place for place, key in enumerate(picture_ids(dataset))}
-    categories = {key: place for place, key in enumerate(category_ids(dataset))}
+    pictures = Ids({key: place for place, key in enumerate(picture_ids(dataset))})
+    categories = Ids({key: place for place, key in enumerate(category_ids(dataset))})
     for count, row in enumerate(content, 1):
         if not isinstance(row, dict) or any(key not in row for key in _KEYS):
-            raise ValueError(f"{rows.where(count)}: expected {', '.join(_KEYS)}. Received: {str(row)[:80]}")
+            raise ValueError(f"{rows.where(count)}: expected {', '.join(_KEYS)}. Received: {shortened(row)}")
         picture, class_id = (
             _place(rows, count, key, row[key], known)
             for key, known in (("image_id", pictures), ("category_id", categories))
@@ -70,7 +72,7 @@ def read(path, dataset, strictness):
 def picture_ids(dataset):
     """The pictures' own ids if all have one, and else numbers from 1."""
     ids = [annotation.picture_id for annotation in dataset]
-    return ids if all(_is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(ids) + 1)
+    return ids if all(is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(ids) + 1)
 
 
 def category_ids(dataset):
@@ -78,17 +80,12 @@ def category_ids(dataset):
     return dataset.category_ids or range(1, len(dataset.classes) + 1)
 
 
-def _is_id(key):
-    return isinstance(key, (int, str)) and not isinstance(key, bool)
-
-
 def _place(rows, count, what, key, known):
-    if _is_id(key) and key in known:
-        return known[key]
-    return rows.unknown(count, unknown_name(what, key, known))
+    place, _ = known.get(key)
+    return rows.unknown(count, unknown_name(what, key, known)) if place is None else place
 
 
 def _bbox(rows, count, bbox):
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(side, numbers.Real) for side in bbox):
-        raise ValueError(f"{rows.where(count)}: bbox must be x, y, width, height. Received: {str(bbox)[:80]}")
+        raise ValueError(f"{rows.where(count)}: bbox must be x, y, width, height. Received: {shortened(bbox)}")
     return bbox

@@ -5,8 +5,7 @@ challenge, and for data of other classes the place in the dataset's classes, fro
 kit's readme.
 """
 
-import contextlib
-
+from keras_ssd.data.ids import Ids
 from keras_ssd.evaluation.formats.rounding import parts
 from keras_ssd.evaluation.formats.rows import Rows, number, opened
 from keras_ssd.evaluation.formats.text import exclusive, texts
@@ -32,8 +31,8 @@ def write(table, path, dataset=None):
 def read(path, dataset, strictness):
     """The table of a file; it does not tell pictures without detections from those that were not looked at."""
     rows = Rows(path, dataset, strictness)
-    pictures = {index: index - 1 for index in range(1, len(dataset) + 1)}
-    classes = {key: place for place, key in enumerate(class_numbers(dataset.classes))}
+    pictures = Ids({index: index - 1 for index in range(1, len(dataset) + 1)})
+    classes = Ids({key: place for place, key in enumerate(class_numbers(dataset.classes))})
     with opened(path) as file:
         for count, line in enumerate(file, 1):
             words = line.split()
@@ -59,7 +58,5 @@ def class_numbers(names):
 
 
 def _place(rows, count, what, word, known):
-    with contextlib.suppress(ValueError):
-        if int(word) in known:
-            return known[int(word)]
-    return rows.unknown(count, unknown_name(what, word, known))
+    place, _ = known.get(word)
+    return rows.unknown(count, unknown_name(what, word, known)) if place is None else place

@@ -11,6 +11,7 @@ import json
 
 import numpy as np
 
+from keras_ssd.data.records import shortened
 from keras_ssd.evaluation.formats.json_files import read_json
 from keras_ssd.evaluation.formats.rounding import shortest
 from keras_ssd.evaluation.formats.rows import Rows
@@ -54,7 +55,7 @@ def read(path, dataset, strictness):
     rows, places = Rows(path, dataset, strictness, "picture"), set()
     for count, entry in enumerate(content["pictures"], 1):
         if not isinstance(entry, dict) or "name" not in entry or any(name not in entry for name in _COLUMNS):
-            raise ValueError(f"{rows.where(count)}: expected name, {', '.join(_COLUMNS)}. Received: {str(entry)[:80]}")
+            raise ValueError(f"{rows.where(count)}: expected name, {', '.join(_COLUMNS)}. Received: {shortened(entry)}")
         ids, scores, boxes = (_column(rows.where(count), entry, name) for name in _COLUMNS)
         if not len(ids) == len(scores) == len(boxes):
             raise ValueError(
@@ -77,7 +78,7 @@ def _read_detect(path, content, dataset, strictness):
         except (KeyError, TypeError):
             raise ValueError(
                 f"{rows.where(count)}: expected what `keras-ssd detect` writes as json: source, class_names, "
-                f"detections. Received: {str(entry)[:80]}"
+                f"detections. Received: {shortened(entry)}"
             ) from None
         if own != names:
             raise ValueError(f"{rows.where(count)}: it has other classes than the first: {', '.join(map(str, own))}")

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 import numpy as np
 
+from keras_ssd.data.records import shortened
 from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.names import unknown_name
 from keras_ssd.text_files import TextError, open_text
@@ -63,7 +64,7 @@ class PictureNames:
         Raises:
             ValueError: there is none; the text gives the nearest.
         """
-        called = str(called)
+        called = called if isinstance(called, str) else shortened(called)
         if called in self._places:
             return self._places[called]
         place = self._paths.get(os.path.abspath(called))
@@ -228,4 +229,4 @@ def number(text, where, name):
     try:
         return float(text)
     except (TypeError, ValueError):
-        raise ValueError(f"{where}: {name} must be a number. Received: {str(text)[:40]!r}") from None
+        raise ValueError(f"{where}: {name} must be a number. Received: {shortened(text)}") from None
