@@ -71,21 +71,6 @@ WORDS += (
 )
 
 
-VALUES = (None, True, -1, 0, 2, 1.0, 7.5, 1e300, float("nan"), 10**30, "1", "7", "", "a.jpg", "..\\A.JPG", "\0")
-VALUES += (
-    [],
-    [1],
-    [1, 2, 3, 4],
-    ["1", "2", "3", "4"],
-    [[5, 5, 20, 5, 20, 20]],
-    {},
-    {"id": 1},
-    "\u0663",
-    "\ufeff",
-    "nut",
-)
-
-
 @dataclasses.dataclass
 class Outcome:
     """What became of one changed file: "read" without faults, "named" where there are some, or "refused"; what is wrong

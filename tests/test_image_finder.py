@@ -167,8 +167,12 @@ def test_values_the_ending_of_a_filename_of_voc_decides(tmp_path):
     assert data.read(tmp_path)[0].picture == str(tmp_path / "JPEGImages" / "a.png")
 
 
-def test_values_an_absolute_path_of_this_machine_in_csv(tmp_path):
-    elsewhere = save_picture(tmp_path / "elsewhere" / "a.jpg")
-    (tmp_path / "csv").mkdir()
-    (tmp_path / "csv" / "boxes.csv").write_text(f"filename,class,xmin,ymin,xmax,ymax\n{elsewhere},nut,10,8,30,24\n")
-    assert data.read(tmp_path / "csv")[0].picture == elsewhere
+@pytest.mark.parametrize("format", ["coco", "voc", "csv", "yolo"])
+def test_values_an_absolute_path_of_this_machine(tmp_path, format):
+    elsewhere = save_picture(tmp_path / "elsewhere" / "one.jpg")
+    root = written(tmp_path / "set", format, elsewhere)
+    if format == "yolo":  # whose label files lie beside their images
+        (tmp_path / "elsewhere" / "one.txt").write_text("0 0.33333333 0.4 0.33333333 0.4\n")
+    dataset = data.read(root, format=format)
+    assert [(a.name, a.picture) for a in dataset] == [("one", elsewhere)]
+    assert len(dataset.problems) == 0

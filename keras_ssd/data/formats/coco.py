@@ -132,7 +132,7 @@ def _records(rows, finder, root, book):
             book.problems.append(Problem("duplicate id", book.path, what, picture=name, done="left out"))
             continue
         found = finder.find(file)
-        if found.path is not None and not found.exact:
+        if found.path is not None and (not found.exact or lay.leaves(file)):
             name = lay.stem(lay.below(found.path, root))
         if found.path is not None and homes.setdefault(found.path, key) != key:
             what = f"image id {shortened(key)}, file {shortened(file)}: image id {homes[found.path]} is that file too"

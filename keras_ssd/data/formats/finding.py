@@ -77,6 +77,8 @@ class ImageFinder:
             path = self._index.by_path(name)
             if path is not None:
                 return Found(path, exact=True)
+        if os.path.isabs(name) and is_image_name(os.path.basename(name)) and os.path.isfile(name):
+            return Found(name, exact=True)
         return self._anywhere(name, stems=False) or (Found() if has_image_ending(name) else self.find_stem(name))
 
     def find_stem(self, stem):
