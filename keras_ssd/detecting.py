@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.decoding import confidence_of
 from keras_ssd.detections import class_ids_of
 from keras_ssd.layers.decode_detections import DecodeDetections
 from keras_ssd.pictures import MAX_PIXELS, PictureError, expand_sources
@@ -28,7 +29,7 @@ def detect(
     model: keras.Model,
     sources: Any,
     *,
-    confidence: float = 0.5,
+    confidence: float | None = None,
     classes: str | Sequence[str] | None = None,
     batch_size: int = 8,
     iou_threshold: float | None = None,
@@ -50,7 +51,8 @@ def detect(
             `DecodeDetections` layer, for example one made by `with_decoder`. It takes RGB in 0..255.
         sources: a path, folder, glob pattern, URL, PIL image, array, the bytes of an image file or an open file, or
             an iterable of these; see `keras_ssd.pictures.expand_sources`.
-        confidence: lowest score to report, 0..1.
+        confidence: lowest score to report, 0..1; None is the model's own (`model.confidence`, found when it was
+            trained), or else 0.5.
         classes: report these classes alone; a name or several.
         batch_size: pictures that the network sees at once.
         iou_threshold: boxes of one class that overlap more are taken for one object; by default the model's
@@ -87,7 +89,7 @@ def detect(
     return Results(detecting, sources, on_error, recursive)
 
 
-def detections_or_errors(model, sources, *, confidence=0.5, batch_size=8, workers=None):
+def detections_or_errors(model, sources, *, confidence=None, batch_size=8, workers=None):
     """As `detect`, but a generator, with the `PictureError` of an image that cannot be read in its place.
 
     Args:
@@ -102,6 +104,7 @@ def _detecting(
     model, confidence, classes, batch_size, iou_threshold, keep_top_k, decoder, class_names, workers, max_pixels
 ):
     """The checked arguments as a `Detecting`."""
+    confidence = confidence_of(model).value if confidence is None else confidence
     _check_range("confidence", confidence, 0, 1)
     _check_count("batch_size", batch_size)
     if workers is not None:

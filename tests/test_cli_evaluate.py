@@ -71,7 +71,7 @@ def test_values_files_of_detections(folder, val, capsys):
     assert main(["evaluate", "data", "-d", "all", "--classes", "dark", "--save", "coco.json", "--format", "coco"]) == 0
     said = capsys.readouterr()
     assert "mean of 1 class " in said.out
-    assert "bright" not in said.out.split("VOC, 11 points")[1]
+    assert "bright" not in said.out.split("VOC, area under the curve")[1]
     ids = {row["category_id"] for row in json.loads((folder / "coco.json").read_text())}
     assert ids == {1, 2}  # what is saved is all that was found, by the ids of the data as they lie there
 
@@ -166,7 +166,7 @@ def test_values_beside_others(val, capsys, caplog):
     command = ["evaluate", "data", "--detections", "half.json", "--compare", "good.json", "--classes", "bright"]
     assert main([*command, "--report", "out/page"]) == 0
     said = capsys.readouterr().out
-    assert re.findall(r"mean of 1 class +2 +\d +([\d.]+)", said) == ["1.000", "0.545"]  # 6 of 11 points
+    assert re.findall(r"mean of 1 class +2 +\d +([\d.]+)", said) == ["1.000", "0.500"]  # half of the objects
     assert said.index("\ngood.json\n") < said.index("\nhalf.json\n")
     assert said.endswith("report: out/page/report.html\n")
     page = Path("out/page/report.html").read_text()

@@ -28,10 +28,24 @@ def test_values_from_a_folder_of_pictures_to_a_detector(folder, capsys):
     assert main(["train", "data", "--out", "run", *options, "--export-float16", "small.h5"]) == 0
     printed = capsys.readouterr()
     assert "data/train (VOC): 8 pictures" in printed.out
-    assert "validation: data/val (VOC): 4 pictures" in printed.out
-    assert "epochs 2, batch size 8, recipe small-data, rate 0.002, augment light" in printed.out
-    assert "best on the validation set: mAP" in printed.out
-    assert "keras-ssd detect PICTURE --weights run/model.keras" in printed.out
+    for line in (
+        "model              ssd_small, 1,477,707 parameters",
+        "input              32 x 48 pixels (height x width)",
+        "anchors            112, cells",
+        "starting weights   none: from nothing",
+        "--weights ssd_mobilenet_v1.coco",
+        "images             8 to train on, 8 objects: bright 4, dark 4",
+        "validation         4 images, 4 objects, the split val",
+        "epochs             2 of 1 steps of 8 images, fewer if 10 in a row bring no better AP",
+        "schedule           small-data: highest rate 0.002",
+        "augmentation       light, seed 0, mixed_bfloat16",
+        "expected end       in ",
+        "best on the validation set: 0.",
+        "AP at IoU 0.5, area under the curve (voc12), after epoch",
+        "last epoch, 2: 0.",
+        "keras-ssd detect IMAGE --weights run/model.keras",
+    ):
+        assert line in printed.out
     assert "epoch 2/2: loss" in printed.err
     assert {path.name for path in (folder / "run").iterdir()} - {"tensorboard"} == FILES
     model = keras_ssd.load("run/model.keras")
@@ -47,7 +61,7 @@ def test_values_from_a_folder_of_pictures_to_a_detector(folder, capsys):
 
 def test_values_the_recorded_command_gives_the_same_model_again(folder, capsys):
     assert main(["train", "data", *SHORT, "--freeze", "low,low_bn", "--validation", "0.25", "--seed", "3"]) == 0
-    assert "rate 0.0002" in capsys.readouterr().out  # a tenth of the recipe's: the weights are trained ones
+    assert "highest rate 0.0002" in capsys.readouterr().out  # a tenth of the recipe's: the weights are trained ones
     [command] = json.loads((folder / "run" / "run.json").read_text())["commands"]
     words = shlex.split(command)
     assert words[:3] == ["keras-ssd", "train", "data"]
@@ -68,7 +82,7 @@ def test_values_ctrl_c_and_resume(folder, monkeypatch, capsys):
     monkeypatch.setattr(keeper.Keeper, "_write_log", lambda self: (write(self), signal.raise_signal(signal.SIGINT)))
     assert main(["train", "data", *SHORT]) == 130
     printed = capsys.readouterr().out
-    assert "1 of 2 epochs are done; the same command with --resume goes on." in printed
+    assert "1 epochs are done; the same command with --resume goes on." in printed
     assert keras_ssd.load("run/model.keras").name == "toy"
     monkeypatch.undo()
     monkeypatch.chdir(folder)
@@ -87,7 +101,7 @@ def test_values_both_splits_and_other_classes(folder, capsys):
     assert main(["train", "data", *SHORT, *options]) == 0
     printed = capsys.readouterr().out
     assert "data/train+data/val (VOC): 12 pictures, 6 objects, 1 class" in printed
-    assert "validation: more (COCO): 4 pictures, 2 objects" in printed
+    assert "validation         4 images, 2 objects, the images of more" in printed
     model = keras_ssd.load("run/model.keras")
     assert model.class_names == ("dark",)
     assert model.anchor_spec == keras_ssd.load("toy.keras").anchor_spec
@@ -129,3 +143,61 @@ def test_rejects_numbers_out_of_range(capsys, option):
         main(["train", "data", "--out", "run", *option])
     assert caught.value.code == 2
     assert f"argument {option[0]}" in capsys.readouterr().err
+
+
+def test_values_images_are_held_out_where_there_is_no_split(folder, capsys):
+    keras_ssd.data.write(squares(24, 7, "plain"), folder / "plain", "coco")
+    for run in ("one", "two"):
+        assert main(["train", "plain", *SHORT, "--out", run, "--epochs", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "images             14 to train on, 14 objects" in printed
+    assert "validation         10 images, 10 objects, held out of the training images; no copies" in printed
+    facts = [json.loads((folder / run / "run.json").read_text()) for run in ("one", "two")]
+    assert facts[0]["train"] == facts[1]["train"]
+    assert facts[0]["validation"]["name"] == "plain, held out"
+    assert main(["train", "plain", *SHORT, "--epochs", "1", "--validation", "none"]) == 0
+    printed = capsys.readouterr().out
+    assert "24 to train on" in printed
+    assert "validation         WARNING, none: nothing will tell which epoch was the best" in printed
+
+
+def test_rejects_data_that_are_only_there_to_be_tested_on(folder, capsys):
+    keras_ssd.data.write({"test": squares(4)}, folder / "exam", "voc")
+    assert main(["train", "exam", *SHORT]) == 2
+    error = capsys.readouterr().err
+    assert "exam has the splits test, and none that is meant for training" in error
+    assert "--split test" in error
+    assert not (folder / "run").exists()
+    assert main(["train", "exam", *SHORT, "--split", "test", "--validation", "none"]) == 0
+
+
+def test_values_as_many_epochs_as_fit_into_the_time(folder, monkeypatch, capsys):
+    from keras_ssd.training import pace, trainer
+
+    monkeypatch.setattr(trainer, "measured_pace", lambda *_: pace.Pace(step=1.0))
+    options = ["--out", "run", "--weights", "toy.keras", "--batch-size", "4", "--validation", "none"]
+    assert main(["train", "data", *options, "--minutes", "0.5", "--stop-after", "1"]) == 0  # 10 of its 30 seconds train
+    assert "epochs             5 of 2 steps of 4 images" in capsys.readouterr().out
+    assert main(["train", "data", *options, "--minutes", "9", "--resume"]) == 0  # the schedule is that of the start
+    assert len((folder / "run" / "log.csv").read_text().splitlines()) == 6
+    assert main(["train", "data", *options, "--minutes", "1", "--epochs", "2"]) == 2
+    assert "Give --epochs or --minutes, not both" in capsys.readouterr().err
+
+
+def test_values_train_and_evaluate_print_the_same_ap(folder, capsys):
+    options = ["--out", "run", "--weights", "toy.keras", "--batch-size", "4", "--epochs", "30", "--rate", "0.02"]
+    assert main(["train", "data", *options]) == 0
+    printed = capsys.readouterr().out
+    [line] = [line for line in printed.splitlines() if line.startswith("best on the validation set: ")]
+    value = line.split()[5]
+    assert main(["evaluate", "data", "--split", "val", "--weights", "run/model.keras", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["measure"] == "voc12"
+    assert f"{figures['map']:.3f}" == value
+    assert figures["map"] > 0.2
+    model = keras_ssd.load("run/model.keras")
+    assert model.confidence.source == "highest F1 on 4 validation images"
+    assert f"confidence: {model.confidence.value:.2f} (highest F1 on 4 validation images)" in printed
+    assert main(["detect", "data/JPEGImages", "--weights", "run/model.keras"]) in (0, 2)
+    printed = capsys.readouterr()
+    assert f"confidence {model.confidence.value:.2f} (highest F1 on 4 validation images)" in printed.err

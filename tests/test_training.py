@@ -123,7 +123,7 @@ def test_values_files_and_history(tmp_path):
     with open(out / "log.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
-    wanted = {"loss", "localization_loss", "confidence_loss", "found", "rate", "val_mAP", "val_AP bright", "seconds"}
+    wanted = {"loss", "localization_loss", "confidence_loss", "rate", "val_mAP", "val_AP bright", "seconds"}
     assert wanted < set(rows[0])
     assert float(rows[1]["loss"]) == pytest.approx(history.rows[1]["loss"])
     assert 0 < float(rows[3]["rate"]) < 0.1 * float(rows[1]["rate"])

@@ -94,7 +94,12 @@ def add_parser(commands):
         help=f"what to write to --out, any of {','.join(FORMATS)} (default: pictures)",
     )
     parser.add_argument("--classes", type=class_words, metavar="LIST", help="report these classes alone: person,dog")
-    parser.add_argument("--confidence", "-c", type=fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)")
+    parser.add_argument(
+        "--confidence",
+        "-c",
+        type=fraction,
+        help="lowest score, 0..1 (default: the model's own, which `train` finds on validation images, or else 0.5)",
+    )
     parser.add_argument(
         "--iou-threshold",
         "--iou",
@@ -166,7 +171,9 @@ class _Log:
         self.console = None
 
     def error(self, message):
-        line = f"keras-ssd detect: {message}"
+        self.note(f"keras-ssd detect: {message}")
+
+    def note(self, line):
         if self.console is not None:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -278,11 +285,14 @@ def _open_and_detect(args, sources, log):
     with quiet_backend():
         import keras
 
+        from keras_ssd.decoding import confidence_of
         from keras_ssd.detecting import detect
 
         keras.ops.zeros(1, "float32")  # TensorFlow names its devices at the first operation
     model = _open_first(args.weights, args.model, class_names(args.class_names), log)
     options = {"max_pixels": args.max_pixels} if args.max_pixels else {}
+    if args.confidence is None and getattr(model, "confidence", None):
+        log.note(f"confidence {confidence_of(model)}; --confidence sets another one")
     return detect(
         model,
         sources,

@@ -121,7 +121,7 @@ def _add_data_arguments(group):
 
 
 def _add_measure_arguments(group):
-    group.add_argument("--measure", choices=MEASURES, default="voc07", help="see below (default: voc07)")
+    group.add_argument("--measure", choices=MEASURES, default="voc12", help="see below (default: voc12)")
     group.add_argument(
         "--iou-threshold",
         "--iou",

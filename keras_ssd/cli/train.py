@@ -59,8 +59,8 @@ goes on.
 exit codes: 0 trained, 2 nothing was trained (one error on standard error), 130
 interrupted.
 """
-BEST, RUN = "model.keras", "run.json"
-STEPS, EPOCHS, BATCH = 1600, (20, 150), 16
+RUN = "run.json"
+BATCH = 16
 ARGUMENTS = {"class_names": "--weights-classes"}  # of Python, and their options
 
 
@@ -92,8 +92,8 @@ def _add_data_arguments(group):
         "--validation-set",
         "--validation",
         metavar="WHAT",
-        help="a split, a share of the training pictures such as 0.1, a path, or none (default: the split val, if "
-        "there is one that is not trained on)",
+        help="a split, a share of the training images such as 0.1, a path, or none (default: the split val, if there "
+        "is one that is not trained on, else 15 %% of the training images, at least 10, copies kept together)",
     )
     group.add_argument("--classes", type=class_words, metavar="LIST", help="learn these classes alone: person,dog")
     group.add_argument(
@@ -129,9 +129,16 @@ def _add_model_arguments(group):
     group.add_argument(
         "--anchors",
         metavar="WHAT",
-        help="general or cells for ssd_small; voc or coco for SSD300; or a JSON file of `keras-ssd anchors fit`",
+        help="general, cells or fit (to the training images) for ssd_small; voc or coco for SSD300; or a JSON file of "
+        "`keras-ssd anchors fit` (default for ssd_small from nothing: general where these match the objects, else fit)",
     )
-    group.add_argument("--input-size", type=size, metavar="HEIGHTxWIDTH", help="pictures are warped to this size")
+    group.add_argument(
+        "--input-size",
+        type=size,
+        metavar="HEIGHTxWIDTH",
+        help="images are warped to this size (default: the weights'; for ssd_small from nothing by the shape of the "
+        "images and the size of the objects)",
+    )
     group.add_argument("--freeze", type=name_list, metavar="PATTERNS", help="layers to leave as they are: 'conv1_*'")
 
 
@@ -140,8 +147,18 @@ def _add_training_arguments(group):
         "--epochs",
         "-e",
         type=count,
-        help=f"passes through the pictures (default: as many as make {STEPS} steps, at least {EPOCHS[0]} and at most "
-        f"{EPOCHS[1]})",
+        help="passes through the images (default: by their number, see docs/training_defaults.md)",
+    )
+    group.add_argument(
+        "--minutes",
+        type=_positive,
+        help="train as many epochs as fit into this time here, instead of --epochs; the schedule fits into it",
+    )
+    group.add_argument(
+        "--patience",
+        type=count,
+        metavar="EPOCHS",
+        help="end after so many epochs without a better AP on the validation images (default: 0.4 of all, at least 10)",
     )
     add_map_limit(group)
     group.add_argument("--batch-size", "-b", type=count, help=f"pictures a step (default: {BATCH})")
@@ -191,35 +208,38 @@ def run(args):
     import keras
 
     from keras_ssd.cli.training_setup import build_model, read_datasets, settings_of
+    from keras_ssd.cli.training_words import table
     from keras_ssd.training import train
 
     _check_export(args)
-    train_set, validation_set = read_datasets(args)
-    print(train_set.report())
-    print(f"validation: {validation_set.report()}" if validation_set is not None else "validation: none")
+    if args.epochs and args.minutes:
+        raise ValueError("Give --epochs or --minutes, not both: the second works out the first.")
+    data = read_datasets(args)
+    print(data.training.report())
+    print(f"validation: {data.validation.report()}" if data.validation is not None else "validation: none")
     keras.utils.set_random_seed(args.seed)
-    model = build_model(args, train_set.classes)
+    model = build_model(args, data.training)
     if model.weights_report is not None:
         print(model.weights_report)
-    settings = settings_of(args, len(train_set))
-    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items()), flush=True)
-    out = Path(args.out)
-    # When training begins everything is checked, and the folder is there.
-    record = keras.callbacks.LambdaCallback(
-        on_train_begin=lambda logs: _record(out, args, settings, train_set, validation_set, model)
-    )
+    settings = settings_of(args, len(data.training))
+
+    def planned(plan):
+        # Everything is checked, and the folder is there.
+        _record(Path(args.out), args, plan.settings.to_dict(), data.training, data.validation, model)
+        print(table(args, data, model, plan), flush=True)
+
     history = train(
         model,
-        train_set,
-        validation_set,
-        out=out,
+        data.training,
+        data.validation,
+        out=args.out,
         resume=args.resume,
         stop_after=args.stop_after,
         workers=args.workers,
-        callbacks=[record],
+        planned=planned,
         **settings,
     )
-    return _told(history, model, args, settings["epochs"])
+    return _told(history, model, args)
 
 
 def _check_export(args):
@@ -232,18 +252,15 @@ def _check_export(args):
         raise ValueError(f"There is no folder {path.parent} to write {path.name} into.")
 
 
-def _told(history, model, args, epochs):
+def _told(history, model, args):
     """Says what there is now; the exit code."""
-    best, path, done = history.best, history.out / BEST, len(history.rows)
+    from keras_ssd.cli.training_words import ended
+
     for problem in history.left_out:  # what was whole when the training began
         print(problem)
-    if best is not None:
-        print(f"best on the validation set: mAP {best['val_mAP']:.3f} at IoU 0.5 after epoch {int(best['epoch'])}")
-    if path.exists():
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect PICTURE --weights {path}")
+    print(ended(history))
     if history.interrupted:
-        print(f"{done} of {epochs} epochs are done; the same command with --resume goes on.")
-        return 0 if args.stop_after and done >= args.stop_after else 130
+        return 0 if args.stop_after and len(history.rows) >= args.stop_after else 130
     if args.export_float16:
         from keras_ssd.formats import write_keras_h5
         from keras_ssd.zoo.port import arrays_of

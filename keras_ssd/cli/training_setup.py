@@ -1,18 +1,35 @@
 """What `keras-ssd train` works on, from its arguments: the data, the model, and the numbers that were not given."""
 
+import dataclasses
 import inspect
-import math
 import os
 from pathlib import Path
 
 from keras_ssd.cli.arguments import class_names
-from keras_ssd.cli.train import BATCH, EPOCHS, STEPS
+from keras_ssd.cli.train import BATCH
 
+TRAINING_SPLITS = ("train", "training", "trainval")
 VALIDATION_SPLITS = ("val", "valid", "validation")
+MEASURING = ("test", "val")  # beginnings of names of splits that are not trained on unless they are named
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What is trained on and what is measured.
+
+    Args:
+        training: `Dataset`.
+        validation: one of the same classes, or None.
+        how: where the validation set comes from, in words.
+    """
+
+    training: object
+    validation: object
+    how: str
 
 
 def read_datasets(args):
-    """The training set and the validation set, or None for it, of the same classes.
+    """The `Data` of a training.
 
     Raises:
         ValueError, OSError: no such data, split or class, or faults in the data, of which one error names all.
@@ -30,7 +47,7 @@ def _with_all_faults(args, error):
     from keras_ssd.data import DataError, Problems, read
 
     names = splits_of(args.data)
-    splits = args.split or (("train",) if "train" in names else (None,))
+    splits = args.split or _training_splits(args)
     wanted = args.validation_set or next((name for name in VALIDATION_SPLITS if name in names), None)
     parts = [(args.data, split) for split in splits]
     if wanted in names:
@@ -47,35 +64,57 @@ def _with_all_faults(args, error):
 
 
 def _read_datasets(args):
-    from keras_ssd.data import read
-    from keras_ssd.detections import class_ids_of
+    from keras_ssd.data.holding_out import LEAST, SHARE, hold_out
 
-    def part(path, split):
-        found = read(path, split, policy=args.policy, progress=True)
-        if path == args.data and args.classes:
-            class_ids_of(args.classes, found.classes)  # refuses what is misspelt
-        return found.with_classes(args.classes, others="drop") if args.classes else found
-
-    splits = args.split or (("train",) if "train" in splits_of(args.data) else (None,))
-    first, *others = [part(args.data, split) for split in splits]
+    splits = args.split or _training_splits(args)
+    first, *others = [_part(args, args.data, split) for split in splits]
     train_set = first.merge(*others) if others else first
     wanted = args.validation_set
     if wanted is None:
-        wanted = next((name for name in VALIDATION_SPLITS if name in first.splits and name not in splits), "none")
+        wanted = next((name for name in VALIDATION_SPLITS if name in first.splits and name not in splits), "held out")
     if wanted == "none":
-        return train_set, None
+        return Data(train_set, None, "none: nothing will tell which epoch was the best, and no threshold is found")
     if wanted in first.splits:
-        return train_set, part(args.data, wanted)
-    share = _share(wanted)
+        return Data(train_set, _part(args, args.data, wanted), f"the split {wanted}")
+    share = SHARE if wanted == "held out" else _share(wanted)
     if share is not None:
-        validation_set, train_set = train_set.split(share, seed=args.seed)
-        return train_set, validation_set
+        cut = hold_out(train_set, share, LEAST if wanted == "held out" else 1, args.seed, progress=True)
+        return Data(cut.training, cut.validation, f"held out of the training images; {cut.why}")
     if not os.path.exists(wanted):
         splits = f"; the splits are {', '.join(first.splits)}" if first.splits else ""
         raise ValueError(
             f"--validation-set must be a split, a share below 1, a path, or none{splits}. Received: {wanted}"
         )
-    return train_set, part(wanted, None).with_classes(train_set.classes)
+    return Data(train_set, _part(args, wanted, None).with_classes(train_set.classes), f"the images of {wanted}")
+
+
+def _training_splits(args):
+    """The splits to train on where none was named; (None,) for all images.
+
+    Raises:
+        ValueError: the data have splits, and none of them is there to be trained on.
+    """
+    found = splits_of(args.data)
+    chosen = next((name for name in TRAINING_SPLITS if name in found), None)
+    if chosen is not None:
+        return (chosen,)
+    left = tuple(name for name in found if not name.lower().startswith(MEASURING))
+    if any(found) and not left:
+        raise ValueError(
+            f"{args.data} has the splits {', '.join(found)}, and none that is meant for training: measured on what it "
+            f"was trained on, a detector looks better than it is. Say which to train on: --split {found[0]}"
+        )
+    return (None,) if left == tuple(found) else left
+
+
+def _part(args, path, split):
+    from keras_ssd.data import read
+    from keras_ssd.detections import class_ids_of
+
+    found = read(path, split, policy=args.policy, progress=True)
+    if path == args.data and args.classes:
+        class_ids_of(args.classes, found.classes)  # refuses what is misspelt
+    return found.with_classes(args.classes, others="drop") if args.classes else found
 
 
 def splits_of(data):
@@ -94,8 +133,10 @@ def _share(text):
     return value if 0 < value < 1 else None
 
 
-def build_model(args, classes):
+def build_model(args, train_set):
     """The model to train, with the weights to start from.
+
+    From nothing, `ssd_small` gets an input of the images' shape and anchors that suit the objects.
 
     Raises:
         ValueError, OSError: an unknown model or name, or weights that do not fit.
@@ -107,7 +148,7 @@ def build_model(args, classes):
     from keras_ssd.names import unknown_name
     from keras_ssd.opening import is_described, open_model
 
-    labels, kind = class_names(args.weights_classes), args.model
+    labels, kind, classes = class_names(args.weights_classes), args.model, train_set.classes
     if kind is not None and kind not in FACTORIES:
         raise ValueError(unknown_name("model", kind, FACTORIES))
     spec = _anchor_file(args)
@@ -131,16 +172,36 @@ def build_model(args, classes):
     warm = spec is not None and args.weights and not is_file(args.weights) and kind in FACTORIES
     options = {
         "weights": args.weights,
-        "weights_classes": labels,
         "anchors": None if warm else spec or args.anchors,
         "input_size": args.input_size,
         "freeze": args.freeze,
     }
+    if labels is not None:
+        options["weights_classes"] = labels
+    if kind in (None, "ssd_small") and not args.weights:
+        options |= _chosen_for(train_set, args, spec)
     options = {name: value for name, value in options.items() if value is not None}
     if kind is not None and kind not in FACTORIES:
         raise ValueError(f"The weights {args.weights} are of {kind}, which is no detector. Say which --model to build.")
     model = FACTORIES[kind or "ssd_small"](classes=classes, **options)
     return _reanchored(model, spec) if warm else model
+
+
+def _chosen_for(train_set, args, spec):
+    """Options of `ssd_small` from nothing, as the data want it; what the user names stays."""
+    from keras_ssd.models import ssd_small
+    from keras_ssd.training import defaults
+
+    size = args.input_size
+    if size is None and spec is None:
+        size = defaults.input_size(train_set)
+    options = {} if size is None else {"input_size": size}
+    if args.anchors in (None, "fit"):
+        usual = ssd_small(classes=train_set.classes, input_size=size)
+        chosen = defaults.anchors_for(train_set, usual, fit=args.anchors == "fit")
+        options["anchors"] = chosen.spec
+        print(f"anchors: {chosen.why}")
+    return options
 
 
 def _anchor_file(args):
@@ -178,11 +239,12 @@ def settings_of(args, pictures):
     Returns:
         Dictionary of plain values.
     """
-    from keras_ssd.training import recipes
+    from keras_ssd.training import defaults, recipes
 
     batch_size = args.batch_size or max(1, min(BATCH, pictures))
-    steps = max(1, pictures // batch_size)
-    epochs = args.epochs or min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1])
+    epochs = args.epochs
+    if epochs is None and args.minutes is None:
+        epochs = defaults.epochs(max(1, pictures // batch_size))
     rate = args.rate
     if rate is None:
         rate = inspect.signature(recipes.named(args.recipe)).parameters["rate"].default
@@ -190,6 +252,8 @@ def settings_of(args, pictures):
             rate = rate / 10
     return {
         "epochs": epochs,
+        "minutes": args.minutes,
+        "patience": args.patience,
         "batch_size": batch_size,
         "recipe": args.recipe,
         "rate": rate,

@@ -20,7 +20,7 @@ from keras_ssd.evaluation.tables import DetectionTable
 def evaluate(
     detector: Any,
     dataset: Dataset,
-    measure: str = "voc07",
+    measure: str = "voc12",
     *,
     iou_threshold: float = 0.5,
     plus_one: bool = False,

@@ -3,22 +3,17 @@
 import keras
 from keras import ops
 
-from keras_ssd import boxes as bx
 from keras_ssd.calling import checked_arguments
 from keras_ssd.losses.ssd_loss import SSDLoss
-
-FOUND_IOU = 0.5
 
 
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class SSDLossMetric(keras.metrics.Metric):
-    """Four numbers from the tensors that `SSDLoss` sees, in one pass.
+    """Three numbers from the tensors that `SSDLoss` sees, in one pass.
 
     - `localization_loss`, `confidence_loss`: their sum is the loss (without regularisation).
     - `positives`: anchors that answer for an object, on average in a picture.
-    - `found`: the share of those anchors whose best class is the object's and whose box overlaps it by an IoU of at
-      least 0.5. It rises towards 1 as the model learns, long before a mean AP can be measured.
 
     Args:
         loss: the `SSDLoss` that is trained with; None for one with its defaults.
@@ -29,7 +24,7 @@ class SSDLossMetric(keras.metrics.Metric):
         >>> loss = keras_ssd.SSDLoss(alpha=2)
         >>> model.compile("sgd", loss=loss, metrics=[keras_ssd.SSDLossMetric(loss)])
         >>> sorted(model.fit(batches).history)
-        ['confidence_loss', 'found', 'localization_loss', 'loss', 'positives']
+        ['confidence_loss', 'localization_loss', 'loss', 'positives']
     """
 
     def __init__(self, loss=None, name="ssd", dtype=None):
@@ -39,7 +34,7 @@ class SSDLossMetric(keras.metrics.Metric):
         self.loss = loss or SSDLoss()
         self.sums = {
             key: self.add_variable((), "zeros", dtype="float32", name=key)
-            for key in ("pictures", "positives", "found", "localization_loss", "confidence_loss")
+            for key in ("pictures", "positives", "localization_loss", "confidence_loss")
         }
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -55,7 +50,6 @@ class SSDLossMetric(keras.metrics.Metric):
         new = {
             "pictures": ops.shape(terms.positives)[0],
             "positives": ops.sum(ops.cast(terms.positives, "float32")),
-            "found": ops.sum(ops.cast(self._found(y_true, y_pred, terms.positives), "float32")),
             "localization_loss": ops.sum(terms.localization * weights),
             "confidence_loss": ops.sum(terms.confidence * weights),
         }
@@ -63,13 +57,10 @@ class SSDLossMetric(keras.metrics.Metric):
             self.sums[key].assign(self.sums[key] + ops.cast(value, "float32"))
 
     def result(self):
-        """The four numbers by name."""
-        pictures, positives = self.sums["pictures"], self.sums["positives"]
+        """The three numbers by name."""
+        pictures = self.sums["pictures"]
         per_picture = ("localization_loss", "confidence_loss", "positives")
-        return {
-            **{key: ops.divide_no_nan(self.sums[key], pictures) for key in per_picture},
-            "found": ops.divide_no_nan(self.sums["found"], positives),
-        }
+        return {key: ops.divide_no_nan(self.sums[key], pictures) for key in per_picture}
 
     def get_config(self):
         return {**super().get_config(), "loss": keras.saving.serialize_keras_object(self.loss)}
@@ -77,13 +68,3 @@ class SSDLossMetric(keras.metrics.Metric):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
-
-    def _found(self, y_true, y_pred, positives):
-        predictions, targets = self.loss.split(y_true, y_pred)
-        best = ops.cast(ops.argmax(predictions.logits, axis=-1), "int32")
-        boxes, wanted = (
-            self.loss.coder.boxes(predictions, ops.where(positives[..., None], offsets, 0.0))
-            for offsets in (predictions.offsets, targets.offsets)
-        )
-        near = bx.iou(boxes, wanted, ops) >= FOUND_IOU
-        return ops.logical_and(positives, ops.logical_and(near, best == targets.class_ids))

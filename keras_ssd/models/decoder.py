@@ -40,7 +40,7 @@ def with_decoder(
     Args:
         model: an `SSD` of raw predictions.
         confidence_threshold and those after it: as of `keras_ssd.DecodeOptions`; what is not given is the model's own
-            `decoding`, or else Caffe's default.
+            `final_decoding`, or else Caffe's default.
         from_logits: as of `keras_ssd.layers.DecodeDetections`.
 
     Returns:
@@ -60,7 +60,7 @@ def with_decoder(
         raise TypeError(f"`model` must be a keras_ssd model. Received: model={type(model).__name__}")
     if model.has_decoder:
         raise ValueError(f"Model '{model.name}' ends in a decoder already; pass the model it was made from.")
-    detections = DecodeDetections(**{**model.decoding, **given}, name="detections")(model.outputs[0])
+    detections = DecodeDetections(**{**model.final_decoding, **given}, name="detections")(model.outputs[0])
     names = model.class_names if model.names_classes else ()
     kept = {"class_names": names, "sources": model.sources, "decoding": model.decoding}
     return SSD(model.inputs[0], detections, name=f"{model.name}_detector", **kept)

@@ -10,7 +10,7 @@ from keras_ssd._version import __version__
 from keras_ssd.anchors import Levels
 from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import Predictions
-from keras_ssd.decoding import DecodeOptions
+from keras_ssd.decoding import Confidence, DecodeOptions
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.map_limits import check_model
 from keras_ssd.models.composition import Composition
@@ -56,10 +56,13 @@ class SSD(keras.Model):
         self._decoding = dict(decoding or told.get("decoding", {}))
         DecodeOptions(**self._decoding)  # refuses what it does not know
         self._saved_with = told.get("keras_ssd_version", __version__)
+        self._confidence = None
         self.weights_report = None
         names = class_names or told.get("class_names", ())
         if class_names or (names and len(names) == self.num_classes):  # a clone may have heads for other classes
             self.class_names = names
+            if told.get("confidence"):
+                self._confidence = Confidence(**told["confidence"])
         self._tell_layer()
 
     @property
@@ -107,6 +110,24 @@ class SSD(keras.Model):
     def decoding(self):
         """Options of `DecodeDetections` that this model's predictions want, where they are not the original SSD's."""
         return dict(self._decoding)
+
+    @property
+    def confidence(self):
+        """The `Confidence` that `detect` uses unless told otherwise, found in training; None where there is none."""
+        return self._confidence
+
+    @confidence.setter
+    def confidence(self, confidence):
+        if not isinstance(confidence, Confidence):
+            raise TypeError(f"`confidence` must be a `Confidence`. Received: confidence={confidence!r}")
+        self._confidence = confidence
+        self._tell_layer()
+
+    @property
+    def final_decoding(self):
+        """`decoding` with the threshold of `confidence`: what decoders put on the model and exported files have."""
+        found = {} if self._confidence is None else {"confidence_threshold": self._confidence.value}
+        return {**self._decoding, **found}
 
     @property
     def names_classes(self):
@@ -227,10 +248,13 @@ class SSD(keras.Model):
         decoding = config.pop("decoding", None) or {}
         sources = config.pop("sources", ())
         version = config.pop("keras_ssd_version", None)
+        confidence = config.pop("confidence", None)
         model = super().from_config(config, custom_objects=custom_objects)
         if class_names:
             model.class_names = class_names
         model._decoding = dict(decoding)
+        if confidence:
+            model.confidence = Confidence(**confidence)
         model._sources = tuple(sources)
         model._saved_with = version or __version__
         model._tell_layer()
@@ -241,6 +265,7 @@ class SSD(keras.Model):
         return {
             "class_names": list(self._class_names),
             "decoding": self.decoding,
+            "confidence": self._confidence and self._confidence.to_dict(),
             "sources": list(self._sources),
             "keras_ssd_version": self._saved_with,
         }

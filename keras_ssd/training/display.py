@@ -9,9 +9,8 @@ SHOWN = {
     "loss": "loss",
     "localization_loss": "boxes",
     "confidence_loss": "classes",
-    "found": "found",
     "rate": "rate",
-    "val_mAP": "val mAP",
+    "val_mAP": "AP50",
     "seconds": "seconds",
 }
 RATE_EVERY = 10  # steps; asking for it makes JAX bring its state back
@@ -76,7 +75,7 @@ class Bars(keras.callbacks.Callback):
     def __init__(self, bars, epochs, steps):
         super().__init__()
         self.bars, self.epochs, self.steps = bars, epochs, steps
-        self.task, self.rate = None, 0.0
+        self.task, self.rate, self.measured = None, 0.0, {}
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.task is None:
@@ -88,10 +87,11 @@ class Bars(keras.callbacks.Callback):
         if batch % RATE_EVERY == 0:
             self.rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         values = {name: keras.ops.convert_to_numpy(value) for name, value in (logs or {}).items() if name in SHOWN}
-        values["rate"] = self.rate
+        values |= {"rate": self.rate, **self.measured}
         numbers = ", ".join(f"{title} {_number(name, values[name])}" for name, title in SHOWN.items() if name in values)
         self.bars.update(self.task, advance=1, numbers=numbers)
 
     def on_epoch_end(self, epoch, logs=None):
+        self.measured |= {"val_mAP": logs["val_mAP"]} if "val_mAP" in (logs or {}) else {}
         if "seconds" in (logs or {}):
             self.bars.console.print(epoch_line({"epoch": epoch + 1, **logs}, self.epochs), highlight=False)

@@ -37,12 +37,16 @@ class Keeper(keras.callbacks.Callback):
         validation_set: `Dataset` or None.
         out: the folder, a `Path`.
         facts: dictionary of what must be the same when the training is resumed.
+        epochs: of the whole training.
+        every: epochs from one measurement on the validation set to the next; the last epoch is always measured.
+        patience: epochs without a better measurement after which the training ends; None for all epochs.
     """
 
-    def __init__(self, kept, source, validation_set, out, facts):
+    def __init__(self, kept, source, validation_set, out, facts, epochs, every=1, patience=None):
         super().__init__()
         self.kept, self.source = kept, source
         self.out, self.facts = out, facts
+        self.epochs, self.every, self.patience = epochs, every, patience
         self.rows = []
         self.interrupt, self.interrupted = None, False
         self._epoch, self._steps, self._began = 0, 0, 0.0
@@ -59,6 +63,17 @@ class Keeper(keras.callbacks.Callback):
     def left_out(self):
         """`Problems` of images that could not be read."""
         return self.source.left_out
+
+    @property
+    def has_ended(self):
+        """Whether nothing is left to do: all epochs are done, or the last `patience` ones brought nothing better."""
+        if self.epochs_done >= self.epochs:
+            return True
+        measured = [row for row in self.rows if math.isfinite(row.get("val_mAP", math.nan))]
+        if self.patience is None or not measured:
+            return False
+        best = max(measured, key=lambda row: row["val_mAP"])
+        return measured[-1]["epoch"] - best["epoch"] >= self.patience
 
     def restore(self, twin):
         """Goes back to the checkpoint."""
@@ -90,7 +105,8 @@ class Keeper(keras.callbacks.Callback):
             self._diverged(self._steps - 1, "the weights became infinite or NaN")
         logs["rate"] = float(keras.ops.convert_to_numpy(twin.optimizer.learning_rate))
         write_averaged(twin, self.kept)
-        if self._evaluation is not None:
+        done = epoch + 1
+        if self._evaluation is not None and (done % self.every == 0 or done == self.epochs):
             self._evaluation.on_epoch_end(epoch, logs)
         logs["seconds"] = round(time.perf_counter() - self._began, 3)
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}})
@@ -102,16 +118,20 @@ class Keeper(keras.callbacks.Callback):
         if self.interrupt is not None and self.interrupt.wanted:
             self.interrupted = True
             twin.stop_training = True
+        if self.has_ended:
+            twin.stop_training = True
 
     def on_train_end(self, logs=None):
         if not self.interrupted:
             self._save_model(LAST)
 
     def _is_best(self):
-        """Whether the last row is the best; without validation always."""
-        if self._evaluation is None:
+        """Whether the last row is the best of those that were measured; as long as none was, always."""
+        if not any("val_mAP" in row for row in self.rows):
             return True
-        *before, now = [row["val_mAP"] for row in self.rows]
+        if "val_mAP" not in self.rows[-1]:
+            return False
+        *before, now = [row["val_mAP"] for row in self.rows if "val_mAP" in row]
         return now >= max(before, default=0.0)
 
     def _save_model(self, name, only_if_missing=False):

@@ -19,7 +19,7 @@ INK, GRID = "#333333", "#DDDDDD"
 LINES = ("#0072B2", "#D55E00", "#009E73")  # Okabe and Ito's, those that show on white
 PANELS = (
     ("loss and its parts", ("loss", "localization_loss", "confidence_loss")),
-    ("share of matched anchors found; validation mAP at IoU 0.5", ("found", "val_mAP")),
+    ("AP at IoU 0.5 on the validation set", ("val_mAP",)),
     ("learning rate", ("rate",)),
 )
 

@@ -10,7 +10,7 @@ from keras_ssd.drawing import Label, class_colours, draw_boxes, draw_detections
 from keras_ssd.pictures import PictureError, Source, read_picture
 
 IMAGES = 6
-CONFIDENCE = 0.3
+CONFIDENCE = 0.3  # of a model that has none of its own
 CELL_HW = (330, 400)  # bounds of an image on the sheet
 COLUMNS = 2  # pairs side by side
 GAP, TITLE = 10, 24
@@ -32,7 +32,8 @@ def sheet(model, dataset):
 
     chosen = [dataset[place] for place in telling(dataset)]
     sources = [Source(annotation.picture, annotation.name) for annotation in chosen]
-    found = detections_or_errors(model, sources, confidence=CONFIDENCE)
+    least = CONFIDENCE if model.confidence is None else model.confidence.value
+    found = detections_or_errors(model, sources, confidence=least)
     pairs = [
         _pair(annotation, detections)
         for annotation, detections in zip(chosen, found, strict=True)
@@ -43,7 +44,7 @@ def sheet(model, dataset):
     wide = max(pair.width for pair in pairs)
     width = columns * (wide + 2 * GAP)
     image = Image.new("RGB", (width, TITLE + GAP + sum(max(p.height for p in row) + GAP for row in rows)), PAPER)
-    text = f"truth on the left, on the right what the model finds with a score of {CONFIDENCE} or more"
+    text = f"truth on the left, on the right what the model finds with a score of {least:g} or more"
     ImageDraw.Draw(image).text((GAP, GAP // 2), text, fill=INK, font=ImageFont.load_default(14))
     top = TITLE + GAP
     for row in rows:

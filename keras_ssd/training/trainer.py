@@ -1,8 +1,9 @@
 """`train`: from a model and annotated pictures to a trained model, in a folder that a training can go on from."""
 
 import dataclasses
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,35 @@ from keras_ssd.data.batches import batches
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.losses import SSDLossMetric
 from keras_ssd.models.model import SSD
-from keras_ssd.training import checkpoint, report
+from keras_ssd.training import checkpoint, finishing, report
 from keras_ssd.training.display import display_for
 from keras_ssd.training.fresh import fresh_folder
 from keras_ssd.training.interrupts import Interrupt
 from keras_ssd.training.keeper import BEST, LAST, Keeper
+from keras_ssd.training.pace import measured_pace
 from keras_ssd.training.settings import Settings, identity
 from keras_ssd.training.twin import twin_of
 
 MOST_BYTES_IN_MEMORY = 1 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a training is about to do.
+
+    Args:
+        settings: `Settings`, with the epochs that fit into the time where only that was given.
+        steps: an epoch.
+        every: epochs from one measurement on the validation set to the next.
+        patience: epochs without a better measurement after which it ends; None for all epochs.
+        seconds: that it will take at most, as measured on a few steps; None where they were not timed.
+    """
+
+    settings: Settings
+    steps: int
+    every: int
+    patience: int | None
+    seconds: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,17 +56,22 @@ class History:
         out: the folder.
         interrupted: whether it ended early, at a Ctrl-C or after `stop_after` epochs.
         left_out: `Problems` of images that turned out to be unreadable during the training.
+        best_model, last_model: `Measured`, the two models on the validation set; None without one, or before the end.
     """
 
     rows: tuple
     out: Path
     interrupted: bool = False
     left_out: tuple = ()
+    best_model: finishing.Measured | None = None
+    last_model: finishing.Measured | None = None
 
     @property
     def best(self):
         """The row with the highest val_mAP; None without validation."""
-        measured = [row for row in reversed(self.rows) if "val_mAP" in row]  # of equals the later one
+        measured = [
+            row for row in reversed(self.rows) if math.isfinite(row.get("val_mAP", math.nan))
+        ]  # of equals the later one
         return max(measured, key=lambda row: row["val_mAP"], default=None)
 
 
@@ -56,7 +82,9 @@ def train(
     validation_set: Dataset | None = None,
     *,
     out: str | os.PathLike,
-    epochs: int,
+    epochs: int | None = None,
+    minutes: float | None = None,
+    patience: int | None = None,
     batch_size: int = 8,
     recipe: Any = "small-data",
     rate: float | None = None,
@@ -69,6 +97,7 @@ def train(
     workers: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     display: bool = True,
+    planned: Callable[[Plan], Any] | None = None,
 ):
     """Trains a detector and keeps the best.
 
@@ -84,13 +113,19 @@ def train(
         train_set: `keras_ssd.data.Dataset` with the model's classes.
         validation_set: another one, whose mean AP at IoU 0.5 is measured after each epoch; or None.
         out: folder to write to; made if it is missing.
-        epochs, batch_size, recipe, rate, augment, seed, precision: see `Settings`.
+        epochs, batch_size, recipe, rate, augment, seed, precision: see `Settings`. Without `epochs` they follow from
+            `minutes`.
+        minutes: that the training may take; a few steps are timed, and as many epochs are done as fit. The schedule of
+            the rate comes to its end in them.
+        patience: end when so many epochs brought no better measurement on the validation set; None for all epochs.
         loss: `SSDLoss`; None is the recipe's.
         resume: go on from the checkpoint in `out`, with the same settings.
         stop_after: end after this epoch, to be resumed later; the schedule is still made for all `epochs`.
         workers: threads that make batches; None is one a processor.
         callbacks: more Keras callbacks; their `model` is a copy that is trained. `val_mAP` is among their logs.
         display: whether to show progress.
+        planned: function that is called with the `Plan` when all is checked, before the first step. A few steps are
+            timed for it.
 
     Returns:
         `History`.
@@ -106,29 +141,42 @@ def train(
         >>> model = keras_ssd.ssd_small(classes=data["train"].classes, anchors="cells")
         >>> history = keras_ssd.train(model, data["train"], data["val"], out="runs/cells", epochs=60)
     """
-    settings = Settings(epochs, batch_size, recipe, rate, augment, seed, precision)
     out = Path(out)
+    if epochs is None and minutes is None:
+        raise ValueError("`epochs` or `minutes` must say how long to train. Received: epochs=None, minutes=None")
+    if minutes is not None and not minutes > 0:
+        raise ValueError(f"`minutes` must be positive. Received: minutes={minutes!r}")
+    if epochs is None and resume:
+        epochs = checkpoint.read_facts(out / checkpoint.NAME)["identity"]["epochs"]
+    settings = Settings(epochs or 1, batch_size, recipe, rate, augment, seed, precision)
     loss = loss or settings.loss(model.decoding)
     _check_validation(validation_set, model)
-    facts = identity(model, train_set, validation_set, settings, loss)
-    _check_folder(out, facts, resume)
+    _check_folder(out, identity(model, train_set, validation_set, settings, loss), resume)
     twin = twin_of(model, precision)
     source = _source(train_set, twin, settings, workers)
-    optimizer = settings.optimizer(len(source) * epochs)
-    twin.compile(optimizer=optimizer, loss=loss, metrics=[SSDLossMetric(loss)])
-    optimizer.build(twin.trainable_variables)
-    keeper = Keeper(model, source, validation_set, out, facts)
+    _compile(twin, settings, loss, len(source))
+    pace = None
+    if epochs is None or planned is not None:
+        pace = measured_pace(twin, source, validation_set, model)
+    if epochs is None:
+        settings = dataclasses.replace(settings, epochs=pace.epochs_within(60 * minutes, len(source)))
+        _compile(twin, settings, loss, len(source))
+    plan = _plan(settings, len(source), validation_set, patience, pace)
+    facts = identity(model, train_set, validation_set, settings, loss)
+    keeper = Keeper(model, source, validation_set, out, facts, settings.epochs, plan.every, plan.patience)
     if resume:
         keeper.restore(twin)
-    last = min(epochs, stop_after or epochs)
+    last = min(settings.epochs, stop_after or settings.epochs)
     try:
         with (
             fresh_folder(out, lambda: keeper.rows or keeper.interrupted),
             Interrupt() as interrupt,
-            display_for(display, epochs, len(source)) as shown,
+            display_for(display, settings.epochs, len(source)) as shown,
         ):
             keeper.interrupt = interrupt
-            if keeper.epochs_done < last:
+            if planned is not None:
+                planned(plan)
+            if keeper.epochs_done < last and not keeper.has_ended:
                 twin.fit(
                     source,
                     epochs=last,
@@ -139,15 +187,34 @@ def train(
                 )
     finally:
         source.close()
-    return _finished(model, keeper, train_set, validation_set, epochs)
+    return _finished(model, keeper, train_set, validation_set)
 
 
-def _finished(model, keeper, train_set, validation_set, epochs):
-    interrupted = keeper.interrupted or keeper.epochs_done < epochs
+def _compile(twin, settings, loss, steps):
+    optimizer = settings.optimizer(steps * settings.epochs)
+    twin.compile(optimizer=optimizer, loss=loss, metrics=[SSDLossMetric(loss)])
+    optimizer.build(twin.trainable_variables)
+
+
+def _plan(settings, steps, validation_set, patience, pace):
+    every = 1 if pace is None or validation_set is None else pace.every(steps)
+    seconds = None if pace is None else pace.seconds(settings.epochs, steps)
+    return Plan(settings, steps, every, None if validation_set is None else patience, seconds)
+
+
+def _finished(model, keeper, train_set, validation_set):
+    interrupted = keeper.interrupted or not keeper.has_ended
     history = History(tuple(keeper.rows), keeper.out, interrupted, keeper.left_out)
-    best = keeper.out / BEST
-    if best.is_file():
-        model.set_weights(models.load(best).get_weights())
+    paths = {name: keeper.out / name for name in (BEST, LAST)}
+    if validation_set is not None and not interrupted:
+        found = {}
+        for name, path in paths.items():
+            saved, found[name] = finishing.measure(path, validation_set, keeper.source.batch_size)
+            if name == BEST and saved.confidence is not None:
+                model.confidence = saved.confidence
+        history = dataclasses.replace(history, best_model=found[BEST], last_model=found[LAST])
+    if paths[BEST].is_file():
+        model.set_weights(models.load(paths[BEST]).get_weights())
     if history.rows:
         report.write(model, history, train_set if validation_set is None else validation_set)
     return history

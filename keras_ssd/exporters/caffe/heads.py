@@ -45,7 +45,7 @@ def options_of(model, decoder, given):
         options = {**vars(decoder.layer.options), **(given or {})}
         kind = DecodeOptions(**options).kind_of_scores(decoder.layer.from_logits)
     else:
-        options = {**getattr(model, "decoding", {}), **(given or {})}
+        options = {**getattr(model, "final_decoding", {}), **(given or {})}
         kind = DecodeOptions(**options).scores
     options = DecodeOptions(**options)
     other = {name: getattr(options, name) for name, value in FIXED.items() if getattr(options, name) != value}

@@ -58,7 +58,7 @@ class Detector:
         if decoders:
             options, from_logits = decoders[0].options, decoders[0].from_logits
         else:
-            options, from_logits = DecodeOptions(**getattr(model, "decoding", {})), True
+            options, from_logits = DecodeOptions(**getattr(model, "final_decoding", {})), True
         return cls(model, joining[0].output, options, options.kind_of_scores(from_logits))
 
     def results(self, pictures):

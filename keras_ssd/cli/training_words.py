@@ -1,0 +1,119 @@
+"""What `keras-ssd train` says before the first step and after the last."""
+
+import datetime
+
+from keras_ssd.training.finishing import RULE
+
+WIDTH = 19  # of the left column
+START = "ssd_mobilenet_v1.coco"  # the catalogue's small detector, the better start for things of everyday life
+
+
+def table(args, data, model, plan):
+    """A line for each thing that was decided, as text."""
+    settings = plan.settings
+    rows = {
+        "model": f"{model.name}, {model.count_params():,} parameters",
+        "input": "{} x {} pixels (height x width)".format(*model.input_size),
+        "anchors": f"{model.anchor_spec.num_anchors:,}{_named(args)}",
+        "starting weights": _start(args),
+        "images": f"{len(data.training)} to train on, {data.training.num_objects} objects: "
+        f"{_counts(data.training.counts())}",
+        "validation": _validation(data),
+        "epochs": f"{settings.epochs} of {plan.steps} steps of {settings.batch_size} images{_patience(plan)}",
+        "schedule": f"{settings.recipe}: highest rate {settings.rate:g}, down to its end in the last epoch"
+        if settings.rate
+        else f"{settings.recipe}",
+        "augmentation": f"{settings.augment or 'none'}, seed {settings.seed}, {settings.precision}",
+        "expected end": _end(plan.seconds),
+    }
+    return "\n".join(f"{name:<{WIDTH}}{text}" for name, text in rows.items() if text)
+
+
+def ended(history):
+    """What there is after the end, as text."""
+    best, path = history.best, history.out / "model.keras"
+    if history.interrupted:
+        lines = [f"best so far: {_rule(best['val_mAP'])}, epoch {int(best['epoch'])}"] if best else []
+        more = f"{len(history.rows)} epochs are done; the same command with --resume goes on."
+        return "\n".join([*lines, *_file(path), more])
+    lines = []
+    if history.best_model is not None:
+        last = history.rows[-1]
+        lines += [
+            f"best on the validation set: {_rule(history.best_model.ap)}, after epoch {int(best['epoch'])}",
+            f"last epoch, {int(last['epoch'])}: {history.last_model.ap:.3f}",
+            _threshold(history.best_model),
+        ]
+        lines += [_still_rising(history)]
+    return "\n".join([*filter(None, lines), *_file(path)])
+
+
+def _rule(value):
+    return f"{value:.3f} {RULE}"
+
+
+def _file(path):
+    if not path.exists():
+        return []
+    return [f"{path}: {path.stat().st_size / 1e6:.1f} MB. Try it: keras-ssd detect IMAGE --weights {path}"]
+
+
+def _threshold(measured):
+    point, confidence = measured.point, measured.confidence
+    if confidence is None:
+        return "confidence: no threshold finds an object, so the model has none of its own"
+    classes = ", ".join(f"{name} {value:.2f}" for name, value in confidence.per_class.items())
+    return (
+        f"confidence: {confidence}, where {point.recall:.0%} of the objects are found and {point.precision:.0%} of the "
+        f"boxes are right; kept in the model{f'. By class: {classes}' if len(confidence.per_class) > 1 else ''}"
+    )
+
+
+def _still_rising(history):
+    """Advice where the last tenth of the epochs still brought something."""
+    measured = [row for row in history.rows if row.get("val_mAP") == row.get("val_mAP") and "val_mAP" in row]
+    if len(measured) < 10:
+        return ""
+    cut = len(measured) - max(2, len(measured) // 5)
+    before, after = (max(row["val_mAP"] for row in rows) for rows in (measured[:cut], measured[cut:]))
+    return "The AP still rose at the end: more --epochs are likely to bring more." if after > before + 0.01 else ""
+
+
+def _counts(counts, most=6):
+    parts = [f"{name} {count}" for name, count in sorted(counts.items(), key=lambda each: -each[1])]
+    return ", ".join(parts[:most]) + (f", ... ({len(parts) - most} more)" if len(parts) > most else "")
+
+
+def _named(args):
+    return f", {args.anchors}" if args.anchors else ""
+
+
+def _start(args):
+    if args.weights:
+        return str(args.weights)
+    if args.model not in (None, "ssd_small"):
+        return "none: from nothing"
+    from keras_ssd import zoo
+
+    reach = "on this disk" if zoo.cached(START) else "a download of 4 MB"
+    return (
+        f"none: from nothing. Things of everyday life are learnt better from COCO's weights ({reach}):\n"
+        f"{'':<{WIDTH}}--weights {START}"
+    )
+
+
+def _validation(data):
+    if data.validation is None:
+        return f"WARNING, {data.how}"
+    return f"{len(data.validation)} images, {data.validation.num_objects} objects, {data.how}"
+
+
+def _patience(plan):
+    return "" if plan.patience is None else f", fewer if {plan.patience} in a row bring no better AP"
+
+
+def _end(seconds):
+    if seconds is None:
+        return ""
+    at = datetime.datetime.now() + datetime.timedelta(seconds=seconds)
+    return f"in {max(1, round(seconds / 60))} min, at {at:%H:%M}"

@@ -1,0 +1,91 @@
+"""What a training decides by itself from the data: input size, anchors, epochs, patience.
+
+docs/training_defaults.md has the trials that these numbers come from.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from keras_ssd import anchors
+
+AREA, MOST_AREA = 240 * 320, 2 * 240 * 320  # pixels of the input
+GRID = 16  # pixels; the coarsest map, of steps of 32, may have a half cell at its edge
+ASPECTS = (0.5, 2.0)  # width / height, at most
+SMALL_SIDE = 16.0  # pixels that nine tenths of the objects should have at least, as the finest map has steps of 8
+STEPS, EPOCHS = 1600, (20, 150)
+PATIENCE = 0.4  # of the epochs
+ENOUGH = 0.97  # share of the objects that overlap an anchor by 0.5; from there on fitted anchors bring nothing
+FITTED_BOXES = (4, 5, 6)  # a cell on the maps of `ssd_small`, finest first
+FITTED_REACH = (2.0, 3.75)  # sides in steps of a map: its cells see enough around such objects
+
+
+def input_size(dataset):
+    """(height, width) of the input for `ssd_small`: the images' shape, larger where objects are small.
+
+    Args:
+        dataset: `Dataset`.
+
+    Returns:
+        Multiples of 16 pixels.
+    """
+    sizes = np.array([annotation.size_hw for annotation in dataset if annotation.size_hw], float).reshape(-1, 2)
+    if not len(sizes):
+        return 240, 320
+    aspect = float(np.clip(np.median(sizes[:, 1] / sizes[:, 0]), *ASPECTS))
+    area = AREA
+    boxes = [a.boxes_fraction for a in dataset if a.size_hw and len(a)]
+    if boxes:
+        boxes = np.concatenate(boxes)
+        shares = np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, 1), axis=1)
+        share = float(np.quantile(shares[shares > 0], 0.1)) if (shares > 0).any() else 1.0
+        area = float(np.clip(SMALL_SIDE**2 / share, AREA, MOST_AREA))
+    # No larger than the images: that only costs time.
+    area = min(area, max(float(np.median(np.prod(sizes, axis=1))), AREA / 2))
+    height = math.sqrt(area / aspect)
+    return tuple(max(2 * GRID, GRID * round(side / GRID)) for side in (height, height * aspect))
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """Anchors for a dataset.
+
+    Args:
+        spec: `AnchorSpec`, or None for those that the model has by itself.
+        why: in words.
+    """
+
+    spec: object
+    why: str
+
+
+def anchors_for(dataset, model, fit=None):
+    """The model's own anchors where they match the objects of a dataset, else fitted ones.
+
+    Args:
+        dataset: `Dataset` to train on.
+        model: whose grids and anchors they are.
+        fit: True to fit them in any case.
+
+    Returns:
+        `Chosen`.
+    """
+    if not dataset.num_objects:
+        return Chosen(None, "as they come: there are no objects to fit them to")
+    own = anchors.report(model, dataset).recall
+    if own >= ENOUGH and not fit:
+        return Chosen(None, f"as they come, which match {own:.1%} of the objects")
+    spec = anchors.fit(dataset, model, FITTED_BOXES, balance_classes=True, reach=FITTED_REACH)
+    matched = anchors.report(spec, dataset).recall
+    return Chosen(spec, f"fitted to the training images, match {matched:.1%} of the objects, the usual ones {own:.1%}")
+
+
+def epochs(steps):
+    """How many epochs of so many steps make a training."""
+    return int(min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1]))
+
+
+def patience(epochs):
+    """After how many epochs without a better measurement a training ends."""
+    return max(10, math.ceil(PATIENCE * epochs))

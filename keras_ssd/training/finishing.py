@@ -1,0 +1,62 @@
+"""What a training ends with: the best and the last model measured, and the threshold that suits each."""
+
+import dataclasses
+import math
+
+from keras_ssd import models
+from keras_ssd.decoding import Confidence
+from keras_ssd.evaluation import evaluate
+from keras_ssd.training.checkpoint import replacing
+
+MEASURE = "voc12"
+RULE = "AP at IoU 0.5, area under the curve (voc12)"
+FEW = 20  # objects, from which on a class gets a threshold of its own
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A model of a training on its validation set.
+
+    Args:
+        ap: mean average precision, 0..1, by the measure "voc12".
+        point: `keras_ssd.evaluation.analysis.WorkingPoint`: the threshold of the highest F1, precision and recall.
+        confidence: the `Confidence` that the model has got, or None where no threshold finds anything.
+    """
+
+    ap: float
+    point: object
+    confidence: Confidence | None
+
+
+def measure(path, validation_set, batch_size):
+    """Measures a saved model and stores in it the threshold of the highest F1.
+
+    Args:
+        path: of the .keras file; it is replaced.
+        validation_set: `Dataset`.
+        batch_size: images at once.
+
+    Returns:
+        (the model, `Measured`).
+    """
+    model = models.load(path)
+    result = evaluate(model, validation_set, MEASURE, batch_size=batch_size, progress=False)
+    point = result.analysis.working_point
+    found = None
+    if point.found:
+        source = f"highest F1 on {len(validation_set)} validation images"
+        classes = {
+            name: _cut(one.threshold)
+            for name, one in result.analysis.working_points.items()
+            if one.found and one.wanted >= FEW
+        }
+        found = Confidence(_cut(point.threshold), source, classes)
+        model.confidence = found
+        with replacing(path) as temporary:
+            model.save(temporary)
+    return model, Measured(result.map, point, found)
+
+
+def _cut(threshold):
+    """Three digits; never above the score of the detection that it lets through."""
+    return math.floor(threshold * 1000) / 1000

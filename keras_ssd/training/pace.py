@@ -1,0 +1,75 @@
+"""How long a training will take: measured on a few steps of it, which leave no trace."""
+
+import dataclasses
+import time
+
+import keras
+import numpy as np
+
+from keras_ssd.evaluation import evaluate
+
+WARM_UP, TIMED = 2, 6  # steps; the first ones compile
+VALIDATION_SHARE = 0.2  # of the time, at most, as long as that leaves enough measurements
+MOST_BETWEEN = 10  # epochs
+START_AND_END = 20.0  # seconds: compiling, the last measurements, the images of the report
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """Seconds that parts of a training take here and now.
+
+    Args:
+        step: of one step.
+        validation: of one measurement on the validation set; 0 without one.
+    """
+
+    step: float
+    validation: float = 0.0
+
+    def every(self, steps):
+        """From how many epochs of so many steps on the validation set is measured once."""
+        wanted = self.validation / (VALIDATION_SHARE * steps * self.step)
+        return int(min(max(1, np.ceil(wanted)), MOST_BETWEEN))
+
+    def seconds(self, epochs, steps):
+        """Of a whole training."""
+        measured = -(-epochs // self.every(steps))
+        return START_AND_END + epochs * steps * self.step + measured * self.validation
+
+    def epochs_within(self, seconds, steps):
+        """How many epochs of so many steps fit into a time; at least one."""
+        epoch = steps * self.step + self.validation / self.every(steps)
+        return max(1, int((seconds - START_AND_END) / epoch))
+
+
+def measured_pace(twin, source, validation_set, kept):
+    """The `Pace` of a compiled model on its batches.
+
+    Args:
+        twin: the model that is trained; afterwards it has the weights and states that it had.
+        source: `Batches`, which afterwards begin anew.
+        validation_set: `Dataset` or None.
+        kept: the model that is validated.
+    """
+    variables = [*twin.variables, *twin.optimizer.variables]
+    before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    batches = [source.maker.batch(0, source.places(0, number)) for number in range(min(3, len(source)))]
+    for number in range(WARM_UP):
+        twin.train_on_batch(*batches[number % len(batches)])
+    began = time.perf_counter()
+    for number in range(TIMED):
+        twin.train_on_batch(*batches[number % len(batches)])
+    step = (time.perf_counter() - began) / TIMED
+    for variable, array in zip(variables, before, strict=True):
+        variable.assign(array)
+    twin.reset_metrics()
+    return Pace(step, 0.0 if validation_set is None else _validation(kept, validation_set, source.batch_size))
+
+
+def _validation(kept, validation_set, batch_size):
+    """Seconds of a measurement, from one on some of the images."""
+    some = validation_set[: 2 * batch_size]
+    evaluate(kept, some, "voc12", batch_size=batch_size, progress=False)  # compiles
+    began = time.perf_counter()
+    evaluate(kept, some, "voc12", batch_size=batch_size, progress=False)
+    return (time.perf_counter() - began) * len(validation_set) / len(some)
