@@ -154,7 +154,7 @@ class SSD(keras.Model):
         self,
         sources: Any,
         *,
-        confidence: float = 0.5,
+        confidence: float | None = None,
         classes: str | Sequence[str] | None = None,
         batch_size: int = 8,
         iou_threshold: float | None = None,
