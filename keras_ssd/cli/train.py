@@ -297,6 +297,7 @@ def _record(out, args, settings, train_set, validation_set, model):
             "pictures": len(validation_set),
             "objects": validation_set.counts(),
             "left_out": _left_out(validation_set),
+            "names": [annotation.name for annotation in validation_set],
         },
         "versions": {
             "keras_ssd": __version__,

@@ -253,7 +253,7 @@ def settings_of(args, pictures):
     return {
         "epochs": epochs,
         "minutes": args.minutes,
-        "patience": args.patience,
+        "patience": args.patience or (epochs and defaults.patience(epochs)),
         "batch_size": batch_size,
         "recipe": args.recipe,
         "rate": rate,

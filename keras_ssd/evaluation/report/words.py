@@ -1,10 +1,9 @@
 """What an analysis comes to in sentences: the verdict, what to try, what numbers mean. True to the figures, no more."""
 
 import dataclasses
-import inspect
 import math
 
-from keras_ssd.detecting import detect
+from keras_ssd.decoding.confidence import DEFAULT
 from keras_ssd.evaluation.analysis import KINDS
 
 NOTHING = 0.005  # mean average precision: a loss below this is not worth a headline
@@ -12,7 +11,7 @@ _STRIKING = 2.0  # standard deviations that a group's misses must lie above what
 _FEW = 5
 _OFF = 0.05  # of a bar from the diagonal: less is as good as none
 _WORTH = 0.05  # F1 that another threshold must gain to be named
-USED = inspect.signature(detect).parameters["confidence"].default
+USED = DEFAULT  # by `detect`, with models that have no confidence of their own
 
 
 @dataclasses.dataclass(frozen=True)
