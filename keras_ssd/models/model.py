@@ -61,7 +61,7 @@ class SSD(keras.Model):
         names = class_names or told.get("class_names", ())
         if class_names or (names and len(names) == self.num_classes):  # a clone may have heads for other classes
             self.class_names = names
-            if told.get("confidence"):
+            if told.get("confidence") and list(names) == list(told["class_names"]):
                 self._confidence = Confidence(**told["confidence"])
         self._tell_layer()
 
