@@ -498,3 +498,9 @@ def test_rejects_objects_of_the_background(tmp_path):
     what = "object 0 (Background): 'Background' is no class, since it is always there and never counted"
     assert faults(tmp_path) == [f"{what}. Rename it, or remove its objects"]
     assert found(data.read(tmp_path, policy="drop")) == {"b": [("nut", CORNERS)]}
+
+
+def test_rejects_one_label_file_of_two_images_as_it_was_found(shared):
+    [fault] = faults(shared("cases", "annotation_exports", "07-same-stem", "yolo"))
+    assert "a.jpg, " in fault
+    assert fault.endswith("a.png: call it a.jpg.txt where it is of a.jpg")

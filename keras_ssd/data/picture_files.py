@@ -5,10 +5,9 @@ import hashlib
 import numpy as np
 
 from keras_ssd.pictures import MAX_PIXELS, PictureError, PictureTooLargeError
+from keras_ssd.pictures.reading import shown_size
 
 _HEAD = 1 << 14
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags
-_ORIENTATION = 0x0112  # EXIF tag; values from 5 on lay the picture on its side
 
 
 def picture_size(path):
@@ -21,8 +20,7 @@ def picture_size(path):
 
     try:
         with open(path, "rb") as file, Image.open(file) as image:
-            width, height = _stored_size(image)
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            height, width = shown_size(image)
     except FileNotFoundError:
         raise PictureError(path, "there is no such file.") from None
     except UnidentifiedImageError:
@@ -31,14 +29,7 @@ def picture_size(path):
         raise PictureError(path, f"the file is damaged or incomplete ({error}).") from error
     if width * height > MAX_PIXELS:
         raise PictureTooLargeError(path, f"{width} x {height}", MAX_PIXELS)
-    return (width, height) if turned else (height, width)
-
-
-def _stored_size(image):
-    """(width, height) before rotation: of a TIFF, Pillow gives those after it."""
-    if image.format == "TIFF":
-        return image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
-    return image.size
+    return height, width
 
 
 def may_be_turned(path):

@@ -23,6 +23,8 @@ MAX_STREAM_BYTES = 1 << 30  # of an open file, which may be a pipe without end
 CONNECT_TIMEOUT, READ_TIMEOUT, TOTAL_TIMEOUT = 10.0, 20.0, 60.0  # seconds
 
 _ORIENTATION = 0x0112  # EXIF tag
+_ON_THEIR_SIDE = (5, 6, 7, 8)  # its values that swap width and height
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags
 _NO_IMAGES = ("EPS", "MPEG")  # Pillow opens these, and would run another program for one and fails for the other
 _pillow_limit = threading.Lock()
 log = logging.getLogger("keras_ssd.pictures")
@@ -74,6 +76,14 @@ def read_picture(source, *, name=None, max_pixels=MAX_PIXELS):
     return array_to_rgb(source, name)
 
 
+def shown_size(image):
+    """(height, width) of an image of Pillow whose pixels are not loaded yet, as its EXIF orientation turns it."""
+    width, height = image.size
+    if image.format == "TIFF":  # of which Pillow may give the size after turning it
+        width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+    return (width, height) if image.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE else (height, width)
+
+
 def check_picture(path, *, max_pixels=MAX_PIXELS):
     """Decodes an image file as `read_picture` does and lets go of its pixels: whether it is whole, and how large.
 
@@ -91,12 +101,11 @@ def check_picture(path, *, max_pixels=MAX_PIXELS):
     """
 
     def size_of(image, name, max_pixels):
-        width, height = image.size
-        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        size_hw = shown_size(image)
         _check_size(image, name, max_pixels)
         image.draft(image.mode, (1, 1))
         _pil_to_rgb(image, name, max_pixels)
-        return (width, height) if turned else (height, width)
+        return size_hw
 
     return _read_file(path, describe(path), max_pixels, size_of)
 
