@@ -15,6 +15,7 @@ from PIL import Image
 from keras_ssd.pictures import (
     PictureError,
     PictureTooLargeError,
+    check_picture,
     expand_sources,
     read_picture,
     resize_bilinear,
@@ -183,6 +184,16 @@ def test_rejects_truncated_files(tmp_path, noise, ending, options, left):
     cut = tmp_path / f"cut.{ending}"
     cut.write_bytes(path.read_bytes()[: int(path.stat().st_size * left)])
     assert str(cut) in refusal(cut)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_values_checked_size_is_the_one_that_is_read(tmp_path, orientation, ending):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / f"a.{ending}", Image.new("RGB", (40, 24)), exif=exif)
+    expected = (40, 24) if orientation > 4 else (24, 40)
+    assert check_picture(path) == expected == read_picture(path).shape[:2]
 
 
 def test_rejects_text_named_jpg(tmp_path):
