@@ -106,7 +106,7 @@ def test_values_what_does_not_fit_is_named(val, capsys):
         (["--detections", "nowhere.json"], "There is no file nowhere.json"),
         (["--weights", "toy.keras", "--split", "tset"], "Unknown split 'tset'"),
         (["--weights", "toy.keras", "--save", "none/d.json"], "There is no folder none"),
-        (["--weights", "toy.keras", "--iou", "0"], "iou_threshold"),
+        (["--weights", "toy.keras", "--iou", "0"], "--iou-threshold"),
         (["--weights", "toy.keras", "--classes", "brihgt"], "Unknown class 'brihgt'. Did you mean 'bright'"),
     ],
 )

@@ -55,7 +55,8 @@ def test_values_from_a_folder_of_pictures_to_a_detector(folder, capsys):
     for one, other in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
     facts = json.loads((folder / "run" / "run.json").read_text())
-    assert facts["train"] == {"name": "data/train", "pictures": 8, "objects": {"bright": 4, "dark": 4}}
+    objects = {"bright": 4, "dark": 4}
+    assert facts["train"] == {"name": "data/train", "pictures": 8, "objects": objects, "left_out": []}
     assert facts["versions"]["keras"] == keras.__version__
 
 
