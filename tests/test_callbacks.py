@@ -44,7 +44,7 @@ def test_values_logs_are_those_of_evaluate(compiled, tmp_path):
     copy = toy()
     for epoch, values in enumerate(weights.after):
         copy.set_weights(values)
-        result = evaluate(copy, val, batch_size=4, progress=False)
+        result = evaluate(copy, val, "voc07", batch_size=4, progress=False)
         assert history["val_mAP"][epoch] == pytest.approx(result.map, abs=1e-9)
         assert history["val_AP bright"][epoch] == pytest.approx(result.per_class["bright"], abs=1e-9)
         assert history["val_AP dark"][epoch] == pytest.approx(result.per_class["dark"], abs=1e-9)

@@ -13,6 +13,7 @@ import keras_ssd
 from keras_ssd.anchors import named_spec, read_spec, report, write_spec
 from keras_ssd.cli.main import main, make_parser
 from keras_ssd.cli.training_setup import build_model
+from keras_ssd.data import Dataset
 from keras_ssd.pictures import read_picture
 
 
@@ -59,7 +60,7 @@ def test_values_anchors_of_a_file_follow_another_input_size(folder):
     spec = named_spec("ssd_small")
     write_spec(spec, "own.json")
     words = ["train", "data", "--out", "run", "--anchors", "own.json", "--input-size", "48x64"]
-    wide = build_model(make_parser().parse_args(words), ("a",)).anchor_spec
+    wide = build_model(make_parser().parse_args(words), Dataset("x", ("a",), [])).anchor_spec
     assert wide.grids == ((6, 8), (3, 4), (2, 2))
     np.testing.assert_allclose(wide.levels[0].boxes_hw, np.array(spec.levels[0].boxes_hw) * 48 / 240)
 
@@ -171,7 +172,7 @@ def test_values_weights_of_the_catalogue_take_other_anchors(folder, capsys):
     small, *rest = spec.levels
     write_spec(replace(spec, levels=(replace(small, boxes_hw=((16, 16), (30, 30))), *rest)), "own.json")
     words = ["train", "data", "--out", "run", "--weights", "ssd_small.cells", "--anchors", "own.json"]
-    model = build_model(make_parser().parse_args([*words, "--freeze", "stem1*"]), ("RBC", "mite"))
+    model = build_model(make_parser().parse_args([*words, "--freeze", "stem1*"]), Dataset("x", ("RBC", "mite"), []))
     said = capsys.readouterr().out
     assert "Newly initialised, to be trained: mite" in said
     assert "Anchors: 11 of 12 boxes keep their trained rows, 1 start from those of the nearest" in said

@@ -200,7 +200,7 @@ def test_rejects_preprocessing_of_ssd7(given):
 
 def test_rejects_classes_before_anything_is_downloaded(monkeypatch):
     monkeypatch.setattr(keras_ssd.zoo, "download", lambda entry: pytest.fail("downloaded"))
-    with pytest.raises(TypeError, match="list of class names.*Received: classes='person'"):
+    with pytest.raises(ValueError, match="Unknown label set 'person'"):
         keras_ssd.ssd300(weights="coco", classes="person")
 
 

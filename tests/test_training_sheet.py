@@ -1,5 +1,7 @@
 """The sheet that a training leaves: telling images, the truth beside what was found, with scores."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -42,12 +44,13 @@ def drawn(monkeypatch):
     def draw(data, boxes, scores):
         asked = {}
 
-        def detect(model, pictures, confidence):
+        def detect(model, sources, *, confidence):
+            pictures = [source.picture for source in sources]
             asked.update(pictures=pictures, confidence=confidence)
             return [Detections(boxes, scores, [0] * len(boxes), CLASSES, np.shape(one)[:2]) for one in pictures]
 
-        monkeypatch.setattr(module, "detect", detect)
-        return sheet(None, data), asked
+        monkeypatch.setattr(module, "detections_or_errors", detect)
+        return sheet(SimpleNamespace(confidence=None), data), asked
 
     return draw
 

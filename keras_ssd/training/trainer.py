@@ -148,7 +148,7 @@ def train(
         raise ValueError(f"`minutes` must be positive. Received: minutes={minutes!r}")
     if epochs is None and resume:
         epochs = checkpoint.read_facts(out / checkpoint.NAME)["identity"]["epochs"]
-    settings = Settings(epochs or 1, batch_size, recipe, rate, augment, seed, precision)
+    settings = Settings(1 if epochs is None else epochs, batch_size, recipe, rate, augment, seed, precision)
     loss = loss or settings.loss(model.decoding)
     _check_validation(validation_set, model)
     _check_folder(out, identity(model, train_set, validation_set, settings, loss), resume)
