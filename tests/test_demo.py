@@ -81,7 +81,7 @@ def test_values_colours_of_stained_smears():
         ({"red_cells": 41}, r"`red_cells` must be a whole number, 0\.\.40\. Received: red_cells=41"),
         ({"white_cells": -1}, "`white_cells`"),
         ({"platelets": 1.5}, "Received: platelets=1.5"),
-        ({"seed": -1}, "--seed must be a whole number from 0 on"),
+        ({"seed": -1}, "`seed` must be a whole number from 0 on"),
         ({"seed": True}, "Received: seed=True"),
     ],
 )
@@ -136,7 +136,7 @@ def test_values_command(tmp_path, capsys):
         (["--out", "nowhere/smear.png"], "There is no folder nowhere"),
         (["--out", "smear.txt"], "--out must end like a picture"),
         (["--count", "41"], "--count must be a whole number, 0..40"),
-        (["--seed", "-1"], "`seed` must be a whole number"),
+        (["--seed", "-1"], "--seed must be a whole number"),
     ],
 )
 def test_rejects_arguments_before_any_work(arguments, message, tmp_path, monkeypatch, capsys):
