@@ -47,14 +47,7 @@ def _add_report(actions):
     parser = actions.add_parser("report", help="what anchors match, and why not the rest", **texts(HELP, EXAMPLES))
     _add_reading(parser, _report)
     _add_anchors(parser, "held against the data")
-    parser.add_argument(
-        "--iou-threshold",
-        "--iou",
-        metavar="SHARE",
-        type=_share,
-        default=0.5,
-        help="from which an anchor matches (default: 0.5)",
-    )
+    _add_iou_threshold(parser)
     parser.add_argument("--out", "-o", metavar="FILE", help="draw the report as a picture")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -81,14 +74,7 @@ def _add_fit(actions):
         default="mean_iou",
         help="make the mean best IoU large, or the share of objects that are matched (default: mean_iou)",
     )
-    parser.add_argument(
-        "--iou-threshold",
-        "--iou",
-        metavar="SHARE",
-        type=_share,
-        default=0.5,
-        help="from which an anchor matches (default: 0.5)",
-    )
+    _add_iou_threshold(parser)
     parser.add_argument("--balance-classes", action="store_true", help="let each class count the same")
     parser.add_argument(
         "--reach",
@@ -106,14 +92,7 @@ def _add_show(actions):
     parser.add_argument("picture", metavar="PICTURE", help="a picture file or URL")
     _add_anchors(parser, "to draw")
     parser.add_argument("--data", metavar="DATA", help="annotations of the picture: draw the anchors that match")
-    parser.add_argument(
-        "--iou-threshold",
-        "--iou",
-        metavar="SHARE",
-        type=_share,
-        default=0.5,
-        help="from which an anchor matches (default: 0.5)",
-    )
+    _add_iou_threshold(parser)
     parser.add_argument(
         "--at", type=_place, default=(0.5, 0.5), metavar="Y,X", help="draw the cell there (default: 0.5,0.5)"
     )
@@ -126,6 +105,17 @@ def _add_reading(parser, act):
     add_policy(parser, "drop")
     parser.add_argument("--split", help="train, for example (default: everything)")
     parser.set_defaults(run=run)
+
+
+def _add_iou_threshold(parser):
+    parser.add_argument(
+        "--iou-threshold",
+        "--iou",
+        metavar="SHARE",
+        type=_share,
+        default=0.5,
+        help="from which an anchor matches (default: 0.5)",
+    )
 
 
 def _add_anchors(parser, what):

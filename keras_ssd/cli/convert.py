@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from keras_ssd.cli.arguments import add_map_limit, class_names, name_list, size
+from keras_ssd.text_files import read_text
 
 DESCRIPTION = """\
 Convert a detector: a Caffe net, or any model that this package reads, into
@@ -220,8 +221,7 @@ def _priors(path):
         return np.load(path, allow_pickle=False)
     if not path.lower().endswith(".json"):
         raise ValueError(f"--anchors must be a .npy or .json file. Received: {path}")
-    with open(path, encoding="utf-8-sig") as file:
-        data = json.load(file)
+    data = json.loads(read_text(path))
     if isinstance(data, dict):
         from keras_ssd.anchors import read_spec
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import keras
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.layers import AnchorBoxes, ClassColumns
+from keras_ssd.layers import AnchorBoxes
+from keras_ssd.layers.class_columns import head_of
 from keras_ssd.models.model import SSD
 from keras_ssd.zoo.label_fitting import class_list
 from keras_ssd.zoo.port import arrays_of, port
@@ -94,7 +95,7 @@ def class_heads_of(model):
     [anchors] = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
     levels = anchors.spec.levels
     tensors = anchors._inbound_nodes[0].input_tensors[: len(levels)]
-    makers = [_maker(tensor) for tensor in tensors]
+    makers = [head_of(tensor) for tensor in tensors]
     heads = {}
     for (layer, adapter), level in zip(makers, levels, strict=True):
         # A shared head makes the columns of several levels, and must make nothing else.
@@ -119,12 +120,3 @@ def class_heads_of(model):
             "classes only if it stands in the same one everywhere."
         )
     return heads
-
-
-def _maker(tensor):
-    """The layer that computes a level's class columns, and the `ClassColumns` layer behind it or None."""
-    layer, adapter = tensor._keras_history.operation, None
-    if isinstance(layer, ClassColumns):
-        adapter = layer
-        layer = layer._inbound_nodes[0].input_tensors[0]._keras_history.operation
-    return layer, adapter

@@ -151,7 +151,8 @@ def train(
     settings = Settings(1 if epochs is None else epochs, batch_size, recipe, rate, augment, seed, precision)
     loss = loss or settings.loss(model.decoding)
     _check_validation(validation_set, model)
-    _check_folder(out, identity(model, train_set, validation_set, settings, loss), resume)
+    facts = identity(model, train_set, validation_set, settings, loss)
+    _check_folder(out, facts, resume)
     twin = twin_of(model, precision)
     source = _source(train_set, twin, settings, workers)
     _compile(twin, settings, loss, len(source))
@@ -161,8 +162,8 @@ def train(
     if epochs is None:
         settings = dataclasses.replace(settings, epochs=pace.epochs_within(60 * minutes, len(source)))
         _compile(twin, settings, loss, len(source))
+        facts = identity(model, train_set, validation_set, settings, loss)
     plan = _plan(settings, len(source), validation_set, patience, pace)
-    facts = identity(model, train_set, validation_set, settings, loss)
     keeper = Keeper(model, source, validation_set, out, facts, settings.epochs, plan.every, plan.patience)
     if resume:
         keeper.restore(twin)
@@ -205,16 +206,18 @@ def _plan(settings, steps, validation_set, patience, pace):
 def _finished(model, keeper, train_set, validation_set):
     interrupted = keeper.interrupted or not keeper.has_ended
     history = History(tuple(keeper.rows), keeper.out, interrupted, keeper.left_out)
-    paths = {name: keeper.out / name for name in (BEST, LAST)}
+    best = None
     if validation_set is not None and not interrupted:
-        found = {}
-        for name, path in paths.items():
-            saved, found[name] = finishing.measure(path, validation_set, keeper.source.batch_size)
-            if name == BEST and saved.confidence is not None:
-                model.confidence = saved.confidence
-        history = dataclasses.replace(history, best_model=found[BEST], last_model=found[LAST])
-    if paths[BEST].is_file():
-        model.set_weights(models.load(paths[BEST]).get_weights())
+        batch_size = keeper.source.batch_size
+        best, best_model = finishing.measure(keeper.out / BEST, validation_set, batch_size)
+        _, last_model = finishing.measure(keeper.out / LAST, validation_set, batch_size)
+        history = dataclasses.replace(history, best_model=best_model, last_model=last_model)
+        if best.confidence is not None:
+            model.confidence = best.confidence
+    elif (keeper.out / BEST).is_file():
+        best = models.load(keeper.out / BEST)
+    if best is not None:
+        model.set_weights(best.get_weights())
     if history.rows:
         report.write(model, history, train_set if validation_set is None else validation_set)
     return history
