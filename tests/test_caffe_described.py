@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from caffe_nets import random_weights, written
-from download_server import Reply, Server
+from download_server import Reply
 from PIL import Image
 from test_caffe_heads import small_net
 
@@ -18,6 +18,9 @@ from keras_ssd import zoo
 from keras_ssd.cli.main import main
 from keras_ssd.zoo import catalog
 from keras_ssd.zoo.errors import DownloadError
+
+pytest_plugins = ("downloading",)
+pytestmark = pytest.mark.usefixtures("home")
 
 NAME = "VGG_ilsvrc15_SSD_500x500_iter_480000"
 LABELS = ("plate", "cup", "fork")
@@ -43,14 +46,6 @@ def files(net, tmp_path):
     (tmp_path / "made").mkdir()
     prototxt, caffemodel = written(net, tmp_path / "made")
     return {"deploy.prototxt": prototxt.read_bytes(), f"{NAME}.caffemodel": caffemodel.read_bytes()}
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_SSD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server() as running:
-        yield running
 
 
 @pytest.fixture

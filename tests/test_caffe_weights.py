@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from caffe_files import caffemodel, framed, integer, layer, legacy, packed, v1_layer
-from download_server import Reply, Server
+from download_server import Reply
 from foreign_files import random_arrays, ssd_shapes, thinned, write_keras_h5
 from keras import ops
 
@@ -16,6 +16,9 @@ from keras_ssd import formats, zoo
 from keras_ssd.formats import WeightFileError
 from keras_ssd.formats.caffe import read_caffemodel_arrays
 from keras_ssd.zoo.errors import DownloadError
+
+pytest_plugins = ("downloading",)
+pytestmark = pytest.mark.usefixtures("home")
 
 ORIGINALS = [entry for entry in zoo.entries() if any(s.file.endswith(".h5") for s in entry.sources)]
 ORIGINALS = [entry for entry in ORIGINALS if any(s.format == "caffemodel" for s in entry.sources) and entry.classes]
@@ -141,14 +144,6 @@ def tarball(member, data):
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return memory.getvalue()
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_SSD_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server() as running:
-        yield running
 
 
 def test_values_there_are_fourteen_originals():
