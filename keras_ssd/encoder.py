@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_ssd import boxes as bx
-from keras_ssd import coding
+from keras_ssd import coding, fastpaths
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.calling import checked_arguments
 from keras_ssd.coding import BACKGROUND, NEUTRAL, Predictions, Targets
@@ -235,7 +235,7 @@ class TargetEncoder:
             boxes, class_ids = ops.pad(boxes, [[0, 0], [0, 1], [0, 0]]), ops.pad(class_ids, [[0, 0], [0, 1]])
         valid = ops.logical_and(class_ids >= 0, ops.all(boxes[..., 2:] > boxes[..., :2], axis=-1))
         owner, neutral = match_in_graph(boxes, valid, self.spec.anchors_xyxy(), self.rules)  # (B, N)
-        positive, place = owner >= 0, ops.maximum(owner, 0)
+        positive, place = owner >= 0, fastpaths.at_least(owner, 0)
         anchors = ops.convert_to_tensor(self._anchors, "float32")
         boxes = ops.take_along_axis(boxes, ops.repeat(place[..., None], 4, axis=-1), axis=1)  # (B, N, 4)
         boxes = ops.where(positive[..., None], boxes, bx.cxcywh_to_xyxy(anchors, ops))

@@ -137,3 +137,11 @@ def sum_over_replicas(x):
     x = x.clone()
     dist.all_reduce(x)
     return x
+
+
+def at_least(values, least):
+    """The larger of whole numbers and one number, as whole numbers.
+
+    Keras on JAX makes floats of `ops.maximum` with a number of Python while the default float type is a short one.
+    """
+    return ops.where(values > least, values, least)

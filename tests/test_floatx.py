@@ -44,6 +44,10 @@ def test_values_the_search_sees_what_is_undecided():
     assert undecided(code) == [1, 4]
 
 
+# JAX has float64 only where it is told so at its start, takes float32 instead, and warns.
+pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64:UserWarning")
+
+
 @pytest.fixture(params=FLOATS)
 def floatx(request):
     before, policy = keras.config.floatx(), keras.config.dtype_policy()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from keras import ops
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.fastpaths import at_least
 from keras_ssd.losses.checks import check_choice, number
 
 POOLS = ("picture", "batch", None)
@@ -78,12 +79,12 @@ class HardNegatives:
             )
             return ops.reshape(chosen, ops.shape(background))
         return hardest(
-            losses, background, self._wanted(counts if self.ignores_negative_images else ops.maximum(counts, 1))
+            losses, background, self._wanted(counts if self.ignores_negative_images else at_least(counts, 1))
         )
 
     def _wanted(self, positives):
         wanted = ops.cast(ops.floor(ops.cast(positives, "float32") * self.neg_pos_ratio), "int32")
-        return ops.maximum(wanted, self.n_neg_min)
+        return at_least(wanted, self.n_neg_min)
 
 
 @checked_arguments
@@ -104,7 +105,7 @@ def hardest(losses, candidates, counts):
     losses = ops.where(ops.isnan(losses), float("inf"), losses)
     losses = ops.where(candidates, losses, float("-inf"))
     counts = ops.minimum(counts, ops.sum(ops.cast(candidates, "int32"), axis=1))[:, None]  # (G, 1)
-    last = ops.shape(losses)[1] - ops.maximum(counts, 1)  # in ascending order
+    last = ops.shape(losses)[1] - at_least(counts, 1)  # in ascending order
     limit = ops.take_along_axis(ops.sort(losses, axis=1), last, axis=1)
     above = losses > limit
     equal = losses == limit

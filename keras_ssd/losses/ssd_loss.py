@@ -181,7 +181,7 @@ class SSDLoss(keras.losses.Loss):
         """Negatives (B, N), and the confidence loss (B, N) of what counts."""
         counts = ops.logical_or(positives, background)
         scores = ops.where(counts[..., None], predictions.logits, 0.0)  # neutral anchors may hold anything
-        class_ids = ops.maximum(class_ids, 0)
+        class_ids = fastpaths.at_least(class_ids, 0)
         losses = self.confidence(scores, class_ids)
         negatives = self.negatives.choose(losses, background, positives)
         weights = self.confidence.weights_of(class_ids, predictions.num_classes)
