@@ -4,7 +4,7 @@
     python benchmarks/anchors.py bccd DATA                   mean best IoU and matched share: before, k-means, after
     python benchmarks/anchors.py train DATA --out runs/fit   AP of the same short training with each of them
 
-DATA is a folder of annotated pictures with the splits train and val, such as BCCD. Anchors are fitted to the split
+DATA is a folder of annotated images with the splits train and val, such as BCCD. Anchors are fitted to the split
 train and held against both. Trainings start from the same seed and differ in the anchors alone; `--resume` goes on with
 those that are done or begun. One seed is no proof: two hundredths of AP come from chance.
 """
@@ -29,7 +29,7 @@ SPECS = ("ssd_small", "ssd300_voc", "ssd512_voc")
 
 
 def drawn_boxes(count, seed=0):
-    """Boxes (count, 4) of all sizes from 2 % to 80 % of the picture's sides, and of ratios around 1."""
+    """Boxes (count, 4) of all sizes from 2 % to 80 % of the image's sides, and of ratios around 1."""
     rng = np.random.default_rng(seed)
     size, ratio = np.exp(rng.uniform(np.log(0.02), np.log(0.6), (count, 1))), np.exp(rng.normal(0, 0.4, (count, 1)))
     sides = np.minimum(np.concatenate([size * np.sqrt(ratio), size / np.sqrt(ratio)], axis=1), 0.8)
@@ -160,8 +160,8 @@ def show_training(args):
         best = history.best
         rows.append({"anchors": name, "AP": last["val_mAP"], **by_class, "best": best["val_mAP"], "at": best["epoch"]})
         print(rows[-1], flush=True)
-    what = f"{args.epochs} epochs of {len(train)} pictures, batch {args.batch_size}, seed {args.seed}"
-    table(f"{args.model}: AP at IoU 0.5 on {len(val)} pictures after {what}", rows)
+    what = f"{args.epochs} epochs of {len(train)} images, batch {args.batch_size}, seed {args.seed}"
+    table(f"{args.model}: AP at IoU 0.5 on {len(val)} images after {what}", rows)
 
 
 def main():

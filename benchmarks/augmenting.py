@@ -1,8 +1,8 @@
-"""What each augmentation block and chain costs: milliseconds a picture on one thread, with and without OpenCV.
+"""What each augmentation block and chain costs: milliseconds an image on one thread, with and without OpenCV.
 
     python benchmarks/augmenting.py --size 375 500 --boxes 3
 
-A smooth random picture of this size (VOC's by default) with this many objects. Blocks always happen here, whatever
+A smooth random image of this size (VOC's by default) with this many objects. Blocks always happen here, whatever
 their probability in a chain; a chain ends at 300 x 300. "draw" is the part that decides and touches no pixel.
 Medians over the draws; for chains means too, since their draws differ much.
 """
@@ -23,7 +23,7 @@ from rich.table import Table
 
 from keras_ssd.data import Sample
 from keras_ssd.data import augment as a
-from keras_ssd.pictures import resizing
+from keras_ssd.images import resizing
 
 SIZE_HW = (300, 300)
 
@@ -60,12 +60,12 @@ def blocks():
 
 
 def smooth_sample(size_hw, boxes, rng):
-    """A picture without sharp noise, as photographs are, and boxes of middling size."""
+    """An image without sharp noise, as photographs are, and boxes of middling size."""
     coarse = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
-    picture = np.asarray(coarse.resize(size_hw[::-1], Image.Resampling.BICUBIC))
+    image = np.asarray(coarse.resize(size_hw[::-1], Image.Resampling.BICUBIC))
     corners = rng.uniform(0, 0.7, (boxes, 2))
     sides = rng.uniform(0.1, 0.3, (boxes, 2))
-    return Sample(picture, np.concatenate([corners, corners + sides], axis=1), np.arange(boxes))
+    return Sample(image, np.concatenate([corners, corners + sides], axis=1), np.arange(boxes))
 
 
 def milliseconds(call, draws):
@@ -100,7 +100,7 @@ def main():
     sample = smooth_sample(tuple(arguments.size), arguments.boxes, np.random.default_rng(0))
     labels = a.Labels.of(sample)
 
-    table = Table(title=f"{arguments.size[1]} x {arguments.size[0]} pixels, {arguments.boxes} objects, ms a picture")
+    table = Table(title=f"{arguments.size[1]} x {arguments.size[0]} pixels, {arguments.boxes} objects, ms an image")
     columns = ("block or chain", "draw", "with OpenCV", "mean", "without", "mean")
     for column in columns:
         table.add_column(column, justify="left" if column == columns[0] else "right")

@@ -6,7 +6,7 @@
 
 Every network gets its proposed taps, derived extras and anchors, fresh weights and 20 classes. Parameters are millions,
 GFLOPs two for each multiplication with an addition, in convolutions and dense layers (SSD300 on VGG16: 62.8). Time is
-one picture through `predict_on_batch`, compiled by Keras, median of `--rounds`. `--check` makes one step of training,
+one image through `predict_on_batch`, compiled by Keras, median of `--rounds`. `--check` makes one step of training,
 holds that weights of all parts move, and that the saved file gives outputs that are equal to the last bit, or says by
 how much they differ. Rows are written to `--out` as they come; networks that stand there already are left out.
 """
@@ -26,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 
 import keras_ssd
-from keras_ssd.graph import calls_of
+from keras_ssd.layer_calls import calls_of
 
 CLASSES = list(keras_ssd.zoo.labels("voc"))
 SMALL = (
@@ -37,7 +37,7 @@ SMALL = (
 
 
 def flops(model):
-    """Two for each multiplication with an addition, of one picture."""
+    """Two for each multiplication with an addition, of one image."""
     total = 0
     for call in calls_of(model):
         cells = np.prod(call.outputs[0].shape[1:-1], dtype=np.int64)
@@ -46,12 +46,12 @@ def flops(model):
     return total
 
 
-def picture(model, seed=0):
+def image(model, seed=0):
     return np.random.default_rng(seed).uniform(0, 255, (1, *model.input_size, 3)).astype(np.float32)
 
 
 def milliseconds(model, rounds):
-    x, times = picture(model), []
+    x, times = image(model), []
     model.predict_on_batch(x)
     for _ in range(rounds):
         start = time.perf_counter()
@@ -67,7 +67,7 @@ def train_one_step(model):
     watched = [first, *(v for v in model.trainable_variables if "_mbox_" in v.path and v.path.endswith("/kernel"))]
     before = [np.array(keras.ops.convert_to_numpy(v)) for v in watched]
     model.compile(keras.optimizers.SGD(1e-4), loss=keras_ssd.SSDLoss(), run_eagerly=keras.backend.backend() != "jax")
-    loss = float(model.train_on_batch(picture(model), target[None]))
+    loss = float(model.train_on_batch(image(model), target[None]))
     moved = [(keras.ops.convert_to_numpy(v) != old).any() for v, old in zip(watched, before, strict=True)]
     still = [v.path for v, has_moved in zip(watched, moved, strict=True) if not has_moved]
     # Maps on which no anchor was picked have no gradient; the finest map's class head always has one.
@@ -78,7 +78,7 @@ def train_one_step(model):
 
 def saved_and_loaded(model):
     """The largest difference of the outputs after saving and loading."""
-    x = picture(model, 1)
+    x = image(model, 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)

@@ -2,8 +2,8 @@
 
     python benchmarks/caffe_fuzz.py --nets 400 --seed 0
 
-Each net has one layer (or pair) of the type in question on top of a random beginning: pictures of odd and even size,
-all settings that the type has, random weights. The picture goes through `from_caffe` and through OpenCV's DNN module,
+Each net has one layer (or pair) of the type in question on top of a random beginning: images of odd and even size,
+all settings that the type has, random weights. The image goes through `from_caffe` and through OpenCV's DNN module,
 which must be a version before 5. Printed is a table in Markdown: nets of each type, the largest value that occurred and
 the largest difference.
 """
@@ -224,7 +224,7 @@ KINDS = {
 NOT_COMPARED = {
     "Axpy": "OpenCV computes a * y + x where Caffe has a * x + y",
     "Bias, Clip, Tile, Upsample, DepthwiseConvolution": "not read by OpenCV",
-    "BatchNorm with use_global_stats: false": "OpenCV takes the picture's own statistics, this package the stored ones",
+    "BatchNorm with use_global_stats: false": "OpenCV takes the image's own statistics, this package the stored ones",
     "Convolution, depthwise, 3x3 with dilation and a pad of 1": "wrong in OpenCV 4.14",
     "Deconvolution with dilation": "ignored by OpenCV",
     "InnerProduct with transpose": "ignored by OpenCV",
@@ -232,7 +232,7 @@ NOT_COMPARED = {
     "Log with a base, Swish with beta, LRN with k or without alpha, MVN with eps": "OpenCV understands them otherwise",
     "Normalize across_spatial with a scale for each channel": "refused by OpenCV",
     "Pooling with round_mode": "refused by OpenCV",
-    "Pooling with a stride above the kernel": "OpenCV differs from Caffe in windows that begin behind the picture",
+    "Pooling with a stride above the kernel": "OpenCV differs from Caffe in windows that begin behind the image",
     "Scale of other axes than the channels": "refused by OpenCV",
 }
 KEEP_SHAPE = ("Scale", "PReLU", "ReLU", "TanH", "BatchNorm + Scale")
@@ -254,8 +254,8 @@ def compare(kind, seed):
     """(largest value, largest difference) of one random net."""
     net = random_net(kind, seed)
     height, width = net.size_hw
-    picture = np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
-    ours, theirs = in_keras(net, picture), in_opencv(net, picture)
+    image = np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
+    ours, theirs = in_keras(net, image), in_opencv(net, image)
     if ours.shape != theirs.shape:
         raise ValueError(f"{kind}, seed {seed}: {ours.shape} here, {theirs.shape} in OpenCV\n{net.text}")
     return float(np.abs(theirs).max()), float(np.abs(ours - theirs).max())

@@ -1,9 +1,9 @@
-"""What decoding costs beside SSD300's forward pass: milliseconds a picture and share, on the backend in use.
+"""What decoding costs beside SSD300's forward pass: milliseconds an image and share, on the backend in use.
 
     KERAS_BACKEND=jax python benchmarks/decoding.py
 
 Weights are fresh; the predictions that are decoded are drawn so that 2.6 % of the class scores pass the threshold, as
-they do for real pictures. Medians over the rounds; forward pass and decoding alternate, so noise meets both.
+they do for real images. Medians over the rounds; forward pass and decoding alternate, so noise meets both.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_ssd
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 
 SHARE = 0.026
 NAMES = [f"class_{i}" for i in range(20)]
@@ -47,17 +47,17 @@ def milliseconds(call):
 
 
 def measure(batch, rounds):
-    """Median milliseconds a picture: forward pass, decoding, and the end-to-end model."""
+    """Median milliseconds an image: forward pass, decoding, and the end-to-end model."""
     model = keras_ssd.ssd300(classes=NAMES)
     raw = keras.Input(model.output.shape[1:])
     decoder = keras.Model(raw, keras_ssd.DecodeDetections()(raw))
     whole = keras_ssd.with_decoder(model)
-    pictures = np.random.default_rng(1).uniform(0, 255, (batch, 300, 300, 3)).astype(np.float32)
+    images = np.random.default_rng(1).uniform(0, 255, (batch, 300, 300, 3)).astype(np.float32)
     found = predictions(model.anchor_spec, batch)
     calls = (
-        lambda: model.predict_on_batch(pictures),
+        lambda: model.predict_on_batch(images),
         lambda: decoder.predict_on_batch(found),
-        lambda: whole.predict_on_batch(pictures),
+        lambda: whole.predict_on_batch(images),
     )
     for call in calls:
         call()
@@ -73,8 +73,8 @@ def main():
     table = Table(title=f"SSD300, 20 classes, {keras.backend.backend()}, {SHARE:.1%} of scores above 0.01")
     for title in (
         "batch",
-        "forward, ms a picture",
-        "decoding, ms a picture",
+        "forward, ms an image",
+        "decoding, ms an image",
         "share",
         "ssd_keras's 514 ms / ours",
     ):

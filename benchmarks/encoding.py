@@ -1,11 +1,11 @@
-"""How many pictures a second the targets of SSD300 and SSD512 are encoded.
+"""How many images a second the targets of SSD300 and SSD512 are encoded.
 
     OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 python benchmarks/encoding.py
 
-Objects are of all sizes from 3 % to 80 % of the picture's side, 14.5 a picture. `host` is `TargetEncoder.encode_batch`
+Objects are of all sizes from 3 % to 80 % of the image's side, 14.5 an image. `host` is `TargetEncoder.encode_batch`
 and `all anchors` the same without looking at geometry first; `graph` is `encode_in_graph`, compiled, on the backend in
 use, which is for the GPU and for small batches. The host works on one thread and is timed by its processor, so that
-other programs on the machine do not count; best of the rounds. ssd_keras's encoder needs 30 ms a picture for SSD300 and
+other programs on the machine do not count; best of the rounds. ssd_keras's encoder needs 30 ms an image for SSD300 and
 70 to 108 ms for SSD512.
 """
 
@@ -25,11 +25,11 @@ SSD_KERAS_MS = {"ssd300_voc": 30, "ssd512_voc": 70}
 OBJECTS = (14, 15)
 
 
-def scenes(pictures, seed=0):
-    """Boxes and class ids of each picture."""
+def scenes(images, seed=0):
+    """Boxes and class ids of each image."""
     rng = np.random.default_rng(seed)
     boxes, class_ids = [], []
-    for index in range(pictures):
+    for index in range(images):
         count = OBJECTS[index % len(OBJECTS)]
         sizes = np.exp(rng.uniform(np.log(0.03), np.log(0.8), (count, 2)))
         centres = rng.uniform(sizes / 2, 1 - sizes / 2)
@@ -65,12 +65,12 @@ def seconds(call, rounds, clock):
     return min(times)
 
 
-def rates(name, pictures, rounds):
-    """Pictures a second: by geometry, with all anchors, in graph."""
+def rates(name, images, rounds):
+    """Images a second: by geometry, with all anchors, in graph."""
     encoder = keras_ssd.TargetEncoder(named_spec(name), 20)
     plain = keras_ssd.TargetEncoder(named_spec(name), 20)
     plain._overlaps.windows = None
-    objects = scenes(pictures)
+    objects = scenes(images)
     tensors = padded(*objects)
     in_graph = compiled(encoder.encode_in_graph)
     times = (
@@ -78,19 +78,19 @@ def rates(name, pictures, rounds):
         seconds(lambda: plain.encode_batch(*objects), rounds, time.thread_time),
         seconds(lambda: in_graph(*tensors), rounds, time.perf_counter),  # its threads are not Python's
     )
-    return [pictures / each for each in times]
+    return [images / each for each in times]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=32, help="pictures a batch")
+    parser.add_argument("--images", type=int, default=32, help="images a batch")
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
-    table = Table(title=f"Targets, 14.5 objects a picture, pictures a second; graph on {keras.backend.backend()}")
-    for title in ("anchors", "host", "ms a picture", "times ssd_keras", "all anchors", "graph"):
+    table = Table(title=f"Targets, 14.5 objects an image, images a second; graph on {keras.backend.backend()}")
+    for title in ("anchors", "host", "ms an image", "times ssd_keras", "all anchors", "graph"):
         table.add_column(title, justify="right")
     for name, theirs in SSD_KERAS_MS.items():
-        host, everything, graph = rates(name, args.pictures, args.rounds)
+        host, everything, graph = rates(name, args.images, args.rounds)
         row = (host, 1000 / host, host * theirs / 1000, everything, graph)
         table.add_row(name, *(f"{value:.{places}f}" for value, places in zip(row, (0, 2, 0, 0, 0), strict=True)))
     Console().print(table)

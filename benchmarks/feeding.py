@@ -1,9 +1,9 @@
-"""How many pictures a second `data.batches` gives to `fit`, and where the time goes, on the backend in use.
+"""How many images a second `data.batches` gives to `fit`, and where the time goes, on the backend in use.
 
     KERAS_BACKEND=jax python benchmarks/feeding.py --workers 2
     KERAS_BACKEND=tensorflow python benchmarks/feeding.py --train
 
-JPEG files of 500 x 375 pixels, drawn with the spectrum of photographs, or those of `--pictures FOLDER`, with 3 objects
+JPEG files of 500 x 375 pixels, drawn with the spectrum of photographs, or those of `--images FOLDER`, with 3 objects
 each, go through a chain to 300 x 300 and become targets for the 8,732 anchors of SSD300. The parts are measured on one
 thread. "hand-over" is what `fit` takes for batches that are ready, with a network of four weights. The rates are those
 of the best of three epochs, after one that does not count. `--train` trains an SSD on MobileNet v1 instead, once on
@@ -37,7 +37,7 @@ ROUNDS = 3
 
 
 def photograph(rng, size_hw=(375, 500)):
-    """A random picture whose amplitudes fall as 1 / frequency, as those of photographs do."""
+    """A random image whose amplitudes fall as 1 / frequency, as those of photographs do."""
     rows, columns = (np.fft.fftfreq(side) for side in size_hw)
     frequency = np.hypot(rows[:, None], columns)
     frequency[0, 0] = np.inf
@@ -54,7 +54,7 @@ def draw_files(folder, count=32):
 
 
 def dataset(folder, count):
-    """`count` annotations of the pictures in a folder, over and over, with random objects."""
+    """`count` annotations of the images in a folder, over and over, with random objects."""
     rng = np.random.default_rng(1)
     files = sorted(Path(folder).glob("*.jpg"))
     kilobytes = sum(file.stat().st_size for file in files) / len(files) / 1000
@@ -66,7 +66,7 @@ def dataset(folder, count):
         boxes = np.hstack([corners, corners + rng.uniform(0.05, 0.4, (OBJECTS, 2))]) * (width, height, width, height)
         ids = rng.integers(0, len(CLASSES), OBJECTS)
         annotations.append(Annotation(str(number), str(file), boxes, ids, (height, width)))
-    return Dataset(f"{count} pictures of {width} x {height} pixels, {kilobytes:.0f} kB", CLASSES, annotations)
+    return Dataset(f"{count} images of {width} x {height} pixels, {kilobytes:.0f} kB", CLASSES, annotations)
 
 
 def milliseconds(call, places):
@@ -79,7 +79,7 @@ def milliseconds(call, places):
 
 
 def parts(source, count=200):
-    """Milliseconds a picture of each part of the way, on the thread that calls."""
+    """Milliseconds an image of each part of the way, on the thread that calls."""
     maker, size = source.maker, source.batch_size
     samples = [Sample.of(maker.dataset[place]) for place in range(16)]
     made = [maker.sample(0, place) for place in range(count)]
@@ -93,7 +93,7 @@ def parts(source, count=200):
         "read and decode": milliseconds(lambda place: Sample.of(maker.dataset[place]), range(count)),
         "augment": milliseconds(lambda place: maker.chain(samples[place % 16], sample_rng(0, 0, place)), range(count)),
         "encode": milliseconds(encode, groups) / size,
-        "stack": milliseconds(lambda n: np.stack([s.picture for s in made[n : n + size]]), groups) / size,
+        "stack": milliseconds(lambda n: np.stack([s.image for s in made[n : n + size]]), groups) / size,
     }
 
 
@@ -171,17 +171,17 @@ def feeding(args, data):
     times = parts(source)
     network, batch = next_to_nothing(), source[0]
     times["hand-over"] = 1e3 * seconds_of_fit(network, Ready(batch, len(source))) / len(source) / args.batch
-    pictures = len(source) * args.batch
-    alone, whole = pictures / seconds_alone(source), pictures / seconds_of_fit(network, source)
+    images = len(source) * args.batch
+    alone, whole = images / seconds_alone(source), images / seconds_of_fit(network, source)
     source.close()
     table = Table(title=f"{data.name}, chain {args.chain}, batch {args.batch}, {args.workers} workers")
     table.add_column(keras.backend.backend())
     table.add_column("", justify="right")
     for name, value in times.items():
-        table.add_row(f"{name}, ms a picture", f"{value:.2f}")
+        table.add_row(f"{name}, ms an image", f"{value:.2f}")
     table.add_section()
-    table.add_row("batches alone, pictures a second", f"{alone:.0f}")
-    table.add_row("through fit, pictures a second", f"{whole:.0f}")
+    table.add_row("batches alone, images a second", f"{alone:.0f}")
+    table.add_row("through fit, images a second", f"{whole:.0f}")
     return table
 
 
@@ -200,8 +200,8 @@ def training(args, data):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", help="folder of .jpg files; none draws some")
-    parser.add_argument("--count", type=int, default=1024, help="pictures an epoch")
+    parser.add_argument("--images", help="folder of .jpg files; none draws some")
+    parser.add_argument("--count", type=int, default=1024, help="images an epoch")
     parser.add_argument("--chain", default="ssd")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="threads that make batches")
@@ -209,9 +209,9 @@ def main():
     parser.add_argument("--steps", type=int, default=10, help="an epoch of --train")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if not args.pictures:
+        if not args.images:
             draw_files(folder)
-        data = dataset(args.pictures or folder, args.count)
+        data = dataset(args.images or folder, args.count)
         Console().print((training if args.train else feeding)(args, data))
 
 

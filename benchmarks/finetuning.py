@@ -2,7 +2,7 @@
 
     python benchmarks/finetuning.py detect.tflite BCCD --epochs 6 --out runs
 
-Both learn the same pictures of BCCD's train list for the same number of steps, with the same recipe, augmentation, rate
+Both learn the same images of BCCD's train list for the same number of steps, with the same recipe, augmentation, rate
 and seed, and are measured on the test list, which neither sees: the area under the curve at IoU 0.5. The net from
 nothing has the same width, and batch normalisation, without which a net of this depth does not start to learn; the
 ported one has it folded in.
@@ -45,7 +45,7 @@ def main():
         keras.utils.set_random_seed(0)
         model, started = keras_ssd.ssd_mobilenet_v1(**options), time.perf_counter()
         out = Path(args.out) / name.replace("'", "").replace(" ", "_")
-        settings = {"epochs": args.epochs, "batch_size": args.batch_size, "rate": RATE}
+        settings = {"epochs": args.epochs, "batch_size": args.batch_size, "learning_rate": RATE}
         keras_ssd.train(model, train_set, out=out, display=False, **settings)
         minutes = (time.perf_counter() - started) / 60
         result = evaluate(model, test, "voc12", progress=False)
@@ -54,7 +54,7 @@ def main():
         print(name, [round(value, 4) for value in values], flush=True)
     Console(width=100).print(table)
     steps = args.epochs * (len(train_set) // args.batch_size)
-    print(f"{steps} steps of {args.batch_size} pictures of {args.input_size}, tested on {len(test)} pictures")
+    print(f"{steps} steps of {args.batch_size} images of {args.input_size}, tested on {len(test)} images")
 
 
 if __name__ == "__main__":

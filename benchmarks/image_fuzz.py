@@ -3,7 +3,7 @@
     python benchmarks/image_fuzz.py --count 3000
 
 Small images of six kinds are cut, flipped, filled, joined and given other bytes, with a seed. Each file goes through
-`read_picture`, `check_picture` and, in one folder, `detect`. It prints how many were read and refused, the slowest, and
+`read_image`, `check_image` and, in one folder, `detect`. It prints how many were read and refused, the slowest, and
 the most memory.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_ssd.pictures import PictureError, check_picture, read_picture
+from keras_ssd.images import ImageError, check_image, read_image
 
 FORMS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 
@@ -86,14 +86,14 @@ def outcome(path):
     """
     begun = time.perf_counter()
     try:
-        shape = read_picture(path).shape
-    except PictureError as error:
+        shape = read_image(path).shape
+    except ImageError as error:
         named = str(path) in str(error)
         shape = None if named else "not named"
     seconds = time.perf_counter() - begun
     try:
-        size = check_picture(path)
-    except PictureError:
+        size = check_image(path)
+    except ImageError:
         size = None
     assert size == (None if shape is None else shape[:2]), f"{path}: {shape} is read and {size} checked"
     return shape, seconds

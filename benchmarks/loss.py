@@ -3,7 +3,7 @@
     KERAS_BACKEND=jax python benchmarks/loss.py --batch 8
 
 "loss" is its forward and backward pass alone, from a tensor of predictions; "step" is `train_on_batch` of SSD300 with
-fresh weights. Medians over the rounds. On a CPU a step of 8 pictures takes 10 to 20 s: `--step-rounds 1` is enough.
+fresh weights. Medians over the rounds. On a CPU a step of 8 images takes 10 to 20 s: `--step-rounds 1` is enough.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_ssd
-from keras_ssd.coding import Targets
+from keras_ssd.box_coder import Targets
 
 ROWS = (
-    ("softmax, smooth L1, mining per picture", {}),
+    ("softmax, smooth L1, mining per image", {}),
     ("mining per batch", {"mining": "batch"}),
     ("CIoU", {"localization": "ciou"}),
     ("sigmoid focal, no mining", {"confidence": "sigmoid", "focal_gamma": 2.0, "mining": None}),
@@ -27,14 +27,14 @@ ROWS = (
 
 
 def targets(spec, batch, positives, seed=0):
-    """(B, N, 5) with this many positives a picture."""
+    """(B, N, 5) with this many positives an image."""
     rng = np.random.default_rng(seed)
     shape = (batch, spec.num_anchors)
     class_ids, offsets = np.zeros(shape, np.float32), np.zeros((*shape, 4), np.float32)
-    for picture in range(batch):
+    for image in range(batch):
         chosen = rng.choice(spec.num_anchors, positives, replace=False)
-        class_ids[picture, chosen] = rng.integers(1, len(NAMES) + 1, positives)
-        offsets[picture, chosen] = rng.normal(size=(positives, 4))
+        class_ids[image, chosen] = rng.integers(1, len(NAMES) + 1, positives)
+        offsets[image, chosen] = rng.normal(size=(positives, 4))
     return Targets(class_ids, offsets).join()
 
 
@@ -76,7 +76,7 @@ def median(call, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--positives", type=int, default=40, help="positive anchors a picture")
+    parser.add_argument("--positives", type=int, default=40, help="positive anchors an image")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--step-rounds", type=int, default=3)
     args = parser.parse_args()
@@ -84,8 +84,8 @@ def main():
     y_true = targets(model.anchor_spec, args.batch, args.positives)
     y_pred = predictions(model.anchor_spec, args.batch)
     model.compile("sgd", loss=keras_ssd.SSDLoss())
-    pictures = np.random.default_rng(1).uniform(0, 255, (args.batch, 300, 300, 3)).astype(np.float32)
-    step = median(lambda: model.train_on_batch(pictures, y_true), args.step_rounds)
+    images = np.random.default_rng(1).uniform(0, 255, (args.batch, 300, 300, 3)).astype(np.float32)
+    step = median(lambda: model.train_on_batch(images, y_true), args.step_rounds)
     table = Table(title=f"SSD300, batch {args.batch}, {keras.backend.backend()}: a step takes {step:.0f} ms")
     for title in ("loss", "forward and backward, ms", "share of a step"):
         table.add_column(title, justify="left" if title == "loss" else "right")

@@ -16,8 +16,8 @@ class SmallNet:
 
     Args:
         rng: numpy's random generator.
-        channels: of the picture, 1 or 3.
-        size_hw: of the picture.
+        channels: of the image, 1 or 3.
+        size_hw: of the image.
     """
 
     def __init__(self, rng, channels=3, size_hw=(9, 10)):
@@ -69,18 +69,18 @@ def _with_blobs(layer, blobs):
     return replace(layer, blobs=blobs)
 
 
-def in_keras(net, picture, top=None):
-    """The blob `top` (the last one by default) of a small net, in Caffe's order of axes; picture RGB (H, W, 3)."""
+def in_keras(net, image, top=None):
+    """The blob `top` (the last one by default) of a small net, in Caffe's order of axes; image RGB (H, W, 3)."""
     from keras_ssd.importers.caffe import from_caffe
 
     description, weights = net.parsed()
     model = from_caffe(description, weights, outputs=[top or net.top], mean=MEAN, scale=SCALE)
-    y = model.predict_on_batch(picture[None])
+    y = model.predict_on_batch(image[None])
     return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
 
 
-def in_opencv(net, picture):
-    """The last blob of a small net, computed by OpenCV; picture RGB (H, W, 3), or (H, W, 1)."""
+def in_opencv(net, image):
+    """The last blob of a small net, computed by OpenCV; image RGB (H, W, 3), or (H, W, 1)."""
     import cv2
 
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +88,7 @@ def in_opencv(net, picture):
         prototxt.write_text(net.text, encoding="utf-8")
         caffe.write_caffemodel(net.parsed()[1], caffemodel)
         reader = cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
-    blob = ((picture[..., ::-1] - MEAN) * SCALE).astype(np.float32).transpose(2, 0, 1)[None]
+    blob = ((image[..., ::-1] - MEAN) * SCALE).astype(np.float32).transpose(2, 0, 1)[None]
     reader.setInput(np.ascontiguousarray(blob))
     return reader.forward()
 

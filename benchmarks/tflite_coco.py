@@ -3,10 +3,10 @@
     python benchmarks/tflite_coco.py detect.tflite coco_sample
 
 Three tables. (a) Weights: the model's arrays against (q - zero) * scale of what LiteRT holds; equal means to the last
-bit. (b) Feature maps: how far the float network's maps are from LiteRT's on the same pictures, in decibels of signal to
+bit. (b) Feature maps: how far the float network's maps are from LiteRT's on the same images, in decibels of signal to
 error, and the layer of the least. Errors add up along the network: each map follows from all before it. (c) COCO's AP.
-LiteRT's own suppression keeps 10 boxes a picture, one class each, and reads anchors of eight bits; so the heads that it
-computes are also decoded by this package, with the settings of the port, at 10 and at 100 detections a picture.
+LiteRT's own suppression keeps 10 boxes an image, one class each, and reads anchors of eight bits; so the heads that it
+computes are also decoded by this package, with the settings of the port, at 10 and at 100 detections an image.
 
 Needs `pip install ai-edge-litert`, and the extra `coco`.
 """
@@ -21,14 +21,14 @@ from rich.console import Console
 from rich.table import Table
 
 import keras_ssd
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.data import read
 from keras_ssd.decoding import DecodeOptions, decode_arrays
 from keras_ssd.detections import Detections
 from keras_ssd.evaluation import Collector, evaluate
 from keras_ssd.formats.tflite import read_tflite
 from keras_ssd.formats.tflite.ssd_mobilenet import BODY, EXTRAS, YX_TO_XY, layer_name
-from keras_ssd.pictures import read_picture, resize_bilinear
+from keras_ssd.images import read_image, resize_bilinear
 
 COLUMNS = [0, *keras_ssd.zoo.label_ids("coco")]  # background, and the 80 of 90 numbers that are classes
 
@@ -46,9 +46,9 @@ class LiteRT:
         self._runner.allocate_tensors()
         self.details = {detail["index"]: detail for detail in self._runner.get_tensor_details()}
 
-    def run(self, picture):
-        """Computes all tensors of one picture (H, W, 3) uint8."""
-        self._runner.set_tensor(self._runner.get_input_details()[0]["index"], picture[None])
+    def run(self, image):
+        """Computes all tensors of one image (H, W, 3) uint8."""
+        self._runner.set_tensor(self._runner.get_input_details()[0]["index"], image[None])
         self._runner.invoke()
 
     def real(self, index):
@@ -97,15 +97,15 @@ def compare_weights(model, litert, found):
 
 
 class Errors:
-    """Signal and error of each layer, summed over pictures."""
+    """Signal and error of each layer, summed over images."""
 
     def __init__(self, model, found):
         self.layers = [*BODY, *EXTRAS, *(layer for layer in found if "_mbox_" in layer)]
         self._maps = keras.Model(model.inputs[0], [model.get_layer(layer).output for layer in self.layers])
         self._sums = {layer: np.zeros(2) for layer in self.layers}
 
-    def add(self, picture, litert, found):
-        maps = self._maps.predict_on_batch(picture[None].astype(np.float32))
+    def add(self, image, litert, found):
+        maps = self._maps.predict_on_batch(image[None].astype(np.float32))
         for layer, ours in zip(self.layers, maps, strict=True):
             theirs = as_ours(layer, litert.real(found[layer].outputs[0]), 3)
             self._sums[layer] += (theirs**2).sum(), ((theirs - ours) ** 2).sum()
@@ -147,7 +147,7 @@ def own_detections(litert, names, size_hw):
 
 
 def measure(model, path, dataset):
-    """(weights compared, decibels, {name: Collector}) over the pictures."""
+    """(weights compared, decibels, {name: Collector}) over the images."""
     graph, litert = read_tflite(path), LiteRT(path)
     found, names = convolutions(graph), model.class_names
     found = {layer: operator for layer, operator in found.items() if layer}
@@ -156,12 +156,12 @@ def measure(model, path, dataset):
     collectors = {name: Collector(names) for name in columns}
     options = {keep: DecodeOptions(**{**model.decoding, "keep_top_k": keep}) for keep in (10, 100)}
     for annotation in dataset:
-        original = read_picture(annotation.picture)
-        picture, size_hw = resize_bilinear(original, model.input_size), original.shape[:2]
-        litert.run(picture)
-        errors.add(picture, litert, found)
+        original = read_image(annotation.image)
+        image, size_hw = resize_bilinear(original, model.input_size), original.shape[:2]
+        litert.run(image)
+        errors.add(image, litert, found)
         collectors[columns[0]].add(annotation.name, own_detections(litert, names, size_hw))
-        ours = model.predict_on_batch(picture[None].astype(np.float32))
+        ours = model.predict_on_batch(image[None].astype(np.float32))
         for who, predictions in (("LiteRT's heads", heads_of(litert, graph, model)), ("this port", ours)):
             for keep, option in options.items():
                 rows = decode_arrays(predictions, option)[0]
@@ -180,7 +180,7 @@ def print_all(weights, decibels, results):
     console.print(table)
     least = min(decibels, key=decibels.get)
     console.print(f"least: {decibels[least]:.1f} dB at {least}")
-    table = Table("detections a picture", "AP", "AP50", "AP75", "AR10", title="(c) COCO")
+    table = Table("detections an image", "AP", "AP50", "AP75", "AR10", title="(c) COCO")
     for name, result in results.items():
         table.add_row(name, *(f"{result.numbers[key]:.4f}" for key in ("AP", "AP50", "AP75", "AR10")))
     console.print(table)
@@ -189,18 +189,18 @@ def print_all(weights, decibels, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", help="detect.tflite")
-    parser.add_argument("data", help="COCO pictures with an instances json")
-    parser.add_argument("--pictures", type=int, help="only so many")
+    parser.add_argument("data", help="COCO images with an instances json")
+    parser.add_argument("--images", type=int, help="only so many")
     args = parser.parse_args()
     started = time.perf_counter()
     dataset = read(args.data, policy="drop")
-    if args.pictures:
-        dataset = dataset[: args.pictures]
+    if args.images:
+        dataset = dataset[: args.images]
     model = keras_ssd.ssd_mobilenet_v1(weights=args.file)
     weights, decibels, collectors = measure(model, args.file, dataset)
     results = {name: evaluate(collector.table(), dataset, "coco") for name, collector in collectors.items()}
     print_all(weights, decibels, results)
-    print(f"{len(dataset)} pictures, {time.perf_counter() - started:.0f} s, Keras {keras.__version__}")
+    print(f"{len(dataset)} images, {time.perf_counter() - started:.0f} s, Keras {keras.__version__}")
 
 
 if __name__ == "__main__":

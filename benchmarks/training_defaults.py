@@ -4,7 +4,7 @@
 
 PLAN has a trial a line, options as words: `set=platelets:128 anchors=fit augment=light steps=600 seed=0`. A line that
 ROWS has already is left out, so a run that was stopped goes on with the next trial. Each row has the trial's options,
-the best and the last AP at IoU 0.5 on pictures that are not trained on, the epoch of the best, the images seen and the
+the best and the last AP at IoU 0.5 on images that are not trained on, the epoch of the best, the images seen and the
 seconds of all processors. Trials take from BCCD's lists train and val alone; `test` is for the end.
 """
 

@@ -16,7 +16,7 @@ from keras_ssd import AnchorRecipe, Extra
 from keras_ssd.anchors import RecipeLevel
 from keras_ssd.backbones import ConvRow
 
-# Layers of MobileNetV2 whose outputs the first two heads read: a 16th and a 32nd of the picture's size.
+# Layers of MobileNetV2 whose outputs the first two heads read: a 16th and a 32nd of the image's size.
 TAPS = ("block_13_expand_relu", "out_relu")
 
 # Three more maps, each half as large as the one before: a 1x1 convolution to save work, then a 3x3 one of stride 2.
@@ -25,8 +25,8 @@ EXTRAS = tuple(
     for i, filters in ((1, 512), (2, 256), (3, 256))
 )
 
-# One row a feature map: its grid for a 320x320 picture, smallest and next size of its boxes in pixels of that picture,
-# and their ratios of width to height. For other pictures the sizes grow with the shorter side.
+# One row a feature map: its grid for a 320x320 image, smallest and next size of its boxes in pixels of that image,
+# and their ratios of width to height. For other images the sizes grow with the shorter side.
 ANCHORS = AnchorRecipe(
     (320, 320),
     (
@@ -48,9 +48,9 @@ def build(classes, input_size=(320, 320), alpha=1.0):
         input_size: (height, width) in pixels.
         alpha: MobileNetV2's width.
     """
-    pictures = keras.Input((*input_size, 3), name="pictures")  # RGB, 0..255
+    images = keras.Input((*input_size, 3), name="images")  # RGB, 0..255
     # The preprocessing of the backbone belongs into the model: `detect` and everybody else hand over plain RGB.
-    x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocessing")(pictures)
+    x = keras.layers.Rescaling(1 / 127.5, -1, name="preprocessing")(images)
     backbone = keras.applications.MobileNetV2(input_tensor=x, include_top=False, weights=None, alpha=alpha)
     return keras_ssd.ssd(backbone, TAPS, classes, ANCHORS, extras=EXTRAS, name="ssd_mobilenet_v2")
 

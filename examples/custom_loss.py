@@ -14,7 +14,7 @@ import keras
 from keras import ops
 
 import keras_ssd
-from keras_ssd.coding import Predictions, Targets
+from keras_ssd.box_coder import Predictions, Targets
 from keras_ssd.losses import Coder, ConfidenceLoss, HardNegatives, localization_loss
 
 
@@ -36,13 +36,13 @@ class SmallObjectsLoss(keras.losses.Loss):
         classes = ops.where(ops.logical_or(positives, negatives), classes, 0.0)
 
         boxes = localization_loss("smooth_l1", predictions, targets.offsets, positives, Coder())  # (B, N)
-        sides = predictions.anchors_cxcywh[..., 2:]  # shares of the picture's
+        sides = predictions.anchors_cxcywh[..., 2:]  # shares of the image's
         boxes *= 1 + self.gain * (1 - ops.sqrt(ops.minimum(sides[..., 0] * sides[..., 1], 1.0)))
 
-        # SSD divides by the anchors of objects, and Keras by the pictures.
-        pictures = ops.cast(ops.shape(y_pred)[0], classes.dtype)
+        # SSD divides by the anchors of objects, and Keras by the images.
+        images = ops.cast(ops.shape(y_pred)[0], classes.dtype)
         objects = ops.maximum(ops.sum(ops.cast(positives, classes.dtype)), 1.0)
-        return ops.sum(classes + boxes, axis=1) * (pictures / objects)
+        return ops.sum(classes + boxes, axis=1) * (images / objects)
 
     def get_config(self):
         return {**super().get_config(), "gain": self.gain}
@@ -50,7 +50,7 @@ class SmallObjectsLoss(keras.losses.Loss):
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="the annotated pictures: VOC, COCO, YOLO or CSV")
+    parser.add_argument("data", help="the annotated images: VOC, COCO, YOLO or CSV")
     parser.add_argument("--gain", type=float, default=1.0, help="how much more small objects count (default: 1)")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch-size", type=int, default=8)

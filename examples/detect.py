@@ -1,4 +1,4 @@
-"""Finds objects in pictures: a table on the screen and, with --out, the pictures with boxes drawn on them.
+"""Finds objects in images: a table on the screen and, with --out, the images with boxes drawn on them.
 
 python examples/detect.py street.jpg --weights ssd300.voc07+12
 python examples/detect.py photos/ 'more/**/*.png' --weights mine.keras --out found
@@ -14,7 +14,7 @@ import keras_ssd
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sources", nargs="+", help="pictures, folders, patterns or URLs")
+    parser.add_argument("sources", nargs="+", help="images, folders, patterns or URLs")
     parser.add_argument(
         "--weights", required=True, help="a name from `keras-ssd zoo list`, or a .keras, .h5 or .npz file"
     )
@@ -22,7 +22,7 @@ def arguments(argv):
         "--class-names", "--labels", help="class names of a file that does not tell them: car,truck,..."
     )
     parser.add_argument("--confidence", type=float, default=0.5, help="lowest score to report (default: 0.5)")
-    parser.add_argument("--out", type=Path, help="folder for the drawn pictures")
+    parser.add_argument("--out", type=Path, help="folder for the drawn images")
     return parser.parse_args(argv)
 
 
@@ -32,17 +32,17 @@ def main(argv=None):
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
 
-    # A picture that cannot be read would end the loop. With a function as `on_error` it is left out instead.
+    # An image that cannot be read would end the loop. With a function as `on_error` it is left out instead.
     failed = []
     found_in_all = model.detect(args.sources, confidence=args.confidence, on_error=failed.append)
 
-    # The pictures come one by one, so this works for a folder of any size.
+    # The images come one by one, so this works for a folder of any size.
     for number, found in enumerate(found_in_all):
         print(found)
         for name, score, (xmin, ymin, xmax, ymax), _ in found:
             print(f"    {name}: {score:.0%} sure, {xmax - xmin:.0f} x {ymax - ymin:.0f} pixels")
         if args.out:
-            # Numbered, because pictures of different folders may have the same name.
+            # Numbered, because images of different folders may have the same name.
             found.draw().save(args.out / f"{number:04d}_{Path(found.source).stem}.png")
 
     for error in failed:

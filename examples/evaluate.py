@@ -1,4 +1,4 @@
-"""How good a detector is on annotated pictures, and at which score to cut.
+"""How good a detector is on annotated images, and at which score to cut.
 
     python examples/evaluate.py BCCD --weights ssd_small.cells --split test --policy drop
     python examples/evaluate.py photos --weights runs/mine/model.keras --measure coco --save photos.json
@@ -18,9 +18,9 @@ from keras_ssd.evaluation import MEASURES, evaluate
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="the annotated pictures: a folder, or a json, yaml or CSV file")
+    parser.add_argument("data", help="the annotated images: a folder, or a json, yaml or CSV file")
     parser.add_argument("--weights", required=True, help="a name from `keras-ssd zoo list`, or a file")
-    parser.add_argument("--split", help="such as test (default: all pictures)")
+    parser.add_argument("--split", help="such as test (default: all images)")
     parser.add_argument("--policy", default="error", help="what becomes of faults in the data: error, drop or clip")
     parser.add_argument("--measure", choices=MEASURES, default="voc12")
     parser.add_argument("--save", help="file for the detections; with it an interrupted run goes on where it stopped")

@@ -1,9 +1,9 @@
 """Measures a detector that is not of this package: here a few lines of numpy that look for the violet white cells.
 
     python examples/evaluate_any_detector.py
-    python examples/evaluate_any_detector.py --pictures 50 --save cells.csv
+    python examples/evaluate_any_detector.py --images 50 --save cells.csv
 
-All that is needed is a name, boxes, scores and classes for each picture. The smears are drawn: nothing is downloaded.
+All that is needed is a name, boxes, scores and classes for each image. The smears are drawn: nothing is downloaded.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from keras_ssd.smear import draw_smear
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=20, help="how many smears to draw (default: 20)")
+    parser.add_argument("--images", type=int, default=20, help="how many smears to draw (default: 20)")
     parser.add_argument("--save", help="file for the detections, such as cells.json, cells.csv or comp4.zip")
     return parser.parse_args(argv)
 
@@ -30,14 +30,14 @@ def smears(count):
     for seed in range(count):
         smear = draw_smear(seed, white_cells=seed % 2, platelets=0)
         truth, names = smear.truth, smear.truth.class_names
-        size_hw = smear.picture.shape[:2]
-        annotations.append(Annotation(f"smear {seed}", smear.picture, truth.boxes_xyxy, truth.class_ids, size_hw))
+        size_hw = smear.image.shape[:2]
+        annotations.append(Annotation(f"smear {seed}", smear.image, truth.boxes_xyxy, truth.class_ids, size_hw))
     return Dataset("smears", names, annotations).with_classes(["WBC"], others="drop")
 
 
-def find_white_cells(picture):
+def find_white_cells(image):
     """The detector: one box around all that is violet, the surer the more there is of it."""
-    red, _, blue = np.moveaxis(picture.astype(int), -1, 0)
+    red, _, blue = np.moveaxis(image.astype(int), -1, 0)
     rows, columns = np.nonzero(blue - red > 20)
     if len(rows) < 50:
         return np.zeros((0, 4)), []
@@ -49,10 +49,10 @@ def find_white_cells(picture):
 
 def main(argv=None):
     args = arguments(argv)
-    data = smears(args.pictures)
+    data = smears(args.images)
     collector = Collector(data.classes)
     for annotation in data:
-        boxes, scores = find_white_cells(annotation.picture)
+        boxes, scores = find_white_cells(annotation.image)
         found = Detections(boxes, scores, np.zeros(len(scores), int), data.classes, annotation.size_hw)
         collector.add(annotation.name, found)
     table = collector.table()

@@ -1,9 +1,9 @@
-"""Takes a detector that was trained in Caffe, gives it other classes, and trains it on pictures of your own.
+"""Takes a detector that was trained in Caffe, gives it other classes, and trains it on images of your own.
 
     python examples/finetune_caffe.py deploy.prototxt plates.caffemodel boxes.csv --classes plate,sticker \\
         --trained-on plate --mean 123.68,116.28,103.53 --scale 0.0171,0.0175,0.0174 --channel-order rgb --out my.keras
 
-boxes.csv has the header `picture,xmin,ymin,xmax,ymax,class` and a line for each object, boxes in pixels; paths are
+boxes.csv has the header `image,xmin,ymin,xmax,ymax,class` and a line for each object, boxes in pixels; paths are
 taken from its folder. Filters of classes that the net knows are kept, those of new ones start fresh. The layers of
 --freeze stay as Caffe left them.
 """
@@ -18,8 +18,8 @@ import keras
 import numpy as np
 
 import keras_ssd
+from keras_ssd.images import read_image, resize_bilinear
 from keras_ssd.models.composing import freeze_layers
-from keras_ssd.pictures import read_picture, resize_bilinear
 
 
 def names(text):
@@ -43,33 +43,33 @@ def arguments(argv):
     parser.add_argument("--freeze", type=names, default=[], help="layers that are not trained: 'conv1_*,conv2_*'")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate (default: 1e-4)")
+    parser.add_argument("--learning-rate", type=float, default=1e-4, help="learning rate (default: 1e-4)")
     parser.add_argument("--out", default="finetuned.keras", help="where to save it (default: finetuned.keras)")
     return parser.parse_args(argv)
 
 
 def read_objects(table):
-    """{picture path: [(xmin, ymin, xmax, ymax, class name)]}."""
+    """{image path: [(xmin, ymin, xmax, ymax, class name)]}."""
     objects = defaultdict(list)
     with open(table, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             box = [float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax")]
-            objects[Path(table).parent / row["picture"]].append((*box, row["class"]))
+            objects[Path(table).parent / row["image"]].append((*box, row["class"]))
     return objects
 
 
 def training_data(model, objects):
-    """Pictures (B, H, W, 3) and targets (B, N, 5) for `fit`."""
+    """Images (B, H, W, 3) and targets (B, N, 5) for `fit`."""
     encoder = keras_ssd.TargetEncoder.from_model(model)
-    pictures, targets = [], []
+    images, targets = [], []
     for path, found in objects.items():
-        picture = read_picture(path)
-        height, width = picture.shape[:2]
+        image = read_image(path)
+        height, width = image.shape[:2]
         boxes = np.array([row[:4] for row in found], np.float32) / [width, height, width, height]
         class_ids = [model.class_names.index(row[4]) for row in found]
-        pictures.append(resize_bilinear(picture, model.input_size))
+        images.append(resize_bilinear(image, model.input_size))
         targets.append(encoder.encode(boxes, class_ids))
-    return np.stack(pictures).astype(np.float32), np.stack(targets)
+    return np.stack(images).astype(np.float32), np.stack(targets)
 
 
 def main(argv=None):
@@ -87,9 +87,9 @@ def main(argv=None):
     print(model.weights_report)
     freeze_layers(model, args.freeze)
 
-    pictures, targets = training_data(model, read_objects(args.boxes))
-    model.compile(optimizer=keras.optimizers.SGD(args.rate, momentum=0.9), loss=keras_ssd.SSDLoss())
-    model.fit(pictures, targets, epochs=args.epochs, batch_size=args.batch_size, verbose=2)
+    images, targets = training_data(model, read_objects(args.boxes))
+    model.compile(optimizer=keras.optimizers.SGD(args.learning_rate, momentum=0.9), loss=keras_ssd.SSDLoss())
+    model.fit(images, targets, epochs=args.epochs, batch_size=args.batch_size, verbose=2)
     model.save(args.out)
     print(f"Saved {args.out}: {', '.join(model.class_names)}")
     return 0

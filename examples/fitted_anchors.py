@@ -2,10 +2,10 @@
 
     python examples/fitted_anchors.py BCCD --out runs/lite
 
-BCCD stands for a folder of annotated pictures (VOC, COCO, YOLO or CSV) with the splits train and val; without a val,
-every tenth picture is kept for validation. Before anything is trained, the example shows what the evenly spread anchors
+BCCD stands for a folder of annotated images (VOC, COCO, YOLO or CSV) with the splits train and val; without a val,
+every tenth image is kept for validation. Before anything is trained, the example shows what the evenly spread anchors
 of a new network miss: of BCCD's platelets, which are small, nearly all. It then fits anchors and shows what that
-gains; two pictures of the reports are written beside the model.
+gains; two images of the reports are written beside the model.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def network(classes, args, spec=None):
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="the annotated pictures")
+    parser.add_argument("data", help="the annotated images")
     parser.add_argument("--input-size", type=int, nargs=2, default=(240, 320), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--width", type=float, default=0.5, help="of MobileNetV2 (default: 0.5)")
     parser.add_argument("--weights", help="of the backbone: imagenet (downloaded by Keras), or none")
@@ -71,7 +71,7 @@ def main(argv=None):
     print(f"\n{model.count_params():,} values, {model.anchor_spec.num_anchors:,} anchors")
     history = keras_ssd.train(model, train, val, out=out, epochs=args.epochs, batch_size=args.batch_size)
     best = history.best
-    print(f"best epoch {best['epoch']}: mean AP {best['val_mAP']:.3f} on {len(val)} validation pictures")
+    print(f"best epoch {best['epoch']}: mean AP {best['val_mAP']:.3f} on {len(val)} validation images")
     print(f"Saved {out / 'model.keras'}; the anchors travel inside")
     return 0
 

@@ -19,12 +19,12 @@ HEADS = ("*_mbox_loc", "*_mbox_conf", "classes?", "boxes?")
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="the annotated pictures: VOC, COCO, YOLO or CSV")
+    parser.add_argument("data", help="the annotated images: VOC, COCO, YOLO or CSV")
     parser.add_argument("--weights", required=True, help="a name from `keras-ssd zoo list`, or a file")
     parser.add_argument("--frozen-epochs", type=int, default=5, help="epochs for the heads alone (default: 5)")
     parser.add_argument("--epochs", type=int, default=20, help="epochs for all layers after that (default: 20)")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate of the heads (default: 1e-3)")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="highest of the heads (default: 1e-3)")
     parser.add_argument("--augment", default="light", help="a chain of keras_ssd.data.augment (default: light)")
     parser.add_argument("--out", default="finetuned.keras", help="where to save it (default: finetuned.keras)")
     return parser.parse_args(argv)
@@ -57,9 +57,9 @@ def main(argv=None):
     batches = keras_ssd.data.batches(data, model, augment=args.augment, batch_size=size)
 
     train_only(model, HEADS)
-    fit(model, batches, args.frozen_epochs, args.rate)
+    fit(model, batches, args.frozen_epochs, args.learning_rate)
     train_only(model, ["*"])
-    fit(model, batches, args.epochs, args.rate / 10)
+    fit(model, batches, args.epochs, args.learning_rate / 10)
 
     model.save(args.out)
     print(f"Saved {args.out}: {', '.join(model.class_names)}")

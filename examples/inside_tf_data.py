@@ -17,7 +17,7 @@ import keras_ssd
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", nargs="+", help="JPEG, PNG, GIF or BMP files")
+    parser.add_argument("images", nargs="+", help="JPEG, PNG, GIF or BMP files")
     parser.add_argument("--weights", required=True, help="a name from `keras-ssd zoo list`, or a file")
     parser.add_argument("--confidence", type=float, default=0.5, help="lowest score to report (default: 0.5)")
     parser.add_argument("--batch-size", type=int, default=8)
@@ -31,14 +31,14 @@ def pipeline(paths, detector, batch_size=8):
     """
 
     def read(path):
-        picture = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-        height_width = tf.shape(picture)[:2]
+        image = tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+        height_width = tf.shape(image)[:2]
         # Bilinear and not antialiased, as the original SSD resizes.
-        picture = tf.image.resize(picture, detector.input_size)
-        return path, picture, height_width
+        image = tf.image.resize(image, detector.input_size)
+        return path, image, height_width
 
-    def detect(paths, pictures, height_width):
-        rows = detector(pictures, training=False)  # (B, K, 6)
+    def detect(paths, images, height_width):
+        rows = detector(images, training=False)  # (B, K, 6)
         height, width = tf.unstack(tf.cast(height_width, "float32"), axis=1)
         scale = tf.stack([width, height, width, height], axis=1)[:, None]
         boxes = tf.clip_by_value(rows[..., 2:], 0.0, 1.0) * scale
@@ -56,7 +56,7 @@ def main(argv=None):
         return 2
     model = keras_ssd.open_model(args.weights)
     detector = keras_ssd.with_decoder(model, confidence_threshold=args.confidence)
-    for batch in pipeline(args.pictures, detector, args.batch_size):
+    for batch in pipeline(args.images, detector, args.batch_size):
         for path, ids, scores, boxes in zip(*(part.numpy() for part in batch), strict=True):
             print(path.decode())
             for class_id, score, box in zip(ids, scores, boxes, strict=True):

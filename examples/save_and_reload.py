@@ -49,27 +49,27 @@ def main(argv=None):
         if args.weights
         else keras_ssd.ssd7(classes=["cat", "dog"], input_size=(96, 128))
     )
-    pictures = np.random.default_rng(0).uniform(0, 255, (2, *model.input_size, 3)).astype("float32")
-    expected = model.predict_on_batch(pictures)
+    images = np.random.default_rng(0).uniform(0, 255, (2, *model.input_size, 3)).astype("float32")
+    expected = model.predict_on_batch(images)
 
     path = args.folder / "model.keras"
     model.save(path)
     copy = keras_ssd.load(path)  # keras.saving.load_model does the same; this one explains a bad file better
     same_anchors = np.array_equal(copy.anchor_spec.anchors_cxcywh(), model.anchor_spec.anchors_cxcywh())
     print(f"{path}: classes {', '.join(copy.class_names)}; anchors equal bit for bit: {same_anchors}")
-    ok = [same_anchors, compare("in this process", expected, copy.predict_on_batch(pictures))]
+    ok = [same_anchors, compare("in this process", expected, copy.predict_on_batch(images))]
 
-    np.save(args.folder / "pictures.npy", pictures)
-    files = [path, args.folder / "pictures.npy", args.folder / "predictions.npy"]
+    np.save(args.folder / "images.npy", images)
+    files = [path, args.folder / "images.npy", args.folder / "predictions.npy"]
     subprocess.run([sys.executable, "-c", OTHER_PROGRAM, *map(str, files)], check=True)
     ok.append(compare("in a fresh process", expected, np.load(files[2])))
 
-    # The end-to-end model, pictures in and rows of detections out, is what one hands to others.
+    # The end-to-end model, images in and rows of detections out, is what one hands to others.
     detector = keras_ssd.with_decoder(model, confidence_threshold=0.3)
     path = args.folder / "detector.keras"
     detector.save(path)
-    rows = keras.saving.load_model(path).predict_on_batch(pictures)
-    ok.append(compare(f"{path}, rows of shape {rows.shape}", detector.predict_on_batch(pictures), rows))
+    rows = keras.saving.load_model(path).predict_on_batch(images)
+    ok.append(compare(f"{path}, rows of shape {rows.shape}", detector.predict_on_batch(images), rows))
     return 0 if all(ok) else 1
 
 

@@ -2,11 +2,11 @@
 
     python examples/swap_backbone.py mine.keras photos --backbone mobilenet_v2 --width 0.5 --out small.keras
 
-`mine.keras` is a detector that `keras_ssd.ssd` made and that was trained, `photos` a folder of pictures; they need no
+`mine.keras` is a detector that `keras_ssd.ssd` made and that was trained, `photos` a folder of images; they need no
 annotations. Heads, extra layers, anchors and classes of the detector stay as they are, weights included. The new
 backbone's maps of the same grids go through a 1x1 convolution each, which brings them to the width that the heads know.
-Then the new maps learn to be what the old ones are on the same pictures. That is a start, from which training on
-annotated pictures goes on.
+Then the new maps learn to be what the old ones are on the same images. That is a start, from which training on
+annotated images goes on.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import numpy as np
 
 import keras_ssd
 from keras_ssd.backbones import feature_maps, possible_taps, prepared
+from keras_ssd.images import expand_sources, read_image, resize_bilinear
 from keras_ssd.models.extras import derive_extras
-from keras_ssd.pictures import expand_sources, read_picture, resize_bilinear
 from keras_ssd.zoo.port import arrays_of, port
 
 
@@ -86,22 +86,22 @@ def swap(detector, name, width=None):
     return net
 
 
-def imitate(net, detector, pictures, epochs, batch_size=8):
+def imitate(net, detector, images, epochs, batch_size=8):
     """Trains the new backbone until its tapped maps are those of the old one; returns the losses by epoch."""
     names = [tap.layer for tap in tapped(detector)]
     teacher = keras.Model(detector.input, [detector.get_layer(name).output for name in names])
     student = keras.Model(net.input, [net.get_layer(name).output for name in names])
-    wanted = [np.asarray(maps) for maps in teacher.predict(pictures, batch_size=batch_size, verbose=0)]
+    wanted = [np.asarray(maps) for maps in teacher.predict(images, batch_size=batch_size, verbose=0)]
     # Maps differ in scale: each counts by the share of its variance that is not explained.
     weights = [1 / max(float(maps.var()), 1e-6) for maps in wanted]
     student.compile(keras.optimizers.Adam(1e-3), loss=["mse"] * len(wanted), loss_weights=weights)
-    return student.fit(pictures, wanted, epochs=epochs, batch_size=batch_size, verbose=0).history["loss"]
+    return student.fit(images, wanted, epochs=epochs, batch_size=batch_size, verbose=0).history["loss"]
 
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("detector", help="a .keras file")
-    parser.add_argument("pictures", nargs="+", help="pictures, or folders of them")
+    parser.add_argument("images", nargs="+", help="images, or folders of them")
     parser.add_argument("--backbone", default="mobilenet_v2", choices=keras_ssd.backbones.backbone_names())
     parser.add_argument("--width", type=float, help="of a MobileNet")
     parser.add_argument("--epochs", type=int, default=50)
@@ -115,12 +115,12 @@ def main(argv=None):
     net = swap(detector, args.backbone, args.width)
     print(net.weights_report)
     print(f"{detector.count_params():,} values before, {net.count_params():,} now")
-    sources = [read_picture(source.picture) for source in expand_sources(args.pictures)]
-    pictures = np.stack([resize_bilinear(picture, net.input_size) for picture in sources]).astype(np.float32)
-    losses = imitate(net, detector, pictures, args.epochs)
+    sources = [read_image(source.image) for source in expand_sources(args.images)]
+    images = np.stack([resize_bilinear(image, net.input_size) for image in sources]).astype(np.float32)
+    losses = imitate(net, detector, images, args.epochs)
     print(f"Imitation: {losses[0]:.2f} after the first epoch, {losses[-1]:.2f} after {len(losses)}")
     net.save(args.out)
-    print(f"Saved {args.out}. Train it on annotated pictures now: keras-ssd train --help")
+    print(f"Saved {args.out}. Train it on annotated images now: keras-ssd train --help")
     return 0
 
 

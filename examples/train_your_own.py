@@ -1,10 +1,10 @@
-"""Trains a detector on pictures of your own; a few hundred are enough to begin with, and a CPU will do.
+"""Trains a detector on images of your own; a few hundred are enough to begin with, and a CPU will do.
 
     python examples/train_your_own.py photos --out runs/mine
 
-`photos` is a folder of annotated pictures (VOC, COCO, YOLO or CSV: the format is found out), or the annotation file
-itself. Without a split of its own called `val`, every tenth picture is kept for validation. Start from trained weights
-where you can: `--model ssd300 --weights coco` needs a GPU and learns more from fewer pictures.
+`photos` is a folder of annotated images (VOC, COCO, YOLO or CSV: the format is found out), or the annotation file
+itself. Without a split of its own called `val`, every tenth image is kept for validation. Start from trained weights
+where you can: `--model ssd300 --weights coco` needs a GPU and learns more from fewer images.
 """
 
 import argparse
@@ -18,7 +18,7 @@ MODELS = {"ssd_small": keras_ssd.ssd_small, "ssd300": keras_ssd.ssd300, "ssd512"
 
 def arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", help="the annotated pictures")
+    parser.add_argument("data", help="the annotated images")
     parser.add_argument("--model", choices=MODELS, default="ssd_small", help="the network (default: ssd_small)")
     parser.add_argument("--weights", help="where to start: a name from `keras-ssd zoo list`, or a file")
     parser.add_argument("--epochs", type=int, default=60)
@@ -54,10 +54,10 @@ def main(argv=None):
         resume=args.resume,
     )
     best = history.best
-    print(f"best epoch {best['epoch']}: mean AP {best['val_mAP']:.3f} on {len(val)} pictures that it never trained on")
+    print(f"best epoch {best['epoch']}: mean AP {best['val_mAP']:.3f} on {len(val)} images that it never trained on")
 
     # The model has the weights of that epoch, which are also in the folder.
-    for found in model.detect([annotation.picture for annotation in val[:3]]):
+    for found in model.detect([annotation.image for annotation in val[:3]]):
         print(found)
     print(f"Saved {Path(args.out) / 'model.keras'}: keras_ssd.load(...) or `keras-ssd detect --weights ...` takes it")
     return 0

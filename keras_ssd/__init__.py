@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from keras_ssd.anchors import AnchorSpec as AnchorSpec
     from keras_ssd.anchors import RecipeLevel as RecipeLevel
     from keras_ssd.backbones import ConvRow as ConvRow
-    from keras_ssd.coding import Predictions as Predictions
+    from keras_ssd.box_coder import Predictions as Predictions
     from keras_ssd.decoding import DecodeOptions as DecodeOptions
     from keras_ssd.decoding import decode_arrays as decode_arrays
     from keras_ssd.demonstration import demo as demo
@@ -78,7 +78,7 @@ _HOMES = {
     ),
     "keras_ssd.anchors": ("AnchorLevel", "AnchorRecipe", "AnchorSpec", "RecipeLevel"),
     "keras_ssd.backbones": ("ConvRow",),
-    "keras_ssd.coding": ("Predictions",),
+    "keras_ssd.box_coder": ("Predictions",),
     "keras_ssd.decoding": ("DecodeOptions", "decode_arrays"),
     "keras_ssd.demonstration": ("demo",),
     "keras_ssd.detecting": ("detect",),

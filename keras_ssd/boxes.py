@@ -62,7 +62,7 @@ def iou_matrix(boxes_a_xyxy, boxes_b_xyxy, xp=np):
 
 
 def clip(boxes_xyxy, size_hw, xp=np):
-    """Corners moved into a picture of this (height, width); (1, 1) for fractions."""
+    """Corners moved into an image of this (height, width); (1, 1) for fractions."""
     height, width = size_hw
     limits = [width, height, width, height]
     columns = [xp.clip(boxes_xyxy[..., i : i + 1], 0, limit) for i, limit in enumerate(limits)]
@@ -70,6 +70,6 @@ def clip(boxes_xyxy, size_hw, xp=np):
 
 
 def scale(boxes, size_hw, xp=np):
-    """Fractions to pixels of a picture of this (height, width)."""
+    """Fractions to pixels of an image of this (height, width)."""
     height, width = size_hw
     return boxes * xp.asarray([width, height, width, height], dtype=boxes.dtype)

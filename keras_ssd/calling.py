@@ -2,10 +2,20 @@
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from keras_ssd.names import nearest
+
+# {former name of an argument: its name}. Both work in every function that has the second; the first with a warning.
+_FORMER = {
+    "picture": "image",
+    "pictures": "images",
+    "picture_id": "image_id",
+    "pictures_in_memory": "images_in_memory",
+    "rate": "learning_rate",
+}
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -26,10 +36,10 @@ _ELSEWHERE = (
     ("target_size resize", "size_hw input_size image_size"),
     ("pretrained pretrained_weights weights_path checkpoint ckpt load_weights", "weights"),
     ("weights_backbone backbone_weights", "weights"),
-    ("images image imgs img pics files inputs input source paths", "sources pictures picture"),
+    ("images image pictures picture imgs img pics files inputs input source paths", "sources images image"),
     ("path file filename filepath model_path file_path source", "path"),
     ("batch bs batchsize", "batch_size"),
-    ("lr lr0 learning_rate initial_lr", "learning_rate rate"),
+    ("lr lr0 rate initial_lr", "learning_rate"),
     ("num_epochs n_epochs nb_epoch nb_epochs", "epochs"),
     ("validation_data val val_data val_set val_dataset validation valid_set", "validation_set"),
     ("train_data train_dataset dataset data training_set", "train_set dataset data"),
@@ -127,6 +137,9 @@ def _sorted_out(name, kwargs, known, second_names):
     renamed, unknown = {}, []
     for given, value in kwargs.items():
         own = second_names.get(given, given)
+        if own not in known and _FORMER.get(given) in known:
+            own = _FORMER[given]
+            warn_of_former_name(f"{name}({given}=)", f"`{own}`", stacklevel=4)
         if own not in known:
             unknown.append(given)
         elif own in renamed or (own != given and own in kwargs):
@@ -135,6 +148,36 @@ def _sorted_out(name, kwargs, known, second_names):
     if unknown:
         raise TypeError(unknown_arguments(name, unknown, known))
     return renamed
+
+
+def warn_of_former_name(former, name, stacklevel=3):
+    """Says that something is used by its former name, which still works."""
+    warnings.warn(f"{former} is the former name of {name}, and will go.", DeprecationWarning, stacklevel=stacklevel)
+
+
+def former_attributes(**names: str) -> Callable[[type], type]:
+    """Gives a class attributes by their former names, which warn.
+
+    Args:
+        **names: {former name: name}.
+
+    Example:
+        >>> @former_attributes(picture="image")
+        ... class Tile:
+        ...     image = 1
+    """
+
+    def decorated(made):
+        for former, name in names.items():
+            setattr(made, former, property(functools.partial(_former, former, name), doc=f"Former name of `{name}`."))
+        return made
+
+    return decorated
+
+
+def _former(former, name, one):
+    warn_of_former_name(f"{type(one).__name__}.{former}", f"`{name}`")
+    return getattr(one, name)
 
 
 def unknown_arguments(name, unknown, known):

@@ -9,7 +9,7 @@ import numpy as np
 from keras_ssd.boxes import iou_matrix
 from keras_ssd.calling import checked_arguments
 from keras_ssd.detections import Detections
-from keras_ssd.pictures import write_picture
+from keras_ssd.images import write_image
 from keras_ssd.smear import MOST, check_count, draw_smear
 
 WEIGHTS = "ssd_small.cells"
@@ -24,17 +24,17 @@ def demo(
     """Draws a blood smear, finds its cells, and says what was right. Needs no file and no network.
 
     Args:
-        out: a picture to write, with the boxes drawn in; its ending names the format. None writes nothing.
+        out: an image to write, with the boxes drawn in; its ending names the format. None writes nothing.
         seed: which smear; a whole number from 0 on.
         count: red cells to draw, 0..40. There are one white cell and three platelets beside them.
         confidence: lowest score to report, 0..1.
 
     Returns:
-        `Detections`; `found.draw()` is the picture with boxes.
+        `Detections`; `found.draw()` is the image with boxes.
 
     Raises:
-        ValueError: a number out of its range, or an ending that is no picture format.
-        OSError: the picture cannot be written.
+        ValueError: a number out of its range, or an ending that is no image format.
+        OSError: the image cannot be written.
 
     Example:
         >>> found = keras_ssd.demo(seed=1)
@@ -47,13 +47,13 @@ def demo(
         check_out(out)
     smear = draw_smear(seed, red_cells=count)
     model = ssd_small(weights=WEIGHTS)
-    [found] = model.detect(smear.picture, confidence=confidence)
-    found = replace(found, source=smear.truth.source, picture=smear.picture)
+    [found] = model.detect(smear.image, confidence=confidence)
+    found = replace(found, source=smear.truth.source, image=smear.image)
     print(found)
     print(compare(smear.truth, found))
     if out is not None:
-        write_picture(found.draw(), out)
-        print(f"The picture with boxes: {out}")
+        write_image(found.draw(), out)
+        print(f"The image with boxes: {out}")
     return found
 
 
@@ -62,7 +62,7 @@ def compare(truth, found):
 
     Args:
         truth: `Detections` of what is there.
-        found: `Detections` of the same picture, best first.
+        found: `Detections` of the same image, best first.
 
     Returns:
         One line a class.
@@ -99,7 +99,7 @@ def check_out(out):
     """Refuses before any work what could not be written after it.
 
     Raises:
-        ValueError: the ending is of no picture format that Pillow writes.
+        ValueError: the ending is of no image format that Pillow writes.
         OSError: there is no such folder.
     """
     from PIL import Image
@@ -107,6 +107,6 @@ def check_out(out):
     path = Path(out)
     known = sorted(ending for ending, form in Image.registered_extensions().items() if form in Image.SAVE)
     if path.suffix.lower() not in known:
-        raise ValueError(f"`out` must end like a picture: .png, .jpg or the like. Received: out={os.fspath(out)!r}")
+        raise ValueError(f"`out` must end like an image: .png, .jpg or the like. Received: out={os.fspath(out)!r}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")

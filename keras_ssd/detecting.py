@@ -11,8 +11,8 @@ import numpy as np
 from keras_ssd.calling import checked_arguments
 from keras_ssd.decoding import confidence_of
 from keras_ssd.detections import class_ids_of
+from keras_ssd.images import MAX_PIXELS, ImageError, expand_sources
 from keras_ssd.layers.decode_detections import DecodeDetections
-from keras_ssd.pictures import MAX_PIXELS, PictureError, expand_sources
 from keras_ssd.pipeline import Detecting
 from keras_ssd.predictor import Predictor
 from keras_ssd.results import Results
@@ -37,34 +37,34 @@ def detect(
     decoder: DecodeDetections | None = None,
     class_names: Sequence[str] | None = None,
     workers: int | None = None,
-    on_error: str | Callable[[PictureError], Any] = "raise",
+    on_error: str | Callable[[ImageError], Any] = "raise",
     max_pixels: int = MAX_PIXELS,
     recursive: bool = False,
 ) -> Results:
     """Finds objects in images of any size, lazily and in the order of the sources.
 
-    Pictures are read and resized in threads while the network computes. Each is warped to the model's input
+    Images are read and resized in threads while the network computes. Each is warped to the model's input
     size whatever its shape, as the original SSD does, and its boxes are brought back to its own pixels.
 
     Args:
         model: a `keras_ssd` model that gives raw predictions (B, N, C + 1 + 12), or any model that ends in a
             `DecodeDetections` layer, for example one made by `with_decoder`. It takes RGB in 0..255.
         sources: a path, folder, glob pattern, URL, PIL image, array, the bytes of an image file or an open file, or
-            an iterable of these; see `keras_ssd.pictures.expand_sources`.
+            an iterable of these; see `keras_ssd.images.expand_sources`.
         confidence: lowest score to report, 0..1; None is the model's own (`model.confidence`, found when it was
             trained), or else 0.5.
         classes: report these classes alone; a name or several.
-        batch_size: pictures that the network sees at once.
+        batch_size: images that the network sees at once.
         iou_threshold: boxes of one class that overlap more are taken for one object; by default the model's
             own value, which is Caffe's 0.45 unless it says otherwise.
-        keep_top_k: most objects in one picture; by default the model's own value or Caffe's 200.
+        keep_top_k: most objects in one image; by default the model's own value or Caffe's 200.
         decoder: a `DecodeDetections` layer with other options, for a model of raw predictions; it stands for
             the two arguments before.
         class_names: names of the classes without background; by default those that the model carries.
         workers: reading threads; by default one a processor, at most 8.
-        on_error: "raise" ends at the first picture that cannot be read, after the ones before it. A function
-            is called with the `PictureError` instead, and the picture is left out.
-        max_pixels: larger pictures are refused, see `keras_ssd.pictures.read_picture`.
+        on_error: "raise" ends at the first image that cannot be read, after the ones before it. A function
+            is called with the `ImageError` instead, and the image is left out.
+        max_pixels: larger images are refused, see `keras_ssd.images.read_image`.
         recursive: whether a folder stands for the images in folders below, too.
 
     Returns:
@@ -74,7 +74,7 @@ def detect(
 
     Raises:
         ValueError: an argument out of range, an unknown class, or a model whose output is neither form.
-        PictureError: while iterating, see `on_error`.
+        ImageError: while iterating, see `on_error`.
 
     Example:
         >>> for found in keras_ssd.detect(model, ["street.jpg", array], classes="person"):
@@ -90,11 +90,11 @@ def detect(
 
 
 def detections_or_errors(model, sources, *, confidence=None, batch_size=8, workers=None):
-    """As `detect`, but a generator, with the `PictureError` of an image that cannot be read in its place.
+    """As `detect`, but a generator, with the `ImageError` of an image that cannot be read in its place.
 
     Args:
         model, confidence, batch_size, workers: see `detect`.
-        sources: list of `keras_ssd.pictures.Source`.
+        sources: list of `keras_ssd.images.Source`.
     """
     detecting = _detecting(model, confidence, None, batch_size, None, None, None, None, workers, MAX_PIXELS)
     return detecting.run(expand_sources(sources))

@@ -73,11 +73,11 @@ def score_text(score):
     return text[1:] if text.startswith("0") else "1.0"
 
 
-def draw_detections(picture, detections, *, line_width=None, font_size=None, labels=True):
+def draw_detections(image, detections, *, line_width=None, font_size=None, labels=True):
     """Draws boxes and labels.
 
     Args:
-        picture: (H, W, 3) uint8 array; boxes are scaled to it.
+        image: (H, W, 3) uint8 array; boxes are scaled to it.
         detections: `Detections` of that image.
         line_width, font_size: pixels, or None to derive them from the image's size.
         labels: whether to write class and score.
@@ -85,7 +85,7 @@ def draw_detections(picture, detections, *, line_width=None, font_size=None, lab
     Returns:
         A new PIL image.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     scale = np.array([width, height, width, height]) / np.array(detections.size_hw[::-1] * 2)
     palette = class_colours(detections.class_names)
     colours = [palette[class_id] for class_id in detections.class_ids.tolist()]
@@ -94,10 +94,10 @@ def draw_detections(picture, detections, *, line_width=None, font_size=None, lab
         scores = map(score_text, detections.scores.tolist())
         texts = [Label(f"{name} {score}", score, name) for name, score in zip(detections.names, scores, strict=True)]
     boxes = detections.boxes_xyxy * scale
-    return draw_boxes(picture, boxes, colours, texts, line_width=line_width, font_size=font_size)
+    return draw_boxes(image, boxes, colours, texts, line_width=line_width, font_size=font_size)
 
 
-def draw_boxes(picture, boxes_xyxy, colours, labels=None, *, line_width=None, font_size=None):
+def draw_boxes(image, boxes_xyxy, colours, labels=None, *, line_width=None, font_size=None):
     """Draws boxes of given colours, with a label each if there are any.
 
     A label stands at its box, or near it with a line between them. It never lies on another label, and all labels
@@ -105,7 +105,7 @@ def draw_boxes(picture, boxes_xyxy, colours, labels=None, *, line_width=None, fo
     short, and last left out; a key in the image then says what the colours of such boxes mean.
 
     Args:
-        picture: (H, W, 3) uint8 array.
+        image: (H, W, 3) uint8 array.
         boxes_xyxy: (K, 4) pixels of that image; the first lie on top, and their labels have the best places.
         colours: K of "#RRGGBB".
         labels: K of `Label`, or None for none; one without text is not drawn.
@@ -116,18 +116,18 @@ def draw_boxes(picture, boxes_xyxy, colours, labels=None, *, line_width=None, fo
     """
     from PIL import Image, ImageDraw
 
-    image = Image.fromarray(picture)
-    height, width = picture.shape[:2]
+    canvas = Image.fromarray(image)
+    height, width = image.shape[:2]
     boxes = np.asarray(boxes_xyxy)
     if line_width is None:
         line_width = max(1, round((height * width) ** 0.5 / (220 if len(boxes) <= 20 else 320)))
-    pen = ImageDraw.Draw(image)
+    pen = ImageDraw.Draw(canvas)
     for box, colour in reversed([*zip(boxes, colours, strict=True)]):  # the best lie on top
         _draw_box(pen, box, colour, line_width)
     if labels is not None:
         fonts = _fonts(font_size, len(boxes), (height, width))
         _Labels(pen, boxes, colours, labels, fonts).draw((height, width), line_width)
-    return image
+    return canvas
 
 
 def _draw_box(pen, box, colour, line_width):

@@ -1,18 +1,18 @@
-"""Annotations -> targets: what each anchor of a model shall predict for a picture with these objects."""
+"""Annotations -> targets: what each anchor of a model shall predict for an image with these objects."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from keras import ops
 
+from keras_ssd import box_coder, fastpaths
 from keras_ssd import boxes as bx
-from keras_ssd import coding, fastpaths
 from keras_ssd.anchors import AnchorSpec
+from keras_ssd.box_coder import BACKGROUND, NEUTRAL, Predictions, Targets
 from keras_ssd.calling import checked_arguments
-from keras_ssd.coding import BACKGROUND, NEUTRAL, Predictions, Targets
 from keras_ssd.detections import Detections
 from keras_ssd.drawing import draw_detections
-from keras_ssd.matching import Matches, MatchRules, double, match, match_in_graph
+from keras_ssd.matching import Matches, MatchRules, float64, match, match_in_graph
 from keras_ssd.matching.arrays import AnchorOverlaps
 from keras_ssd.matching.objects import PADDING, checked_objects
 
@@ -21,10 +21,10 @@ CODE_OPTIONS = ("code_type", "variance_encoded_in_target")
 
 @dataclass(frozen=True, eq=False)
 class DecodedTargets:
-    """The boxes that the targets of one picture stand for, a row an anchor with an object.
+    """The boxes that the targets of one image stand for, a row an anchor with an object.
 
     Args:
-        boxes_xyxy: (P, 4) fractions of the picture.
+        boxes_xyxy: (P, 4) fractions of the image.
         class_ids: (P,) 0..C-1.
         anchors: (P,) indices of the anchors.
     """
@@ -48,7 +48,7 @@ class DecodedTargets:
 
 @checked_arguments
 class TargetEncoder:
-    """Turns the objects of pictures into the targets of a model's predictions.
+    """Turns the objects of images into the targets of a model's predictions.
 
     It works on the host (`encode`, `encode_batch`: numpy, also from several threads at once) and in graph
     (`encode_in_graph`: `keras.ops`, for `tf.data` or a GPU); both give the same anchors to the same objects.
@@ -58,7 +58,7 @@ class TargetEncoder:
         num_classes: classes without background.
         rules: `MatchRules`; None for the original SSD's.
         use_difficult: whether objects marked difficult are objects (Caffe for VOC) or left out (Caffe for COCO).
-        code_type, variance_encoded_in_target: how offsets are coded, see `keras_ssd.coding.encode`.
+        code_type, variance_encoded_in_target: how offsets are coded, see `keras_ssd.box_coder.encode`.
 
     Raises:
         ValueError: `num_classes` below 1, or an unknown code type.
@@ -92,11 +92,11 @@ class TargetEncoder:
                 "`num_classes` must be a whole number from 1 on, background not counted. "
                 f"Received: num_classes={num_classes!r}"
             )
-        coding.check_code_type(code_type)
+        box_coder.check_code_type(code_type)
         self.spec, self.num_classes, self.rules = spec, int(num_classes), rules
         self.use_difficult = bool(use_difficult)
         self._code = {"code_type": code_type, "variance_encoded_in_target": variance_encoded_in_target}
-        corners = double.corners(spec) if rules.float64 else spec.anchors_xyxy()
+        corners = float64.corners(spec) if rules.float64 else spec.anchors_xyxy()
         self._overlaps = AnchorOverlaps(corners, rules, spec.levels)
         self._anchors = spec.anchors_cxcywh()
         self._variances = np.asarray(spec.variances, np.float32)
@@ -126,47 +126,47 @@ class TargetEncoder:
 
     @checked_arguments
     def encode(self, boxes_xyxy, class_ids, difficult=None):
-        """The targets of one picture.
+        """The targets of one image.
 
         Args:
-            boxes_xyxy: (M, 4) objects, fractions of the picture, xmin < xmax and ymin < ymax.
+            boxes_xyxy: (M, 4) objects, fractions of the image, xmin < xmax and ymin < ymax.
             class_ids: (M,) 0..C-1, background not counted; -1 for padding, whose box may be anything.
             difficult: (M,) bool, which objects are difficult; None for none.
 
         Returns:
-            (N, 5) float32 [class id 1..C, background 0, neutral -1 | offsets], see `keras_ssd.coding.Targets`.
+            (N, 5) float32 [class id 1..C, background 0, neutral -1 | offsets], see `keras_ssd.box_coder.Targets`.
 
         Raises:
             ValueError: arrays that do not fit together, a box without area or not of finite numbers, a class id
                 outside its range, boxes in pixels.
             TypeError: class ids that are no numbers.
         """
-        targets = np.zeros((self.spec.num_anchors, coding.NUM_TARGET_COLUMNS), np.float32)
+        targets = np.zeros((self.spec.num_anchors, box_coder.NUM_TARGET_COLUMNS), np.float32)
         self._fill(targets, self._checked(boxes_xyxy, class_ids, difficult))
         return targets
 
     @checked_arguments
     def encode_batch(self, boxes_xyxy, class_ids, difficult=None):
-        """The targets (B, N, 5) of several pictures, each with as many objects as it has; arguments are lists of those
+        """The targets (B, N, 5) of several images, each with as many objects as it has; arguments are lists of those
         of `encode`, or padded arrays (B, M, 4), (B, M), (B, M).
 
         Raises:
-            ValueError: as `encode`, with the picture's place in the batch; lists of different lengths.
+            ValueError: as `encode`, with the image's place in the batch; lists of different lengths.
         """
         difficult = [None] * len(boxes_xyxy) if difficult is None else difficult
         if not len(boxes_xyxy) == len(class_ids) == len(difficult):
             raise ValueError(
-                "Boxes, class ids and difficult marks must be given for the same number of pictures. "
+                "Boxes, class ids and difficult marks must be given for the same number of images. "
                 f"Received: {len(boxes_xyxy)}, {len(class_ids)}, {len(difficult)}"
             )
-        targets = np.zeros((len(boxes_xyxy), self.spec.num_anchors, coding.NUM_TARGET_COLUMNS), np.float32)
+        targets = np.zeros((len(boxes_xyxy), self.spec.num_anchors, box_coder.NUM_TARGET_COLUMNS), np.float32)
         for index, objects in enumerate(zip(boxes_xyxy, class_ids, difficult, strict=True)):
-            self._fill(targets[index], self._checked(*objects, where=f"Picture {index} of the batch: "))
+            self._fill(targets[index], self._checked(*objects, where=f"Image {index} of the batch: "))
         return targets
 
     @checked_arguments
     def match(self, boxes_xyxy, class_ids, difficult=None):
-        """How the objects of one picture match; arguments as of `encode`.
+        """How the objects of one image match; arguments as of `encode`.
 
         Returns:
             `keras_ssd.matching.Matches`. `matches.unmatched` are the objects that the targets do not show.
@@ -177,13 +177,13 @@ class TargetEncoder:
         """
         return self._match(*self._checked(boxes_xyxy, class_ids, difficult))
 
-    def draw(self, picture, boxes_xyxy, class_ids, objects=None, class_names=None):
+    def draw(self, image, boxes_xyxy, class_ids, objects=None, class_names=None):
         """Shows which anchors answer for which object: objects as bold boxes, their anchors as thin ones.
 
         Each object's label says how many anchors it has, and its highest IoU with any.
 
         Args:
-            picture: (H, W, 3) uint8.
+            image: (H, W, 3) uint8.
             boxes_xyxy, class_ids: as of `encode`.
             objects: indices of the objects to draw; None for all.
             class_names: C names for the labels; None for numbers.
@@ -192,7 +192,7 @@ class TargetEncoder:
             A PIL image.
 
         Example:
-            >>> encoder.draw(picture, boxes, class_ids, objects=[0]).save("anchors.png")
+            >>> encoder.draw(image, boxes, class_ids, objects=[0]).save("anchors.png")
         """
         boxes, class_ids = self._checked(boxes_xyxy, class_ids, None)
         found = self._match(boxes, class_ids)
@@ -201,13 +201,13 @@ class TargetEncoder:
             chosen = np.intersect1d(chosen, objects)
         names = [str(each) for each in (range(self.num_classes) if class_names is None else class_names)]
         labels = [f"{i} {names[c]}: {n} anchors" for i, (c, n) in enumerate(zip(class_ids, found.counts, strict=True))]
-        size_hw = np.shape(picture)[:2]
+        size_hw = np.shape(image)[:2]
         anchors = np.flatnonzero(np.isin(found.object_of_anchor, chosen))
         owners = found.object_of_anchor[anchors]
         thin = bx.scale(self.spec.anchors_xyxy()[anchors], size_hw), np.ones(len(anchors)), owners
         bold = bx.scale(boxes[chosen], size_hw), found.best_iou[chosen], chosen
-        image = draw_detections(picture, Detections(*thin, labels, size_hw), line_width=1, labels=False)
-        return draw_detections(np.asarray(image), Detections(*bold, labels, size_hw))
+        canvas = draw_detections(image, Detections(*thin, labels, size_hw), line_width=1, labels=False)
+        return draw_detections(np.asarray(canvas), Detections(*bold, labels, size_hw))
 
     def encode_in_graph(self, boxes_xyxy, class_ids, difficult=None):
         """The targets of a batch, in `keras.ops` and with static shapes.
@@ -215,7 +215,7 @@ class TargetEncoder:
         Class ids are the caller's duty here, since a graph cannot raise; boxes without area count as padding.
 
         Args:
-            boxes_xyxy: (B, M, 4) objects, fractions of the picture; M is fixed.
+            boxes_xyxy: (B, M, 4) objects, fractions of the image; M is fixed.
             class_ids: (B, M) 0..C-1, or -1 for padding, whose box may be anything.
             difficult: (B, M) bool, or None for none.
 
@@ -225,7 +225,7 @@ class TargetEncoder:
         boxes = ops.cast(boxes_xyxy, "float32")
         if len(boxes.shape) != 3 or boxes.shape[1] is None or boxes.shape[2] != 4:
             raise ValueError(
-                "Boxes must have the shape (B, M, 4) with a fixed M; pad pictures with fewer objects by rows of class "
+                "Boxes must have the shape (B, M, 4) with a fixed M; pad images with fewer objects by rows of class "
                 f"id {PADDING}. Received: shape={tuple(boxes.shape)}"
             )
         class_ids = ops.cast(class_ids, "int32")
@@ -239,7 +239,9 @@ class TargetEncoder:
         anchors = ops.convert_to_tensor(self._anchors, "float32")
         boxes = ops.take_along_axis(boxes, ops.repeat(place[..., None], 4, axis=-1), axis=1)  # (B, N, 4)
         boxes = ops.where(positive[..., None], boxes, bx.cxcywh_to_xyxy(anchors, ops))
-        offsets = coding.encode(boxes, anchors, ops.convert_to_tensor(self._variances, "float32"), xp=ops, **self._code)
+        offsets = box_coder.encode(
+            boxes, anchors, ops.convert_to_tensor(self._variances, "float32"), xp=ops, **self._code
+        )
         class_ids = ops.take_along_axis(class_ids, place, axis=1) + 1
         class_ids = ops.where(positive, class_ids, ops.where(neutral, NEUTRAL, BACKGROUND))
         return Targets(class_ids, ops.where(positive[..., None], offsets, 0.0)).join(ops)
@@ -261,7 +263,7 @@ class TargetEncoder:
         """The boxes that targets stand for: what a network that predicts them perfectly would find.
 
         Args:
-            targets: (N, 5) of one picture, or (N, C + 1 + 12) of `one_hot`.
+            targets: (N, 5) of one image, or (N, C + 1 + 12) of `one_hot`.
 
         Returns:
             `DecodedTargets`, in which an object occurs as often as anchors answer for it; `distinct` lists each once.
@@ -269,12 +271,12 @@ class TargetEncoder:
         targets = np.asarray(targets)
         if targets.ndim != 2 or len(targets) != self.spec.num_anchors:
             raise ValueError(
-                f"`targets` must be those of one picture, (N, 5) with N={self.spec.num_anchors}. "
+                f"`targets` must be those of one image, (N, 5) with N={self.spec.num_anchors}. "
                 f"Received: shape={targets.shape}"
             )
         parts = Targets.split(targets)
         anchors = np.flatnonzero(parts.class_ids > BACKGROUND)
-        boxes = coding.decode(parts.offsets[anchors], self._anchors[anchors], self._variances, **self._code)
+        boxes = box_coder.decode(parts.offsets[anchors], self._anchors[anchors], self._variances, **self._code)
         return DecodedTargets(boxes, parts.class_ids[anchors].astype(np.int64) - 1, anchors)
 
     def _match(self, boxes, class_ids):
@@ -292,7 +294,7 @@ class TargetEncoder:
         found = self._match(boxes, class_ids)
         anchors = np.flatnonzero(found.object_of_anchor >= 0)
         owners = found.object_of_anchor[anchors]
-        offsets = coding.encode(boxes[owners], self._anchors[anchors], self._variances, **self._code)
+        offsets = box_coder.encode(boxes[owners], self._anchors[anchors], self._variances, **self._code)
         targets[anchors] = Targets(class_ids[owners] + 1, offsets).join()
         neutral = np.flatnonzero(found.neutral)
         targets[neutral] = Targets(np.full(len(neutral), NEUTRAL), np.zeros((len(neutral), 4), np.float32)).join()

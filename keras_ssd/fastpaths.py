@@ -42,7 +42,7 @@ def drop_hopeless_rows(predictions, can_pass, least):
     """Predictions without the anchors that cannot become detections, in their order, padded with such anchors.
 
     Most anchors see background, and everything after this costs time for each anchor. The result's number of rows
-    depends on the picture, so only TensorFlow outside of XLA does it; all others return the input.
+    depends on the image, so only TensorFlow outside of XLA does it; all others return the input.
 
     Args:
         predictions: (B, N, D).

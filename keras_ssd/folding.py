@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_ssd.graph import calls_of, readers_of
+from keras_ssd.layer_calls import calls_of, readers_of
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
@@ -56,8 +56,8 @@ class FoldedNetwork(keras.layers.Layer):
         """Whether there is anything to fold."""
         return any(_can_run_folded(conv, norm) for conv, norm in foldable_pairs(model))
 
-    def call(self, pictures):
-        values = {id(self.model.inputs[0]): pictures}
+    def call(self, images):
+        values = {id(self.model.inputs[0]): images}
         for call in self._calls:
             args, kwargs = call.arguments(values)
             if call.layer in self._gone:
@@ -70,9 +70,9 @@ class FoldedNetwork(keras.layers.Layer):
                 values[id(tensor)] = value
         return values[id(self.model.outputs[0])]
 
-    def compute_output_spec(self, pictures):
+    def compute_output_spec(self, images):
         output = self.model.outputs[0]
-        return keras.KerasTensor((pictures.shape[0], *output.shape[1:]), dtype=output.dtype)
+        return keras.KerasTensor((images.shape[0], *output.shape[1:]), dtype=output.dtype)
 
 
 def _can_run_folded(conv, norm):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_ssd.detections import Detections
-from keras_ssd.pictures import PictureError, read_picture, resize_bilinear
+from keras_ssd.images import ImageError, read_image, resize_bilinear
 from keras_ssd.predictor import Predictor
 from keras_ssd.reading_ahead import map_ahead
 
@@ -24,7 +24,7 @@ class Detecting:
         class_ids: the classes that are told, (C,); None for all.
         batch_size: images that the network sees at once.
         workers: reading threads.
-        max_pixels: see `keras_ssd.pictures.read_picture`.
+        max_pixels: see `keras_ssd.images.read_image`.
     """
 
     predictor: Predictor
@@ -36,23 +36,23 @@ class Detecting:
     max_pixels: int | None
 
     def run(self, jobs, at_once=False):
-        """What is found, or the `PictureError` that stands in its place, in the order of the jobs.
+        """What is found, or the `ImageError` that stands in its place, in the order of the jobs.
 
         Args:
-            jobs: iterable of `Source`, or of a `PictureError` where something names no image.
+            jobs: iterable of `Source`, or of a `ImageError` where something names no image.
             at_once: whether an error is told as soon as it is met, rather than when its batch is full.
 
         Yields:
-            `Detections` or `PictureError`, one a job.
+            `Detections` or `ImageError`, one a job.
         """
         first, waiting, count = True, [], 0  # waiting: (job, its error or (resized image, original size))
         for job, future in map_ahead(self._load, jobs, workers=self.workers, ahead=2 * self.batch_size):
             try:
                 waiting.append((job, future.result()))
                 count += 1
-            except PictureError as error:
+            except ImageError as error:
                 waiting.append((job, error))
-            failed = isinstance(waiting[-1][1], PictureError)
+            failed = isinstance(waiting[-1][1], ImageError)
             many = len(waiting) >= MOST_WAITING * self.batch_size
             if count == self.batch_size or (failed and (at_once or not count or many)):
                 done, waiting = waiting, []
@@ -61,17 +61,17 @@ class Detecting:
         yield from self._finished(waiting, first)
 
     def _load(self, job):
-        if isinstance(job, PictureError):
+        if isinstance(job, ImageError):
             raise job
-        image = read_picture(job.picture, name=job.name, max_pixels=self.max_pixels)
+        image = read_image(job.image, name=job.name, max_pixels=self.max_pixels)
         return resize_bilinear(image, self.predictor.size_hw), image.shape[:2]
 
     def _finished(self, waiting, first):
-        read = [loaded[0] for _, loaded in waiting if not isinstance(loaded, PictureError)]
+        read = [loaded[0] for _, loaded in waiting if not isinstance(loaded, ImageError)]
         rows = iter(self.predictor.rows(read, _padded_size(len(read), self.batch_size, first)) if read else ())
         del read
         for job, loaded in waiting:
-            yield loaded if isinstance(loaded, PictureError) else self._detections(next(rows), job, loaded[1])
+            yield loaded if isinstance(loaded, ImageError) else self._detections(next(rows), job, loaded[1])
 
     def _detections(self, rows, source, size_hw):
         """`Detections` of one image from its (K, 6) rows."""
@@ -81,7 +81,7 @@ class Detecting:
             keep &= np.isin(ids, self.class_ids)
         rows = rows[keep]
         boxes = _to_pixels(rows[:, 2:], size_hw)
-        image = source.picture if source.in_memory else None
+        image = source.image if source.in_memory else None
         return Detections(boxes, rows[:, 1], rows[:, 0].astype(int), self.class_names, size_hw, source.name, image)
 
 

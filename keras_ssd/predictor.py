@@ -6,9 +6,9 @@ import weakref
 import keras
 import numpy as np
 
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.folding import FoldedNetwork
-from keras_ssd.graph import is_functional
+from keras_ssd.layer_calls import is_functional
 from keras_ssd.layers.decode_detections import DecodeDetections
 
 DECODED_COLUMNS = 6  # class id, score, four box sides
@@ -17,7 +17,7 @@ COMPILED_KINDS = 4  # how many decoders a model's compiled functions are kept fo
 
 @dataclasses.dataclass(frozen=True)
 class Predictor:
-    """A model from pictures to decoded rows, with what else must be known to use it.
+    """A model from images to decoded rows, with what else must be known to use it.
 
     Attributes:
         model: keras.Model from (B, H, W, 3) RGB 0..255 to (B, K, 6).
@@ -60,18 +60,18 @@ class Predictor:
         composed = _composed(model, layer)
         return cls(composed, size_hw, Predictions.classes_in(columns))
 
-    def rows(self, pictures, batch):
-        """Decoded rows of some pictures.
+    def rows(self, images, batch):
+        """Decoded rows of some images.
 
         Args:
-            pictures: list of at least one (H, W, 3) uint8 array of the input size.
-            batch: number of pictures to compute with; the missing ones are made up.
+            images: list of at least one (H, W, 3) uint8 array of the input size.
+            batch: number of images to compute with; the missing ones are made up.
 
         Returns:
-            (len(pictures), K, 6) float32 array.
+            (len(images), K, 6) float32 array.
         """
-        filling = [pictures[0]] * (batch - len(pictures))
-        return self.model.predict_on_batch(np.stack([*pictures, *filling]))[: len(pictures)]
+        filling = [images[0]] * (batch - len(images))
+        return self.model.predict_on_batch(np.stack([*images, *filling]))[: len(images)]
 
 
 _predictors = weakref.WeakKeyDictionary()  # model -> {decoder options: Predictor}; ends with the model
@@ -82,8 +82,8 @@ def _composed(model, decoder):
     if not (is_functional(model) and FoldedNetwork.pays_for(model)):
         return keras.Model(model.inputs[0], decoder(model.outputs[0]), name="detector")
     network = FoldedNetwork(_without_reference_to(model))
-    pictures = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype)
-    return keras.Model(pictures, decoder(network(pictures)), name="detector")
+    images = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype)
+    return keras.Model(images, decoder(network(images)), name="detector")
 
 
 def _without_reference_to(model):

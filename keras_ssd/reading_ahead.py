@@ -1,4 +1,4 @@
-"""Work in threads, results in order: how reading pictures overlaps with the network."""
+"""Work in threads, results in order: how reading images overlaps with the network."""
 
 import collections
 import concurrent.futures

@@ -6,7 +6,7 @@ import itertools
 import operator
 import weakref
 
-from keras_ssd.pictures import PictureError, split_sources
+from keras_ssd.images import ImageError, split_sources
 
 MOST_KEPT = 256  # results that were asked for by place
 
@@ -24,7 +24,7 @@ class Results(collections.abc.Sequence):
     Args:
         detecting: `Detecting`.
         sources: as `keras_ssd.detect` takes them.
-        on_error: "raise", or a function of a `PictureError`. Indexing an image that cannot be read raises either way.
+        on_error: "raise", or a function of a `ImageError`. Indexing an image that cannot be read raises either way.
         recursive: whether folders stand for those below too.
 
     Example:
@@ -75,7 +75,7 @@ class Results(collections.abc.Sequence):
         if place not in self._kept:
             with contextlib.closing(self._detecting.run([self._jobs.at(place)])) as run:
                 [found] = run
-            if isinstance(found, PictureError):
+            if isinstance(found, ImageError):
                 raise found
             while len(self._kept) >= MOST_KEPT:
                 self._kept.pop(next(iter(self._kept)))
@@ -90,7 +90,7 @@ class Results(collections.abc.Sequence):
         raising = self._on_error == "raise"
         with contextlib.closing(self._detecting.run(self._jobs.stream(), at_once=raising)) as run:
             for found in run:
-                if not isinstance(found, PictureError):
+                if not isinstance(found, ImageError):
                     yield found
                 elif raising:
                     raise found
@@ -99,7 +99,7 @@ class Results(collections.abc.Sequence):
 
 
 class _Jobs:
-    """What the sources name: each a `Source`, or the `PictureError` of an item that names none (an empty folder).
+    """What the sources name: each a `Source`, or the `ImageError` of an item that names none (an empty folder).
 
     Attributes:
         once: whether the sources are an iterator, which gives its items once.
@@ -123,7 +123,7 @@ class _Jobs:
         for part in split_sources(self._sources, recursive=self._recursive):
             try:
                 yield from part()
-            except PictureError as error:
+            except ImageError as error:
                 yield error
 
     def stream(self):

@@ -1,6 +1,6 @@
-"""A blood smear that is drawn, not photographed: a picture for a first try whose truth is known to the pixel.
+"""A blood smear that is drawn, not photographed: an image for a first try whose truth is known to the pixel.
 
-Light passes through the cells and each takes some of it away, so the picture is made as a microscope makes it: a field
+Light passes through the cells and each takes some of it away, so the image is made as a microscope makes it: a field
 of light, times what every cell lets through. Sizes and colours are those of stained smears at a thousandfold
 magnification.
 """
@@ -31,11 +31,11 @@ class Smear:
     """A drawn smear.
 
     Args:
-        picture: (480, 640, 3) uint8 RGB.
+        image: (480, 640, 3) uint8 RGB.
         truth: `Detections` of every cell that was drawn, with the score 1.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     truth: Detections
 
 
@@ -48,7 +48,7 @@ class _Kind:
         unevenness: of the outline, in shares of the radius.
         distance: between centres, in sums of two radii; below 1 cells may overlap.
         room: radius to keep free for cells that are placed later, in radii.
-        inside: smallest distance of the centre from the picture's edge, in radii.
+        inside: smallest distance of the centre from the image's edge, in radii.
         blur: least and most width of the edge, in pixels.
     """
 
@@ -82,14 +82,14 @@ class _Cell:
         return self.radius * (1 + (amplitude * np.cos(np.asarray(angle)[..., None] * frequency + phase)).sum(-1))
 
     def box_xyxy(self):
-        """Around all that is stained, the part in the picture."""
+        """Around all that is stained, the part in the image."""
         angle = np.linspace(0, 2 * np.pi, 361)
         reach = self.reach(angle) + self.blur / 2
         x, y = self.x + reach * np.cos(angle), self.y + reach * np.sin(angle)
         return np.clip([x.min(), y.min(), x.max(), y.max()], 0, (*SIZE_HW[::-1], *SIZE_HW[::-1]))
 
     def window(self):
-        """The part of the picture that the cell may touch, and for each pixel there: x and y from the centre, and the
+        """The part of the image that the cell may touch, and for each pixel there: x and y from the centre, and the
         distance from it in shares of the outline's."""
         height, width = SIZE_HW
         margin = 1.5 * self.radius + 8
@@ -120,7 +120,7 @@ def draw_smear(seed=0, *, red_cells=12, white_cells=1, platelets=3):
 
     Example:
         >>> smear = draw_smear(seed=3, red_cells=5)
-        >>> smear.picture.shape, len(smear.truth)
+        >>> smear.image.shape, len(smear.truth)
         ((480, 640, 3), 9)
     """
     counts = {"red_cells": red_cells, "white_cells": white_cells, "platelets": platelets}
@@ -141,11 +141,11 @@ def draw_smear(seed=0, *, red_cells=12, white_cells=1, platelets=3):
     for cell in clots:
         _add_platelet(rng, cell, taken)
     grain = _soft(rng.normal(0, 5, (*SIZE_HW, 3)))
-    picture = np.clip(np.rint(light * np.exp(-taken) + grain), 0, 255).astype(np.uint8)
+    image = np.clip(np.rint(light * np.exp(-taken) + grain), 0, 255).astype(np.uint8)
     boxes = np.array([cell.box_xyxy() for cell in (*reds, *whites, *clots)]).reshape(-1, 4)
     class_ids = np.repeat([0, 1, 2], [red_cells, white_cells, platelets])
-    truth = Detections(boxes, np.ones(len(boxes)), class_ids, CLASSES, SIZE_HW, "drawn smear", picture)
-    return Smear(picture, truth)
+    truth = Detections(boxes, np.ones(len(boxes)), class_ids, CLASSES, SIZE_HW, "drawn smear", image)
+    return Smear(image, truth)
 
 
 def check_count(name, value, most=None):

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 
 import json_mutations
 import numpy as np
-from data_files import save_picture
+from data_files import save_image
 
 from keras_ssd.data import DataError
 from keras_ssd.data.reading import read_to_check
@@ -85,11 +85,11 @@ def prepare(format, folder):
     """Makes the images of a dataset; returns the files to change: path -> text."""
     if format == "yolo":
         for seed, split in enumerate(("train", "val")):
-            save_picture(folder / "images" / split / "a.jpg", seed=seed)
+            save_image(folder / "images" / split / "a.jpg", seed=seed)
             (folder / "labels" / split).mkdir(parents=True)
         return {folder / "labels" / "train" / "a.txt": LABELS, folder / "data.yaml": YAML}
     for seed, name in enumerate("ab"):
-        save_picture(folder / "JPEGImages" / f"{name}.jpg", seed=seed)
+        save_image(folder / "JPEGImages" / f"{name}.jpg", seed=seed)
     if format == "coco":
         return {folder / "result.json": json_mutations.TEXT}
     if format == "csv":
@@ -147,7 +147,7 @@ def outcome(format, folder, files, rng):
         path.write_bytes(mutated(text, rng) if path == chosen else text.encode())
     began = time.perf_counter()
     try:
-        _, whole = read_to_check(folder, format=format, classes=None, pictures=None, csv=None, progress=False)
+        _, whole = read_to_check(folder, format=format, classes=None, images=None, csv=None, progress=False)
         refused = None
     except Exception as error:
         refused = error
@@ -165,7 +165,7 @@ def _unaccounted(format, files, whole):
     for path in files:
         of_file = [problem for problem in problems if problem.file == str(path)]
         whole_file = format != "coco" and any(
-            problem.kind in ("file", "missing picture", "duplicate id") for problem in of_file
+            problem.kind in ("file", "missing image", "duplicate id") for problem in of_file
         )
         no_split = any(problem.kind in ("absent split", "unused") for problem in problems)
         if no_split or (whole_file and path.suffix != ".csv"):
@@ -178,10 +178,10 @@ def _unaccounted(format, files, whole):
             known = {problem.line for problem in of_file}
             known |= {int(line) for a in whole if a.source == str(path) for line in a.lines}
             lost = {
-                "missing picture": any(problem.kind == "missing picture" for problem in of_file),
+                "missing image": any(problem.kind == "missing image" for problem in of_file),
                 "lines": sorted(_object_lines(path) - known),
             }
-            if lost["lines"] and not lost["missing picture"]:
+            if lost["lines"] and not lost["missing image"]:
                 yield f"{path.name}: lines {lost['lines']} are neither read nor named"
 
 

@@ -1,4 +1,4 @@
-"""Pictures with a marked object, and the object found again by its colour."""
+"""Images with a marked object, and the object found again by its colour."""
 
 import numpy as np
 
@@ -9,16 +9,16 @@ GROUND, MARK, FILL = (10, 120, 10), (250, 10, 10), (10, 10, 250)
 
 def marked(size_hw, box_pixels, name="marked"):
     """A green sample with one red box; (left, top, right, bottom) in whole pixels."""
-    picture = np.full((*size_hw, 3), GROUND, np.uint8)
+    image = np.full((*size_hw, 3), GROUND, np.uint8)
     left, top, right, bottom = box_pixels
-    picture[top:bottom, left:right] = MARK
+    image[top:bottom, left:right] = MARK
     sides = np.array([size_hw[1], size_hw[0]] * 2)
-    return Sample(picture, [np.array(box_pixels) / sides], [3], [True], name)
+    return Sample(image, [np.array(box_pixels) / sides], [3], [True], name)
 
 
-def find_mark(picture):
+def find_mark(image):
     """(left, top, right, bottom) in pixels of all that is rather red than anything else; None without any."""
-    red = picture[..., 0].astype(int) - picture[..., 1:].max(axis=-1) > 60
+    red = image[..., 0].astype(int) - image[..., 1:].max(axis=-1) > 60
     if not red.any():
         return None
     rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
@@ -26,8 +26,8 @@ def find_mark(picture):
 
 
 def in_pixels(sample):
-    """(M, 4) boxes in pixels of the sample's picture."""
-    height, width = sample.picture.shape[:2]
+    """(M, 4) boxes in pixels of the sample's image."""
+    height, width = sample.image.shape[:2]
     return sample.boxes_xyxy * np.array([width, height, width, height])
 
 
@@ -41,5 +41,5 @@ def noise(size_hw, seed=0, boxes=5):
 
 def assert_equal(one, two):
     """Two samples are the same to the bit."""
-    for name in ("picture", "boxes_xyxy", "class_ids", "difficult"):
+    for name in ("image", "boxes_xyxy", "class_ids", "difficult"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))

@@ -7,7 +7,7 @@ from keras import ops
 import keras_ssd
 
 
-def pictures(model, seed=0):
+def images(model, seed=0):
     shape = (1, *model.input_shape[1:])
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.float32)
 
@@ -21,15 +21,15 @@ def write(model, folder, **options):
 
 
 def in_opencv(report, x, names):
-    """Blobs that OpenCV computes of an RGB picture."""
+    """Blobs that OpenCV computes of an RGB image."""
     cv2 = pytest.importorskip("cv2")
     if not hasattr(cv2.dnn, "readNetFromCaffe"):
         pytest.skip("OpenCV 5 reads no Caffe nets")
     net = cv2.dnn.readNetFromCaffe(*map(str, report.files))
-    picture = x[0].astype(np.uint8)
-    picture = picture if report.channel_order == "grey" else picture[..., ::-1]
+    image = x[0].astype(np.uint8)
+    image = image if report.channel_order == "grey" else image[..., ::-1]
     swap = report.channel_order == "rgb"
-    net.setInput(cv2.dnn.blobFromImage(picture, report.scale, report.input_shape[:1:-1], report.mean, swapRB=swap))
+    net.setInput(cv2.dnn.blobFromImage(image, report.scale, report.input_shape[:1:-1], report.mean, swapRB=swap))
     return net.forward(list(names))
 
 

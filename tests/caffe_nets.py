@@ -8,7 +8,7 @@ import pytest
 
 from keras_ssd.formats.caffe import parse_prototxt, read_prototxt, write_caffemodel, write_prototxt
 from keras_ssd.importers.caffe.construction import Construction
-from keras_ssd.importers.caffe.graph import detecting_phase
+from keras_ssd.importers.caffe.preparation import detecting_phase
 
 
 def blob_shapes(net, **options):

@@ -11,8 +11,8 @@ CLASSES = ("cat", "dog", "left & <right>")
 BOX = "<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
 
 
-def save_picture(path, size_hw=(40, 60), seed=0):
-    """A random picture that resembles no other."""
+def save_image(path, size_hw=(40, 60), seed=0):
+    """A random image that resembles no other."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size_hw, 3), "uint8")).save(path)
     return str(path)
@@ -27,13 +27,13 @@ def voc_xml(*objects, size=(60, 40), filename="a.jpg"):
     return "\n".join([f"<annotation><filename>{filename}</filename>", size, *objects, "</annotation>"])
 
 
-def voc_folder(root, files, pictures=None):
-    """Writes Annotations/NAME.xml from a dictionary, and a picture for each (or for those named)."""
+def voc_folder(root, files, images=None):
+    """Writes Annotations/NAME.xml from a dictionary, and an image for each (or for those named)."""
     (root / "Annotations").mkdir(parents=True)
     for seed, (name, text) in enumerate(files.items()):
         (root / "Annotations" / f"{name}.xml").write_text(text)
-        if pictures is None or name in pictures:
-            save_picture(root / "JPEGImages" / f"{name}.jpg", seed=seed)
+        if images is None or name in images:
+            save_image(root / "JPEGImages" / f"{name}.jpg", seed=seed)
     return root
 
 
@@ -60,12 +60,12 @@ def awkward_dataset(folder):
     boxes = np.hstack([low, high])[wide].astype(np.float32)
     ids = np.arange(len(boxes)) % 3
     crowd = np.arange(len(boxes)) == 1
-    pictures = [save_picture(folder / f"{name}.png", size, seed) for seed, (name, size) in enumerate(_SIZES.items())]
+    images = [save_image(folder / f"{name}.png", size, seed) for seed, (name, size) in enumerate(_SIZES.items())]
     annotations = [
-        Annotation("many", pictures[0], boxes, ids, (43, 97), ids == 1, ids == 2, crowd),
-        Annotation("edge", pictures[1], [[0, 0, 11, 7], [1.5, 2.25, 4, 7]], [2, 0], (7, 11)),
-        Annotation("none", pictures[2], [], [], (5, 5)),
-        Annotation("deep/er.v2", pictures[3], [[2, 3, 10, 9]], [1], (31, 33), difficult=[True]),
+        Annotation("many", images[0], boxes, ids, (43, 97), ids == 1, ids == 2, crowd),
+        Annotation("edge", images[1], [[0, 0, 11, 7], [1.5, 2.25, 4, 7]], [2, 0], (7, 11)),
+        Annotation("none", images[2], [], [], (5, 5)),
+        Annotation("deep/er.v2", images[3], [[2, 3, 10, 9]], [1], (31, 33), difficult=[True]),
     ]
     return Dataset("awkward", CLASSES, annotations)
 

@@ -5,12 +5,12 @@ import numpy as np
 from keras import ops
 
 import keras_ssd
-from keras_ssd import coding
-from keras_ssd.coding import Predictions
+from keras_ssd import box_coder
+from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import (
     decode_arrays,
     decode_predictions,
-    graph,
+    tensors,
 )
 
 
@@ -40,7 +40,7 @@ def numpy_path(predictions, options):
 def graph_path(predictions, options):
     """`decode_predictions` without its shortcut through numpy."""
     parts = Predictions.split(ops.convert_to_tensor(predictions))
-    boxes = coding.decode(
+    boxes = box_coder.decode(
         parts.offsets,
         parts.anchors_cxcywh,
         parts.variances,
@@ -48,7 +48,7 @@ def graph_path(predictions, options):
         variance_encoded_in_target=options.variance_encoded_in_target,
         xp=ops,
     )
-    return ops.convert_to_numpy(graph.detection_rows(parts.logits, boxes, options))
+    return ops.convert_to_numpy(tensors.detection_rows(parts.logits, boxes, options))
 
 
 def eager_path(predictions, options):

@@ -8,22 +8,22 @@ from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 CLASSES = ("cat", "dog", "bird")
 
 
-def truth(*objects, pictures=2, classes=CLASSES, size_hw=(200, 200), **flags):
-    """An `ObjectTable` of (picture, class id, xmin, ymin, xmax, ymax) rows; flags name rows, such as difficult=[2]."""
+def truth(*objects, images=2, classes=CLASSES, size_hw=(200, 200), **flags):
+    """An `ObjectTable` of (image, class id, xmin, ymin, xmax, ymax) rows; flags name rows, such as difficult=[2]."""
     rows = np.array(objects, float).reshape(-1, 6)
     marks = {name: np.isin(np.arange(len(rows)), flags.get(name, [])) for name in ("difficult", "truncated", "crowd")}
     boxes = rows[:, 2:]
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    names = [f"p{i}" for i in range(pictures)]
+    names = [f"p{i}" for i in range(images)]
     return ObjectTable(
-        names, classes, [size_hw] * pictures, rows[:, 0], rows[:, 1], boxes_xyxy=boxes, areas=areas, **marks
+        names, classes, [size_hw] * images, rows[:, 0], rows[:, 1], boxes_xyxy=boxes, areas=areas, **marks
     )
 
 
-def found(*detections, pictures=2, classes=CLASSES):
-    """A `DetectionTable` of (picture, class id, score, xmin, ymin, xmax, ymax) rows."""
+def found(*detections, images=2, classes=CLASSES):
+    """A `DetectionTable` of (image, class id, score, xmin, ymin, xmax, ymax) rows."""
     rows = np.array(detections, float).reshape(-1, 7)
-    names = [f"p{i}" for i in range(pictures)]
+    names = [f"p{i}" for i in range(images)]
     return DetectionTable(names, classes, rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3:])
 
 
@@ -32,23 +32,23 @@ def result(detections, objects, measure="voc12", **settings):
     return Result(measure, {}, {}, {"mAP": float("nan")}, {"iou_threshold": 0.5, **settings}, detections, objects)
 
 
-def random_scene(rng, pictures=8, classes=3, digits=2):
-    """(detections, objects) with all kinds of errors, and at least one object in each picture; few digits give ties."""
+def random_scene(rng, images=8, classes=3, digits=2):
+    """(detections, objects) with all kinds of errors, and at least one object in each image; few digits give ties."""
     objects, detections = [], []
-    for picture in range(pictures):
+    for image in range(images):
         for _ in range(rng.integers(1, 7)):
             corner = rng.uniform(0, 140, 2)
             box = np.concatenate([corner, corner + rng.uniform(15, 60, 2)])
             class_id = rng.integers(0, classes)
-            objects.append((picture, class_id, *box))
+            objects.append((image, class_id, *box))
             for _ in range(rng.integers(0, 4)):
                 moved = box + rng.normal(0, rng.choice([1, 4, 12]), 4)
                 moved[2:] = np.maximum(moved[2:], moved[:2] + 1)
                 said = class_id if rng.random() < 0.7 else rng.integers(0, classes)
-                detections.append((picture, said, round(rng.random(), digits), *moved))
+                detections.append((image, said, round(rng.random(), digits), *moved))
         for _ in range(rng.integers(0, 4)):
             corner = rng.uniform(0, 150, 2)
             box = (*corner, *(corner + rng.uniform(10, 50, 2)))
-            detections.append((picture, rng.integers(0, classes), round(rng.random() * 0.6, digits), *box))
+            detections.append((image, rng.integers(0, classes), round(rng.random() * 0.6, digits), *box))
     names = CLASSES[:classes]
-    return found(*detections, pictures=pictures, classes=names), truth(*objects, pictures=pictures, classes=names)
+    return found(*detections, images=images, classes=names), truth(*objects, images=images, classes=names)

@@ -101,14 +101,14 @@ def unaccounted(path, whole, of_file):
     content = json.loads(path.read_bytes().decode("utf-8-sig"))
     gone = [problem for problem in of_file if problem.done == "left out"]
     objects = [problem for problem in gone if problem.what.startswith("annotation")]
-    twice = {(p.picture, p.what.partition(":")[0]): p for p in gone if p.what.startswith("object")}  # of two faults
+    twice = {(p.image, p.what.partition(":")[0]): p for p in gone if p.what.startswith("object")}  # of two faults
     images = [problem for problem in gone if not problem.what.startswith(("annotation", "object"))]
     objects += twice.values()
     if len(content["images"]) > len(whole) + len(images):
         yield f"{len(content['images'])} images, {len(whole)} read and {len(images)} named"
     read = sum(len(annotation) for annotation in whole)
     rows = content["annotations"]
-    known = Ids({annotation.picture_id: annotation.picture_id for annotation in whole})
+    known = Ids({annotation.image_id: annotation.image_id for annotation in whole})
     every = Ids({plain_id(row.get("id")): row for row in content["images"] if isinstance(row, dict)})
     lost = [row for row in rows if isinstance(row, dict) and _of_a_lost_image(row.get("image_id"), known, every)]
     if lost and not images:

@@ -4,17 +4,17 @@ import numpy as np
 
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
-COLUMNS = ("picture", "class_ids", "scores")
+COLUMNS = ("image", "class_ids", "scores")
 
 
-def object_table(objects, pictures=1, classes=1, size_hw=(200, 300)):
-    """An `ObjectTable` of (picture, class id, box, flags...) with flags out of "difficult", "truncated", "crowd"."""
+def object_table(objects, images=1, classes=1, size_hw=(200, 300)):
+    """An `ObjectTable` of (image, class id, box, flags...) with flags out of "difficult", "truncated", "crowd"."""
     boxes = np.array([row[2] for row in objects], float).reshape(-1, 4)
     flags = {name: [name in row[3:] for row in objects] for name in ("difficult", "truncated", "crowd")}
     return ObjectTable(
-        tuple(f"p{i}" for i in range(pictures)),
+        tuple(f"p{i}" for i in range(images)),
         tuple(f"c{i}" for i in range(classes)),
-        [size_hw] * pictures,
+        [size_hw] * images,
         [row[0] for row in objects],
         [row[1] for row in objects],
         boxes,
@@ -23,10 +23,10 @@ def object_table(objects, pictures=1, classes=1, size_hw=(200, 300)):
     )
 
 
-def detection_table(detections, pictures=1, classes=1):
-    """A `DetectionTable` of (picture, class id, score, box)."""
+def detection_table(detections, images=1, classes=1):
+    """A `DetectionTable` of (image, class id, score, box)."""
     return DetectionTable(
-        tuple(f"p{i}" for i in range(pictures)),
+        tuple(f"p{i}" for i in range(images)),
         tuple(f"c{i}" for i in range(classes)),
         [row[0] for row in detections],
         [row[1] for row in detections],
@@ -35,7 +35,7 @@ def detection_table(detections, pictures=1, classes=1):
     )
 
 
-def random_tables(seed, pictures=6, classes=3, objects=4, detections=14, ties=True):
+def random_tables(seed, images=6, classes=3, objects=4, detections=14, ties=True):
     """A pair of tables on a coarse grid, where equal overlaps are common, with difficult objects and crowds."""
     rng = np.random.default_rng(seed)
 
@@ -45,12 +45,12 @@ def random_tables(seed, pictures=6, classes=3, objects=4, detections=14, ties=Tr
 
     truth = [
         (p, int(rng.integers(classes)), box, *rng.choice(["", "", "", "difficult", "crowd"], 1))
-        for p in range(pictures)
+        for p in range(images)
         for box in boxes(rng.integers(0, objects + 1))
     ]
     truth.append((0, 0, (0, 0, 40, 20)))
     found = []
-    for p in range(pictures):
+    for p in range(images):
         own = [row[2] for row in truth if row[0] == p]
         for box in boxes(rng.integers(0, detections + 1)):
             near = own and rng.random() < 0.7
@@ -61,7 +61,7 @@ def random_tables(seed, pictures=6, classes=3, objects=4, detections=14, ties=Tr
     scores = rng.integers(1, 6, len(found)) / 8 if ties else (1 + rng.permutation(len(found))) / (len(found) + 1)
     for row, score in zip(found, scores, strict=True):
         row[2] = score
-    return detection_table(found, pictures, classes), object_table(truth, pictures, classes)
+    return detection_table(found, images, classes), object_table(truth, images, classes)
 
 
 def naive_iou(a, b, extra=0, crowd=False):
@@ -87,7 +87,7 @@ def naive_voc(found, truth, iou_threshold=0.5, extra=0):
         for i in by_score(found, lambda i, c=c: found.class_ids[i] == c):
             best, which = -np.inf, None
             for j in range(len(truth)):
-                if truth.picture[j] == found.picture[i] and truth.class_ids[j] == c:
+                if truth.image[j] == found.image[i] and truth.class_ids[j] == c:
                     overlap = naive_iou(found.boxes_xyxy[i].tolist(), truth.boxes_xyxy[j].tolist(), extra)
                     if overlap > best:
                         best, which = overlap, j
@@ -109,7 +109,7 @@ def naive_ilsvrc(found, truth, extra=0):
         for i in by_score(found, lambda i, c=c: found.class_ids[i] == c):
             best, which = -np.inf, None
             for j in range(len(truth)):
-                if truth.picture[j] != found.picture[i] or truth.class_ids[j] != c or j in taken:
+                if truth.image[j] != found.image[i] or truth.class_ids[j] != c or j in taken:
                     continue
                 x0, y0, x1, y1 = truth.boxes_xyxy[j].tolist()
                 w, h = x1 - x0 + extra, y1 - y0 + extra

@@ -36,12 +36,12 @@ def naive_coco(found, truth):
 def _class(found, truth, c, area, most, threshold):
     """Precision at 101 recalls and the highest recall, or None without objects."""
     rows, wanted = [], 0
-    for p in range(len(truth.pictures)):
-        objects = [j for j in range(len(truth)) if truth.picture[j] == p and truth.class_ids[j] == c]
+    for p in range(len(truth.images)):
+        objects = [j for j in range(len(truth)) if truth.image[j] == p and truth.class_ids[j] == c]
         crowd = {j for j in objects if truth.crowd[j] or truth.difficult[j]}
         ignored = crowd | {j for j in objects if not area[0] <= truth.areas[j] <= area[1]}
         wanted += len(objects) - len(ignored)
-        detections = [i for i in range(len(found)) if found.picture[i] == p and found.class_ids[i] == c]
+        detections = [i for i in range(len(found)) if found.image[i] == p and found.class_ids[i] == c]
         taken = set()
         for i in sorted(detections, key=lambda i: -found.scores[i])[:most]:
             box = found.boxes_xyxy[i].astype(float).tolist()

@@ -1,12 +1,12 @@
-"""SSD's loss once more, as loops over pictures and anchors in float64, one obvious step after the other."""
+"""SSD's loss once more, as loops over images and anchors in float64, one obvious step after the other."""
 
 import math
 
 import numpy as np
 
+from keras_ssd import box_coder
 from keras_ssd import boxes as bx
-from keras_ssd import coding
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 
 
 def cross_entropy(scores, true, *, confidence, from_logits, label_smoothing, focal_gamma, focal_alpha):
@@ -67,23 +67,23 @@ def distance(kind, predicted, wanted, decode, constant):
 
 
 def negatives_of(losses, class_ids, mining, ratio, least, negative_images):
-    """Set of (picture, anchor) that count as negatives."""
-    pictures, anchors = class_ids.shape
+    """Set of (image, anchor) that count as negatives."""
+    images, anchors = class_ids.shape
     if negative_images is None:
-        negative_images = "ignore" if mining == "picture" else "mine"
-    positives = [int((class_ids[b] > 0).sum()) for b in range(pictures)]
+        negative_images = "ignore" if mining == "image" else "mine"
+    positives = [int((class_ids[b] > 0).sum()) for b in range(images)]
     pool = [
         [(losses[b, n], b, n) for n in range(anchors) if class_ids[b, n] == 0]
         if positives[b] or negative_images == "mine"
         else []
-        for b in range(pictures)
+        for b in range(images)
     ]
     if mining is None:
         return {(b, n) for row in pool for _, b, n in row}
     if mining == "batch":
         groups = [([item for row in pool for item in row], sum(positives))]
     else:
-        groups = [(pool[b], max(positives[b], 1)) for b in range(pictures)]
+        groups = [(pool[b], max(positives[b], 1)) for b in range(images)]
     chosen = set()
     for row, count in groups:
         hardest = sorted(row, reverse=True)[: max(int(ratio * count), least)]
@@ -99,7 +99,7 @@ def naive_loss(
     confidence="softmax",
     localization="smooth_l1",
     alpha=1.0,
-    mining="picture",
+    mining="image",
     neg_pos_ratio=3.0,
     n_neg_min=0,
     negative_images=None,
@@ -112,14 +112,14 @@ def naive_loss(
     variance_encoded_in_target=False,
     constants_of=None,
 ):
-    """The loss, and each picture's part of it; arguments of `SSDLoss`, targets compact.
+    """The loss, and each image's part of it; arguments of `SSDLoss`, targets compact.
 
     What no gradient flows through (negatives, CIoU's weight) is taken from the predictions `constants_of`.
     """
     parts = Predictions.split(y_pred.astype(np.float64))
     fixed = Predictions.split((y_pred if constants_of is None else constants_of).astype(np.float64))
     class_ids, offsets = y_true[..., 0].astype(int), y_true[..., 1:].astype(np.float64)
-    pictures, anchors = class_ids.shape
+    images, anchors = class_ids.shape
     options = {
         "confidence": confidence,
         "from_logits": from_logits,
@@ -131,7 +131,7 @@ def naive_loss(
     for b, n in np.ndindex(*class_ids.shape):
         losses[b, n] = cross_entropy(fixed.logits[b, n], max(class_ids[b, n], 0), **options)
     negatives = negatives_of(losses, class_ids, mining, neg_pos_ratio, n_neg_min, negative_images)
-    result = np.zeros(pictures)
+    result = np.zeros(images)
     for b, n in np.ndindex(*class_ids.shape):
         true = class_ids[b, n]
         if true > 0 or (b, n) in negatives:
@@ -140,7 +140,7 @@ def naive_loss(
         if true > 0:
 
             def decode(x, b=b, n=n):
-                return coding.decode(
+                return box_coder.decode(
                     x,
                     parts.anchors_cxcywh[b, n],
                     parts.variances[b, n],
@@ -150,5 +150,5 @@ def naive_loss(
 
             result[b] += alpha * distance(localization, parts.offsets[b, n], offsets[b, n], decode, fixed.offsets[b, n])
     positives = int((class_ids > 0).sum())
-    total = {"valid": max(positives, 1), "full": pictures * anchors, "batch_size": pictures, "none": 1}[normalization]
+    total = {"valid": max(positives, 1), "full": images * anchors, "batch_size": images, "none": 1}[normalization]
     return result.sum() / total, result / total

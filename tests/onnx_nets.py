@@ -21,12 +21,12 @@ def spec_of(grid_hw, boxes_per_cell=1, image_size=(18, 22), variances=(1.0, 1.0,
     return AnchorSpec(image_size, (AnchorLevel(grid_hw, (2.0, 2.0), boxes),), variances)
 
 
-def detector(x_of_pictures, image_size=(18, 22), *, preprocessing=None, decoding=LINEAR, grey=False):
-    """An `SSD` around a function from the prepared picture to a map or to (B, C)."""
-    inputs = keras.Input((*image_size, 3), name="pictures")
+def detector(x_of_images, image_size=(18, 22), *, preprocessing=None, decoding=LINEAR, grey=False):
+    """An `SSD` around a function from the prepared image to a map or to (B, C)."""
+    inputs = keras.Input((*image_size, 3), name="images")
     x = Grayscale(name="grayscale")(inputs) if grey else inputs
     x = (preprocessing or layers.Rescaling([0.01, 0.02, 0.015], [-1.0, -1.5, -2.0], name="preprocessing"))(x)
-    y = x_of_pictures(x)
+    y = x_of_images(x)
     if len(y.shape) == 2:
         y = layers.Reshape((1, 1, y.shape[1]))(y)
     confidence = layers.Conv2D(3, 1, kernel_initializer="he_normal", name="confidence")(y)
@@ -53,17 +53,17 @@ def randomized(model, seed=0):
 
 def tamed(model):
     """The model with heads whose outputs are as large as those of trained nets: random offsets make endless boxes."""
-    picture = np.random.default_rng(0).integers(0, 256, (1, *model.input_size, 3)).astype(np.float32)
+    image = np.random.default_rng(0).integers(0, 256, (1, *model.input_size, 3)).astype(np.float32)
     heads = [layer for layer in model.layers if layer.name.endswith(("_mbox_loc", "_mbox_conf"))]
     heads += [layer for layer in model.layers if layer.name.startswith(("boxes", "classes"))]
-    outputs = keras.Model(model.inputs[0], [head.output for head in heads])(picture)
+    outputs = keras.Model(model.inputs[0], [head.output for head in heads])(image)
     for head, output in zip(heads, outputs, strict=True):
         head.kernel.assign(head.kernel * (2.0 / np.abs(keras.ops.convert_to_numpy(output)).max()))
     return model
 
 
 def after_stem(function, channels=6):
-    """A probe of a function on a map of 9 x 11 cells, made of the picture by a convolution."""
+    """A probe of a function on a map of 9 x 11 cells, made of the image by a convolution."""
 
     def build():
         def body(x):
@@ -74,8 +74,8 @@ def after_stem(function, channels=6):
     return build
 
 
-def on_picture(function):
-    """A probe of a function that sees the picture itself, which may be in BGR."""
+def on_image(function):
+    """A probe of a function that sees the image itself, which may be in BGR."""
     return lambda: detector(function)
 
 
@@ -114,7 +114,7 @@ def _columns(layer, columns, **decoding):
     """A detector whose confidence map goes through one of the layers for foreign heads."""
 
     def build():
-        inputs = keras.Input((18, 22, 3), name="pictures")
+        inputs = keras.Input((18, 22, 3), name="images")
         x = layers.Rescaling(0.01, -1.0, name="preprocessing")(inputs)
         x = layers.Conv2D(8, 3, strides=2, name="stem")(x)
         boxes = 2 * (columns if isinstance(layer, BoxesOfClasses) else 1)
@@ -146,7 +146,7 @@ def _reshaped(x):
     return layers.Reshape((height, width, 4))(x)
 
 
-def _normalized_picture(x):
+def _normalized_image(x):
     return layers.Conv2D(4, 3)(own.L2Normalization(3.0)(x))
 
 
@@ -290,20 +290,20 @@ KINDS = {
     "columns_no_background": _columns(ClassColumns(3, -1), 3, scores="sigmoid"),
     "boxes_of_classes": _columns(BoxesOfClasses(3), 3, scores="sigmoid"),
     "boxes_of_classes_probabilities": _columns(BoxesOfClasses(3, "probabilities"), 3, scores="probabilities"),
-    "picture_convolved": on_picture(lambda x: layers.Conv2D(4, 3, strides=2)(x)),
-    "picture_grouped": on_picture(lambda x: layers.Conv2D(6, 3, groups=3)(x)),
-    "picture_normalized": on_picture(_normalized_picture),
-    "picture_turned": on_picture(lambda x: layers.Conv2D(4, 3)(ReverseChannels()(x))),
-    "picture_reversed": on_picture(lambda x: layers.DepthwiseConv2D(3)(ReverseChannels()(x))),
-    "picture_dense": on_picture(lambda x: layers.Dense(4)(x)),
-    "picture_cut": on_picture(lambda x: layers.Concatenate()([own.SliceAxis(-1, 0, 2)(x), x])),
-    "picture_flat": on_picture(_flattened),
-    "picture_normalization": on_picture(
+    "image_convolved": on_image(lambda x: layers.Conv2D(4, 3, strides=2)(x)),
+    "image_grouped": on_image(lambda x: layers.Conv2D(6, 3, groups=3)(x)),
+    "image_normalized": on_image(_normalized_image),
+    "image_turned": on_image(lambda x: layers.Conv2D(4, 3)(ReverseChannels()(x))),
+    "image_reversed": on_image(lambda x: layers.DepthwiseConv2D(3)(ReverseChannels()(x))),
+    "image_dense": on_image(lambda x: layers.Dense(4)(x)),
+    "image_cut": on_image(lambda x: layers.Concatenate()([own.SliceAxis(-1, 0, 2)(x), x])),
+    "image_flat": on_image(_flattened),
+    "image_normalization": on_image(
         lambda x: layers.Conv2D(4, 3)(layers.Normalization(mean=[0.3, 0.5, -0.2], variance=[0.5, 2.0, 1.0])(x))
     ),
     "normalization_inverted": after_stem(lambda x: layers.Normalization(mean=0.3, variance=2.0, invert=True)(x)),
-    "picture_everything": on_picture(_turned_everything),
-    "picture_grey": lambda: detector(
+    "image_everything": on_image(_turned_everything),
+    "image_grey": lambda: detector(
         lambda x: layers.Conv2D(4, 3, strides=2)(x),
         preprocessing=layers.Rescaling(0.01, -1.0, name="preprocessing"),
         grey=True,

@@ -198,7 +198,7 @@ def ending(c, x):
 
 
 def random_model(seed, depth=5, kinds=KINDS):
-    """A model from pictures (H, W, 3) to something."""
+    """A model from images (H, W, 3) to something."""
     c = Chance(seed)
     inputs = x = keras.Input((c.number(6, 11), c.number(6, 11), 3))
     if c.number(0, 2):

@@ -28,7 +28,7 @@ def assign_reference_weights(model):
         layer.bias.assign(bias)
 
 
-def reference_picture(size):
-    """The picture of the reference passes as RGB (1, size, size, 3), 0..255."""
-    picture = np.random.default_rng(7).uniform(0, 255, (1, 3, size, size)).astype(np.float32)
-    return picture.transpose(0, 2, 3, 1)[..., ::-1].copy()
+def reference_image(size):
+    """The image of the reference passes as RGB (1, size, size, 3), 0..255."""
+    image = np.random.default_rng(7).uniform(0, 255, (1, 3, size, size)).astype(np.float32)
+    return image.transpose(0, 2, 3, 1)[..., ::-1].copy()

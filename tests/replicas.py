@@ -4,7 +4,7 @@
 
 Writes the trained weights, and what `fit` reports, to the npz file RESULT. `one` is a single device with the whole
 batch; the others share it between two. `arrays` is one step on a batch whose first half has many objects, the second
-few or none; `batches` are two epochs of pictures through `keras_ssd.data.batches`.
+few or none; `batches` are two epochs of images through `keras_ssd.data.batches`.
 """
 
 import os
@@ -20,14 +20,14 @@ import numpy as np  # noqa: E402
 from training_toys import CLASSES, SIZE_HW, squares  # noqa: E402
 
 import keras_ssd  # noqa: E402
-from keras_ssd.coding import NUM_BOX_COLUMNS, Targets  # noqa: E402
+from keras_ssd.box_coder import NUM_BOX_COLUMNS, Targets  # noqa: E402
 from keras_ssd.data.batches import batches  # noqa: E402
 
 BATCH, ANCHORS, DEVICES = 4, 30, 2
 
 
 class Arrays:
-    """Pictures (B, 6) and targets (B, N, 5) with 7, 3, 1 and 0 positives; a dense layer makes the predictions."""
+    """Images (B, 6) and targets (B, N, 5) with 7, 3, 1 and 0 positives; a dense layer makes the predictions."""
 
     epochs = 1
 
@@ -43,12 +43,12 @@ class Arrays:
     def batches(self, net, index=0, count=1):
         rng = np.random.default_rng(5)
         class_ids, offsets = np.zeros((BATCH, ANCHORS), np.float32), np.zeros((BATCH, ANCHORS, 4), np.float32)
-        for picture, objects in enumerate((7, 3, 1, 0)):
-            class_ids[picture, :objects] = rng.integers(1, len(CLASSES) + 1, objects)
-            offsets[picture, :objects] = rng.normal(size=(objects, 4))
-        pictures, targets = rng.normal(size=(BATCH, 6)).astype(np.float32), Targets(class_ids, offsets).join()
+        for image, objects in enumerate((7, 3, 1, 0)):
+            class_ids[image, :objects] = rng.integers(1, len(CLASSES) + 1, objects)
+            offsets[image, :objects] = rng.normal(size=(objects, 4))
+        images, targets = rng.normal(size=(BATCH, 6)).astype(np.float32), Targets(class_ids, offsets).join()
         part = slice(index * BATCH // count, (index + 1) * BATCH // count)
-        return Ready(pictures[part], targets[part])
+        return Ready(images[part], targets[part])
 
 
 class Ready(keras.utils.PyDataset):
@@ -65,7 +65,7 @@ class Ready(keras.utils.PyDataset):
         return self.batch
 
 
-class Pictures:
+class Images:
     """Drawn squares, augmented and shuffled; a convolution makes the predictions."""
 
     epochs = 2
@@ -84,7 +84,7 @@ class Pictures:
 
 
 class Seen(keras.layers.Layer):
-    """Takes down how many pictures each device gets; that is known when a step is compiled."""
+    """Takes down how many images each device gets; that is known when a step is compiled."""
 
     shapes: ClassVar = set()
 
@@ -162,8 +162,8 @@ def process(rank, rendezvous):
         of_epoch = []
         feed.on_epoch_begin()
         for number in range(len(feed)):
-            pictures, targets = feed[number]
-            loss = keras_ssd.SSDLoss()(targets, net(torch.tensor(pictures), training=True))
+            images, targets = feed[number]
+            loss = keras_ssd.SSDLoss()(targets, net(torch.tensor(images), training=True))
             net.zero_grad()
             loss.backward()
             weights = net.trainable_weights
@@ -186,7 +186,7 @@ def processes(_):
     torch.multiprocessing.spawn(process, (f"{RESULT}.rendezvous",), nprocs=DEVICES)
 
 
-SOURCES = {"arrays": Arrays, "batches": Pictures}
+SOURCES = {"arrays": Arrays, "batches": Images}
 
 if __name__ == "__main__":
     {"one": fit_twice, "strategy": strategy, "distribution": distribution, "processes": processes}[MODE](

@@ -48,7 +48,7 @@ def smears(count, classes, first=0):
     made = []
     for seed in range(first, first + count):
         smear = draw_smear(seed, red_cells=4, white_cells=1, platelets=1)
-        image = np.asarray(Image.fromarray(smear.picture).resize((320, 240)))
+        image = np.asarray(Image.fromarray(smear.image).resize((320, 240)))
         boxes, ids = np.round(smear.truth.boxes_xyxy / 2), smear.truth.class_ids
         made.append(Annotation(f"{seed:03}", image, boxes, ids, size_hw=(240, 320)))
     return Dataset("smears", classes, made)
@@ -57,7 +57,7 @@ def smears(count, classes, first=0):
 def _images_and_annotations(folder):
     """`street.jpg`, `photo.jpg`, and data sets of every kind that a page names."""
     write = keras_ssd.data.write
-    Image.fromarray(draw_smear(40).picture).save(folder / "street.jpg")
+    Image.fromarray(draw_smear(40).image).save(folder / "street.jpg")
     shutil.copy(folder / "street.jpg", folder / "photo.jpg")
     photos = smears(10, PHOTOS)
     for name in ("photos", "annotated"):  # images and their annotations side by side, as labelling programs leave them

@@ -20,7 +20,7 @@ from keras_ssd.evaluation.analysis import (
     UNCOUNTED,
     analyse,
 )
-from keras_ssd.evaluation.measures import coco
+from keras_ssd.evaluation.metrics import coco
 
 CAT, DOG = 0, 1
 BOX = (50, 50, 90, 90)
@@ -39,7 +39,7 @@ seeds = st.integers(0, 2**32 - 1)
         ((0, CAT, 0.9, *HALF), LOCALISATION, LOCALISATION, 0),
         ((0, DOG, 0.9, *HALF), BOTH, MISSED, 0),
         ((0, CAT, 0.9, *AWAY), BACKGROUND, MISSED, -1),
-        ((1, CAT, 0.9, *BOX), BACKGROUND, MISSED, -1),  # in the other picture
+        ((1, CAT, 0.9, *BOX), BACKGROUND, MISSED, -1),  # in the other image
         ((0, CAT, 0.9, 86, 50, 126, 90), BACKGROUND, MISSED, -1),  # IoU 1/19
     ],
 )
@@ -96,7 +96,7 @@ def test_values_of_costs_by_hand():
     assert analysis.class_costs["all misses"]["cat"] == pytest.approx(0.5 - 0.25)
 
 
-# What tidecv 1.0.1 says of `random_scene(default_rng(seed), pictures=60, digits=6)`: 100 times the mean AP, numbers of
+# What tidecv 1.0.1 says of `random_scene(default_rng(seed), images=60, digits=6)`: 100 times the mean AP, numbers of
 # errors, 100 times their costs, and those of all false alarms and of all misses.
 TIDE = {
     1: (29.1722, (34, 82, 28, 48, 80, 59), (4.4361, 17.0963, 2.2828, 1.9373, 1.9951, 11.976), 27.2634, 22.4128),
@@ -109,7 +109,7 @@ TIDE = {
 def test_reference_tide(seed, monkeypatch):
     # Its recalls are i / 100, COCO's linspace(0, 1, 101): ten of them differ by their last bit, and decide ties.
     monkeypatch.setattr(coco, "RECALLS", np.arange(101) / 100)
-    detections, objects = random_scene(np.random.default_rng(seed), pictures=60, digits=6)
+    detections, objects = random_scene(np.random.default_rng(seed), images=60, digits=6)
     analysis = analyse(result(detections, objects, "coco"))
     mean, counts, costs, alarms, misses = TIDE[seed]
     assert tuple(analysis.counts.values()) == counts
@@ -164,7 +164,7 @@ def test_values_permuting_changes_nothing(seed):
     detections, objects = random_scene(rng)
     scores = rng.permutation(len(detections)) / len(detections)  # without ties, whose order decides
     detections = found(
-        *np.column_stack([detections.picture, detections.class_ids, scores, detections.boxes_xyxy]), pictures=8
+        *np.column_stack([detections.image, detections.class_ids, scores, detections.boxes_xyxy]), images=8
     )
     rows, others = rng.permutation(len(detections)), rng.permutation(len(objects))
     one, two = analyse(result(detections, objects)), analyse(result(detections[rows], objects[others]))

@@ -115,17 +115,17 @@ def test_values_misses_by_what_they_have_in_common():
     assert groups(analysis, "aspect ratio") == {"about square": (4, 2, 2), "very wide": (1, 1, 1)}
     assert groups(analysis, "truncation") == {
         "whole": (3, 2, 2),
-        "at the picture's edge": (1, 1, 1),
+        "at the image's edge": (1, 1, 1),
         "truncated": (1, 0, 0),
     }
     assert groups(analysis, "crowding") == {
         "apart from others": (3, 2, 2),
         "overlapped by another (IoU above 0.5)": (2, 1, 1),
     }
-    assert groups(analysis, "size in the picture") == {
-        "of middling size in the picture": (1, 1, 1),
-        "large in the picture": (3, 2, 2),
-        "very large in the picture": (1, 0, 0),
+    assert groups(analysis, "size in the image") == {
+        "of middling size in the image": (1, 1, 1),
+        "large in the image": (3, 2, 2),
+        "very large in the image": (1, 0, 0),
     }
 
 
@@ -182,7 +182,7 @@ def test_values_of_sizes_apart():
 
 @pytest.mark.parametrize("name", ["voc07", "voc12", "ilsvrc"])
 def test_values_bootstrap_around_the_measure(name):
-    detections, objects = random_scene(np.random.default_rng(0), pictures=40)
+    detections, objects = random_scene(np.random.default_rng(0), images=40)
     one = measure(detections, objects, name)
     two = measure(detections[::2], objects, name)
     said = compare([one, two], replicates=200)
@@ -200,16 +200,16 @@ def test_values_bootstrap_around_the_measure(name):
 
 
 def test_reference_bootstrap():
-    """A draw of pictures is the measure of a data set that holds each as often as it was drawn."""
-    detections, objects = random_scene(np.random.default_rng(1), pictures=10)
+    """A draw of images is the measure of a data set that holds each as often as it was drawn."""
+    detections, objects = random_scene(np.random.default_rng(1), images=10)
     one = measure(detections, objects, "voc12")
     drawn = np.random.default_rng(7).integers(0, 10, 10)
 
     def again(table):
-        rows = [np.flatnonzero(table.picture == picture) for picture in drawn]
+        rows = [np.flatnonzero(table.image == image) for image in drawn]
         copy = table[np.concatenate(rows)]
-        picture = np.repeat(np.arange(10), [len(part) for part in rows])
-        return dataclasses.replace(copy, picture=picture, pictures=[f"d{i}" for i in range(10)])
+        image = np.repeat(np.arange(10), [len(part) for part in rows])
+        return dataclasses.replace(copy, image=image, images=[f"d{i}" for i in range(10)])
 
     scores = np.random.default_rng(2).permutation(len(detections)) / len(detections)
     detections = dataclasses.replace(detections, scores=scores)
@@ -222,7 +222,7 @@ def test_reference_bootstrap():
 
 
 def test_reference_bootstrap_with_ignored_objects_and_ten_thresholds():
-    detections, objects = random_scene(np.random.default_rng(4), pictures=20)
+    detections, objects = random_scene(np.random.default_rng(4), images=20)
     flags = np.random.default_rng(5).random(len(objects)) < 0.2
     objects = dataclasses.replace(objects, difficult=flags)
     for name in ("voc07", "ilsvrc"):
@@ -235,8 +235,8 @@ def test_reference_bootstrap_with_ignored_objects_and_ten_thresholds():
     assert parts[0].values(np.ones(20)) == pytest.approx([*analyse(one).per_class.values()])
 
 
-def test_values_one_picture_has_no_interval():
-    one = measure(found((0, CAT, 0.9, *BOX), pictures=1), truth((0, CAT, *BOX), pictures=1), "voc12")
+def test_values_one_image_has_no_interval():
+    one = measure(found((0, CAT, 0.9, *BOX), images=1), truth((0, CAT, *BOX), images=1), "voc12")
     said = compare([one])
     assert said.maps[0].value == 1
     assert np.isnan(said.maps[0].low)
@@ -252,7 +252,7 @@ def test_values_one_picture_has_no_interval():
             r"differ in their IoU threshold or added pixel. .* Received: \(0.5, False\) and \(0.7, False\)",
         ),
         ({"truth": truth((0, CAT, *AWAY))}, "differ in their objects"),
-        ({"truth": truth((0, CAT, *BOX), pictures=3)}, "differ in their pictures"),
+        ({"truth": truth((0, CAT, *BOX), images=3)}, "differ in their images"),
     ],
 )
 def test_rejects_results_of_different_data(change, words):

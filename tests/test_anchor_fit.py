@@ -196,9 +196,9 @@ def test_rejects_what_does_not_fit():
         fit(boxes, SMALL_SPEC, boxes_per_cell=(1, 2))
     with pytest.raises(ValueError, match="Received: boxes_per_cell=0"):
         fit(boxes, SMALL_SPEC, boxes_per_cell=0)
-    with pytest.raises(ValueError, match="AnchorLevels do not know the size of the pictures"):
+    with pytest.raises(ValueError, match="AnchorLevels do not know the size of the images"):
         fit(boxes, list(SMALL_SPEC.levels))
-    with pytest.raises(ValueError, match=r"those of pictures of \(120, 200\)"):
+    with pytest.raises(ValueError, match=r"those of images of \(120, 200\)"):
         fit(boxes, SMALL_SPEC, image_size=(300, 300))
     with pytest.raises(ValueError, match="With grids alone, pass image_size"):
         fit(boxes, [(3, 4)])

@@ -33,7 +33,7 @@ def random_boxes(count, seed, low=0.01, high=0.9):
 
 
 def dataset(boxes, ids, size_hw=(60, 100)):
-    """A dataset whose pictures hold these boxes, fractions of the picture."""
+    """A dataset whose images hold these boxes, fractions of the image."""
     scale = np.array([*size_hw[::-1], *size_hw[::-1]])
     annotations = [
         Annotation(str(place), f"{place}.jpg", box * scale, each, size_hw)
@@ -51,7 +51,7 @@ def test_reference_best_iou_is_that_of_all_anchors(name, clip):
     found = report(spec, boxes)
     np.testing.assert_allclose(found.best_iou, table.max(axis=1), rtol=0, atol=2e-6)
     np.testing.assert_array_equal(found.best_iou, table[np.arange(len(boxes)), found.best_anchor])
-    np.testing.assert_array_equal(found.matched, (table >= 0.5).sum(axis=1))  # a picture each: no rivals
+    np.testing.assert_array_equal(found.matched, (table >= 0.5).sum(axis=1))  # an image each: no rivals
     assert found.recall == pytest.approx((table.max(axis=1) >= 0.5).mean())
     hits, start = (table >= 0.5).sum(axis=0), 0
     for level, wins in zip(spec.levels, found.wins, strict=True):
@@ -101,7 +101,7 @@ def test_reference_matched_anchors_are_those_of_matching():
         assert np.abs(own).max(initial=0) <= 1  # the first stage's anchor, or one that a neighbour's took
         np.testing.assert_array_equal(matched.counts[found.saved[start:stop]], 1)
         start = stop
-    assert found.objects.num_pictures == 4
+    assert found.objects.num_images == 4
     assert 0 < found.saved.sum() < len(found.objects)
 
 
@@ -143,7 +143,7 @@ def test_values_reasons(box_hw, centre_yx, reason):
 def test_values_tables_and_dictionary():
     boxes = [np.array([[0.1, 0.1, 0.5, 0.6], [0.2, 0.2, 0.21, 0.21]]), np.zeros((0, 4)), np.array([[0, 0, 1, 0.9]])]
     found = report(SMALL_SPEC, dataset(boxes, [[0, 1], [], [0]]))
-    assert found.objects.num_pictures == 3
+    assert found.objects.num_images == 3
     rows = {row["class"]: row for row in found.by_class()}
     assert (rows["cat"]["objects"], rows["dog"]["objects"]) == (2, 1)
     assert rows["dog"]["recall"] == 0
@@ -156,12 +156,12 @@ def test_values_tables_and_dictionary():
     data = json.loads(json.dumps(found.to_dict()))
     assert data["recall"] == found.recall
     text = str(found)
-    assert "3 objects in 3 pictures, warped to 200 x 120" in text
+    assert "3 objects in 3 images, warped to 200 x 120" in text
     assert "too small" in text
     assert max(map(len, text.splitlines())) < 160
 
 
-def test_values_pictures_are_warped_and_crowds_left_out():
+def test_values_images_are_warped_and_crowds_left_out():
     # 30 x 30 of 60 x 100 pixels are 60 x 60 of 120 x 200.
     annotation = Annotation("a", "a.jpg", [[0, 0, 30, 30], [0, 0, 60, 60]], [0, 0], (60, 100), crowd=[False, True])
     found = report(SMALL_SPEC, [annotation])
@@ -180,7 +180,7 @@ def test_values_boxes_without_area_and_outside_of_all_anchors():
     assert "levels 1, 2 match no object: the network could do without" in str(found)
 
 
-def test_values_the_picture_shows_what_is_not_matched():
+def test_values_the_image_shows_what_is_not_matched():
     many = report(named_spec("ssd_small"), random_boxes(400, 3))
     image = many.draw()
     assert image.size[0] == 1180
@@ -190,19 +190,19 @@ def test_values_the_picture_shows_what_is_not_matched():
     assert report(named_spec("ssd_small"), random_boxes(1, 0, 0.2, 0.21)).draw().size[0] == 1180
 
 
-def test_values_anchors_over_a_picture():
-    picture = np.full((50, 90, 3), 200, np.uint8)
-    plain = draw_anchors(SMALL_SPEC, picture)
+def test_values_anchors_over_an_image():
+    image = np.full((50, 90, 3), 200, np.uint8)
+    plain = draw_anchors(SMALL_SPEC, image)
     assert plain.size == (3 * (480 + 8) + 8, 288 + 44 + 16)
     boxes = np.array([[0.4, 0.3, 0.52, 0.5]], np.float32)
-    matched = np.asarray(draw_anchors(SMALL_SPEC, picture, boxes))
+    matched = np.asarray(draw_anchors(SMALL_SPEC, image, boxes))
     assert (np.asarray(plain) != matched).any()
-    assert draw_anchors(named_spec("ssd300_voc"), picture, boxes).size == (3 * 488 + 8, 2 * (480 + 44 + 8) + 8)
+    assert draw_anchors(named_spec("ssd300_voc"), image, boxes).size == (3 * 488 + 8, 2 * (480 + 44 + 8) + 8)
 
 
 def test_rejects_what_is_no_data():
     spec = named_spec("ssd_small")
-    with pytest.raises(ValueError, match=r"fractions of the picture, 0 to 1; these look like pixels.*box 1 is"):
+    with pytest.raises(ValueError, match=r"fractions of the image, 0 to 1; these look like pixels.*box 1 is"):
         report(spec, np.array([[0, 0, 1, 1], [3, 4, 50, 60]], np.float32))
     with pytest.raises(ValueError, match="no objects with an area to look at. Received: 1 boxes"):
         report(spec, np.zeros((1, 4), np.float32))

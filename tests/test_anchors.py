@@ -114,7 +114,7 @@ def test_values_offsets_and_steps_of_rows_and_columns():
     np.testing.assert_allclose((w * 80, h * 40), [[4] * 6, [8] * 6], rtol=1e-6)
 
 
-def test_values_other_picture_size_scales_boxes_and_keeps_strides():
+def test_values_other_image_size_scales_boxes_and_keeps_strides():
     spec = named_spec("ssd300_voc", (600, 900), [(75, 113), (38, 57), (19, 29), (10, 15), (8, 13), (6, 11)])
     assert spec.levels[0].boxes_hw[0] == (60.0, 60.0)  # 30 px of 300, so 60 of 600
     assert spec.levels[0].step_hw == (8.0, 8.0)
@@ -158,7 +158,7 @@ def test_rejects_bad_specs():
         AnchorSpec((300, 300), (level,), (0.1, 0.1))
     with pytest.raises(ValueError, match="ssd300_voc"):
         named_spec("ssd300_vok")
-    with pytest.raises(ValueError, match=r"grids.*needed for a picture size other"):
+    with pytest.raises(ValueError, match=r"grids.*needed for an image size other"):
         named_recipe("ssd300_voc").spec((512, 512))
     with pytest.raises(ValueError, match="must have 6 entries"):
         named_recipe("ssd300_voc").spec((512, 512), [(1, 1)])

@@ -1,4 +1,4 @@
-"""Chains: reproducible, named, nested; pictures mixed of several."""
+"""Chains: reproducible, named, nested; images mixed of several."""
 
 import concurrent.futures
 
@@ -41,13 +41,13 @@ def test_values_every_chain_is_the_same_again_in_any_order_and_by_many_workers(n
         again = dict(workers.map(lambda index: (index, run(named_chain(name, (20, 26)), index)), reversed(range(16))))
     for index, result in enumerate(once):
         assert_equal(result, again[index])
-        assert result.picture.shape == (20, 26, 3)
+        assert result.image.shape == (20, 26, 3)
         assert result.name == "noise"
     if name != "resize":
         later = [run(chain, index, epoch=1) for index in range(16)]
-        assert sum((a.picture != b.picture).any() for a, b in zip(once, later, strict=True)) > 12
+        assert sum((a.image != b.image).any() for a, b in zip(once, later, strict=True)) > 12
         reseeded = [run(chain, index, seed=1) for index in range(16)]
-        assert sum((a.picture != b.picture).any() for a, b in zip(once, reseeded, strict=True)) > 12
+        assert sum((a.image != b.image).any() for a, b in zip(once, reseeded, strict=True)) > 12
 
 
 def test_values_chains_change_the_size_alone_in_validation():
@@ -79,12 +79,12 @@ def test_values_probability_of_a_chain_and_of_one_of_several():
 
 def test_values_functions_stand_in_chains_and_cannot_be_undone():
     def darker(sample, rng):
-        return type(sample)(sample.picture // 2, sample.boxes_xyxy, sample.class_ids, sample.difficult, sample.name)
+        return type(sample)(sample.image // 2, sample.boxes_xyxy, sample.class_ids, sample.difficult, sample.name)
 
     sample = noise((20, 30))
     chain = Chain([Flip(), darker, Flip()])
     result, track = chain.trace(sample, sample_rng(0, 0, 0))
-    np.testing.assert_array_equal(result.picture, sample.picture // 2)
+    np.testing.assert_array_equal(result.image, sample.image // 2)
     np.testing.assert_allclose(result.boxes_xyxy, sample.boxes_xyxy, atol=1e-6)
     with pytest.raises(ValueError, match=r"cannot be taken back through .*darker"):
         track.invert(result.boxes_xyxy)
@@ -101,8 +101,8 @@ def test_values_of_a_mosaic():
         np.testing.assert_allclose(box, [0, 0, width, height], atol=1e-3)
         assert 0.4 * 50 - 1 <= height <= 0.6 * 50 + 1
         assert 0.4 * 70 - 1 <= width <= 0.6 * 70 + 1
-        assert result.picture.shape == (50, 70, 3)
-        assert (result.picture[:height, :width] == (250, 10, 10)).all()
+        assert result.image.shape == (50, 70, 3)
+        assert (result.image[:height, :width] == (250, 10, 10)).all()
     together = block(noise((30, 30), boxes=4), sample_rng(1, 0, 0), lambda rng: noise((30, 30), seed=5, boxes=4))
     assert 4 < len(together) <= 16
     assert (together.boxes_xyxy[:, 2:] > together.boxes_xyxy[:, :2]).all()
@@ -110,12 +110,12 @@ def test_values_of_a_mosaic():
 
 def test_values_boxes_follow_the_pixels_in_a_mosaic():
     plain = noise((30, 40), boxes=0)
-    plain = type(plain)(plain.picture // 8, [], [])
+    plain = type(plain)(plain.image // 8, [], [])
     sample = marked((30, 40), (12, 9, 27, 21))
     for index in range(30):
         samples = iter([plain, sample, plain])
         result = Mosaic((60, 80), keep=None)(plain, sample_rng(2, 0, index), lambda rng, s=samples: next(s))
-        mark = find_mark(result.picture)
+        mark = find_mark(result.image)
         assert len(result) == (mark is not None)
         if mark is not None:
             np.testing.assert_allclose(in_pixels(result)[0], mark, atol=2.5)
@@ -126,8 +126,8 @@ def test_values_of_mixup():
     light = type(light)(np.full((20, 30, 3), 200, np.uint8), light.boxes_xyxy, light.class_ids, light.difficult)
     dark = type(dark)(np.full((10, 50, 3), 100, np.uint8), dark.boxes_xyxy, dark.class_ids, dark.difficult)
     result, track = MixUp((0.75, 0.75)).trace(light, sample_rng(0, 0, 0), lambda rng: dark)
-    assert (result.picture == 175).all()
-    assert result.picture.shape == (20, 30, 3)
+    assert (result.image == 175).all()
+    assert result.image.shape == (20, 30, 3)
     np.testing.assert_array_equal(result.boxes_xyxy, np.concatenate([light.boxes_xyxy, dark.boxes_xyxy]))
     np.testing.assert_array_equal(result.difficult, np.concatenate([light.difficult, dark.difficult]))
     np.testing.assert_array_equal(track.invert(light.boxes_xyxy), light.boxes_xyxy)
@@ -138,7 +138,7 @@ def test_values_of_mixup():
 @pytest.mark.parametrize("block", [Mosaic((20, 20)), MixUp(), named_chain("mosaic", (20, 20))])
 def test_rejects_mixing_without_others(block):
     assert block.partners
-    with pytest.raises(ValueError, match="mixes several pictures, and has one. Call it with `others`"):
+    with pytest.raises(ValueError, match="mixes several images, and has one. Call it with `others`"):
         [block(noise((20, 20)), sample_rng(0, 0, index)) for index in range(20)]
 
 

@@ -52,7 +52,7 @@ def test_values_the_centre_rule_counts_the_edge_as_inside():
     assert cut.difficult.tolist() == [False, False, False]
     expected = [[0, 10, 10, 30], [30, 30, 40, 40], [0, 0, 40, 40]]  # moved by (20, 10), clipped to 40 x 40
     np.testing.assert_allclose(cut.boxes_xyxy * 40, expected, atol=1e-4)
-    assert cut.picture.shape == (40, 40, 3)
+    assert cut.image.shape == (40, 40, 3)
 
 
 def test_values_the_area_rule_counts_what_is_visible():
@@ -64,7 +64,7 @@ def test_values_the_area_rule_counts_what_is_visible():
     assert halves.class_ids.tolist() == [1, 2]
 
 
-def test_values_the_iou_rule_compares_with_the_picture():
+def test_values_the_iou_rule_compares_with_the_image():
     boxes = np.array([[0, 0, 1, 1], [0, 0, 0.5, 1], [0, 0, 0.5, 0.5], [0, 0, 2, 1]], np.float32)  # 1, 0.5, 0.25, 0.5
     assert BoxRule("iou", (0.3, 0.9))(boxes).tolist() == [False, True, False, True]
     assert BoxRule("iou", (0.5, 1.0))(boxes).tolist() == [True, False, False, False]
@@ -151,7 +151,7 @@ def test_values_expansion_keeps_all_boxes_and_their_pixels():
         np.testing.assert_allclose(pixels, moved, atol=1e-3)
 
 
-def test_values_needs_are_met_or_the_picture_stays():
+def test_values_needs_are_met_or_the_image_stays():
     corner = labels([[0.0, 0.0, 0.1, 0.1]])
     away = Translate((0.5, 0.5), (0.5, 0.5), trials=1)  # three of four directions push the object out
     results = [away.draw(corner, sample_rng(0, 0, index)) for index in range(400)]
@@ -180,9 +180,9 @@ def test_values_needs_are_met_or_the_picture_stays():
 )
 def test_values_of_fixed_shapes(block, size_hw):
     result = block(sample([[40, 30, 60, 50]]), sample_rng(0, 0, 1))
-    assert result.picture.shape[:2] == size_hw
+    assert result.image.shape[:2] == size_hw
     if isinstance(block, PadToAspect):
-        assert (result.picture == 99).all(axis=-1).sum() == 80 * 100
+        assert (result.image == 99).all(axis=-1).sum() == 80 * 100
         if block.centered:
             np.testing.assert_allclose(result.boxes_xyxy * 160, [[70, 60, 90, 100]], atol=1e-4)
 
@@ -207,7 +207,7 @@ def test_values_small_boxes_are_dropped_by_their_pixels():
         (lambda: Expand(0.5), "at least as large"),
         (lambda: MaxCropToAspect(0), "aspect is width / height"),
         (lambda: PadToAspect(float("inf")), "aspect is width / height"),
-        (lambda: CropPad(90, 0, 10, 10)(sample([]), RNG), "shows nothing of a picture of height 80"),
+        (lambda: CropPad(90, 0, 10, 10)(sample([]), RNG), "shows nothing of an image of height 80"),
         (lambda: Translate((0.5, 0.1)), "down is"),
     ],
 )

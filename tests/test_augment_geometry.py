@@ -74,8 +74,8 @@ def moved(block, sample, seed):
     """The sample after the block with its boxes in pixels, where the marker is found, and the track."""
     result, track = block.trace(sample, sample_rng(seed, 0, 0))
     assert result.boxes_xyxy.dtype == np.float32
-    assert result.picture.dtype == np.uint8
-    return result, find_mark(result.picture), track
+    assert result.image.dtype == np.uint8
+    return result, find_mark(result.image), track
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -88,7 +88,7 @@ def test_values_boxes_follow_the_pixels_exactly(name, sample, seed):
         return
     np.testing.assert_allclose(in_pixels(result)[0], mark, atol=1e-3)
     assert (result.class_ids.tolist(), result.difficult.tolist(), result.name) == ([3], [True], "marked")
-    colours = {tuple(colour) for colour in np.unique(result.picture.reshape(-1, 3), axis=0).tolist()}
+    colours = {tuple(colour) for colour in np.unique(result.image.reshape(-1, 3), axis=0).tolist()}
     assert colours <= {GROUND, MARK, FILL}
     back = track.invert(result.boxes_xyxy)[0] * np.array([*sample.size_hw[::-1]] * 2)
     before = in_pixels(sample)[0]
@@ -105,8 +105,8 @@ def test_values_boxes_follow_the_pixels_of_a_warp(name, sample, seed):
     if mark is None:  # at most a sliver is left, which no pixel's centre meets
         assert all((box[2:] - box[:2]).min() < 1.5 for box in in_pixels(result))
         return
-    # Edges between colours lie at most about a pixel off, of the coarser of the two pictures.
-    coarse = max(1.0, *np.divide(result.picture.shape[:2], sample.size_hw), 2.0 if "zoom" in name else 1.0)
+    # Edges between colours lie at most about a pixel off, of the coarser of the two images.
+    coarse = max(1.0, *np.divide(result.image.shape[:2], sample.size_hw), 2.0 if "zoom" in name else 1.0)
     np.testing.assert_allclose(in_pixels(result)[0], mark, atol=1.01 * coarse)
     assert track.invert(result.boxes_xyxy).shape == (1, 4)
 
@@ -134,8 +134,8 @@ def test_roundtrip_boxes_come_back(name, seed):
 def test_values_results_are_valid_by_construction(seed, name, boxes):
     sample = noise((23, 31), seed % 11, boxes)
     result, track = named_chain(name, (20, 24)).trace(sample, sample_rng(seed, 0, 0))
-    assert result.picture.shape == (20, 24, 3)
-    assert result.picture.dtype == np.uint8
+    assert result.image.shape == (20, 24, 3)
+    assert result.image.dtype == np.uint8
     assert (result.boxes_xyxy >= 0).all()
     assert (result.boxes_xyxy <= 1).all()
     assert (result.boxes_xyxy[:, 2:] > result.boxes_xyxy[:, :2]).all()
@@ -172,7 +172,7 @@ def test_roundtrip_detections_by_hand():
 
 def test_roundtrip_detections_in_a_padded_border_are_clipped_or_dropped():
     padded, track = CropPad(-40, -50, 160, 200).trace(marked((80, 100), (0, 0, 10, 10)), sample_rng(0, 0, 0))
-    assert padded.picture.shape == (160, 200, 3)
+    assert padded.image.shape == (160, 200, 3)
     found = Detections([[40, 30, 60, 50], [0, 0, 50, 40]], [0.9, 0.5], [0, 0], ("a",), (160, 200))
     back = track.restore(found, (80, 100))
     np.testing.assert_allclose(back.boxes_xyxy, [[0, 0, 10, 10]], atol=1e-3)
@@ -190,9 +190,9 @@ def test_roundtrip_detections_in_a_padded_border_are_clipped_or_dropped():
 )
 def test_values_of_quarter_turns(turns, expected, size_hw):
     result = QuarterTurns((turns,))(marked((80, 100), (25, 20, 45, 30)), sample_rng(0, 0, 0))
-    assert result.picture.shape[:2] == size_hw
+    assert result.image.shape[:2] == size_hw
     np.testing.assert_allclose(in_pixels(result), [expected], atol=1e-3)
-    np.testing.assert_array_equal(find_mark(result.picture), expected)
+    np.testing.assert_array_equal(find_mark(result.image), expected)
 
 
 @pytest.mark.parametrize(

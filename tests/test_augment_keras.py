@@ -34,8 +34,8 @@ def test_values_layers_of_keras_move_boxes_with_pixels(name):
     for index in range(6):
         sample = marked((40, 52), (8 + index, 12, 30 + index, 31))
         result = chain(sample, sample_rng(0, 0, index))
-        mark = find_mark(result.picture)
-        assert result.picture.dtype == np.uint8
+        mark = find_mark(result.image)
+        assert result.image.dtype == np.uint8
         assert len(result) == (mark is not None)
         if mark is not None:
             np.testing.assert_allclose(in_pixels(result)[0], mark, atol=2.1)
@@ -58,7 +58,7 @@ def test_values_layers_within_layers_follow_the_samples_generator_too(place):
     layer, sample = random_layers()[place], noise((16, 20), seed=1)
     block = KerasLayer(layer, boxes=False)
     once = [block(sample, sample_rng(0, 0, index)) for index in range(4)]
-    assert any((result.picture != once[0].picture).any() for result in once)
+    assert any((result.image != once[0].image).any() for result in once)
     for index in reversed(range(4)):
         assert_equal(block(sample, sample_rng(0, 0, index)), once[index])
 
@@ -71,11 +71,11 @@ def test_values_layers_of_keras_follow_the_samples_generator():
     once = [block(sample, sample_rng(0, 0, index)) for index in range(12)]
     for index in reversed(range(12)):
         assert_equal(block(sample, sample_rng(0, 0, index)), once[index])
-    turned = sum((result.picture != sample.picture).any() for result in once)
+    turned = sum((result.image != sample.image).any() for result in once)
     assert 0 < turned < 12
     colours = KerasLayer(keras.layers.RandomBrightness(0.5), boxes=False)
     result, track = colours.trace(sample, sample_rng(0, 0, 1))
-    assert (result.picture != sample.picture).any()
+    assert (result.image != sample.image).any()
     np.testing.assert_array_equal(result.boxes_xyxy, sample.boxes_xyxy)
     with pytest.raises(ValueError, match="cannot be taken back through RandomBrightness"):
         track.invert(result.boxes_xyxy)

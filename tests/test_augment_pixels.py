@@ -38,13 +38,13 @@ from keras_ssd.data.augment.color_steps import (
 from keras_ssd.data.augment.interpolation import resize
 from keras_ssd.data.augment.rendering import render
 from keras_ssd.data.augment.steps import Mirror, Window
-from keras_ssd.pictures import resizing
+from keras_ssd.images import resizing
 
-PICTURE = noise((24, 33)).picture
+IMAGE = noise((24, 33)).image
 
 
 def both_ways(monkeypatch, function):
-    """A picture with OpenCV and the same without, as integers."""
+    """An image with OpenCV and the same without, as integers."""
     pytest.importorskip("cv2")
     with_it = function().astype(int)
     with monkeypatch.context() as patch:
@@ -55,8 +55,8 @@ def both_ways(monkeypatch, function):
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("size_hw", [(7, 9), (30, 40), (12, 60), (50, 11), (24, 50), (1, 1), (24, 33)])
 def test_reference_interpolation_as_opencv(monkeypatch, interpolation, size_hw):
-    for picture in (PICTURE, PICTURE[:1, :1], PICTURE[:5], PICTURE[:, 3:4]):
-        ours, numpys = both_ways(monkeypatch, lambda p=picture: resize(p, size_hw, interpolation))
+    for image in (IMAGE, IMAGE[:1, :1], IMAGE[:5], IMAGE[:, 3:4]):
+        ours, numpys = both_ways(monkeypatch, lambda p=image: resize(p, size_hw, interpolation))
         assert ours.shape == numpys.shape == (*size_hw, 3)
         assert np.abs(ours - numpys).max() <= 1
 
@@ -65,9 +65,9 @@ def test_reference_interpolation_as_opencv(monkeypatch, interpolation, size_hw):
 def test_reference_interpolation_as_opencv_where_sizes_share_divisors(monkeypatch, interpolation):
     """There, places fall on whole pixels, and the last bit decides between neighbours."""
     rng = np.random.default_rng(0)
-    picture = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    image = rng.integers(0, 256, (128, 128, 3), dtype=np.uint8)
     for height, width, *size_hw in rng.integers(1, 129, (150, 4)) // 6 * 6 + 6:
-        part = np.ascontiguousarray(picture[:height, :width])
+        part = np.ascontiguousarray(image[:height, :width])
         ours, numpys = both_ways(monkeypatch, lambda p=part, s=size_hw: resize(p, tuple(map(int, s)), interpolation))
         assert np.abs(ours - numpys).max() <= 1, (part.shape, size_hw)
 
@@ -102,34 +102,34 @@ def test_reference_steps_without_opencv(monkeypatch, step):
 
 @pytest.mark.parametrize("name", ["ssd", "satellite", "constant", "variable", "light", "light-turns"])
 def test_reference_chains_without_opencv(monkeypatch, name):
-    smooth = np.asarray(Image.fromarray(PICTURE).resize((90, 70)))
+    smooth = np.asarray(Image.fromarray(IMAGE).resize((90, 70)))
     sample = noise((70, 90))
     sample = type(sample)(smooth, sample.boxes_xyxy, sample.class_ids)
     for index in range(25):
         rng = lambda index=index: sample_rng(9, 0, index)  # noqa: E731
-        ours, numpys = both_ways(monkeypatch, lambda rng=rng: named_chain(name, (50, 60))(sample, rng()).picture)
+        ours, numpys = both_ways(monkeypatch, lambda rng=rng: named_chain(name, (50, 60))(sample, rng()).image)
         # A level more before the resizing may become some more after it, since cubic and Lanczos weights go below 0.
         assert np.abs(ours - numpys).max() <= 4
         assert np.abs(ours - numpys).mean() <= 0.75
 
 
-def caffe_distort(picture, steps):
+def caffe_distort(image, steps):
     """Caffe's `convertTo` and `cvtColor`, step by step."""
     import cv2
 
     for step in steps:
         if isinstance(step, ShiftLevels):
-            picture = cv2.convertScaleAbs(np.maximum(picture.astype(np.float32) + step.delta, 0))
+            image = cv2.convertScaleAbs(np.maximum(image.astype(np.float32) + step.delta, 0))
         elif isinstance(step, ScaleLevels):
-            picture = cv2.convertScaleAbs(picture, alpha=step.factor)
+            image = cv2.convertScaleAbs(image, alpha=step.factor)
         else:
-            hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV).astype(np.float32)
+            hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.float32)
             if isinstance(step, ScaleSaturation):
                 hsv[..., 1] *= step.factor
             else:
                 hsv[..., 0] += step.delta
-            picture = cv2.cvtColor(np.rint(hsv.clip(0, 255)).astype(np.uint8), cv2.COLOR_HSV2RGB)
-    return picture
+            image = cv2.cvtColor(np.rint(hsv.clip(0, 255)).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    return image
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ COLOURS = [ShiftLevels(20), ScaleLevels(0.8), ScaleSaturation(1.3), ShiftHue(5)]
 
 @st.composite
 def programs(draw):
-    """Steps in any order, with windows in and beyond a picture of 24 x 33."""
+    """Steps in any order, with windows in and beyond an image of 24 x 33."""
     size_hw, steps = (24, 33), []
     for _ in range(draw(st.integers(1, 7))):
         kind = draw(st.integers(0, 5))
@@ -182,19 +182,19 @@ def programs(draw):
 @settings(max_examples=300, deadline=None)
 @given(steps=programs())
 def test_values_work_left_out_changes_nothing(steps):
-    plain = PICTURE
+    plain = IMAGE
     for previous, step in zip([None, *steps], steps, strict=False):
         if isinstance(step, ScaleSaturation | ShiftHue) and isinstance(previous, ScaleSaturation | ShiftHue):
             return  # these two are joined on purpose, and lose less by rounding
         plain = step.pixels(plain)
-    np.testing.assert_array_equal(render(PICTURE, steps), plain)
+    np.testing.assert_array_equal(render(IMAGE, steps), plain)
 
 
 def test_values_a_late_crop_spares_the_colours_of_what_it_cuts(monkeypatch):
     seen = []
     monkeypatch.setattr(
         "keras_ssd.data.augment.color_steps.look_up",
-        lambda picture, table: seen.append(picture.shape) or table[picture],
+        lambda image, table: seen.append(image.shape) or table[image],
     )
     chain = Chain([Brightness(5, 5), Contrast(2, 2), Expand(4.0), CropPad(0, 0, 5, 6)])
     chain(noise((24, 33)), sample_rng(0, 0, 3))
@@ -203,11 +203,11 @@ def test_values_a_late_crop_spares_the_colours_of_what_it_cuts(monkeypatch):
 
 
 def test_values_of_colours_by_hand():
-    picture = np.array([[[10, 100, 250], [0, 0, 0]]], np.uint8)
-    assert ShiftLevels(10.6).pixels(picture).tolist() == [[[21, 111, 255], [11, 11, 11]]]
-    assert ScaleLevels(0.25).pixels(picture).tolist() == [[[2, 25, 62], [0, 0, 0]]]  # 62.5 to the even neighbour
-    assert ScaleLevels(2.0, 127.5).pixels(picture)[0, 0].tolist() == [0, 72, 255]
-    assert PowerLevels(2.0).pixels(picture)[0, 0].tolist() == [50, 160, 252]
+    image = np.array([[[10, 100, 250], [0, 0, 0]]], np.uint8)
+    assert ShiftLevels(10.6).pixels(image).tolist() == [[[21, 111, 255], [11, 11, 11]]]
+    assert ScaleLevels(0.25).pixels(image).tolist() == [[[2, 25, 62], [0, 0, 0]]]  # 62.5 to the even neighbour
+    assert ScaleLevels(2.0, 127.5).pixels(image)[0, 0].tolist() == [0, 72, 255]
+    assert PowerLevels(2.0).pixels(image)[0, 0].tolist() == [50, 160, 252]
     red = np.array([[[255, 0, 0]]], np.uint8)
     assert ShiftHue(-10).pixels(red).tolist() == red.tolist()  # Caffe stops at red
     assert ShiftHue(-10, wrap=True).pixels(red).tolist() == [[[255, 0, 85]]]
@@ -225,39 +225,39 @@ def test_values_of_colours_by_hand():
 )
 def test_values_colour_blocks_leave_boxes_and_their_input_alone(block):
     sample = noise((24, 33), seed=4)
-    before = sample.picture.copy()
+    before = sample.image.copy()
     results = [block(sample, sample_rng(0, 0, index)) for index in range(12)]
     for result in results:
         np.testing.assert_array_equal(result.boxes_xyxy, sample.boxes_xyxy)
-        assert result.picture.shape == before.shape
-    assert any((result.picture != before).any() for result in results)
-    np.testing.assert_array_equal(sample.picture, before)
+        assert result.image.shape == before.shape
+    assert any((result.image != before).any() for result in results)
+    np.testing.assert_array_equal(sample.image, before)
 
 
 def test_values_of_channel_order_grey_equalized_and_jpeg():
     sample = noise((24, 33))
     rng = sample_rng(0, 0, 0)
-    np.testing.assert_array_equal(ChannelOrder((2, 1, 0))(sample, rng).picture, sample.picture[..., ::-1])
+    np.testing.assert_array_equal(ChannelOrder((2, 1, 0))(sample, rng).image, sample.image[..., ::-1])
     orders = {tuple(ChannelOrder().steps(None, sample_rng(0, 0, index))[0].order) for index in range(60)}
     assert len(orders) == 6
-    grey = Grayscale()(sample, rng).picture
+    grey = Grayscale()(sample, rng).image
     assert (grey == grey[..., :1]).all()
-    assert np.abs(grey[..., 0] - np.asarray(Image.fromarray(sample.picture).convert("L")).astype(int)).max() <= 1
-    dull = type(sample)((sample.picture // 4 + 50), sample.boxes_xyxy, sample.class_ids)
-    spread = HistogramEqualization()(dull, rng).picture.max(axis=-1)
+    assert np.abs(grey[..., 0] - np.asarray(Image.fromarray(sample.image).convert("L")).astype(int)).max() <= 1
+    dull = type(sample)((sample.image // 4 + 50), sample.boxes_xyxy, sample.class_ids)
+    spread = HistogramEqualization()(dull, rng).image.max(axis=-1)
     assert spread.min() == 0
     assert spread.max() == 255
     flat = type(sample)(np.full((4, 4, 3), 77, np.uint8), [], [])
-    np.testing.assert_array_equal(HistogramEqualization()(flat, rng).picture, flat.picture)
-    coarse, fine = (JpegNoise(q, q)(sample, rng).picture.astype(int) - sample.picture for q in (5, 100))
+    np.testing.assert_array_equal(HistogramEqualization()(flat, rng).image, flat.image)
+    coarse, fine = (JpegNoise(q, q)(sample, rng).image.astype(int) - sample.image for q in (5, 100))
     assert np.abs(fine).mean() < np.abs(coarse).mean()
 
 
-def test_values_float_pictures_are_rounded():
+def test_values_float_images_are_rounded():
     sample = noise((24, 33))
-    floats = type(sample)(sample.picture.astype(np.float32) + 0.3, sample.boxes_xyxy, sample.class_ids)
+    floats = type(sample)(sample.image.astype(np.float32) + 0.3, sample.boxes_xyxy, sample.class_ids)
     for block in (Brightness(), QuarterTurns(), Resize((9, 9)), named_chain("ssd")):
-        ours, theirs = (block(one, sample_rng(0, 0, 1)).picture for one in (floats, sample))
+        ours, theirs = (block(one, sample_rng(0, 0, 1)).image for one in (floats, sample))
         assert ours.dtype == np.uint8
         np.testing.assert_array_equal(ours, theirs)
 

@@ -42,7 +42,7 @@ def assert_uniform(values, low, high):
 
 @pytest.fixture(scope="module")
 def drawn():
-    """The steps of 10,000 pictures that hold one object."""
+    """The steps of 10,000 images that hold one object."""
     chain, one = named_chain("ssd"), labels([0.3, 0.2, 0.8, 0.9])
     return [chain.draw(one, sample_rng(1, 0, index))[0] for index in range(DRAWS)]
 
@@ -108,7 +108,7 @@ def test_values_of_order_interpolation_and_mirror(drawn):
 
 
 def test_values_each_sampler_that_found_a_patch_is_as_likely():
-    # An object as large as the picture: its IoU with a patch is the patch's area, scale squared.
+    # An object as large as the image: its IoU with a patch is the patch's area, scale squared.
     whole, block = labels([0, 0, 1, 1]), BatchSampler()
     misses = np.array([1 - (1 - math.sqrt(least)) / 0.7 for least in (0.1, 0.3, 0.5, 0.7, 0.9)]).clip(0)
     success = 1 - misses**50
@@ -126,7 +126,7 @@ def is_crop(steps):
     return (window.top, window.left, window.height, window.width) != (0, 0, *SIZE_HW)
 
 
-def test_values_pictures_without_objects_stay_whole():
+def test_values_images_without_objects_stay_whole():
     block, empty = BatchSampler(), labels()
     assert not any(is_crop(block.draw(empty, sample_rng(0, 0, index))[0]) for index in range(500))
 

@@ -20,7 +20,7 @@ def model():
 
 
 def one_epoch(source):
-    return [(pictures.copy(), targets.copy()) for pictures, targets in source]
+    return [(images.copy(), targets.copy()) for images, targets in source]
 
 
 def equal(first, second):
@@ -28,22 +28,22 @@ def equal(first, second):
     return all(np.array_equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True))
 
 
-def test_values_pictures_and_targets_without_augmentation(model):
+def test_values_images_and_targets_without_augmentation(model):
     data = squares(5)
     source = batches(data, model, None, batch_size=2)
     got = one_epoch(source)
-    assert [len(pictures) for pictures, _ in got] == [2, 2, 1]
+    assert [len(images) for images, _ in got] == [2, 2, 1]
     assert got[0][0].shape == (2, *SIZE_HW, 3)
     assert got[0][0].dtype == np.uint8
     encoder, resize = TargetEncoder.from_model(model), named_chain("resize", SIZE_HW)
     for place, annotation in enumerate(data):
         sample = resize(Sample.of(annotation), sample_rng(0, 0, place))
-        pictures, targets = got[place // 2]
-        np.testing.assert_array_equal(pictures[place % 2], sample.picture)
+        images, targets = got[place // 2]
+        np.testing.assert_array_equal(images[place % 2], sample.image)
         np.testing.assert_array_equal(targets[place % 2], encoder.encode(annotation.boxes_fraction, [place % 2]))
 
 
-@pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 5}, {"pictures_in_memory": True}], ids=str)
+@pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 5}, {"images_in_memory": True}], ids=str)
 def test_values_threads_and_memory_change_nothing(model, options):
     expected = batches(squares(9), model, "ssd", batch_size=2, seed=3, workers=2)
     source = batches(squares(9), model, "ssd", batch_size=2, seed=3, **options)
@@ -60,7 +60,7 @@ def test_values_epochs_and_seeds_differ_and_an_epoch_can_be_chosen(model):
     source.epoch = 1
     assert equal(one_epoch(source), second)
     assert not equal(one_epoch(batches(squares(6), model, "light", batch_size=2, seed=1)), first)
-    for epoch in (0, 1):  # every picture once
+    for epoch in (0, 1):  # every image once
         places = np.concatenate([source.places(epoch, number) for number in range(len(source))])
         assert sorted(places) == list(range(6))
 
@@ -101,13 +101,13 @@ def test_values_names_of_a_batch(model):
     assert batch_names(batches(data, model, None, batch_size=4), 0, 1) == ("squares4", "squares5")
 
 
-def test_values_mosaics_take_other_pictures(model):
+def test_values_mosaics_take_other_images(model):
     source = batches(squares(8), model, "mosaic", batch_size=8)
     for _, targets in [pair for _ in range(3) for pair in one_epoch(source)]:
         assert np.isfinite(targets).all()
 
 
-def test_values_pictures_are_made_off_the_main_thread(model):
+def test_values_images_are_made_off_the_main_thread(model):
     made = set()
 
     class Spy(Chain):
@@ -122,7 +122,7 @@ def test_values_pictures_are_made_off_the_main_thread(model):
 
 def test_rejects_what_makes_no_batches(model, tmp_path):
     data = squares(3)
-    with pytest.raises(ValueError, match="3 pictures make no full batch of 4. Use a smaller batch_size"):
+    with pytest.raises(ValueError, match="3 images make no full batch of 4. Use a smaller batch_size"):
         batches(data, model, batch_size=4)
     with pytest.raises(ValueError, match="the classes cat, the model bright, dark"):
         batches(Dataset("cats", ("cat",), []), model)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_ssd import box_coder
 from keras_ssd import boxes as bx
-from keras_ssd import coding
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 
 pytestmark = pytest.mark.numerical
 
@@ -47,7 +47,7 @@ def test_reference_iou_in_ops_equals_numpy():
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-@pytest.mark.parametrize("code_type", coding.CODE_TYPES)
+@pytest.mark.parametrize("code_type", box_coder.CODE_TYPES)
 def test_roundtrip_encode_decode(code_type, encoded):
     rng = np.random.default_rng(1)
     low = rng.uniform(0, 0.5, (2, 7, 2))
@@ -55,14 +55,14 @@ def test_roundtrip_encode_decode(code_type, encoded):
     anchors = rng.uniform(0.1, 0.9, (2, 7, 4)).astype(np.float32)
     variances = np.tile(np.float32([0.1, 0.1, 0.2, 0.2]), (2, 7, 1))
     options = {"code_type": code_type, "variance_encoded_in_target": encoded}
-    offsets = coding.encode(boxes, anchors, variances, **options)
-    np.testing.assert_allclose(coding.decode(offsets, anchors, variances, **options), boxes, atol=1e-6)
+    offsets = box_coder.encode(boxes, anchors, variances, **options)
+    np.testing.assert_allclose(box_coder.decode(offsets, anchors, variances, **options), boxes, atol=1e-6)
     tensors = [ops.convert_to_tensor(x) for x in (offsets, anchors, variances)]
-    np.testing.assert_allclose(as_numpy(coding.decode(*tensors, **options, xp=ops)), boxes, atol=1e-6)
+    np.testing.assert_allclose(as_numpy(box_coder.decode(*tensors, **options, xp=ops)), boxes, atol=1e-6)
 
 
 def test_values_encode_by_hand():
-    offsets = coding.encode(
+    offsets = box_coder.encode(
         np.float32([[0.2, 0.2, 0.6, 0.4]]),
         np.float32([[0.5, 0.5, 0.2, 0.4]]),
         np.float32([[0.1, 0.1, 0.2, 0.2]]),
@@ -87,4 +87,4 @@ def test_rejects_too_narrow_predictions_and_unknown_codes():
     with pytest.raises(ValueError, match="at least 14"):
         Predictions.split(np.zeros((1, 5, 13)))
     with pytest.raises(ValueError, match="center_size"):
-        coding.check_code_type("center-size")
+        box_coder.check_code_type("center-size")

@@ -53,7 +53,7 @@ def test_values_drop_leaves_them_out_and_names_them(spoiled):
     assert named(splits["train"].report()) == list(BAD[:3])
     assert named(splits["val"].report()) == list(BAD[3:])
     assert splits["train"].policy == "drop" == splits["train"].split(0.5)[0].policy
-    reasons = {os.path.basename(p.file): p.what for p in splits["train"].problems.of_kind("broken picture")}
+    reasons = {os.path.basename(p.file): p.what for p in splits["train"].problems.of_kind("broken image")}
     assert "truncated" in reasons["truncated.jpg"] or "Truncated" in reasons["truncated.jpg"]
     assert "a text file" in reasons["text.jpg"]
     assert "empty (0 bytes)" in reasons["empty.jpg"]
@@ -125,11 +125,11 @@ def test_values_fit_replaces_what_breaks_later(late, caplog):
     model.compile("sgd", loss=keras_ssd.SSDLoss())
     source = data.batches(late, model, None, batch_size=2)
     model.fit(source, epochs=2, verbose=0)
-    assert [problem.picture for problem in source.left_out] == ["a1", "a4"]
+    assert [problem.image for problem in source.left_out] == ["a1", "a4"]
     warned = sorted(message for message in caplog.messages if "cannot be read" in message)
     assert len(warned) == 2  # each once, not once an epoch
     first, second = (source.maker.sample(0, place) for place in (1, 2))
-    np.testing.assert_array_equal(first.picture, second.picture)  # the next one stands in
+    np.testing.assert_array_equal(first.image, second.image)  # the next one stands in
 
 
 def test_rejects_later_breaks_with_the_packages_own_error(late):
@@ -161,13 +161,13 @@ def test_rejects_a_failed_training_leaves_no_folder(late, tmp_path):
 
 def test_values_a_training_goes_on_and_tells(late, tmp_path):
     history = train_toy(tmp_path / "run", data=late, validation=late, epochs=1, augment=None)
-    assert [problem.picture for problem in history.left_out] == ["a1", "a4"]
+    assert [problem.image for problem in history.left_out] == ["a1", "a4"]
     assert (tmp_path / "run" / "predictions.png").is_file()
 
 
 def test_values_an_evaluation_of_what_is_left(late, tmp_path, caplog):
     table = collect(toy(), late, save=tmp_path / "found.json", batch_size=2, progress=False)
-    assert table.pictures == ("a0", "a2", "a3", "a5")
+    assert table.images == ("a0", "a2", "a3", "a5")
     result = evaluate(toy(), late, "voc12", progress=False)
     assert [annotation.name for annotation in result.dataset] == ["a0", "a2", "a3", "a5"]
     assert any("a4.jpg: the image cannot be read" in message for message in caplog.messages)
@@ -192,14 +192,14 @@ def test_roundtrip_an_interrupted_evaluation_knows_what_was_unreadable(late, tmp
         collect(toy(), late, save=tmp_path / "found.json", batch_size=2, progress=False)
     monkeypatch.setattr(collecting.Collector, "add", real)
     table = collect(toy(), late, save=tmp_path / "found.json", batch_size=2, progress=False)
-    assert table.pictures == whole_table.pictures
+    assert table.images == whole_table.images
     np.testing.assert_allclose(table.scores, whole_table.scores, atol=1e-5)
 
 
 def test_values_a_cache_of_what_is_left(late, tmp_path):
     small = data.cached(late, tmp_path / "cache", size_hw=(20, 30))
     assert [annotation.name for annotation in small] == ["a0", "a2", "a3", "a5"]
-    assert [problem.picture for problem in small.problems if problem.picture in ("a1", "a4")] == ["a1", "a4"]
+    assert [problem.image for problem in small.problems if problem.image in ("a1", "a4")] == ["a1", "a4"]
     assert data.Sample.of(small[3]).size_hw == (20, 30)
     again = data.cached(late, tmp_path / "cache", size_hw=(20, 30))
     assert again == small
@@ -231,8 +231,8 @@ def remembering(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_SSD_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(whole, "REMEMBERED_FROM", 1)
     decoded = []
-    real = whole.check_picture
-    monkeypatch.setattr(whole, "check_picture", lambda path: decoded.append(os.path.basename(path)) or real(path))
+    real = whole.check_image
+    monkeypatch.setattr(whole, "check_image", lambda path: decoded.append(os.path.basename(path)) or real(path))
     return decoded
 
 

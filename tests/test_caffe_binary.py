@@ -209,7 +209,7 @@ def test_values_mean_file(tmp_path):
         assert found.flags.owndata
         np.testing.assert_array_equal(found, mean)
     (tmp_path / "flat.binaryproto").write_bytes(blob(mean.ravel()))
-    with pytest.raises(CaffeFileError, match=r"one picture.*Received: an array of shape \(24,\)"):
+    with pytest.raises(CaffeFileError, match=r"one image.*Received: an array of shape \(24,\)"):
         read_mean(tmp_path / "flat.binaryproto")
     net = caffemodel(tmp_path / "net.caffemodel", layer("a", "X", mean))
     with pytest.raises(CaffeFileError):

@@ -75,24 +75,24 @@ def test_values_the_name_is_enough(net, files, offer):
     assert model.class_names == LABELS
     assert model.name == "ssd500_ilsvrc"
     expected = keras_ssd.from_caffe(net, net, mean=(104, 117, 123), scale=1)
-    pictures = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
-    one, other = (keras.ops.convert_to_numpy(m(pictures)) for m in (model, expected))
+    images = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
+    one, other = (keras.ops.convert_to_numpy(m(images)) for m in (model, expected))
     np.testing.assert_array_equal(one, other)
     assert server.count("/archive") == 1
     again = keras_ssd.open_model("ilsvrc", model="ssd500")
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(again(pictures)), one)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(again(images)), one)
     assert server.count("/archive") == 1
     cached = zoo.cached("ssd500.ilsvrc")
     assert sorted(path.name for path in cached.parent.glob("*.[pc]*")) == [f"{NAME}.caffemodel", f"{NAME}.prototxt"]
     by_path = keras_ssd.open_model(cached)
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(by_path(pictures)), one)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(by_path(images)), one)
 
 
 def test_values_commands_take_the_name(files, offer, tmp_path, monkeypatch, capsys):
     offer(files)
     monkeypatch.chdir(tmp_path)
     Image.fromarray(np.zeros((24, 32, 3), "uint8")).save("a.png")
-    (tmp_path / "a.csv").write_text("picture,class,xmin,ymin,xmax,ymax\na.png,cup,5,5,20,20\n")
+    (tmp_path / "a.csv").write_text("image,class,xmin,ymin,xmax,ymax\na.png,cup,5,5,20,20\n")
     assert main(["zoo", "download", "ssd500.ilsvrc", "--quiet"]) == 0
     path = capsys.readouterr().out.strip()
     assert path.endswith(f"{NAME}.caffemodel")

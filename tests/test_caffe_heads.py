@@ -6,7 +6,7 @@ import pytest
 from caffe_nets import net_of, random_weights
 
 import keras_ssd
-from keras_ssd.coding import Predictions, Targets
+from keras_ssd.box_coder import Predictions, Targets
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.decoding.arrays import detection_rows_arrays, sigmoid, softmax
 
@@ -63,19 +63,19 @@ def imported(net, seed=0, **options):
     return keras_ssd.from_caffe(net, net, mean=128, scale=0.02, **options), net
 
 
-def run(model, pictures):
-    return keras.ops.convert_to_numpy(model(np.asarray(pictures, np.float32)))
+def run(model, images):
+    return keras.ops.convert_to_numpy(model(np.asarray(images, np.float32)))
 
 
 # What OUTPUT says; corners are Caffe's default code.
 OPTIONS = DecodeOptions(confidence_threshold=0.2, iou_threshold=0.5, top_k=50, keep_top_k=30, code_type="corner")
-PICTURES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
 
 
 def flat_blobs(net, names):
     """The net's own blobs (B, values), through the plain importer: an end that knows nothing of heads."""
     model = keras_ssd.from_caffe(net, net, mean=128, scale=0.02, outputs=names)
-    return [keras.ops.convert_to_numpy(x).reshape(len(PICTURES), -1) for x in model(PICTURES)]
+    return [keras.ops.convert_to_numpy(x).reshape(len(IMAGES), -1) for x in model(IMAGES)]
 
 
 @pytest.mark.numerical
@@ -95,7 +95,7 @@ def test_reference_decoder_of_an_imported_net_is_detection_output(scores, backgr
     spec = model.anchor_spec
     options = OPTIONS
     make = {"softmax": softmax, "sigmoid": sigmoid, "probabilities": np.asarray}[scores]
-    detected = run(keras_ssd.with_decoder(model), PICTURES)
+    detected = run(keras_ssd.with_decoder(model), IMAGES)
     assert (detected[:, :3, 0] >= 0).all()
     for rows, loc, conf in zip(detected, offsets, confidence, strict=True):
         parts = Predictions(None, loc.reshape(-1, 4), spec.anchors_cxcywh(), np.float32(spec.variances))
@@ -115,7 +115,7 @@ def test_reference_boxes_of_their_own_for_each_class(scores):
     anchors = spec.anchors_cxcywh()[::4]  # one anchor for each class of a prior
     options = OPTIONS
     make = {"softmax": softmax, "sigmoid": sigmoid}[scores]
-    for rows, loc, conf in zip(run(keras_ssd.with_decoder(model), PICTURES), offsets, confidence, strict=True):
+    for rows, loc, conf in zip(run(keras_ssd.with_decoder(model), IMAGES), offsets, confidence, strict=True):
         parts = Predictions(None, loc.reshape(-1, 4, 4), anchors[:, None], np.float32(spec.variances))
         expected = detection_rows_arrays(make(conf.reshape(-1, 4)), options.boxes(parts), options, background=1)
         np.testing.assert_allclose(rows, expected, rtol=0, atol=1e-5)
@@ -145,9 +145,9 @@ def test_reference_boxes_clipped_before_suppression(word):
     """As OpenCV does where a net says `clip`: its face detector is the best-known one."""
     model, _ = imported(small_net(more=word))
     assert model.decoding["clip_boxes"] == "before"
-    parts = Predictions.split(run(model, PICTURES))
+    parts = Predictions.split(run(model, IMAGES))
     options = DecodeOptions(**{**vars(OPTIONS), "clip_boxes": False})
-    detected = run(keras_ssd.with_decoder(model), PICTURES)
+    detected = run(keras_ssd.with_decoder(model), IMAGES)
     boxes = np.clip(options.boxes(parts), 0, 1)
     for rows, logits, clipped in zip(detected, parts.logits, boxes, strict=True):
         np.testing.assert_allclose(rows, detection_rows_arrays(softmax(logits), clipped, options), rtol=0, atol=1e-5)
@@ -204,7 +204,7 @@ def test_values_softmax_may_stand_before_the_levels_are_joined(place):
     model = keras_ssd.from_caffe(net, net, mean=128, scale=0.02)
     assert model.decoding["scores"] == "softmax"
     [scores] = [flat_blobs(net, ["conf", "loc"])[0]]
-    logits = Predictions.split(run(model, PICTURES)).logits
+    logits = Predictions.split(run(model, IMAGES)).logits
     np.testing.assert_allclose(softmax(logits).reshape(2, -1), scores, rtol=0, atol=1e-6)
     assert not [layer for layer in model.layers if isinstance(layer, (keras.layers.Permute, keras.layers.Softmax))]
 
@@ -220,7 +220,7 @@ layer { name: "loc" type: "Concat" bottom: "l1" bottom: "l2" bottom: "b_loc_flat
     kept = [layer for layer in parts.layers if layer.name != "loc"]
     at = [layer.name for layer in kept].index("conf")
     net = type(parts)(parts.name, (*kept[:at], *net_of(text).layers, *kept[at:]))
-    np.testing.assert_array_equal(run(imported(net)[0], PICTURES), run(whole, PICTURES))
+    np.testing.assert_array_equal(run(imported(net)[0], IMAGES), run(whole, IMAGES))
 
 
 def test_values_train_nets_say_the_same(shared):
@@ -236,13 +236,13 @@ def test_values_train_nets_say_the_same(shared):
 
 
 @pytest.mark.numerical
-def test_values_grey_nets_take_rgb_pictures():
+def test_values_grey_nets_take_rgb_images():
     model, _ = imported(small_net(channels=1))
-    grey = np.round(PICTURES @ np.array([0.299, 0.587, 0.114], np.float32))
+    grey = np.round(IMAGES @ np.array([0.299, 0.587, 0.114], np.float32))
     same = np.repeat(grey[..., None], 3, axis=-1)
-    np.testing.assert_allclose(run(model, PICTURES), run(model, same), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run(model, IMAGES), run(model, same), rtol=0, atol=1e-5)
     assert model.get_layer("a").kernel.shape == (3, 3, 1, 6)
-    assert list(model.detect(PICTURES.astype(np.uint8)))
+    assert list(model.detect(IMAGES.astype(np.uint8)))
 
 
 @pytest.mark.parametrize("order", ["bgr", "rgb"])
@@ -272,7 +272,7 @@ def test_values_priors_keep_all_settings():
             {"columns": 5},
             r"needs 2880 scores.* 720 priors and num_classes=4. Received: 3600 = 2880 \+ 720",
         ),
-        ({"offsets": 5}, "needs 2880 offsets a picture"),
+        ({"offsets": 5}, "needs 2880 offsets an image"),
     ],
 )
 def test_rejects_heads_that_do_not_fit(change, message):

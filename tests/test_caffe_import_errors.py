@@ -16,7 +16,7 @@ from keras_ssd.importers.caffe import Blob, Stored
 from keras_ssd.importers.caffe.names import caffe_name, legal_name
 from keras_ssd.zoo.port import PortError
 
-PICTURES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
 STRANGE = """
 layer { name: "x" type: "Swell" bottom: "b" top: "x" swell_param { by: 3 } }
 layer { name: "y" type: "Twist" bottom: "x" top: "y" }
@@ -24,8 +24,8 @@ layer { name: "z" type: "Swell" bottom: "y" top: "z" swell_param { by: 2 } }
 """
 
 
-def run(model, pictures=PICTURES):
-    return keras.ops.convert_to_numpy(model(np.asarray(pictures, np.float32)))
+def run(model, images=IMAGES):
+    return keras.ops.convert_to_numpy(model(np.asarray(images, np.float32)))
 
 
 def changed(net, name, **change):
@@ -60,7 +60,7 @@ def test_values_users_add_layers():
     strange = net_of(BODY.format(channels=3) + STRANGE)
     strange = random_weights(strange, layers=builders, outputs=["z"])
     model = keras_ssd.from_caffe(strange, strange, mean=0, outputs=["b", "z"], layers=builders)
-    before, after = (keras.ops.convert_to_numpy(x) for x in model(PICTURES))
+    before, after = (keras.ops.convert_to_numpy(x) for x in model(IMAGES))
     [twisting] = [layer.blobs[0] for layer in strange.layers if layer.name == "y"]
     np.testing.assert_allclose(after, 6 * before @ twisting.T, rtol=1e-4, atol=1e-2)
 
@@ -212,7 +212,7 @@ def test_values_report_names_every_layer_and_what_is_unused(net):
     assert report.unused == (("spare/0", (6, 3, 3, 3)), ("spare/1", (6,)))
     assert report.parameters == model.count_params() == sum(row.parameters for row in report.rows)
     notes = {row.layer: row.note for row in report.rows}
-    assert notes["data"] == "the picture"
+    assert notes["data"] == "the image"
     assert notes["a"] == "turned from BGR to RGB"
     assert notes["a_loc_perm"] == "no operation"
     assert notes["loc"] == "done by 'predictions'"

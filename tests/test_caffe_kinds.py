@@ -13,8 +13,8 @@ caffe_fuzz = pytest.importorskip("caffe_fuzz", reason="the benchmarks are not he
 pytestmark = pytest.mark.numerical
 
 SIZE = (5, 6)
-PICTURE = np.random.default_rng(0).uniform(0, 255, (*SIZE, 3)).astype(np.float32)
-DATA = ((PICTURE[..., ::-1] - caffe_nets.MEAN) * caffe_nets.SCALE).transpose(2, 0, 1)[None].astype(np.float64)
+IMAGE = np.random.default_rng(0).uniform(0, 255, (*SIZE, 3)).astype(np.float32)
+DATA = ((IMAGE[..., ::-1] - caffe_nets.MEAN) * caffe_nets.SCALE).transpose(2, 0, 1)[None].astype(np.float64)
 
 
 def random(*shape, seed=1):
@@ -224,39 +224,39 @@ FORMULAS = [
 ]
 
 
-@pytest.mark.parametrize("direct", [True, False], ids=["picture", "features"])
+@pytest.mark.parametrize("direct", [True, False], ids=["image", "features"])
 @pytest.mark.parametrize("index", range(len(FORMULAS)), ids=lambda index: f"{FORMULAS[index][0]}{index}")
 def test_reference_formulas(index, direct):
-    """On the picture, whose channels stand in RGB order in the model and BGR in the net, and on features."""
+    """On the image, whose channels stand in RGB order in the model and BGR in the net, and on features."""
     kind, params, blobs, formula = FORMULAS[index]
     net, x = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE), DATA
     if not direct:
-        x = caffe_nets.in_keras(net, PICTURE, net.channels(3)).astype(np.float64)
+        x = caffe_nets.in_keras(net, IMAGE, net.channels(3)).astype(np.float64)
     net.add(kind, params, blobs)
-    y = caffe_nets.in_keras(net, PICTURE)
+    y = caffe_nets.in_keras(net, IMAGE)
     np.testing.assert_allclose(y, formula(x), rtol=1e-4, atol=2e-5)
 
 
-def test_values_pooling_behind_the_picture():
-    """Without padding Caffe keeps a window that begins behind the picture: its maximum is the lowest number."""
+def test_values_pooling_behind_the_image():
+    """Without padding Caffe keeps a window that begins behind the image: its maximum is the lowest number."""
     net = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
     net.add("Pooling", "pooling_param { kernel_size: 1 stride: 3 }")
-    y = caffe_nets.in_keras(net, PICTURE)
+    y = caffe_nets.in_keras(net, IMAGE)
     assert y.shape == (1, 3, 3, 3)
     np.testing.assert_allclose(y[:, :, :2, :2], DATA[:, :, ::3, ::3], rtol=1e-5, atol=1e-6)
     assert (y[:, :, 2] < -1e38).all()
 
 
 def joined(kind, params="", order=(0, 1, 2), **pooled):
-    """A layer on [pooled picture, picture, features], and these three in Caffe's order of axes."""
+    """A layer on [pooled image, image, features], and these three in Caffe's order of axes."""
     net = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
     features = net.channels(3)
-    y = caffe_nets.in_keras(net, PICTURE).astype(np.float64)
+    y = caffe_nets.in_keras(net, IMAGE).astype(np.float64)
     factor = net.add("Pooling", "pooling_param { pool: AVE global_pooling: true }")
     if pooled.get("flat"):
         factor = net.add("Flatten")
     net.add(kind, params, bottoms=[[factor, "data", features][index] for index in order])
-    return y.mean((2, 3), keepdims=True), DATA, y, caffe_nets.in_keras(net, PICTURE)
+    return y.mean((2, 3), keepdims=True), DATA, y, caffe_nets.in_keras(net, IMAGE)
 
 
 def test_reference_joined_blobs():
@@ -277,25 +277,25 @@ def test_reference_joined_blobs():
 def test_reference_differently_ordered_blobs():
     """One blob moved by a Permute meets one that was not."""
     net = caffe_nets.SmallNet(np.random.default_rng(3), 3, (6, 6))
-    picture = np.random.default_rng(1).uniform(0, 255, (6, 6, 3)).astype(np.float32)
+    image = np.random.default_rng(1).uniform(0, 255, (6, 6, 3)).astype(np.float32)
     x = net.channels(6)
     turned = net.add("Permute", "permute_param { order: 0 order: 2 order: 3 order: 1 }")
     net.add("Eltwise", "eltwise_param { operation: PROD }", bottoms=[turned, x])
     product = net.top
     net.add("Concat", "concat_param { axis: 2 }", bottoms=[x, turned])
-    value = caffe_nets.in_keras(net, picture, x)
+    value = caffe_nets.in_keras(net, image, x)
     moved = value.transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(caffe_nets.in_keras(net, picture, product), moved * value, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(caffe_nets.in_keras(net, picture), np.concatenate([value, moved], 2), rtol=1e-5)
+    np.testing.assert_allclose(caffe_nets.in_keras(net, image, product), moved * value, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(caffe_nets.in_keras(net, image), np.concatenate([value, moved], 2), rtol=1e-5)
 
 
-def test_values_joined_channels_and_flat_mean_of_the_picture():
+def test_values_joined_channels_and_flat_mean_of_the_image():
     net = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
     doubled = net.add("Power", "power_param { scale: 2 }")
     net.add("Concat", bottoms=["data", doubled])
-    found = caffe_nets.in_keras(net, PICTURE)
+    found = caffe_nets.in_keras(net, IMAGE)
     np.testing.assert_allclose(found, np.concatenate([DATA, 2 * DATA], 1), rtol=1e-5, atol=1e-6)
     net = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
     net.add("Pooling", "pooling_param { pool: AVE global_pooling: true }")
     net.add("Flatten")
-    np.testing.assert_allclose(caffe_nets.in_keras(net, PICTURE), DATA.mean((2, 3)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(caffe_nets.in_keras(net, IMAGE), DATA.mean((2, 3)), rtol=1e-4, atol=1e-6)

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 caffe_nets = pytest.importorskip("random_caffe_nets", reason="the benchmarks are not here")
 
 SIZE = (5, 6)
-PICTURE = np.random.default_rng(0).uniform(0, 255, (*SIZE, 3)).astype(np.float32)
+IMAGE = np.random.default_rng(0).uniform(0, 255, (*SIZE, 3)).astype(np.float32)
 
 
 def random(*shape, seed=1):
@@ -39,7 +39,7 @@ def test_values_no_needless_transposition():
     assert layers_of(net)[-4:] == ["GlobalAveragePooling2D", "Reshape", "Dense", "Softmax"]
 
 
-def test_values_the_picture_is_not_turned_before_a_convolution():
+def test_values_the_image_is_not_turned_before_a_convolution():
     net = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
     net.add("BatchNorm", "", [random(3), random(3) ** 2, [1]])
     net.add("Scale", "scale_param { bias_term: true }", [random(3), random(3, seed=2)])
@@ -53,9 +53,7 @@ def test_values_the_picture_is_not_turned_before_a_convolution():
     turned = caffe_nets.SmallNet(np.random.default_rng(3), 3, SIZE)
     turned.add("Softmax", "softmax_param { axis: 2 }")
     turned.add("Slice", "slice_param { slice_point: 1 }", tops=["blue", "rest"])
-    np.testing.assert_allclose(
-        caffe_nets.in_keras(turned, PICTURE).argmax(2), PICTURE[None, :, :, 2].argmax(1)[:, None]
-    )
+    np.testing.assert_allclose(caffe_nets.in_keras(turned, IMAGE).argmax(2), IMAGE[None, :, :, 2].argmax(1)[:, None])
     assert "ReverseChannels" in layers_of(turned)
 
 
@@ -82,7 +80,7 @@ REJECTED = [
     ("Permute", "permute_param { order: 1 order: 0 }", "batch in front"),
     ("Permute", "permute_param { order: 0 order: 2 order: 2 }", "different axes"),
     ("Flatten", "flatten_param { axis: 3 end_axis: 1 }", "end_axis must not lie before axis"),
-    ("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 7 } }", "each picture must keep its values"),
+    ("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 7 } }", "each image must keep its values"),
     ("Reshape", "reshape_param { shape { dim: 3 dim: 1 dim: 5 dim: 6 } }", "the first axis must remain the batch"),
     ("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: -1 } }", "the first axis must remain the batch"),
     ("Interp", "", "both height and width"),

@@ -6,9 +6,9 @@ import pytest
 from caffe_nets import net_of, opencv_outputs, random_weights, written
 
 import keras_ssd
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 
-PICTURE = np.random.default_rng(2).integers(0, 256, (1, 65, 97, 3)).astype(np.float32)  # RGB
+IMAGE = np.random.default_rng(2).integers(0, 256, (1, 65, 97, 3)).astype(np.float32)  # RGB
 
 
 class Text:
@@ -60,7 +60,7 @@ class Text:
 
 
 def header(channels=3):
-    return f'name: "net"\ninput: "data"\ninput_shape {{ dim: 1 dim: {channels} dim: 65 dim: 97 }} ## a picture\n'
+    return f'name: "net"\ninput: "data"\ninput_shape {{ dim: 1 dim: {channels} dim: 65 dim: 97 }} ## an image\n'
 
 
 def residual():
@@ -142,17 +142,17 @@ def test_reference_whole_nets_equal_opencv(make, tmp_path):
     prototxt, caffemodel = written(net, tmp_path)
     options = {"mean": 128, "scale": 1 / 64, "truncate_sizes": False}
     model = keras_ssd.from_caffe(prototxt, caffemodel, **options)
-    grey = np.round(PICTURE @ np.float32([0.299, 0.587, 0.114]))[..., None]
-    seen = grey if make is long_words else PICTURE[..., ::-1]
+    grey = np.round(IMAGE @ np.float32([0.299, 0.587, 0.114]))[..., None]
+    seen = grey if make is long_words else IMAGE[..., ::-1]
     blob = ((seen - 128) / 64).transpose(0, 3, 1, 2)
     found = opencv_outputs(prototxt, caffemodel, blob, ["mbox_loc", "mbox_conf", "detection_out"])
-    predictions = keras.ops.convert_to_numpy(model(PICTURE))
+    predictions = keras.ops.convert_to_numpy(model(IMAGE))
     parts = Predictions.split(predictions)
     offsets = parts.offsets.reshape(1, -1)
     np.testing.assert_allclose(offsets, found["mbox_loc"], rtol=0, atol=1e-4)
     if make is not pyramid:  # whose background is moved to the front
         np.testing.assert_allclose(parts.logits.reshape(1, -1), found["mbox_conf"], rtol=0, atol=1e-4)
-    [rows] = keras.ops.convert_to_numpy(keras_ssd.with_decoder(model)(PICTURE))
+    [rows] = keras.ops.convert_to_numpy(keras_ssd.with_decoder(model)(IMAGE))
     rows = rows[rows[:, 0] >= 0]
     expected = found["detection_out"].reshape(-1, 7)
     expected = expected[expected[:, 2] > 0]
@@ -171,7 +171,7 @@ def test_values_old_records_are_the_same_net():
     assert [(layer.name, layer.type) for layer in old.layers] == [(layer.name, layer.type) for layer in new.layers]
     weights = random_weights(new)
     one, other = (keras_ssd.from_caffe(net, weights, mean=128) for net in (new, old))
-    np.testing.assert_array_equal(one.predict_on_batch(PICTURE), other.predict_on_batch(PICTURE))
+    np.testing.assert_array_equal(one.predict_on_batch(IMAGE), other.predict_on_batch(IMAGE))
 
 
 @pytest.mark.parametrize("make", [residual, pyramid])
@@ -186,4 +186,4 @@ def test_roundtrip_of_an_imported_net_with_clipped_boxes(tmp_path):
     report = keras_ssd.to_caffe(model, tmp_path / "again.prototxt", tmp_path / "again.caffemodel")
     again = keras_ssd.from_caffe(*report.files)
     assert again.decoding["clip_boxes"] == "before"
-    np.testing.assert_array_equal(again.predict_on_batch(PICTURE), model.predict_on_batch(PICTURE))
+    np.testing.assert_array_equal(again.predict_on_batch(IMAGE), model.predict_on_batch(IMAGE))

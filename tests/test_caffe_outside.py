@@ -10,7 +10,7 @@ from outside_nets import INPUT, conv, layer, mask_detector, mask_priors, ultra_l
 
 import keras_ssd
 from keras_ssd.anchors import AnchorLevel, AnchorSpec
-from keras_ssd.coding import Predictions, decode
+from keras_ssd.box_coder import Predictions, decode
 
 FACE = {"mean": 127, "scale": 1 / 128, "channel_order": "rgb", "classes": ["face"]}
 MASK = {"mean": 0, "scale": 1 / 255, "channel_order": "rgb", "classes": ["mask", "no mask"]}

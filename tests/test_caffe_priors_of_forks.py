@@ -11,13 +11,13 @@ from test_caffe_heads import small_net
 
 import keras_ssd
 from keras_ssd.anchors import AnchorLevel, AnchorSpec
+from keras_ssd.anchors.candidate_search import GridWindows
 from keras_ssd.anchors.nearest import nearest_best
 from keras_ssd.anchors.objects import Objects
-from keras_ssd.anchors.windows import GridWindows
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.formats.caffe import format_prototxt, parse_prototxt
 
-PICTURES = np.random.default_rng(5).uniform(0, 255, (1, 24, 32, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(5).uniform(0, 255, (1, 24, 32, 3)).astype(np.float32)
 
 
 def naive_dense(size_hw, grid, step, sizes, densities, ratios=(1,), span=None):
@@ -110,7 +110,7 @@ def test_roundtrip_of_several_centres_a_cell(tmp_path):
     keras_ssd.to_caffe(model, tmp_path / "m.prototxt", tmp_path / "m.caffemodel")
     back = keras_ssd.from_caffe(tmp_path / "m.prototxt", tmp_path / "m.caffemodel")
     np.testing.assert_allclose(back.anchor_spec.anchors_xyxy(), spec.anchors_xyxy(), rtol=0, atol=1e-6)
-    np.testing.assert_allclose(*(keras.ops.convert_to_numpy(m(PICTURES)) for m in (back, model)), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(*(keras.ops.convert_to_numpy(m(IMAGES)) for m in (back, model)), rtol=0, atol=1e-5)
 
 
 def test_values_old_descriptions_are_as_they_were():
@@ -156,9 +156,9 @@ def test_rejects_density_that_makes_no_sense(settings, message):
         keras_ssd.from_caffe(net, mean=0)
 
 
-def own_priors(step, features, picture):
-    level = AnchorLevel.of_boxes(picture.shape[2:4], features.shape[2:4], ((5, 5), (6, 7), (7, 6)))
-    return AnchorSpec(picture.shape[2:4], (level,))
+def own_priors(step, features, image):
+    level = AnchorLevel.of_boxes(image.shape[2:4], features.shape[2:4], ((5, 5), (6, 7), (7, 6)))
+    return AnchorSpec(image.shape[2:4], (level,))
 
 
 @pytest.mark.parametrize("kind", ["PriorBox", "MyPriors"])
@@ -167,7 +167,7 @@ def test_values_priors_of_a_function(kind):
     model = imported(net, layers={kind: own_priors})
     assert {level.boxes_hw for level in model.anchor_spec.levels} == {((5.0, 5.0), (6.0, 7.0), (7.0, 6.0))}
     assert "576 anchors" in str(model.weights_report)
-    assert Predictions.split(model(PICTURES)).logits.shape == (1, 720, 4)
+    assert Predictions.split(model(IMAGES)).logits.shape == (1, 720, 4)
     with pytest.raises(ValueError, match="must return .*AnchorSpec.*Received: int"):
         keras_ssd.from_caffe(net, mean=0, layers={kind: lambda step, *blobs: 3})
 

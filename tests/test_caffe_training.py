@@ -81,15 +81,15 @@ def targets_of(model, objects, items=4):
 @pytest.mark.parametrize("prefix", WHERE)
 def test_reference_four_steps_end_at_caffes_weights(shared, oracle, prefix):
     data = oracle("caffe", "train_tiny.npz")
-    rate = json.loads(str(data["params"]))["base_lr"][prefix]
+    learning_rate = json.loads(str(data["params"]))["base_lr"][prefix]
     model = keras_ssd.from_caffe(shared("oracle", "caffe", f"train_tiny_{prefix}.prototxt"), mean=0)
     np.testing.assert_allclose(model.anchor_spec.anchors_xyxy(), data["priors"], rtol=0, atol=1e-6)
     start(model, data, prefix)
-    model.compile(optimizer=recipes.caffe_sgd(4, rate, drops=()), loss=keras_ssd.SSDLoss())
+    model.compile(optimizer=recipes.caffe_sgd(4, learning_rate, drops=()), loss=keras_ssd.SSDLoss())
     for step in range(4):
-        pictures = data[f"{prefix}_data"][step].transpose(0, 2, 3, 1)[..., ::-1].copy()
+        images = data[f"{prefix}_data"][step].transpose(0, 2, 3, 1)[..., ::-1].copy()
         targets = targets_of(model, data[f"{prefix}_gt"][step])
-        history = model.fit(pictures, targets, batch_size=4, shuffle=False, verbose=0)
+        history = model.fit(images, targets, batch_size=4, shuffle=False, verbose=0)
         np.testing.assert_allclose(history.history["loss"][0], data[f"{prefix}_loss"][step], rtol=1e-5)
         for name, found in parameters(model).items():
             expected = data[f"{prefix}_steps_{name}"][step].reshape(found.shape)
@@ -98,9 +98,9 @@ def test_reference_four_steps_end_at_caffes_weights(shared, oracle, prefix):
 
 def test_values_the_original_schedule():
     optimizer = recipes.caffe_sgd()
-    for step, rate in ((0, 1e-3), (79_999, 1e-3), (80_000, 1e-4), (99_999, 1e-4), (100_000, 1e-5)):
+    for step, learning_rate in ((0, 1e-3), (79_999, 1e-3), (80_000, 1e-4), (99_999, 1e-4), (100_000, 1e-5)):
         optimizer.iterations.assign(step)
-        assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == pytest.approx(rate)
+        assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == pytest.approx(learning_rate)
 
 
 def test_values_modern_warms_up_and_ends_low():
@@ -134,7 +134,7 @@ def test_roundtrip_config():
         (lambda: CaffeSGD(momentum=1), "`momentum` must be at least 0 and below 1"),
         (lambda: CaffeSGD(weight_decay=-1), "`weight_decay` must be at least 0"),
         (lambda: recipes.caffe_sgd(0), "`steps` must be at least 1"),
-        (lambda: recipes.modern(10, 0), "`rate` must be positive"),
+        (lambda: recipes.modern(10, 0), "`learning_rate` must be positive"),
         (lambda: recipes.named("cafe"), "caffe"),
     ],
 )

@@ -191,7 +191,7 @@ def test_roundtrip_ssd300_of_caffe_and_of_ssd_keras(tmp_path):
     write_keras_h5(tmp_path / f"{name}.h5", arrays)
     caffemodel(tmp_path / f"{name}.caffemodel", *caffe_layers(arrays))
     models = [keras_ssd.ssd300(weights=tmp_path / f"{name}{ending}") for ending in (".caffemodel", ".h5")]
-    assert models[0].weights_report.turned == "conv1_1"
+    assert models[0].weights_report.channels_reversed == "conv1_1"
     assert {model.class_names for model in models} == {zoo.labels("voc")}
     for one, other in zip(*(model.weights for model in models), strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other), err_msg=one.path)

@@ -1,15 +1,18 @@
 """Arguments that a function does not have, and signatures that `help` and editors show."""
 
 import copy
+import importlib
 import inspect
 import pickle
 
 import keras
+import numpy as np
 import pytest
 from tiny_models import tiny_ssd
 
 import keras_ssd
 from keras_ssd.calling import checked_arguments
+from keras_ssd.images import ImageError
 from keras_ssd.models.opening import FACTORIES
 
 MODULES = (
@@ -90,10 +93,10 @@ MEANT = [
     (keras_ssd.evaluation.evaluate, "iou", "iou_threshold"),
     (keras_ssd.evaluation.evaluate, "conf", "confidence"),
     (keras_ssd.data.read, "image_set", "split"),
-    (keras_ssd.data.read, "images", "pictures"),
+    (keras_ssd.data.read, "imgs", "images"),
     (keras_ssd.data.batches, "transforms", "augment"),
     (keras_ssd.data.batches, "bs", "batch_size"),
-    (keras_ssd.train, "lr", "rate"),
+    (keras_ssd.train, "lr", "learning_rate"),
     (keras_ssd.train, "validation_data", "validation_set"),
     (keras_ssd.train, "num_epochs", "epochs"),
     (keras_ssd.train, "n_jobs", "workers"),
@@ -233,3 +236,19 @@ def test_values_with_decoder_takes_what_is_given_and_the_rest_from_the_model():
     [layer] = [layer for layer in keras_ssd.with_decoder(model, top_k=None).layers if layer.name == "detections"]
     assert layer.options == keras_ssd.DecodeOptions(iou_threshold=0.3, top_k=None)
     assert isinstance(layer, keras.layers.Layer)
+
+
+def test_values_former_names_of_arguments_and_attributes_work_and_warn():
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    with pytest.warns(DeprecationWarning, match=r"Annotation\(picture=\) is the former name of `image`"):
+        annotation = keras_ssd.data.Annotation("a", picture=pixels, boxes_xyxy=[[1, 1, 4, 4]], class_ids=[0])
+    assert annotation.image is pixels
+    with pytest.warns(DeprecationWarning, match=r"Annotation.picture is the former name of `image`"):
+        assert annotation.picture is pixels
+    with pytest.warns(DeprecationWarning, match="mining='image'"):
+        assert keras_ssd.SSDLoss(mining="picture").get_config()["mining"] == "image"
+    with pytest.warns(DeprecationWarning, match="`keras_ssd.images.ImageError`"):
+        assert importlib.import_module("keras_ssd.pictures").PictureError is ImageError
+    former = pytest.warns(DeprecationWarning, match="former name of `image`")
+    with pytest.raises(TypeError, match="takes `image` or `picture`"), former:
+        keras_ssd.data.Annotation("a", image=pixels, picture=pixels, boxes_xyxy=[[1, 1, 4, 4]], class_ids=[0])

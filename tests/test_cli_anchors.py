@@ -14,7 +14,7 @@ from keras_ssd.anchors import named_spec, read_spec, report, write_spec
 from keras_ssd.cli.main import main, make_parser
 from keras_ssd.cli.training_setup import build_model
 from keras_ssd.data import Dataset
-from keras_ssd.pictures import read_picture
+from keras_ssd.images import read_image
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_values_report(folder, capsys):
     said = capsys.readouterr().out
     found = report(named_spec("ssd_small"), keras_ssd.data.read("data", "train"))
     assert str(found) in said
-    assert "report.png: the report as a picture" in said
+    assert "report.png: the report as an image" in said
     with Image.open("report.png") as image:
         assert image.size == found.draw().size
     assert main(["anchors", "report", "data", "--split", "train", "--anchors", "toy.keras", "--json"]) == 0
@@ -37,7 +37,7 @@ def test_values_report(folder, capsys):
     assert data["anchors"] == keras_ssd.load("toy.keras").anchor_spec.num_anchors
     assert main(["anchors", "report", "data", "--model", "ssd7", "--input-size", "64x96", "--iou", "0.9"]) == 0
     said = capsys.readouterr().out
-    assert "12 objects in 12 pictures, warped to 96 x 64" in said
+    assert "12 objects in 12 images, warped to 96 x 64" in said
     assert "recall at IoU 0.9" in said
 
 
@@ -95,11 +95,11 @@ def test_values_options_reach_the_fit(folder, monkeypatch):
 
 
 def test_values_show(folder, capsys):
-    [picture, *_] = sorted((folder / "data").rglob("*.png")) + sorted((folder / "data").rglob("*.jpg"))
-    assert main(["anchors", "show", str(picture), "--out", "cell.png", "--at", "0.1,0.9"]) == 0
+    [image, *_] = sorted((folder / "data").rglob("*.png")) + sorted((folder / "data").rglob("*.jpg"))
+    assert main(["anchors", "show", str(image), "--out", "cell.png", "--at", "0.1,0.9"]) == 0
     assert "cell.png: 6,480 anchors on 3 levels" in capsys.readouterr().out
-    assert main(["anchors", "show", str(picture), "--data", "data", "--out", "matches.png"]) == 0
-    first, second = map(read_picture, ("cell.png", "matches.png"))
+    assert main(["anchors", "show", str(image), "--data", "data", "--out", "matches.png"]) == 0
+    first, second = map(read_image, ("cell.png", "matches.png"))
     assert first.shape == second.shape
     assert (first != second).any()
 

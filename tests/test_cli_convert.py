@@ -14,7 +14,7 @@ from test_caffe_heads import small_net
 import keras_ssd
 from keras_ssd.cli.main import main
 
-PICTURES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     net = random_weights(small_net())
     written(net, tmp_path)
-    Image.fromarray(PICTURES[0].astype("uint8")).save("street.jpg")
+    Image.fromarray(IMAGES[0].astype("uint8")).save("street.jpg")
     return net
 
 
 def run(model):
-    return keras.ops.convert_to_numpy(model(PICTURES))
+    return keras.ops.convert_to_numpy(model(IMAGES))
 
 
 COMMON = ["convert", "net.prototxt", "net.caffemodel", "--labels", "cat,dog,cow"]
@@ -39,8 +39,8 @@ def test_values_caffe_to_keras(files, capsys):
     printed = capsys.readouterr().out
     assert "a_priors" in printed
     assert "576 anchors" in printed
-    assert "(BGR picture - (1, 2, 3)) * (0.5, 0.5, 0.5), from what was given" in printed
-    assert "keras-ssd detect PICTURE --weights mine.keras" in printed
+    assert "(BGR image - (1, 2, 3)) * (0.5, 0.5, 0.5), from what was given" in printed
+    assert "keras-ssd detect IMAGE --weights mine.keras" in printed
     model = keras_ssd.load("mine.keras")
     assert model.class_names == ("cat", "dog", "cow")
     expected = keras_ssd.from_caffe(files, files, mean=(1, 2, 3), scale=0.5)
@@ -49,7 +49,7 @@ def test_values_caffe_to_keras(files, capsys):
 
 def test_values_caffe_to_onnx_with_the_difference(files, capsys):
     pytest.importorskip("onnxruntime")
-    options = ["--mean", "128", "--input", "bgr", "--picture", "street.jpg", "-q", "-o", "mine.onnx"]
+    options = ["--mean", "128", "--input", "bgr", "--image", "street.jpg", "-q", "-o", "mine.onnx"]
     assert main([*COMMON, *options]) == 0
     printed = capsys.readouterr().out
     assert "street.jpg" in printed
@@ -84,7 +84,7 @@ def test_values_other_size_and_fractions_reach_the_net(files):
         (["net.caffemodel", "--mean", "1", "-o", "a.keras"], "--mean is for a .prototxt"),
         (["net.caffemodel", "-o", "a.keras"], "Name its prototxt too"),
         (
-            ["net.prototxt", "net.caffemodel", "--picture", "street.jpg", "-o", "a.keras"],
+            ["net.prototxt", "net.caffemodel", "--image", "street.jpg", "-o", "a.keras"],
             "--check-with compares an ONNX",
         ),
         (["net.prototxt", "missing.caffemodel", "-o", "a.keras"], "missing.caffemodel"),

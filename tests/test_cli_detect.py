@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import pytest
-from cli_lookalike import NAMES, Lookalike, make_pictures, replace_network, run
+from cli_lookalike import NAMES, Lookalike, make_images, replace_network, run
 from PIL import Image
 
 from keras_ssd.cli import results
 from keras_ssd.detections import Detections
-from keras_ssd.pictures import Source
+from keras_ssd.images import Source
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def pretend(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    return make_pictures(tmp_path)
+    return make_images(tmp_path)
 
 
 def hidden_files(folder):
@@ -33,7 +33,7 @@ def hidden_files(folder):
 
 
 @pytest.mark.usefixtures("pretend")
-def test_values_prints_a_table_for_each_picture(folder, capsys):
+def test_values_prints_a_table_for_each_image(folder, capsys):
     assert run(folder) == 0
     out, err = capsys.readouterr()
     assert [line for line in out.splitlines() if "found" in line] == [
@@ -64,9 +64,9 @@ def test_values_options_reach_the_model(folder, capsys):
 
 
 @pytest.mark.usefixtures("pretend")
-def test_values_writes_pictures_json_and_csv(folder, tmp_path, capsys):
+def test_values_writes_images_json_and_csv(folder, tmp_path, capsys):
     out = tmp_path / "new" / "out"
-    assert run(folder, "--out", out, "--format", "json,csv,pictures") == 0
+    assert run(folder, "--out", out, "--format", "json,csv,images") == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "a.png",
         "b.jpg",
@@ -95,11 +95,11 @@ def test_values_writes_pictures_json_and_csv(folder, tmp_path, capsys):
         "xmax": "30.0",
         "ymax": "20.0",
     }
-    assert "3 of 3 pictures, 6 objects" in capsys.readouterr().out
+    assert "3 of 3 images, 6 objects" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("pretend")
-def test_values_writes_pictures_unless_told_otherwise(folder, tmp_path):
+def test_values_writes_images_unless_told_otherwise(folder, tmp_path):
     assert run(folder, "--out", tmp_path / "one") == 0
     assert len(list((tmp_path / "one").iterdir())) == 3
     assert run(folder, "--out", tmp_path / "two", "--format", "json") == 0
@@ -121,15 +121,15 @@ def test_values_an_input_is_never_overwritten(folder):
     ]
 
 
-def test_values_places_of_drawn_pictures(tmp_path):
+def test_values_places_of_drawn_images(tmp_path):
     def places(*pairs):
-        targets = results.picture_targets(tmp_path, [Source(path, path, relative) for path, relative in pairs])
+        targets = results.image_targets(tmp_path, [Source(path, path, relative) for path, relative in pairs])
         return [path.relative_to(tmp_path).as_posix() for paths in targets.values() for path in paths]
 
     assert places(("x/a.png", "a.png"), ("y/a.png", "a.png"), ("z/a.png", "a.png")) == ["a.png", "a_2.png", "a_3.png"]
     assert places(("x/d/a.png", "d/a.png"), ("x/e/a.png", "e/a.png")) == ["d/a.png", "e/a.png"]
     assert places(("x/a.png", "a.png"), ("x/a.png", "a.png")) == ["a.png", "a_2.png"]
-    assert places(("http://h/..", "..")) == ["picture.png"]
+    assert places(("http://h/..", "..")) == ["image.png"]
     assert places(("u", "../../etc/passwd")) == ["etc/passwd.png"]
     assert places(("u", "/etc/a.jpg")) == ["etc/a.jpg"]
 
@@ -143,10 +143,10 @@ def test_rejects_bad_files_by_name_and_does_the_rest(folder, tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
     out = tmp_path / "out"
-    assert run(folder, empty, folder / "nowhere.png", "--out", out, "--format", "pictures,json") == 1
+    assert run(folder, empty, folder / "nowhere.png", "--out", out, "--format", "images,json") == 1
     err = capsys.readouterr().err.splitlines()
     assert len(err) == 3
-    assert all(line.startswith("keras-ssd detect: Cannot read picture ") for line in err)
+    assert all(line.startswith("keras-ssd detect: Cannot read image ") for line in err)
     assert {name for name in ("b.jpg", "empty", "nowhere.png") if any(name in line for line in err)} == {
         "b.jpg",
         "empty",
@@ -160,7 +160,7 @@ def test_rejects_bad_files_by_name_and_does_the_rest(folder, tmp_path, capsys):
 def test_rejects_when_nothing_could_be_done(tmp_path, capsys):
     (tmp_path / "a.jpg").write_text("letter")
     out = tmp_path / "out"
-    assert run(tmp_path / "a.jpg", "--out", out, "--format", "json,csv,pictures") == 2
+    assert run(tmp_path / "a.jpg", "--out", out, "--format", "json,csv,images") == 2
     assert not out.exists()
     out.mkdir()
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -180,9 +180,9 @@ def test_rejects_an_output_folder_that_cannot_be_written_before_any_work(folder,
 @pytest.mark.usefixtures("pretend")
 @pytest.mark.parametrize("when", ["early", "late"])
 def test_rejects_leave_nothing_half_written(folder, tmp_path, monkeypatch, capsys, when):
-    """A full disk, at the first or at the last picture: old results stay, and no temporary file does."""
+    """A full disk, at the first or at the last image: old results stay, and no temporary file does."""
     out = tmp_path / "out"
-    assert run(folder, "--out", out, "--format", "json,csv,pictures") == 0
+    assert run(folder, "--out", out, "--format", "json,csv,images") == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     countdown = [1 if when == "early" else 3]
 
@@ -193,7 +193,7 @@ def test_rejects_leave_nothing_half_written(folder, tmp_path, monkeypatch, capsy
         return Image.new("RGB", (5, 5))
 
     monkeypatch.setattr(Detections, "draw", draw)
-    assert run(folder, "--out", out, "--format", "json,csv,pictures") == 2
+    assert run(folder, "--out", out, "--format", "json,csv,images") == 2
     assert "No space left" in capsys.readouterr().err
     assert sorted(before) == sorted(path.name for path in out.iterdir())
     for name in ("detections.json", "detections.csv"):
@@ -212,9 +212,9 @@ def test_values_an_interruption_keeps_what_was_found(folder, tmp_path, monkeypat
 
     monkeypatch.setattr(sys.modules["keras_ssd.detecting"], "detect", detect)
     out = tmp_path / "out"
-    assert run(folder, "--out", out, "--format", "json,pictures") == 130
+    assert run(folder, "--out", out, "--format", "json,images") == 130
     done = len(json.loads((out / "detections.json").read_text()))
-    assert f"interrupted after {done} of 3 pictures" in capsys.readouterr().err
+    assert f"interrupted after {done} of 3 images" in capsys.readouterr().err
     assert done == len(list(out.iterdir())) - 1 >= 1
     assert hidden_files(out) == []
 
@@ -225,7 +225,7 @@ def test_values_an_interruption_keeps_what_was_found(folder, tmp_path, monkeypat
         (("--confidence", "1.5"), "0..1"),
         (("--confidence", "high"), "high"),
         (("--batch-size", "0"), "from 1 on"),
-        (("--format", "yaml", "--out", "x"), "pictures, json, csv; received yaml"),
+        (("--format", "yaml", "--out", "x"), "images, json, csv; received yaml"),
     ],
 )
 def test_rejects_arguments(folder, arguments, said, capsys):
@@ -246,7 +246,7 @@ def test_rejects_format_without_folder(folder, capsys):
 @pytest.mark.usefixtures("pretend")
 def test_values_standard_input(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((folder / "a.png").read_bytes())))
-    assert run("-", "--out", tmp_path / "out", "--format", "json,pictures") == 0
+    assert run("-", "--out", tmp_path / "out", "--format", "json,images") == 0
     [found] = json.loads((tmp_path / "out" / "detections.json").read_text())
     assert (found["source"], found["width"]) == ("standard input", 60)
     assert (tmp_path / "out" / "standard input.png").is_file()

@@ -3,7 +3,7 @@
 import zipfile
 
 import pytest
-from cli_lookalike import Lookalike, make_pictures, replace_network, run
+from cli_lookalike import Lookalike, make_images, replace_network, run
 from PIL import Image
 
 from keras_ssd.cli import main
@@ -17,7 +17,7 @@ def pretend(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    return make_pictures(tmp_path)
+    return make_images(tmp_path)
 
 
 # -- weights ----------------------------------------------------------------------------------------
@@ -86,9 +86,9 @@ def test_values_a_lost_network_leads_to_the_next_weights(monkeypatch, tmp_path, 
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setenv("KERAS_SSD_HOME", str(tmp_path))
     trained = shared("weights", "ssd7_traffic", "ssd7_traffic.h5")
-    picture = tmp_path / "a.png"
-    Image.new("RGB", (60, 40)).save(picture)
-    assert main(["detect", str(picture), *weights("voc07+12", str(trained))]) == 0
+    image = tmp_path / "a.png"
+    Image.new("RGB", (60, 40)).save(image)
+    assert main(["detect", str(image), *weights("voc07+12", str(trained))]) == 0
     out, err = capsys.readouterr()
     assert "a.png (60 x 40): nothing found" in out
     assert f"weights voc07+12 could not be downloaded; trying {trained}" in err
@@ -119,7 +119,7 @@ def test_rejects_any_failure_without_a_traceback(folder, opens, error, said, cap
 
 
 @pytest.mark.usefixtures("pretend")
-def test_rejects_large_pictures_with_the_name_of_the_option(folder, capsys):
+def test_rejects_large_images_with_the_name_of_the_option(folder, capsys):
     assert run(folder / "a.png", "--max-pixels", "100") == 2
     err = capsys.readouterr().err
     assert "60 x 40 pixels and at most 100" in err

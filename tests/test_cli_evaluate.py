@@ -41,7 +41,7 @@ def test_values_a_model(folder, val, capsys):
     assert main(["evaluate", "data", "--model", "toy.keras", "--measure", "voc12", "--save", "d.json"]) == 0
     said = capsys.readouterr().out
     expected = evaluate(keras_ssd.load("toy.keras"), val, "voc12")
-    assert "data/val (VOC): 4 pictures" in said
+    assert "data/val (VOC): 4 images" in said
     assert str(evaluate(expected.found, val, "voc12")) in said
     assert said.endswith("detections: d.json\n")
     assert "published" not in said
@@ -50,8 +50,8 @@ def test_values_a_model(folder, val, capsys):
     assert len(again) == len(expected.found)
     assert main(["evaluate", "data", "--weights", "toy.keras", "--split", "all", "--json"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["pictures"] == 6
-    assert "6 pictures" in printed.err
+    assert json.loads(printed.out)["images"] == 6
+    assert "6 images" in printed.err
 
 
 def test_values_files_of_detections(folder, val, capsys):
@@ -67,7 +67,7 @@ def test_values_files_of_detections(folder, val, capsys):
     assert {path.name for path in (folder / "all").iterdir()} == {f"comp4_det_test_{name}.txt" for name in CLASSES}
     np.testing.assert_array_equal(read_detections("all", val).boxes_xyxy, found.boxes_xyxy)
     assert main(["evaluate", "data", "--detections", "first.json"]) == 2
-    assert "has not looked at 1 of the 4 pictures" in capsys.readouterr().err
+    assert "has not looked at 1 of the 4 images" in capsys.readouterr().err
     assert main(["evaluate", "data", "-d", "all", "--classes", "dark", "--save", "coco.json", "--format", "coco"]) == 0
     said = capsys.readouterr()
     assert "mean of 1 class " in said.out
@@ -79,17 +79,17 @@ def test_values_files_of_detections(folder, val, capsys):
 @pytest.mark.usefixtures("folder")
 def test_values_what_does_not_fit_is_named(val, capsys):
     found = perfect(val)
-    off = DetectionTable(found.pictures, CLASSES, found.picture, found.class_ids, found.scores, found.boxes_xyxy + 40)
+    off = DetectionTable(found.images, CLASSES, found.image, found.class_ids, found.scores, found.boxes_xyxy + 40)
     write_detections(off, "off.csv")
     (val_again,) = (keras_ssd.data.read("data", "train"),)
     write_detections(perfect(val_again), "train.csv")
     assert main(["evaluate", "data", "-d", "off.csv"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("keras-ssd evaluate: off.csv:2: the box leaves its picture of 48 x 32 pixels")
+    assert said.startswith("keras-ssd evaluate: off.csv:2: the box leaves its image of 48 x 32 pixels")
     assert said.count("\n") == 1
     assert main(["evaluate", "data", "-d", "off.csv", "--outside", "keep"]) == 0
     assert main(["evaluate", "data", "-d", "train.csv"]) == 2
-    assert "train.csv:2: Unknown picture 'squares0'" in capsys.readouterr().err
+    assert "train.csv:2: Unknown image 'squares0'" in capsys.readouterr().err
     assert main(["evaluate", "data", "-d", "train.csv", "--others", "drop"]) == 0
     assert re.search(r"mean of 2 classes +4 +0 +0.000", capsys.readouterr().out)
 
@@ -201,7 +201,7 @@ def test_reference_the_shipped_detector_on_bccd(shared, capsys):
     data = str(shared("data", "bccd"))
     assert main(["evaluate", data, "--weights", "ssd_small.cells", "--measure", "voc12", "--policy", "drop"]) == 0
     said = capsys.readouterr().out
-    assert "72 pictures, 945 objects" in said
+    assert "72 images, 945 objects" in said
     for name, value in (("RBC", 0.855), ("WBC", 0.975), ("Platelets", 0.897), ("mean of 3 classes", 0.909)):
         [measured] = re.findall(rf"^  {name} +\d+ +\d+ +([\d.]+)$", said, re.MULTILINE)
         assert abs(float(measured) - value) <= 0.001

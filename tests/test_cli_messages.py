@@ -24,8 +24,8 @@ def folder(tmp_path_factory):
     """Files that the wrong command lines name: an image, data, weights, and files that are none of these."""
     folder = tmp_path_factory.mktemp("wrong")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), "uint8")).save(folder / "a.png")
-    (folder / "data.csv").write_text("picture,class,xmin,ymin,xmax,ymax\na.png,cat,10,10,50,50\n")
-    (folder / "bad.csv").write_text("picture,class,xmin,ymin,xmax,ymax\na.png,cat,90,10,50,50\n")
+    (folder / "data.csv").write_text("image,class,xmin,ymin,xmax,ymax\na.png,cat,10,10,50,50\n")
+    (folder / "bad.csv").write_text("image,class,xmin,ymin,xmax,ymax\na.png,cat,90,10,50,50\n")
     (folder / "yolo" / "labels").mkdir(parents=True)
     (folder / "yolo" / "images").mkdir()
     shutil.copy(folder / "a.png", folder / "yolo" / "images" / "a.png")

@@ -40,7 +40,7 @@ OLD_NAMES = [
     ("anchors report", ["x", "--iou", "0.4"], "iou_threshold", 0.4),
     ("anchors show", ["x", "--out", "y", "--iou", "0.4"], "iou_threshold", 0.4),
     ("convert", ["x", "--out", "y", "--labels", "voc"], "class_names", "voc"),
-    ("convert", ["x", "--out", "y", "--picture", "voc"], "check_with", "voc"),
+    ("convert", ["x", "--out", "y", "--image", "voc"], "check_with", "voc"),
     ("convert", ["x", "--out", "y", "--keep-fractions"], "truncate_sizes", False),
     ("convert", ["x", "--out", "y"], "truncate_sizes", True),
     ("data check", ["x", "--labels", "voc"], "class_names", "voc"),

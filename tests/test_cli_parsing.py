@@ -89,7 +89,7 @@ MISSPELT = [
     ("data convert d --to yol -o x", "keras-ssd data convert", "unknown value 'yol'. Did you mean yolo?"),
     ("zoo list --jsn", "keras-ssd zoo list", "unknown option '--jsn'. Did you mean --json?"),
     ("zoo list more", "keras-ssd zoo list", "unexpected argument: more"),
-    ("doctor", "keras-ssd doctor", "the following arguments are required: MODEL, PICTURES"),
+    ("doctor", "keras-ssd doctor", "the following arguments are required: MODEL, IMAGES"),
     ("--verson", "keras-ssd", "unknown option '--verson'. Did you mean --version?"),
     ("completion bahs", "keras-ssd completion", "unknown value 'bahs'. Did you mean bash?"),
 ]

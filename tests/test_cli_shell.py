@@ -49,9 +49,9 @@ def test_rejects_labels(tmp_path):
     (tmp_path / "none.txt").touch()
     with pytest.raises(ValueError, match="is empty"):
         class_names(str(tmp_path / "none.txt"))
-    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(ValueError, match=r"picture.jpg:1 cannot be read: it is no UTF-8 text"):
-        class_names(str(tmp_path / "picture.jpg"))
+    (tmp_path / "image.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(ValueError, match=r"image.jpg:1 cannot be read: it is no UTF-8 text"):
+        class_names(str(tmp_path / "image.jpg"))
     with as_options({}), pytest.raises(ValueError, match="a list of one is written helmet,$"):
         class_names("helmet")
     with pytest.raises(ValueError, match="Unknown label set ','"):
@@ -111,8 +111,8 @@ def test_values_progress_bar_only_on_a_terminal(monkeypatch):
 @pytest.mark.slow
 def test_reference_ssd7_finds_the_cars_without_noise(shared, tmp_path):
     weights = shared("weights", "ssd7_traffic", "ssd7_traffic.h5")
-    pictures = sorted(weights.parent.glob("*.jpg"))
-    arguments = [*pictures, "--weights", weights, "--labels", "car,truck,pedestrian,bicyclist,light"]
+    images = sorted(weights.parent.glob("*.jpg"))
+    arguments = [*images, "--weights", weights, "--labels", "car,truck,pedestrian,bicyclist,light"]
     done = subprocess.run(
         [
             sys.executable,
@@ -123,7 +123,7 @@ def test_reference_ssd7_finds_the_cars_without_noise(shared, tmp_path):
             "--out",
             tmp_path / "out",
             "--format",
-            "json,pictures",
+            "json,images",
         ],
         capture_output=True,
         text=True,
@@ -135,7 +135,7 @@ def test_reference_ssd7_finds_the_cars_without_noise(shared, tmp_path):
     assert done.returncode == 0
     found = [Detections.from_dict(values) for values in json.loads((tmp_path / "out" / "detections.json").read_text())]
     assert [one.names for one in found] == [("car", "truck"), ("car",)]
-    assert sorted(path.name for path in (tmp_path / "out").glob("*.jpg")) == [path.name for path in pictures]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.jpg")) == [path.name for path in images]
 
 
 def test_values_help_is_instant_and_imports_no_backend():

@@ -22,12 +22,12 @@ def folder(tmp_path, monkeypatch):
     return furnished(tmp_path)
 
 
-def test_values_from_a_folder_of_pictures_to_a_detector(folder, capsys):
+def test_values_from_a_folder_of_images_to_a_detector(folder, capsys):
     # From nothing and in bfloat16; the input is as small as ssd_small takes.
     options = ["--input-size", "32x48", "--anchors", "cells", "--epochs", "2", "--precision", "mixed_bfloat16"]
     assert main(["train", "data", "--out", "run", *options, "--export-float16", "small.h5"]) == 0
     printed = capsys.readouterr()
-    assert "data/train (VOC): 8 pictures" in printed.out
+    assert "data/train (VOC): 8 images" in printed.out
     for line in (
         "model              ssd_small, 1,477,707 parameters",
         "input              32 x 48 pixels (height x width)",
@@ -56,7 +56,7 @@ def test_values_from_a_folder_of_pictures_to_a_detector(folder, capsys):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
     facts = json.loads((folder / "run" / "run.json").read_text())
     objects = {"bright": 4, "dark": 4}
-    assert facts["train"] == {"name": "data/train", "pictures": 8, "objects": objects, "left_out": []}
+    assert facts["train"] == {"name": "data/train", "images": 8, "objects": objects, "left_out": []}
     assert facts["versions"]["keras"] == keras.__version__
 
 
@@ -73,14 +73,16 @@ def test_values_the_recorded_command_gives_the_same_model_again(folder, capsys):
         np.testing.assert_array_equal(one, other)
     low, before = (model.get_layer("low").get_weights()[0] for model in (first, start))
     np.testing.assert_array_equal(low, before)
-    assert json.loads((folder / "run" / "run.json").read_text())["validation"]["pictures"] == 2
+    assert json.loads((folder / "run" / "run.json").read_text())["validation"]["images"] == 2
 
 
 def test_values_ctrl_c_and_resume(folder, monkeypatch, capsys):
-    from keras_ssd.training import keeper
+    from keras_ssd.training import training_callback
 
-    write = keeper.Keeper._write_log
-    monkeypatch.setattr(keeper.Keeper, "_write_log", lambda self: (write(self), signal.raise_signal(signal.SIGINT)))
+    write = training_callback.Keeper._write_log
+    monkeypatch.setattr(
+        training_callback.Keeper, "_write_log", lambda self: (write(self), signal.raise_signal(signal.SIGINT))
+    )
     assert main(["train", "data", *SHORT]) == 130
     printed = capsys.readouterr().out
     assert "1 epochs are done; the same command with --resume goes on." in printed
@@ -101,7 +103,7 @@ def test_values_both_splits_and_other_classes(folder, capsys):
     options = ["--split", "train,val", "--validation", "more", "--classes", "dark", "--stop-after", "1"]
     assert main(["train", "data", *SHORT, *options]) == 0
     printed = capsys.readouterr().out
-    assert "data/train+data/val (VOC): 12 pictures, 6 objects, 1 class" in printed
+    assert "data/train+data/val (VOC): 12 images, 6 objects, 1 class" in printed
     assert "validation         4 images, 2 objects, the images of more" in printed
     model = keras_ssd.load("run/model.keras")
     assert model.class_names == ("dark",)
@@ -122,7 +124,7 @@ def test_values_both_splits_and_other_classes(folder, capsys):
         (["data", "--out", "run", "--weights", "toy.keras", "--augment", "lite"], "'light'"),
         (["data", "--out", "run", "--classes", "birght"], "birght"),
         (["data", "--out", "run", "--export-float16", "small.npz"], "--export-float16 writes an .h5"),
-        (["data", "--out", "run", "--weights", "toy.keras", "--batch-size", "9"], "8 pictures make no full batch of 9"),
+        (["data", "--out", "run", "--weights", "toy.keras", "--batch-size", "9"], "8 images make no full batch of 9"),
         (["data", "--out", "toy.keras/run", "--weights", "toy.keras"], "toy.keras"),
         (["data", "--out", "run", "--weights", "toy.keras", "--resume"], "to go on from"),
     ],

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from data_files import coco_file, save_picture
+from data_files import coco_file, save_image
 from PIL import Image
 
 from keras_ssd import data
@@ -140,14 +140,14 @@ TOOLS = {
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_values_what_tools_export(tmp_path, tool):
-    file, picture, images, annotations, categories = TOOLS[tool]
-    save_picture(tmp_path / picture)
+    file, image, images, annotations, categories = TOOLS[tool]
+    save_image(tmp_path / image)
     path = coco_file(tmp_path / file, images, annotations, categories)
     at_once = path.parents[1] if path.parent.name == "annotations" else tmp_path
     for place in (at_once, path):
         dataset = data.read(place)
         assert [*found(dataset).values()] == [[("nut", CORNERS)]]
-        assert [a.picture for a in dataset] == [str(tmp_path / picture)]
+        assert [a.image for a in dataset] == [str(tmp_path / image)]
         assert "nut" in dataset.classes
         assert set(dataset.classes) <= {"nut", "_background_"}
 
@@ -156,7 +156,7 @@ def test_values_what_tools_export(tmp_path, tool):
 
 
 def test_values_backslashes_are_noted_and_checked(tmp_path):
-    save_picture(tmp_path / "images" / "a.jpg")
+    save_image(tmp_path / "images" / "a.jpg")
     coco_file(tmp_path / "result.json", [image(1, "images\\a.jpg")], [marked()], [category()])
     dataset = data.read(tmp_path)
     assert found(dataset) == {"images/a": [("nut", CORNERS)]}
@@ -170,14 +170,14 @@ def test_values_backslashes_are_noted_and_checked(tmp_path):
 
 def test_rejects_two_images_that_may_be_meant(tmp_path):
     for seed, folder in enumerate("xy"):
-        save_picture(tmp_path / folder / "a.jpg", seed=seed)
+        save_image(tmp_path / folder / "a.jpg", seed=seed)
     coco_file(tmp_path / "result.json", [image(1, "C:\\z\\a.jpg")], [marked()], [category()])
     [fault] = faults(tmp_path)
     assert fault == f"C:\\z\\a.jpg may be {tmp_path}/x/a.jpg, {tmp_path}/y/a.jpg"
 
 
 def test_rejects_one_file_for_two_images(tmp_path):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     images = [image(1, "a.jpg"), image(2, "x\\a.jpg")]
     coco_file(tmp_path / "result.json", images, [marked(), marked(2, 2)], [category()])
     [fault] = faults(tmp_path)
@@ -201,7 +201,7 @@ def test_rejects_one_file_for_two_images(tmp_path):
     ],
 )
 def test_values_roots_and_numbers_as_names(tmp_path, categories, classes):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     coco_file(tmp_path / "result.json", [image()], [marked()], categories)
     dataset = data.read(tmp_path)
     assert dataset.classes == classes
@@ -211,7 +211,7 @@ def test_values_roots_and_numbers_as_names(tmp_path, categories, classes):
 
 
 def test_values_a_root_with_objects_is_a_class(tmp_path):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     categories = [category(0, "fish", supercategory="none"), category(1, "cod", supercategory="fish")]
     coco_file(tmp_path / "result.json", [image()], [marked(), marked(2, 1, 0, [1, 2, 3, 4])], categories)
     assert data.read(tmp_path).counts() == {"fish": 1, "cod": 1}
@@ -228,7 +228,7 @@ def test_values_a_root_with_objects_is_a_class(tmp_path):
     ],
 )
 def test_rejects_categories(tmp_path, categories, what):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     rows = [marked(), marked(2, 1, 0, [1, 2, 3, 4])]
     coco_file(tmp_path / "result.json", [image()], rows, categories)
     [fault] = faults(tmp_path)
@@ -241,7 +241,7 @@ def test_rejects_categories(tmp_path, categories, what):
 @pytest.mark.parametrize("there", [1, 1.0, "1", "1.0"])
 @pytest.mark.parametrize("here", [1, 1.0, "1", " 1", "01"])
 def test_values_ids_as_numbers_and_texts(tmp_path, here, there):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     coco_file(tmp_path / "result.json", [image(there)], [marked(1, here, here)], [category(there)])
     dataset = data.read(tmp_path)
     assert found(dataset) == {"a": [("nut", CORNERS)]}
@@ -293,7 +293,7 @@ def as_text(runs):
 )
 @pytest.mark.parametrize("bbox", ["absent", None, [], [0, 0, 0, 0]])
 def test_values_the_box_of_an_outline(tmp_path, segmentation, bbox):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     coco_file(tmp_path / "result.json", [image()], [marked(bbox=bbox, segmentation=segmentation)], [category()])
     dataset = data.read(tmp_path)
     assert found(dataset) == {"a": [("nut", CORNERS)]}
@@ -346,7 +346,7 @@ def test_rejects_outlines(segmentation, what):
 @pytest.mark.parametrize("bbox", ["absent", None, []])
 @pytest.mark.parametrize("segmentation", ["absent", None, [], [[]], mask_of([2400])])
 def test_rejects_objects_that_mark_nothing(tmp_path, bbox, segmentation):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     rows = [marked(bbox=bbox, segmentation=segmentation), marked(2)]
     coco_file(tmp_path / "result.json", [image()], rows, [category()])
     assert faults(tmp_path) == ["annotation 1 (nut): it has neither a bbox nor an outline"]
@@ -363,7 +363,7 @@ def test_rejects_objects_that_mark_nothing(tmp_path, bbox, segmentation):
     ("value", "crowd"), [("Unspecified", False), (2, True), (0.06, True), (-1, False), ([], False)]
 )
 def test_values_an_odd_mark_costs_no_object(tmp_path, value, crowd):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     coco_file(tmp_path / "result.json", [image()], [marked(iscrowd=value, area="?")], [category()])
     dataset = data.read(tmp_path)
     assert dataset[0].crowd.tolist() == [crowd]
@@ -376,7 +376,7 @@ def test_values_an_odd_mark_costs_no_object(tmp_path, value, crowd):
 
 def test_values_the_full_file_name_is_the_key(tmp_path):
     for seed, name in enumerate(("a.jpg", "a.png", "b.jpg")):
-        save_picture(tmp_path / name, seed=seed)
+        save_image(tmp_path / name, seed=seed)
     images = [image(1, "a.jpg"), image(2, "a.png"), image(3, "b.jpg")]
     coco_file(tmp_path / "result.json", images, [marked(1, 1), marked(2, 2, bbox=[1, 2, 3, 4])], [category()])
     dataset = data.read(tmp_path)
@@ -406,7 +406,7 @@ def test_values_sizes_before_exif_rotation(tmp_path, orientation, ending):
     dataset = data.read(tmp_path)
     assert dataset[0].size_hw == (60, 40)
     assert dataset[0].boxes_xyxy.tolist() == [[5, 30, 35, 58]]
-    assert data.Sample.of(dataset[0]).picture.shape == (60, 40, 3)
+    assert data.Sample.of(dataset[0]).image.shape == (60, 40, 3)
     [note] = assumed(dataset)
     assert note.startswith("a size is given before EXIF rotation; the boxes fit the image as it is shown: ")
     assert data.check(tmp_path).ok
@@ -479,7 +479,7 @@ def test_rejects_the_empty_bbox_as_it_was_found(shared):
 
 
 def test_rejects_deep_and_huge_values_in_few_words(tmp_path):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     deep = json.loads("[" * 900 + "]" * 900)
     rows = [marked(1, deep), marked(2, 1, deep), marked(3, bbox=deep), marked(4, bbox=[deep] * 4), marked(5), deep]
     rows += [marked(6, bbox="absent", segmentation=deep), marked(7, "x" * 100_000), marked(8, iscrowd=deep, area=deep)]
@@ -490,8 +490,8 @@ def test_rejects_deep_and_huge_values_in_few_words(tmp_path):
 
 
 def test_rejects_objects_of_the_background(tmp_path):
-    save_picture(tmp_path / "a.jpg")
-    save_picture(tmp_path / "b.jpg", seed=1)
+    save_image(tmp_path / "a.jpg")
+    save_image(tmp_path / "b.jpg", seed=1)
     rows = [marked(), marked(2, 2, 2)]
     categories = [category(1, "Background"), category(2, "nut")]
     coco_file(tmp_path / "result.json", [image(), image(2, "b.jpg")], rows, categories)

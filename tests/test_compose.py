@@ -18,7 +18,7 @@ def values(tensor):
     return ops.convert_to_numpy(tensor)
 
 
-def picture(size, seed=0):
+def image(size, seed=0):
     return np.random.default_rng(seed).uniform(0, 255, (1, *size, 3)).astype(np.float32)
 
 
@@ -66,7 +66,7 @@ def test_values_the_resnet50_ssd(resnet):
 
 def test_reference_the_backbone_computes_what_it_did(resnet):
     net, backbone = resnet
-    x = picture((300, 300))
+    x = image((300, 300))
     prepared = keras.applications.resnet.preprocess_input(np.array(x))
     expected = values(backbone(prepared))
     found = values(keras.Model(net.input, net.get_layer("conv5_block3_out").output)(x))
@@ -127,7 +127,7 @@ def test_values_composition_of_a_loaded_model(tmp_path):
     lines = str(again.composition).splitlines()
     assert lines[1].split()[:5] == ["fine", "8x12", "8", "8", "11x11"]
     assert lines[3].split()[:2] == ["extra1_2", "2x3"]
-    assert lines[-1] == f"{again.anchor_spec.num_anchors:,} anchors; layers that prepare the pictures: none"
+    assert lines[-1] == f"{again.anchor_spec.num_anchors:,} anchors; layers that prepare the images: none"
     for other in (keras_ssd.with_decoder(net), keras_ssd.with_classes(net, ["dog", "cat"])):
         assert other.sources == net.sources
     assert keras.models.clone_model(net).sources == net.sources
@@ -180,7 +180,7 @@ def nested():
 def test_reference_a_rebuilt_model_computes_the_same():
     keras.utils.set_random_seed(1)
     model = nested()
-    x = picture((32, 32))
+    x = image((32, 32))
     copy = rebuilt(model, keras.Input((32, 32, 3)), renumber=True)
     np.testing.assert_allclose(values(copy(x)), values(model(x)), rtol=1e-5, atol=1e-6)
     names = [layer.name for layer in copy.layers]
@@ -268,8 +268,8 @@ def test_roundtrip_exported_preprocessing(mode, mean_inside, tmp_path):
     files = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
     report = keras_ssd.to_caffe(net, *files, mean_inside=mean_inside)
     again = keras_ssd.from_caffe(*files, truncate_sizes=False, mean=report.mean, scale=report.scale)
-    expected = values(net(picture(net.input_size)))
-    found = values(again(picture(net.input_size)))
+    expected = values(net(image(net.input_size)))
+    found = values(again(image(net.input_size)))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3 * abs(expected[..., :6]).max())
 
 
@@ -283,6 +283,6 @@ def test_roundtrip_exported_pyramid(tmp_path):
     assert max(check.boxes, check.scores) < 1e-3
     keras_ssd.to_caffe(net, tmp_path / "net.prototxt", tmp_path / "net.caffemodel", mean_inside=True)
     again = keras_ssd.from_caffe(tmp_path / "net.prototxt", tmp_path / "net.caffemodel", truncate_sizes=False)
-    x = picture(net.input_size)
+    x = image(net.input_size)
     expected = values(net(x))
     np.testing.assert_allclose(values(again(x)), expected, rtol=1e-3, atol=1e-3 * abs(expected[..., :6]).max())

@@ -45,7 +45,7 @@ TAPS = {
     "xception": ("xception", "add_1", "add_10", "block14_sepconv2_act"),
     "nasnet_mobile": ("nasnet", "adjust_relu_1_5", "adjust_relu_1_9", None),
 }
-INSIDE = ("mobilenet_v3", "efficientnet", "efficientnet_v2", "convnext")  # these prepare their pictures themselves
+INSIDE = ("mobilenet_v3", "efficientnet", "efficientnet_v2", "convnext")  # these prepare their images themselves
 NARROW = {"mobilenet": 0.25, "mobilenet_v2": 0.35, "mobilenet_v3_small": 0.75}
 LARGE = ("densenet121", "inception_resnet_v2", "inception_v3", "nasnet_mobile")
 SMALL_SIZES = {"inception_v3": (131, 161), "inception_resnet_v2": (131, 161)}
@@ -55,7 +55,7 @@ def values(tensor):
     return ops.convert_to_numpy(tensor)
 
 
-def picture(size, seed=0):
+def image(size, seed=0):
     return np.random.default_rng(seed).uniform(0, 255, (1, *size, 3)).astype(np.float32)
 
 
@@ -84,7 +84,7 @@ def test_values_names_however_they_are_written(given):
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in TAPS]
 )
 def test_values_taps_and_preprocessing(name):
-    """The taps that are well known, whatever was built before; and Keras's own function for the pictures."""
+    """The taps that are well known, whatever was built before; and Keras's own function for the images."""
     module, *taps = TAPS[name]
     keras.layers.Activation("relu"), keras.layers.Add()  # count up the names that Keras gives by number
     size = SMALL_SIZES.get(name, (96, 130))
@@ -95,7 +95,7 @@ def test_values_taps_and_preprocessing(name):
     assert all(a >= b for before, after in pairwise(grids) for a, b in zip(before, after, strict=True))
     assert len({layer.name for layer in net.layers}) == len(net.layers)
     function = importlib.import_module(f"keras.applications.{module}").preprocess_input
-    x = picture(size)
+    x = image(size)
     expected = function(np.array(x))
     assert (expected == x).all() == (module in INSIDE)  # then Keras's function does nothing
     if module not in INSIDE:
@@ -116,7 +116,7 @@ def test_reference_preprocessing_that_a_network_was_built_without(make, mode):
     whole, bare = build(**options), build(**options, include_preprocessing=False)
     first = next(i for i, layer in enumerate(whole.layers) if layer.weights and not hasattr(layer, "adapt"))
     inside = keras.Model(whole.input, whole.layers[first].input)
-    x = picture((64, 64))
+    x = image((64, 64))
     inputs = keras.Input((64, 64, 3))
     outside = keras.Model(inputs, preprocessed(inputs, mode))
     np.testing.assert_allclose(values(outside(x)), values(inside(x)), rtol=1e-4, atol=1e-4)
@@ -127,7 +127,7 @@ def test_reference_preprocessing_that_a_network_was_built_without(make, mode):
 
 def check_step_and_file(net, folder, eager):
     """One step of training moves the backbone; the saved file gives equal outputs."""
-    x = picture(net.input_size)
+    x = image(net.input_size)
     target = keras_ssd.TargetEncoder.from_model(net).encode([[0.1, 0.1, 0.5, 0.6], [0.2, 0.5, 0.9, 0.95]], [1, 0])
     kernels = [v for v in net.trainable_variables if v.name.endswith("kernel")]
     watched = [kernels[0], kernels[1]]
@@ -202,7 +202,7 @@ def test_values_widths():
         ({"backbone": "resnet5"}, "Unknown backbone 'resnet5'. Did you mean 'resnet50'.*Or give a functional"),
         ({"backbone": "resnet50", "width": 0.5}, "`width` is for mobilenet, mobilenet_v2.*Received: width=0.5"),
         ({"backbone": "vgg16", "input_size": (300,)}, r"\(height, width\) in whole pixels"),
-        ({"backbone": "xception", "input_size": (40, 60)}, "xception cannot be built for pictures of 40x60"),
+        ({"backbone": "xception", "input_size": (40, 60)}, "xception cannot be built for images of 40x60"),
         ({"backbone": "mobilenet_v2", "weights": "nowhere.h5"}, "weights"),
     ],
 )

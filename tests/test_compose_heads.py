@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_ssd
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.models.heads import SeparableHead, SharedHead, Tap
 
 SIZE = (40, 56)
@@ -38,7 +38,7 @@ def detector(head, classes=("cat", "dog"), taps=("fine", "coarse")):
     return model
 
 
-def pictures(count=1):
+def images(count=1):
     return np.random.default_rng(1).uniform(0, 255, (count, *SIZE, 3)).astype(np.float32)
 
 
@@ -47,7 +47,7 @@ def values(tensor):
 
 
 def same_convolution(x, kernel):
-    """A depthwise or full 3x3 convolution of stride 1, written as a sum of shifted pictures."""
+    """A depthwise or full 3x3 convolution of stride 1, written as a sum of shifted images."""
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     total = 0
     for i in range(3):
@@ -60,7 +60,7 @@ def same_convolution(x, kernel):
 @pytest.mark.numerical
 def test_reference_separable_head():
     model = detector("separable")
-    x = values(keras.Model(model.input, model.get_layer("coarse").output)(pictures()))
+    x = values(keras.Model(model.input, model.get_layer("coarse").output)(images()))
     arrays = {v.path: values(v) for v in model.variables}
     name = "coarse_mbox_conf"
     x = same_convolution(x, arrays[f"{name}_dw/kernel"])
@@ -69,7 +69,7 @@ def test_reference_separable_head():
     )
     x = np.clip((x - mean) / np.sqrt(variance + 1e-3) * gamma + beta, 0, 6)
     x = x @ arrays[f"{name}/kernel"][0, 0] + arrays[f"{name}/bias"]
-    logits = Predictions.split(values(model(pictures()))).logits[:, 10 * 14 * 3 :]
+    logits = Predictions.split(values(model(images()))).logits[:, 10 * 14 * 3 :]
     np.testing.assert_allclose(logits, x.reshape(1, -1, 3), rtol=1e-4, atol=1e-3)
 
 
@@ -108,7 +108,7 @@ def test_rejects_a_shared_head_on_anchors_that_differ():
 def test_values_sub_sampling_keeps_what_is_detected(head):
     model = detector(head, ("cat", "dog", "cow"))
     mine = keras_ssd.with_classes(model, ["cow", "sheep", "cat"])
-    before, after = (Predictions.split(values(m(pictures()))) for m in (model, mine))
+    before, after = (Predictions.split(values(m(images()))) for m in (model, mine))
     np.testing.assert_allclose(after.logits[..., [0, 1, 3]], before.logits[..., [0, 3, 1]], rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(after.offsets, before.offsets, rtol=1e-5, atol=1e-4)
     assert abs(after.logits[..., 2]).max() > 0
@@ -121,7 +121,7 @@ def test_roundtrip_file(head, tmp_path):
     model = detector(head, taps=(Tap("fine", batch_norm=True), "coarse"))
     model.save(tmp_path / "m.keras")
     again = keras_ssd.load(tmp_path / "m.keras")
-    np.testing.assert_array_equal(values(again(pictures())), values(model(pictures())))
+    np.testing.assert_array_equal(values(again(images())), values(model(images())))
     assert again.anchor_spec == model.anchor_spec
     assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
 
@@ -131,7 +131,7 @@ def test_values_each_head_learns(head):
     model = detector(head)
     before = {v.path: values(v).copy() for v in model.trainable_variables}
     model.compile("sgd", loss=lambda y_true, y_pred: ops.mean(ops.square(y_pred[..., :7])))
-    model.fit(pictures(2), np.zeros((2, 525, 15)), epochs=1, verbose=0)
+    model.fit(images(2), np.zeros((2, 525, 15)), epochs=1, verbose=0)
     still = [v.path for v in model.trainable_variables if (values(v) == before[v.path]).all()]
     assert not still
 
@@ -151,7 +151,7 @@ def test_roundtrip_caffe(head, tmp_path):
     model = detector(head, taps=(Tap("fine", batch_norm=True), Tap("coarse", l2_scale=20.0)))
     keras_ssd.to_caffe(model, tmp_path / "m.prototxt", tmp_path / "m.caffemodel")
     again = keras_ssd.from_caffe(tmp_path / "m.prototxt", tmp_path / "m.caffemodel", truncate_sizes=False)
-    ours, theirs = (Predictions.split(values(m(pictures()))) for m in (model, again))
+    ours, theirs = (Predictions.split(values(m(images()))) for m in (model, again))
     np.testing.assert_allclose(theirs.logits, ours.logits, rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(theirs.offsets, ours.offsets, rtol=1e-4, atol=1e-3)
 

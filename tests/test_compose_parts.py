@@ -108,11 +108,11 @@ def test_values_spread_anchors_of_other_maps():
     [
         ((300, 300), (38, 38), (8, 8), (8, 8)),
         ((300, 300), (37, 37), (8, 8), (8, 8)),  # pooled without the last, half column
-        ((300, 300), (3, 3), (64, 64), (100, 100)),  # not padded: five cells would cover the picture
+        ((300, 300), (3, 3), (64, 64), (100, 100)),  # not padded: five cells would cover the image
         ((299, 299), (35, 35), (8, 8), (299 / 35, 299 / 35)),
     ],
 )
-def test_values_steps_are_strides_where_they_cover_the_picture(size, grid, stride, step):
+def test_values_steps_are_strides_where_they_cover_the_image(size, grid, stride, step):
     assert spread_spec(size, [grid], [stride]).levels[0].step_hw == pytest.approx(step)
 
 

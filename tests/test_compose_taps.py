@@ -8,7 +8,7 @@ from keras import layers, ops
 import keras_ssd
 from keras_ssd.backbones import feature_maps, possible_taps
 from keras_ssd.backbones.taps import propose_taps
-from keras_ssd.graph import calls_of
+from keras_ssd.layer_calls import calls_of
 from keras_ssd.models.taps import proposed_taps
 
 
@@ -64,7 +64,7 @@ def test_reference_fields_are_where_a_pixel_matters():
     for name, found in feature_maps(model).items():
         part = keras.Model(model.input, model.get_layer(name).output)
         eye = np.eye(size[0], dtype=np.float32)[:, :, None, None] * np.ones((1, 1, size[1], 1), np.float32)
-        values = ops.convert_to_numpy(part(eye))  # picture i: row i is lit
+        values = ops.convert_to_numpy(part(eye))  # image i: row i is lit
         cell = values.shape[1] // 2
         rows = np.flatnonzero(values[:, cell, values.shape[2] // 2, 0])
         # An enlarged map's cells see as much as those before; its own convolution sees at most what is stated.
@@ -162,5 +162,5 @@ def test_values_what_nothing_holds_is_normalised():
 def test_rejects_a_network_that_never_coarsens():
     inputs = keras.Input((32, 32, 3))
     flat = keras.Model(inputs, ones(4, 3, padding="same")(inputs), name="flat")
-    with pytest.raises(ValueError, match="'flat' has no feature map that is coarser than the picture"):
+    with pytest.raises(ValueError, match="'flat' has no feature map that is coarser than the image"):
         keras_ssd.ssd(flat, classes=["cat"])

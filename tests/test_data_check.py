@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from data_files import coco_file, save_picture, voc_folder, voc_object, voc_xml
+from data_files import coco_file, save_image, voc_folder, voc_object, voc_xml
 from PIL import Image
 
 from keras_ssd import data
@@ -15,7 +15,7 @@ GOOD = voc_xml(voc_object("cat", 2, 3, 30, 20))
 
 
 def gradient(path, seed, size_hw=(40, 60), quality=95):
-    """A picture with large shapes, which stays itself when it is compressed again or resized."""
+    """An image with large shapes, which stays itself when it is compressed again or resized."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 9), "uint8")
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(coarse).resize(size_hw[::-1], Image.Resampling.NEAREST).convert("RGB").save(path, quality=quality)
@@ -24,7 +24,7 @@ def gradient(path, seed, size_hw=(40, 60), quality=95):
 @pytest.fixture
 def leaky(tmp_path):
     """a, b in train, c to f in val: c has a's bytes, d looks like b, e is too small, f is broken; z is unlabelled."""
-    root = voc_folder(tmp_path / "pets", dict.fromkeys("abcdefg", GOOD), pictures=[])
+    root = voc_folder(tmp_path / "pets", dict.fromkeys("abcdefg", GOOD), images=[])
     for seed, name in enumerate("abcdefgz"):
         gradient(root / "JPEGImages" / f"{name}.jpg", seed)
     shutil.copy(root / "JPEGImages" / "a.jpg", root / "JPEGImages" / "c.jpg")
@@ -43,14 +43,14 @@ def test_values_check(leaky):
     checked = data.check(leaky)
     assert not checked.ok
     found = {problem.kind: problem for problem in checked.problems}
-    counts = {"broken picture": 1, "picture size": 1, "leak": 1, "look-alike": 1, "unlabelled": 1, "unused": 1}
+    counts = {"broken image": 1, "image size": 1, "leak": 1, "look-alike": 1, "unlabelled": 1, "unused": 1}
     assert checked.problems.counts() == counts
     assert found["leak"].file.endswith("a.jpg")
     assert "is in train and in val, as" in found["leak"].what
     assert found["look-alike"].file.endswith("b.jpg")
     assert "d.jpg" in found["look-alike"].what
-    assert "is 60 x 20 pixels, and its annotation says 60 x 40" in found["picture size"].what
-    assert found["broken picture"].file.endswith("f.jpg")
+    assert "is 60 x 20 pixels, and its annotation says 60 x 40" in found["image size"].what
+    assert found["broken image"].file.endswith("f.jpg")
     assert found["unlabelled"].file.endswith("z.jpg")
     assert found["unused"].file.endswith("g.xml")
     assert data.check(leaky, decode=False).ok
@@ -62,7 +62,7 @@ def test_values_a_split_within_another_is_a_leak(leaky):
     (lists / "train.txt").write_text("a\nb\ng\n")
     (lists / "val.txt").write_text("b\n")
     leaks = data.check(leaky).problems.of_kind("leak")
-    assert [problem.what for problem in leaks] == ["the same picture is in train and in val"]
+    assert [problem.what for problem in leaks] == ["the same image is in train and in val"]
     (lists / "val.txt").write_text("a\nb\ng\n")
     assert len(data.check(leaky).problems.of_kind("leak")) == 3
 
@@ -70,7 +70,7 @@ def test_values_a_split_within_another_is_a_leak(leaky):
 def test_values_check_of_one_json(tmp_path):
     rows = [{"id": key, "image_id": 1, "category_id": 7, "bbox": [1, 2, 30, 4]} for key in (1, 2)]
     coco_file(tmp_path / "a.json", annotations=rows)
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     shutil.copy(tmp_path / "a.jpg", tmp_path / "b.jpg")
     checked = data.check(tmp_path / "a.json")
     assert checked.ok
@@ -86,7 +86,7 @@ def test_values_check_of_real_data(shared):
         "trainval": 292,
         "val": 87,
     }
-    assert [(problem.kind, problem.picture, problem.line) for problem in checked.problems] == [
+    assert [(problem.kind, problem.image, problem.line) for problem in checked.problems] == [
         ("no area", "BloodImage_00343", 55),
         ("no area", "BloodImage_00338", 163),
     ]
@@ -96,12 +96,12 @@ def test_values_command_check(leaky, capsys):
     assert main(["data", "check", str(leaky)]) == 1
     out = capsys.readouterr().out
     assert "3 faults, 3 notes" in out
-    assert "pictures in more than one split: 1\n" in out
+    assert "images in more than one split: 1\n" in out
     assert main(["data", "check", str(leaky), "--no-decode"]) == 0
     capsys.readouterr()
     assert main(["data", "check", str(leaky), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert told["splits"]["train"] == {"pictures": 2, "objects": 2}
+    assert told["splits"]["train"] == {"images": 2, "objects": 2}
     assert len(told["problems"]) == 6
     assert main(["data", "check", str(leaky) + "x"]) == 2
     assert "Did you mean" in capsys.readouterr().err
@@ -112,7 +112,7 @@ def test_values_command_show(leaky, tmp_path, capsys):
     words = ["data", "show", str(leaky), "--split", "train", "--out", str(out), "--anchors", "ssd300_voc"]
     assert main(words) == 0
     told = capsys.readouterr().out
-    assert "pets/train (VOC): 2 pictures, 2 objects, 1 class" in told
+    assert "pets/train (VOC): 2 images, 2 objects, 1 class" in told
     assert "unmatched: 0 objects" in told
     with Image.open(out) as plain:
         assert plain.width == 8 + 2 * (60 + 8)
@@ -138,7 +138,7 @@ def test_values_command_convert(leaky, tmp_path, capsys):
     assert "a.xml:4: object 1 (dog)" in told.err
     assert "e.jpg is 60 x 20 pixels, and its annotation says 60 x 40 (left out)" in told.err
     assert "f.jpg: the image cannot be read" in told.err
-    assert "4 pictures, 8 objects as COCO" in told.out
+    assert "4 images, 8 objects as COCO" in told.out
     read = data.read_splits(tmp_path / "out")
     assert {name: len(part) for name, part in read.items()} == {"train": 2, "trainval": 4, "val": 2}
     assert read["train"].classes == ("cat",)
@@ -147,7 +147,7 @@ def test_values_command_convert(leaky, tmp_path, capsys):
 
 
 def test_values_command_reads_csv_without_header(tmp_path, capsys):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     (tmp_path / "b.csv").write_text("a.jpg,3,30,4,20,2\n")
     words = ["data", "check", str(tmp_path / "b.csv"), "--csv-columns", "image,xmin,xmax,ymin,ymax,class_id"]
     assert main([*words, "--labels", "car,truck"]) == 0

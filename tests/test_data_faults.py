@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from data_files import coco_file, save_picture, voc_folder, voc_object, voc_xml
+from data_files import coco_file, save_image, voc_folder, voc_object, voc_xml
 from PIL import Image
 
 from keras_ssd import data
@@ -33,15 +33,15 @@ def test_rejects_faulty_boxes(faulty):
     assert text.startswith("5 faults in the data:\n")
     assert f"{path}:4: object 1 (dog): it has no area: xmin=5, ymin=6, xmax=5, ymax=6\n" in text
     assert f"{path}:5: object 2 (dog): its corners are swapped: xmin=30, ymin=6, xmax=10, ymax=20\n" in text
-    assert f"{path}:6: object 3 (dog): it leaves the picture of 60 x 40 pixels: xmin=40, ymin=20, xmax=75" in text
-    assert f"{path}:7: object 4 (dog): it lies outside the picture of 60 x 40 pixels" in text
+    assert f"{path}:6: object 3 (dog): it leaves the image of 60 x 40 pixels: xmin=40, ymin=20, xmax=75" in text
+    assert f"{path}:7: object 4 (dog): it lies outside the image of 60 x 40 pixels" in text
     assert f"{path}:9: object 6 (dog): it has no area: xmin=8" in text
     assert "policy='drop'" in text
 
 
 def test_values_drop_and_clip(faulty):
     (faulty / "Annotations" / "b.xml").write_text(voc_xml(GOOD, voc_object("dog", 8, 8, 8, 20)))
-    save_picture(faulty / "JPEGImages" / "b.jpg", seed=1)
+    save_image(faulty / "JPEGImages" / "b.jpg", seed=1)
     dropped = data.read(faulty, policy="drop")
     assert [annotation.name for annotation in dropped] == ["b"]  # a box without area marks nothing, and goes alone
     np.testing.assert_array_equal(dropped[0].boxes_xyxy, [[1, 2, 30, 20]])
@@ -76,7 +76,7 @@ def test_rejects_boxes_of_bccd_by_name(shared):
     for place in ("BloodImage_00338.xml:163: object 12 (RBC)", "BloodImage_00343.xml:55: object 3 (RBC)"):
         assert f"{place}: it has no area" in str(error.value)
     found = data.read(shared("data", "bccd"), policy="drop").problems
-    assert [problem.picture for problem in found] == ["BloodImage_00338", "BloodImage_00343"]
+    assert [problem.image for problem in found] == ["BloodImage_00338", "BloodImage_00343"]
 
 
 BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]>\n<annotation>&y;</annotation>'
@@ -143,7 +143,7 @@ def test_rejects_objects_of_voc(tmp_path, entry, what):
 )
 def test_rejects_json_without_categories(tmp_path, change, what):
     path = coco_file(tmp_path / "a.json")
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(DataError, match=what):
         data.read(path, policy="drop")
@@ -171,13 +171,13 @@ def test_rejects_entries_of_coco(tmp_path):
     images += [{"file_name": "c.jpg"}, {"id": 6, "file_name": "z.jpg"}]
     rows += [row(20, image_id=6)]
     path = coco_file(tmp_path / "a.json", images, rows)
-    save_picture(tmp_path / "a.jpg")
-    save_picture(tmp_path / "z.jpg")
+    save_image(tmp_path / "a.jpg")
+    save_image(tmp_path / "z.jpg")
     read = data.read(path, policy="drop")
     assert [annotation.name for annotation in read] == ["z"]
     assert "6 of its 9 objects are faulty" in str(read.problems)
     np.testing.assert_array_equal(data.check(path).splits["a"]["a"].boxes_xyxy, [[1, 2, 4, 6], [5, 6, 12, 14]])
-    expected = {"entry": 6, "label": 2, "no area": 2, "swapped": 1, "missing picture": 1, "duplicate id": 5}
+    expected = {"entry": 6, "label": 2, "no area": 2, "swapped": 1, "missing image": 1, "duplicate id": 5}
     expected |= {"incomplete": 1}
     assert read.problems.counts() == expected
     said = str(read.problems)
@@ -187,14 +187,14 @@ def test_rejects_entries_of_coco(tmp_path):
 
 
 def test_rejects_labels_of_yolo(tmp_path):
-    save_picture(tmp_path / "images" / "a.jpg")
+    save_image(tmp_path / "images" / "a.jpg")
     (tmp_path / "labels").mkdir()
     lines = ["0 .5 .5 .2 .2", "2 .5 .5 .2 .2", "-1 .5 .5 .2 .2", "0.5 .5 .5 .2 .2", "0 .5 .5 .2", "0 .5 nan .2 .2"]
     lines += ["0 .5 .5 .2 .2 .9", "0 .5 .5 0 .2", "0 .9 .9 .4 .4", "cat .5 .5 .2 .2"]
     (tmp_path / "labels" / "a.txt").write_text("\n".join(lines))
     with pytest.raises(ValueError, match="nothing names the classes"):
         data.read(tmp_path)
-    save_picture(tmp_path / "images" / "b.jpg", seed=1)
+    save_image(tmp_path / "images" / "b.jpg", seed=1)
     read = data.read(tmp_path, classes=["cat", "dog"], policy="drop")
     assert [annotation.name for annotation in read] == ["b"]  # never had objects
     expected = [(2, "label"), (3, "label"), (4, "label"), (5, "entry"), (6, "entry"), (7, "entry"), (10, "label")]
@@ -203,11 +203,11 @@ def test_rejects_labels_of_yolo(tmp_path):
 
 
 def test_rejects_csv(tmp_path):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     path = tmp_path / "b.csv"
     path.write_text("a.jpg,1,2,3,4,cat,0\n")
     with pytest.raises(
-        ValueError, match=r"its first line does not say where to find the picture.*and the box.*CsvLayout"
+        ValueError, match=r"its first line does not say where to find the image.*and the box.*CsvLayout"
     ):
         data.read(path)
     path.write_text("")
@@ -219,15 +219,15 @@ def test_rejects_csv(tmp_path):
     path.write_text(
         "image,xmin,ymin,xmax,ymax,class\na.jpg,1,2,9,9,cat\na.jpg,1\na.jpg,1,x,3,4,cat\ngone.jpg,1,2,3,4,cat\nb.jpg,1,2,9,9,cat\n"
     )
-    save_picture(tmp_path / "b.jpg", seed=1)
+    save_image(tmp_path / "b.jpg", seed=1)
     read = data.read(path, policy="drop")
     assert [annotation.name for annotation in read] == ["b"]
-    expected = [("entry", 3), ("entry", 4), ("missing picture", 5), ("incomplete", 0)]
+    expected = [("entry", 3), ("entry", 4), ("missing image", 5), ("incomplete", 0)]
     assert [(p.kind, p.line) for p in read.problems] == expected
 
 
 def test_rejects_label_zero_of_ssd_keras(tmp_path):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     path = tmp_path / "b.csv"
     path.write_text("frame,xmin,xmax,ymin,ymax,class_id\na.jpg,1,9,1,9,1\na.jpg,2,9,1,9,0\na.jpg,3,9,1,9,3\n")
     with pytest.raises(DataError, match="0 is the background") as error:
@@ -253,17 +253,17 @@ def test_rejects_what_holds_no_data(tmp_path):
         data.read(tmp_path / "sets" / "two", format="voc", policy="skip")
 
 
-def test_rejects_unknown_labels_and_missing_pictures(tmp_path):
+def test_rejects_unknown_labels_and_missing_images(tmp_path):
     root = voc_folder(tmp_path, {"a": voc_xml(GOOD, voc_object("dgo", 1, 1, 9, 9)), "b": voc_xml(GOOD)}, ["a"])
     with pytest.raises(DataError, match="Unknown class 'dgo'. Did you mean 'dog'") as error:
         data.read(root, classes=["cat", "dog"])
-    assert "b.xml: there is no picture a.jpg" not in str(error.value)  # the file says a.jpg, which is there
+    assert "b.xml: there is no image a.jpg" not in str(error.value)  # the file says a.jpg, which is there
     os.unlink(root / "JPEGImages" / "a.jpg")
-    with pytest.raises(DataError, match=r"2 faults(.|\n)*there is no picture a.jpg"):
+    with pytest.raises(DataError, match=r"2 faults(.|\n)*there is no image a.jpg"):
         data.read(root, policy="drop")
 
 
-def test_rejects_a_picture_of_another_size(tmp_path):
+def test_rejects_an_image_of_another_size(tmp_path):
     root = voc_folder(tmp_path, {"a": voc_xml(GOOD, size=(30, 40))})
     with pytest.raises(DataError, match=r"a\.jpg is 60 x 40 pixels, and its annotation says 30 x 40"):
         data.read(root)

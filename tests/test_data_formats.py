@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from data_files import CLASSES, awkward_dataset, coco_file, save_picture, voc_folder, voc_object, voc_xml
+from data_files import CLASSES, awkward_dataset, coco_file, save_image, voc_folder, voc_object, voc_xml
 
 from keras_ssd import data
 from keras_ssd.data import CsvLayout, DataError
@@ -24,7 +24,7 @@ def test_values_voc(tmp_path):
     np.testing.assert_array_equal(annotation.truncated, [False, True])
     assert annotation.size_hw == (40, 60)
     assert annotation.lines.tolist() == [3, 4]
-    assert annotation.picture == str(tmp_path / "pets" / "JPEGImages" / "a.jpg")
+    assert annotation.image == str(tmp_path / "pets" / "JPEGImages" / "a.jpg")
 
 
 def test_values_voc_lists_are_splits_that_share_classes(tmp_path):
@@ -47,14 +47,14 @@ def test_values_coco(tmp_path):
         {"id": 6, "image_id": 1, "category_id": 7, "bbox": [0, 0, 60, 40], "iscrowd": 1},
     ]
     coco_file(tmp_path / "annotations" / "instances_val.json", annotations=rows)
-    save_picture(tmp_path / "val" / "a.jpg")
+    save_image(tmp_path / "val" / "a.jpg")
     read = data.read(tmp_path)
     [annotation] = read
     assert (read.classes, read.category_ids, read.splits) == (("cat", "dog"), (7, 9), ("val",))
     np.testing.assert_array_equal(annotation.boxes_xyxy, [[10, 20, 40, 35.5], [0, 0, 60, 40]])
     np.testing.assert_array_equal(annotation.areas, [100, 2400])
     assert annotation.crowd.tolist() == [False, True]
-    assert (annotation.class_ids.tolist(), annotation.lines.tolist(), annotation.picture_id) == ([1, 0], [5, 6], 1)
+    assert (annotation.class_ids.tolist(), annotation.lines.tolist(), annotation.image_id) == ([1, 0], [5, 6], 1)
     assert data.Sample.of(annotation).difficult.tolist() == [False, True]
 
 
@@ -72,8 +72,8 @@ roboflow:
 
 def test_values_yolo(tmp_path):
     (tmp_path / "data.yaml").write_text(YAML)
-    save_picture(tmp_path / "train" / "images" / "one.jpg", (40, 60))
-    save_picture(tmp_path / "valid" / "images" / "two.jpg", (40, 60), seed=1)
+    save_image(tmp_path / "train" / "images" / "one.jpg", (40, 60))
+    save_image(tmp_path / "valid" / "images" / "two.jpg", (40, 60), seed=1)
     (tmp_path / "train" / "labels").mkdir()
     (tmp_path / "train" / "labels" / "one.txt").write_text("1 0.5 0.5 0.5 0.25\n\n0 0.25 0.5 0.5 0.5 0.5 0.75 0.25 1\n")
     read = data.read_splits(tmp_path / "data.yaml")
@@ -85,7 +85,7 @@ def test_values_yolo(tmp_path):
 
 
 def test_values_csv_of_ssd_keras(tmp_path):
-    save_picture(tmp_path / "f.jpg")
+    save_image(tmp_path / "f.jpg")
     (tmp_path / "labels.csv").write_text("frame,xmin,xmax,ymin,ymax,class_id\nf.jpg,3,30,4,20,1\nf.jpg,0,60,0,40,2\n")
     read = data.read(tmp_path, classes=["car", "truck"])
     np.testing.assert_array_equal(read[0].boxes_xyxy, [[3, 4, 30, 20], [0, 0, 60, 40]])
@@ -105,7 +105,7 @@ def test_values_csv_of_ssd_keras(tmp_path):
     ],
 )
 def test_values_csv_by_header(tmp_path, header, row, box):
-    save_picture(tmp_path / "images" / "f.jpg")
+    save_image(tmp_path / "images" / "f.jpg")
     (tmp_path / "boxes.csv").write_text(f"{header}\n{row}\n")
     read = data.read(tmp_path / "boxes.csv")
     np.testing.assert_array_equal(read[0].boxes_xyxy, [box])
@@ -114,10 +114,10 @@ def test_values_csv_by_header(tmp_path, header, row, box):
 
 @pytest.mark.parametrize("format", ["voc", "coco", "yolo", "csv"])
 def test_roundtrip_every_format(tmp_path, format):
-    given = awkward_dataset(tmp_path / "pictures")
+    given = awkward_dataset(tmp_path / "images")
     written = data.write({"train": given[:2], "test": given[2:]}, tmp_path / "out", format)
     crowd = 1 if format == "yolo" else 0
-    assert (written.pictures, written.objects) == (4, given.num_objects - crowd)
+    assert (written.images, written.objects) == (4, given.num_objects - crowd)
     back = data.read_splits(tmp_path / "out")
     expected = given
     if format == "yolo":  # which has no word for marks
@@ -135,11 +135,11 @@ def test_roundtrip_every_format(tmp_path, format):
 
 @pytest.mark.parametrize("format", ["voc", "coco", "yolo", "csv"])
 def test_roundtrip_of_one_dataset(tmp_path, format):
-    given = awkward_dataset(tmp_path / "pictures").filter(crowd=False)
+    given = awkward_dataset(tmp_path / "images").filter(crowd=False)
     given = dataclasses.replace(
         given, annotations=[dataclasses.replace(a, difficult=None, truncated=None) for a in given]
     )
-    data.write(given, tmp_path / "out", format, pictures="link")
+    data.write(given, tmp_path / "out", format, images="link")
     back = data.read(tmp_path / "out")
     assert sorted(back, key=lambda a: a.name) == sorted(given, key=lambda a: a.name)
 
@@ -147,7 +147,7 @@ def test_roundtrip_of_one_dataset(tmp_path, format):
 def test_roundtrip_keeps_ids_of_coco(tmp_path):
     rows = [{"id": 5, "image_id": 1, "category_id": 9, "bbox": [0.1, 0.2, 0.3, 0.7], "area": 0.125}]
     coco_file(tmp_path / "in" / "a.json", annotations=rows)
-    save_picture(tmp_path / "in" / "a.jpg")
+    save_image(tmp_path / "in" / "a.jpg")
     data.write(data.read(tmp_path / "in" / "a.json"), tmp_path / "out", "coco")
     written = json.loads((tmp_path / "out" / "annotations" / "instances.json").read_text())
     assert [row["id"] for row in written["categories"]] == [7, 9]
@@ -156,9 +156,9 @@ def test_roundtrip_keeps_ids_of_coco(tmp_path):
 
 
 def test_values_names_never_leave_the_folder(tmp_path):
-    picture = save_picture(tmp_path / "p.png")
+    image = save_image(tmp_path / "p.png")
     names = ["../../evil", "/etc/x", "a\\..\\b:c", "A", "a"]
-    annotations = [data.Annotation(name, picture, [[1, 1, 9, 9]], [0], (40, 60)) for name in names]
+    annotations = [data.Annotation(name, image, [[1, 1, 9, 9]], [0], (40, 60)) for name in names]
     data.write(data.Dataset("x", ("cat",), annotations), tmp_path / "deep" / "out", "voc")
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.xml"))
     expected = ["A.xml", "a/b_c.xml", "a_2.xml", "etc/x.xml", "evil.xml"]
@@ -166,8 +166,8 @@ def test_values_names_never_leave_the_folder(tmp_path):
 
 
 def test_rejects_what_voc_cannot_hold(tmp_path):
-    picture = save_picture(tmp_path / "p.png")
-    given = data.Dataset("x", ("cat",), [data.Annotation("p", picture, [[3, 4, 4, 8], [1, 1, 9, 9]], [0, 0], (40, 60))])
+    image = save_image(tmp_path / "p.png")
+    given = data.Dataset("x", ("cat",), [data.Annotation("p", image, [[3, 4, 4, 8], [1, 1, 9, 9]], [0, 0], (40, 60))])
     with pytest.raises(DataError, match=r"one pixel or less in width or height: \(3, 4, 4, 8\)"):
         data.write(given, tmp_path / "out", "voc")
     assert not (tmp_path / "out").exists()
@@ -177,11 +177,11 @@ def test_rejects_what_voc_cannot_hold(tmp_path):
 
 
 def test_rejects_nothing_half_written(tmp_path):
-    given = awkward_dataset(tmp_path / "pictures")
-    (tmp_path / "pictures" / "none.png").unlink()
+    given = awkward_dataset(tmp_path / "images")
+    (tmp_path / "images" / "none.png").unlink()
     with pytest.raises(FileNotFoundError):
         data.write(given, tmp_path / "out", "coco")
-    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
 def test_values_real_data(shared, tmp_path):
@@ -192,6 +192,6 @@ def test_values_real_data(shared, tmp_path):
     assert sum(annotation.crowd.sum() for annotation in coco) == 10
     voc = data.read(shared("data", "voc2007_sample"))
     np.testing.assert_array_equal(voc["000001"].boxes_xyxy, [[47, 239, 195, 371], [7, 11, 352, 498]])
-    data.write({"test": coco}, tmp_path / "out", "voc", pictures="none")
-    again = data.read(tmp_path / "out", "test", pictures=shared("data", "coco_sample", "images"))
+    data.write({"test": coco}, tmp_path / "out", "voc", images="none")
+    again = data.read(tmp_path / "out", "test", images=shared("data", "coco_sample", "images"))
     assert (again.annotations, again.classes) == (coco.annotations, coco.classes)

@@ -4,7 +4,7 @@ import json
 import unicodedata
 
 import pytest
-from data_files import coco_file, save_picture, voc_folder, voc_object, voc_xml
+from data_files import coco_file, save_image, voc_folder, voc_object, voc_xml
 
 from keras_ssd import data
 from keras_ssd.data import DataError
@@ -54,23 +54,23 @@ WRITERS = {"yolo": yolo_list, "voc": voc, "csv": table, "coco": coco}
 @pytest.mark.parametrize("kind", SAID)
 @pytest.mark.parametrize("format", WRITERS)
 def test_values_names_of_another_machine(tmp_path, format, kind):
-    picture = save_picture(tmp_path / IMAGE)
-    save_picture(tmp_path / "images" / "y" / "other.jpg", seed=1)
+    image = save_image(tmp_path / IMAGE)
+    save_image(tmp_path / "images" / "y" / "other.jpg", seed=1)
     WRITERS[format](tmp_path, SAID[kind])
     read = data.read(tmp_path, format=format)
     [annotation] = [each for each in read if len(each)]
-    assert annotation.picture == picture
+    assert annotation.image == image
     assert annotation.boxes_xyxy.tolist() == [[15, 10, 45, 30]]
     told = [problem.what for problem in read.problems.of_kind("assumed")]
     exact = kind == "dot" or (format == "yolo" and kind == "backslashes")
-    assert told == ([] if exact else [f"{BY_TAIL}: {SAID[kind]} is {picture}"])
+    assert told == ([] if exact else [f"{BY_TAIL}: {SAID[kind]} is {image}"])
     assert exact or BY_TAIL in data.check(tmp_path, format=format).text()
 
 
 @pytest.mark.parametrize("format", WRITERS)
 def test_rejects_a_name_that_two_images_fit(tmp_path, format):
     for seed, folder in enumerate("pq"):
-        save_picture(tmp_path / "images" / folder / "a.jpg", seed=seed)
+        save_image(tmp_path / "images" / folder / "a.jpg", seed=seed)
     WRITERS[format](tmp_path, "D:\\set\\a.jpg")
     with pytest.raises(DataError, match=r"D:\\set\\a.jpg may be .*images/p/a.jpg, .*images/q/a.jpg"):
         data.read(tmp_path, format=format)
@@ -78,13 +78,13 @@ def test_rejects_a_name_that_two_images_fit(tmp_path, format):
 
 @pytest.mark.parametrize("format", ["voc", "csv", "coco"])
 def test_values_images_that_differ_by_ending_alone(tmp_path, format):
-    pictures = {
-        ending: save_picture(tmp_path / "images" / f"a.{ending}", seed=k) for k, ending in enumerate(("jpg", "png"))
+    images = {
+        ending: save_image(tmp_path / "images" / f"a.{ending}", seed=k) for k, ending in enumerate(("jpg", "png"))
     }
     if format == "voc":
         (tmp_path / "Annotations").mkdir()
         (tmp_path / "Annotations" / "a.xml").write_text(voc_xml(voc_object("cat", 2, 3, 9, 9), filename="a.png"))
-        assert [each.picture for each in data.read(tmp_path, format=format)] == [pictures["png"]]
+        assert [each.image for each in data.read(tmp_path, format=format)] == [images["png"]]
         (tmp_path / "Annotations" / "a.xml").write_text(voc_xml(voc_object("cat", 2, 3, 9, 9), filename=""))
         with pytest.raises(DataError, match=r"a.jpg may be .*a.jpg, .*a.png"):
             data.read(tmp_path, format=format)
@@ -93,13 +93,13 @@ def test_values_images_that_differ_by_ending_alone(tmp_path, format):
         rows = "images/a.jpg,1,2,9,9,cat\nimages/a.png,3,4,9,9,cat\n"
         (tmp_path / "boxes.csv").write_text(f"image,xmin,ymin,xmax,ymax,class\n{rows}")
     else:
-        images = [{"id": k, "file_name": f"a.{ending}"} for k, ending in enumerate(("jpg", "png"))]
+        records = [{"id": k, "file_name": f"a.{ending}"} for k, ending in enumerate(("jpg", "png"))]
         rows = [{"id": k, "image_id": k, "category_id": 7, "bbox": [1 + 2 * k, 2, 3, 4]} for k in (0, 1)]
-        coco_file(tmp_path / "a.json", images, rows)
+        coco_file(tmp_path / "a.json", records, rows)
     read = data.read(tmp_path, format=format)
-    assert {each.name: (each.picture, each.boxes_xyxy[0, 0]) for each in read} == {
-        "a.jpg": (pictures["jpg"], 1),
-        "a.png": (pictures["png"], 3),
+    assert {each.name: (each.image, each.boxes_xyxy[0, 0]) for each in read} == {
+        "a.jpg": (images["jpg"], 1),
+        "a.png": (images["png"], 3),
     }
     data.write(read, tmp_path / "out", format)
     assert [a.name for a in data.read(tmp_path / "out")] == ["a.jpg", "a.png"]
@@ -107,7 +107,7 @@ def test_values_images_that_differ_by_ending_alone(tmp_path, format):
 
 def yolo(root, *images, **labels):
     for seed, image in enumerate(images):
-        save_picture(root / "images" / image, seed=seed)
+        save_image(root / "images" / image, seed=seed)
     (root / "labels").mkdir()
     (root / "classes.txt").write_text("cat\n")
     return root / "labels"
@@ -159,7 +159,7 @@ WRONG = "caf\xe9".encode("cp1252")
 
 
 def test_rejects_text_in_another_encoding_by_file_and_line(tmp_path):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     for name, text in {
         "b.csv": b"image,xmin,ymin,xmax,ymax,class\na.jpg,1,2,3,4,cat\na.jpg,1,2,3,4," + WRONG + b"\n",
         "b.json": b'{"images": [],\n"annotations": [],\n"categories": [{"id": 1, "name": "' + WRONG + b'"}]}\n',
@@ -211,7 +211,7 @@ def test_rejects_class_names_that_occur_twice(tmp_path, names):
 
 @pytest.mark.parametrize("format", ["voc", "csv"])
 def test_rejects_lists_of_classes_with_a_name_twice(tmp_path, format):
-    save_picture(tmp_path / "images" / "é b.jpg")
+    save_image(tmp_path / "images" / "é b.jpg")
     WRITERS[format](tmp_path, "é b.jpg")
     (tmp_path / "classes.txt").write_text("cat\ncat\n")
     with pytest.raises(ValueError, match=r"classes.txt: each class needs a name of its own"):
@@ -225,7 +225,7 @@ def test_rejects_lists_of_classes_with_a_name_twice(tmp_path, format):
 @pytest.mark.parametrize(("value", "on", "known"), [(2, True, False), (-1, False, False), ("x", False, False)])
 def test_values_marks_of_coco_never_cost_an_object(tmp_path, key, mark, value, on, known):
     row = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [1, 2, 3, 4], key: value}
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     read = data.read(coco_file(tmp_path / "a.json", annotations=[row]))
     assert getattr(read[0], mark).tolist() == [on]
     assert [p.what for p in read.problems] == [f"{key} is {value!r}, taken for {int(on)}"]

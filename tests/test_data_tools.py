@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from data_files import save_picture
+from data_files import save_image
 
 from keras_ssd import data
 from keras_ssd.data import DataError
@@ -32,7 +32,7 @@ def assumed(dataset):
 
 
 def voc(root, objects, head="<filename>a.jpg</filename>", folders=("Annotations", "JPEGImages")):
-    save_picture(root / folders[1] / "a.jpg")
+    save_image(root / folders[1] / "a.jpg")
     (root / folders[0]).mkdir(exist_ok=True)
     (root / folders[0] / "a.xml").write_text(f"<annotation>{head}{objects}</annotation>")
     return root
@@ -158,7 +158,7 @@ def via_row(shape, attributes, name="a.jpg"):
 
 def csv_file(root, text, name="boxes.csv"):
     for seed, image in enumerate(("a.jpg", "b.jpg")):
-        save_picture(root / image, seed=seed)
+        save_image(root / image, seed=seed)
     (root / name).write_text(text)
     return root
 

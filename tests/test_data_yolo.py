@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from data_files import save_picture
+from data_files import save_image
 from PIL import Image
 
 from keras_ssd import data
@@ -18,7 +18,7 @@ def yolo(root, labels, yaml=None, ending="jpg"):
     """Writes images (by path, without ending) and their label files, and data.yaml."""
     for seed, (name, text) in enumerate(labels.items()):
         image = root / f"{name}.{ending}"
-        save_picture(image, seed=seed)
+        save_image(image, seed=seed)
         file = root / f"{name.replace('images', 'labels')}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
         if text is not None:
@@ -142,7 +142,7 @@ def test_values_other_yaml_beside_the_data(tmp_path):
 
 def darknet(root, lines, folder="obj_train_data", keys="train = data/train.txt\n"):
     """A dataset as CVAT and Datumaro export it: paths begin with the data/ that the folder is to be put into."""
-    save_picture(root / folder / "a.jpg")
+    save_image(root / folder / "a.jpg")
     (root / folder / "a.txt").write_text(f"1 {HALF}\n")
     (root / "obj.names").write_text("nut\nbolt\n")
     (root / "obj.data").write_text(f"classes = 2\n{keys}names = data/obj.names\nbackup = backup/\n")
@@ -169,19 +169,19 @@ def test_values_obj_data_of_another_machine(tmp_path):
     root = darknet(tmp_path, ["/home/me/darknet/data/obj_train_data/a.jpg", "C:\\gone\\obj_train_data\\b.jpg"])
     dataset = data.read(root, policy="drop")
     assert [*found(dataset).values()] == [(["bolt"], BOX)]
-    assert [(p.kind, p.line) for p in dataset.problems] == [("missing picture", 2), ("assumed", 1)]
+    assert [(p.kind, p.line) for p in dataset.problems] == [("missing image", 2), ("assumed", 1)]
 
 
 def test_values_labels_of_jpegimages(tmp_path):
     root = darknet(tmp_path, ["JPEGImages/b.jpg"], keys="train = train.txt\n")
-    save_picture(root / "JPEGImages" / "b.jpg", seed=1)
+    save_image(root / "JPEGImages" / "b.jpg", seed=1)
     (root / "labels").mkdir()
     (root / "labels" / "b.txt").write_text(f"0 {HALF}\n")
     assert [*found(data.read(root)).values()] == [(["nut"], BOX)]
 
 
 def test_values_obj_names_with_a_list_alone(tmp_path):
-    save_picture(tmp_path / "data" / "a.jpg")
+    save_image(tmp_path / "data" / "a.jpg")
     (tmp_path / "data" / "a.txt").write_text(f"1 {HALF}\n")
     (tmp_path / "obj.names").write_text("nut\nbolt\n")
     (tmp_path / "images.txt").write_text("data/a.jpg\n")
@@ -190,7 +190,7 @@ def test_values_obj_names_with_a_list_alone(tmp_path):
 
 def test_values_darknet_folders_a_split(tmp_path):
     for seed, split in enumerate(("train", "valid")):
-        save_picture(tmp_path / split / "a.jpg", seed=seed)
+        save_image(tmp_path / split / "a.jpg", seed=seed)
         (tmp_path / split / "a.txt").write_text(f"0 {HALF}\n")
         (tmp_path / split / "_darknet.labels").write_text("nut\n")
     (tmp_path / "README.roboflow.txt").write_text("exported\n")
@@ -235,7 +235,7 @@ def test_rejects_labels_without_an_image(tmp_path):
     (root / "labels" / "train" / "empty.txt").write_text("")
     dataset = data.read(root, policy="drop")
     [problem] = dataset.problems
-    assert problem.kind == "missing picture"
+    assert problem.kind == "missing image"
     assert problem.file == str(root / "labels" / "train" / "lost.txt")
 
 
@@ -256,7 +256,7 @@ def test_values_links_are_followed(tmp_path):
 
 
 def test_values_links_of_voc_are_followed(tmp_path):
-    save_picture(tmp_path / "store" / "images" / "a.jpg")
+    save_image(tmp_path / "store" / "images" / "a.jpg")
     (tmp_path / "store" / "xml").mkdir()
     box = "<bndbox><xmin>10</xmin><ymin>10</ymin><xmax>40</xmax><ymax>30</ymax></bndbox>"
     (tmp_path / "store" / "xml" / "a.xml").write_text(
@@ -283,7 +283,7 @@ def test_rejects_folders_without_end(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of formats that Pillow will drop
 def test_values_every_ending_that_is_read(tmp_path):
-    from keras_ssd.pictures import has_image_ending, image_endings, is_image_name, read_picture
+    from keras_ssd.images import has_image_ending, image_endings, is_image_name, read_image
 
     endings = image_endings()
     assert {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".pgm"} <= {*endings}
@@ -298,7 +298,7 @@ def test_values_every_ending_that_is_read(tmp_path):
             Image.new("RGB", (32, 32), "red").save(tmp_path / f"a{ending}")
         except (OSError, ValueError, KeyError):  # formats that hold no RGB
             continue
-        assert read_picture(tmp_path / f"a{ending}")[0, 0].argmax() == 0  # red
+        assert read_image(tmp_path / f"a{ending}")[0, 0].argmax() == 0  # red
         read += 1
     assert read > 15
 

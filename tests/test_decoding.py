@@ -8,13 +8,13 @@ from keras import ops
 
 import keras_ssd
 from keras_ssd import fastpaths, nms
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import (
     DecodeOptions,
     decode_arrays,
     decode_predictions,
     detection_rows_arrays,
-    graph,
+    tensors,
 )
 
 pytestmark = pytest.mark.numerical
@@ -69,7 +69,7 @@ def test_reference_general_form_equals_the_fused_operation(monkeypatch):
     monkeypatch.setattr(fastpaths, "suppression_mask", lambda *_: None)
     for ours, rows in zip(graph_path(predictions, DecodeOptions()), fused, strict=True):
         assert_same_detections(ours, rows[rows[:, 0] >= 0])
-    monkeypatch.setattr(graph, "MAX_PAIRS", 0)  # box by box
+    monkeypatch.setattr(tensors, "MAX_PAIRS", 0)  # box by box
     for ours, rows in zip(graph_path(predictions, DecodeOptions()), fused, strict=True):
         assert_same_detections(ours, rows[rows[:, 0] >= 0])
 
@@ -174,7 +174,7 @@ def test_values_averaging_keeps_overlaps_equal_to_the_threshold_and_boxes_withou
     np.testing.assert_allclose(found[-1, 2:], 0.75, rtol=1e-6)
 
 
-def test_values_a_batch_without_pictures():
+def test_values_a_batch_without_images():
     predictions = spread_predictions([[0.1, 0.9, 0.0]] * 3)[:0]
     assert decode_arrays(predictions, DecodeOptions()).shape == (0, 6, 6)
     assert decode_arrays(predictions, DecodeOptions(keep_top_k=4)).shape == (0, 4, 6)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from decoding_paths import PATHS, assert_same_detections
 
+from keras_ssd import box_coder
 from keras_ssd import boxes as bx
-from keras_ssd import coding
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import (
     DecodeOptions,
     detection_rows_arrays,
@@ -52,7 +52,7 @@ def raw_predictions(loc, conf, priors, variances):
 
 
 def caffe_rows(output, item):
-    """Caffe's rows of one picture with our class ids: background not counted."""
+    """Caffe's rows of one image with our class ids: background not counted."""
     rows = output[(output[:, 0] == item) & (output[:, 1] >= 0), 1:].copy()
     rows[:, 0] -= 1
     return rows
@@ -72,7 +72,7 @@ def check(path, reference, case_params, output, *, loc="loc", conf="conf", prefi
 
 
 @pytest.mark.parametrize("name", ["8732", "batch3", "none"])
-def test_reference_whole_pictures(oracle, path, name):
+def test_reference_whole_images(oracle, path, name):
     reference = oracle("caffe", f"detection_output_{name}.npz")
     check(path, reference, json.loads(str(reference["params"])), reference["output"])
 
@@ -95,7 +95,7 @@ def test_reference_options(oracle, path, case):
 def test_reference_background_elsewhere_on_arrays(oracle):
     reference = oracle("caffe", "detection_output_options.npz")
     params = json.loads(str(reference["params"]))["background_20"]
-    boxes = coding.decode(
+    boxes = box_coder.decode(
         reference["loc"].reshape(-1, 4),
         bx.xyxy_to_cxcywh(reference["priors"]),
         reference["variances"],
@@ -110,7 +110,9 @@ def test_reference_boxes_for_each_class_on_arrays(oracle):
     params = json.loads(str(reference["params"]))["not_shared"]
     priors = bx.xyxy_to_cxcywh(reference["priors"])[:, None]
     count, slots = len(priors), reference["not_shared_conf"].size // len(priors)
-    boxes = coding.decode(reference["not_shared_loc"].reshape(count, slots, 4), priors, reference["variances"][:, None])
+    boxes = box_coder.decode(
+        reference["not_shared_loc"].reshape(count, slots, 4), priors, reference["variances"][:, None]
+    )
     rows = detection_rows_arrays(reference["not_shared_conf"].reshape(count, slots), boxes, options_of(params))
     assert_same_detections(rows, caffe_rows(reference["output_not_shared"], 0))
 

@@ -13,15 +13,15 @@ from keras_ssd.smear import CLASSES, SIZE_HW, draw_smear
 
 def test_values_the_same_seed_draws_the_same_smear():
     first, again, other = draw_smear(1), draw_smear(1), draw_smear(2)
-    np.testing.assert_array_equal(first.picture, again.picture)
+    np.testing.assert_array_equal(first.image, again.image)
     assert first.truth == again.truth
     assert first.truth != other.truth
-    assert first.picture.shape == (*SIZE_HW, 3)
-    assert first.picture.dtype == np.uint8
+    assert first.image.shape == (*SIZE_HW, 3)
+    assert first.image.dtype == np.uint8
 
 
 @pytest.mark.parametrize(("reds", "whites", "platelets"), [(12, 1, 3), (0, 0, 0), (1, 0, 0), (40, 3, 20)])
-def test_values_every_cell_is_in_the_truth_and_in_the_picture(reds, whites, platelets):
+def test_values_every_cell_is_in_the_truth_and_in_the_image(reds, whites, platelets):
     truth = draw_smear(5, red_cells=reds, white_cells=whites, platelets=platelets).truth
     assert [truth.names.count(name) for name in CLASSES] == [reds, whites, platelets]
     low, high = truth.boxes_xyxy[:, :2], truth.boxes_xyxy[:, 2:]
@@ -33,7 +33,7 @@ def test_values_every_cell_is_in_the_truth_and_in_the_picture(reds, whites, plat
 def test_values_boxes_hold_the_cells_and_nothing_else():
     """Whatever is darker than glass lies inside a box, and touches each of its four sides."""
     smear = draw_smear(4, red_cells=3, white_cells=1, platelets=2)
-    dark = smear.picture[..., 1] < 175
+    dark = smear.image[..., 1] < 175
     rows, columns = np.nonzero(dark)
     inside = np.zeros_like(dark)
     for left, top, right, bottom in smear.truth.boxes_xyxy.round().astype(int):
@@ -41,7 +41,7 @@ def test_values_boxes_hold_the_cells_and_nothing_else():
     assert inside[rows, columns].mean() > 0.999
     for name, box in zip(smear.truth.names, smear.truth.boxes_xyxy, strict=True):
         left, top, right, bottom = box.round().astype(int)
-        part = smear.picture[top:bottom, left:right].min(-1) < 185
+        part = smear.image[top:bottom, left:right].min(-1) < 185
         ys, xs = np.nonzero(part)
         margin = 5 if name != "Platelets" else 9
         assert xs.min() < margin, name
@@ -51,7 +51,7 @@ def test_values_boxes_hold_the_cells_and_nothing_else():
 
 
 def test_values_colours_of_stained_smears():
-    """Medians of BCCD's pictures, each to 12 of 255."""
+    """Medians of BCCD's images, each to 12 of 255."""
     glass, colours = [], {name: [] for name in CLASSES}
     for seed in range(6):
         smear = draw_smear(seed, red_cells=9)
@@ -60,9 +60,9 @@ def test_values_colours_of_stained_smears():
             left, top, right, bottom = map(int, box)
             free[top : bottom + 1, left : right + 1] = False
             height, width = bottom - top, right - left
-            inner = smear.picture[top + height // 5 : bottom - height // 5, left + width // 5 : right - width // 5]
+            inner = smear.image[top + height // 5 : bottom - height // 5, left + width // 5 : right - width // 5]
             colours[name].append(np.percentile(inner.reshape(-1, 3), (5, 50), axis=0))
-        glass.append(np.median(smear.picture[free], 0))
+        glass.append(np.median(smear.image[free], 0))
     _, red = np.median(colours["RBC"], 0)
     _, platelet = np.median(colours["Platelets"], 0)
     nucleus, _ = np.median(colours["WBC"], 0)
@@ -100,7 +100,7 @@ class Finder:
         self.boxes = np.concatenate([boxes[:1] + 1, boxes[:-1], [[0, 0, 5, 5]]])
         self.class_ids = [0, *class_ids[:-1], 1]
 
-    def detect(self, picture, confidence):
+    def detect(self, image, confidence):
         yield Detections(self.boxes, np.linspace(1, 0.6, len(self.boxes)), self.class_ids, CLASSES, SIZE_HW, "array 0")
 
 
@@ -120,7 +120,7 @@ def test_values_demo_compares_with_the_truth(tmp_path, capsys):
     assert "  Platelets  2 of 3\n" in said
     with Image.open(tmp_path / "smear.png") as drawn:
         assert drawn.size == SIZE_HW[::-1]
-        assert (np.asarray(drawn) != draw_smear(2, red_cells=6).picture).any()
+        assert (np.asarray(drawn) != draw_smear(2, red_cells=6).image).any()
 
 
 @pytest.mark.usefixtures("finder")
@@ -134,7 +134,7 @@ def test_values_command(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--out", "nowhere/smear.png"], "There is no folder nowhere"),
-        (["--out", "smear.txt"], "--out must end like a picture"),
+        (["--out", "smear.txt"], "--out must end like an image"),
         (["--count", "41"], "--count must be a whole number, 0..40"),
         (["--seed", "-1"], "--seed must be a whole number"),
     ],
@@ -153,7 +153,7 @@ def test_values_the_trained_detector_finds_drawn_cells():
     drawn, right, wrong = (dict.fromkeys(CLASSES, 0) for _ in range(3))
     for seed in range(16):
         smear = draw_smear(seed, red_cells=(12, 20)[seed % 2])
-        [found] = model.detect(smear.picture)
+        [found] = model.detect(smear.image)
         for name in CLASSES:
             there, seen = smear.truth.filter(classes=name), found.filter(classes=name)
             hits = matched(there.boxes_xyxy, seen.boxes_xyxy)

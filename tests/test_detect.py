@@ -1,7 +1,7 @@
 """The way from sources to Detections: order, sizes, batches, errors, threads and memory.
 
-The model here is made for the tests: its one convolution passes the picture's colours on, and its decoder
-reports a box at fixed fractions with the picture's mean red as the score. So a picture is known by its score.
+The model here is made for the tests: its one convolution passes the image's colours on, and its decoder
+reports a box at fixed fractions with the image's mean red as the score. So an image is known by its score.
 """
 
 import gc
@@ -17,31 +17,31 @@ from keras import ops
 from PIL import Image
 
 from keras_ssd import predictor as predictor_module
-from keras_ssd.coding import NUM_BOX_COLUMNS
+from keras_ssd.box_coder import NUM_BOX_COLUMNS
 from keras_ssd.detecting import detect
+from keras_ssd.images import ImageError
 from keras_ssd.layers import DecodeDetections
-from keras_ssd.pictures import PictureError
 from keras_ssd.predictor import Predictor
 from keras_ssd.reading_ahead import map_ahead
 
 pytestmark = pytest.mark.numerical
 
 NAMES = ("light", "dark")
-BOX = (-0.25, 0.25, 0.5, 1.5)  # reaches beyond the picture on the left and below
+BOX = (-0.25, 0.25, 0.5, 1.5)  # reaches beyond the image on the left and below
 
 
 class ReportBrightness(keras.layers.Layer):
     """(B, H, W, 3) 0..255 -> (B, 3, 6): class 0 with mean red, class 1 with the rest, one unused row."""
 
-    def call(self, pictures):
-        light = ops.mean(pictures[..., 0], axis=(1, 2)) / 255
+    def call(self, images):
+        light = ops.mean(images[..., 0], axis=(1, 2)) / 255
         zero = ops.zeros_like(light)
         box = [zero + side for side in BOX]
         rows = [[zero, light, *box], [zero + 1, 1 - light, *box], [zero - 1, *[zero] * 5]]
         return ops.stack([ops.stack(row, axis=-1) for row in rows], axis=1)
 
-    def compute_output_spec(self, pictures):
-        return keras.KerasTensor((pictures.shape[0], 3, 6), dtype="float32")
+    def compute_output_spec(self, images):
+        return keras.KerasTensor((images.shape[0], 3, 6), dtype="float32")
 
 
 def brightness_model(size_hw=(16, 24)):
@@ -75,7 +75,7 @@ def levels(found):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures of levels 0, 10, 20 ... of different shapes; every third is large, and so slow to read."""
+    """Images of levels 0, 10, 20 ... of different shapes; every third is large, and so slow to read."""
     for i in range(13):
         size = (20, 10) if i % 3 else (1500, 1000)
         Image.new("RGB", size, (10 * i,) * 3).save(tmp_path / f"{i:02}.png")
@@ -95,7 +95,7 @@ def test_values_boxes_are_pixels_of_the_original_and_clipped(run):
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 300), (300, 1), (16, 24), (33, 77)])
-def test_values_pictures_of_any_size(run, size_hw):
+def test_values_images_of_any_size(run, size_hw):
     (found,) = run(flat(102, size_hw))
     height, width = size_hw
     np.testing.assert_allclose(found.boxes_xyxy, [[0, height / 4, width / 2, height]])
@@ -115,13 +115,13 @@ def test_values_classes_by_name(model):
     assert len(found) == 0
 
 
-def test_values_grey_and_transparent_pictures(run):
+def test_values_grey_and_transparent_images(run):
     rgba = np.dstack([flat(0), np.zeros((10, 20), np.uint8)])
     assert levels(run([flat(60)[..., 0], rgba])) == [60, 255]
 
 
 def test_roundtrip_box_to_raw_prediction_and_back():
-    """A box in a picture of another shape than the input comes back, through real decoding."""
+    """A box in an image of another shape than the input comes back, through real decoding."""
     box, size_hw = (30.0, 80.0, 130.0, 100.0), (120, 400)
     fractions = np.array(box) / (400, 120, 400, 120)
     centre, size = (fractions[:2] + fractions[2:]) / 2, fractions[2:] - fractions[:2]
@@ -163,8 +163,8 @@ def test_values_sources_of_every_kind_in_one_list(run, folder):
     image = Image.new("RGB", (5, 5), (9, 9, 9))
     found = list(run([str(folder / "1*.png"), folder / "03.png", batch, image]))
     assert levels(found) == [100, 110, 120, 30, 7, 8, 9]
-    assert found[3].picture is None
-    assert found[-1].picture is image
+    assert found[3].image is None
+    assert found[-1].image is image
     assert found[-1].draw().size == (5, 5)
 
 
@@ -190,7 +190,7 @@ def test_values_batches_have_few_sizes(run, monkeypatch, count, padded):
     assert sizes == padded
 
 
-def test_values_a_picture_is_yielded_before_the_last_is_read(run):
+def test_values_an_image_is_yielded_before_the_last_is_read(run):
     taken = []
 
     def endless():
@@ -228,12 +228,12 @@ def test_values_compiled_kinds_of_a_model_are_few():
 def test_values_the_decoder_threshold_changes_nothing(confidence):
     """Whatever the decoder leaves out early, the report is that of the lowest threshold, sorted out later."""
     model = raw_model()
-    pictures = np.random.default_rng(3).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    images = np.random.default_rng(3).integers(0, 256, (6, 64, 64, 3), np.uint8)
     decoder = DecodeDetections(confidence_threshold=0.0)
     options = {"confidence": confidence, "class_names": NAMES}
-    found = list(detect(model, pictures, **options))
+    found = list(detect(model, images, **options))
     assert 6 <= sum(map(len, found)) < 6 * 2 * 64
-    assert found == list(detect(model, pictures, decoder=decoder, **options))
+    assert found == list(detect(model, images, decoder=decoder, **options))
 
 
 def test_values_what_is_compiled_ends_with_the_model():
@@ -254,13 +254,13 @@ def test_values_new_weights_are_seen():
     assert levels(detect(model, flat(100), confidence=0, classes="light", class_names=NAMES)) == [50]
 
 
-# -- bad pictures and bad arguments -----------------------------------------------------------------
+# -- bad images and bad arguments -----------------------------------------------------------------
 
 
 @pytest.fixture
 def spoiled(folder):
     """The folder with two bad files, and the levels that are left."""
-    (folder / "04.png").write_text("no picture")
+    (folder / "04.png").write_text("no image")
     (folder / "09.png").write_bytes((folder / "09.png").read_bytes()[:60])
     return folder, [10 * i for i in range(13) if i not in (4, 9)]
 
@@ -270,7 +270,7 @@ def test_rejects_bad_file_after_those_before_it(run, spoiled, batch_size):
     folder, _ = spoiled
     running = run(folder, batch_size=batch_size)
     assert levels(next(running) for _ in range(4)) == [0, 10, 20, 30]
-    with pytest.raises(PictureError, match=r"04\.png"):
+    with pytest.raises(ImageError, match=r"04\.png"):
         next(running)
 
 
@@ -318,7 +318,7 @@ class AppendAnchors(keras.layers.Layer):
 
 
 def raw_model(classes=2):
-    """64 predictions of all scores for a picture of 64 x 64, whose boxes overlap."""
+    """64 predictions of all scores for an image of 64 x 64, whose boxes overlap."""
     inputs = keras.Input((64, 64, 3))
     start = keras.initializers.RandomUniform(-0.002, 0.002, seed=5)
     predictions = keras.layers.Conv2D(classes + 5, 8, strides=8, kernel_initializer=start)(inputs)
@@ -337,9 +337,9 @@ def test_rejects_decoder_arguments_that_contradict():
 def test_rejects_models_of_another_form():
     with pytest.raises(ValueError, match=r"2 classes.*Received: 3 names"):
         detect(raw_model(), flat(1), class_names=("a", "b", "c"))
-    picture = keras.Input((8, 8, 3))
+    image = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match=r"output shapes \[\(None, 64, 3\)\]"):
-        detect(keras.Model(picture, keras.layers.Reshape((64, 3))(picture)), flat(1), class_names=NAMES)
+        detect(keras.Model(image, keras.layers.Reshape((64, 3))(image)), flat(1), class_names=NAMES)
     any_size = keras.Input((None, None, 3))
     with pytest.raises(ValueError, match="fixed size"):
         detect(keras.Model(any_size, keras.layers.Conv2D(3, 1)(any_size)), flat(1), class_names=NAMES)
@@ -365,7 +365,7 @@ def test_values_leaving_early_ends_the_threads(run, folder):
 
 
 def test_values_an_error_ends_the_threads(run, spoiled):
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         list(run(spoiled[0], batch_size=1))
     gc.collect()
     assert reading_threads() == []
@@ -380,7 +380,7 @@ def test_values_reading_runs_beside_the_consumer():
     assert time.perf_counter() - start < 0.34
 
 
-def test_values_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
+def test_values_memory_does_not_grow_with_the_number_of_images(tmp_path):
     model = brightness_model((64, 64))
     paths = [str(tmp_path / f"{i:03}.png") for i in range(400)]
     for path in paths:
@@ -397,4 +397,4 @@ def test_values_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
 
     peak(40)  # whatever is made once is made here
     few, many = peak(40), peak(400)
-    assert many < few + 500_000  # 360 pictures more, or their 64 x 64 warps, would be 4 or 5 MB
+    assert many < few + 500_000  # 360 images more, or their 64 x 64 warps, would be 4 or 5 MB

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from keras_ssd.detections import Detection, Detections
-from keras_ssd.pictures import PictureError
+from keras_ssd.images import ImageError
 
 NAMES = ("car", "person", "dog")
 BOXES = [[0, 0, 10, 20], [5.5, 6.25, 100, 50], [30, 40, 70, 90]]
@@ -104,7 +104,7 @@ def test_values_given_arrays_are_copied():
 
 def test_values_equality(found):
     assert found == dataclasses.replace(found)
-    assert found == dataclasses.replace(found, picture=np.zeros((2, 2)))
+    assert found == dataclasses.replace(found, image=np.zeros((2, 2)))
     for other in (
         dataclasses.replace(found, source="b.jpg"),
         dataclasses.replace(found, size_hw=(200, 100)),
@@ -193,13 +193,13 @@ def test_values_table_is_aligned(found):
     assert repr(found) == "<Detections: 3 in street.jpg>"
 
 
-def test_values_draw_finds_the_picture(found, tmp_path):
+def test_values_draw_finds_the_image(found, tmp_path):
     grey = np.full((100, 200, 3), 90, np.uint8)
     path = tmp_path / "street.png"
     Image.fromarray(grey).save(path)
     for drawn in (
         dataclasses.replace(found, source=str(path)).draw(),
-        dataclasses.replace(found, source="array 0", picture=grey).draw(),
+        dataclasses.replace(found, source="array 0", image=grey).draw(),
         found.draw(path),
         found.draw(Image.fromarray(grey)),
         found.draw(grey),
@@ -209,14 +209,14 @@ def test_values_draw_finds_the_picture(found, tmp_path):
     assert (grey == 90).all()
 
 
-def test_rejects_draw_without_a_picture(found):
-    with pytest.raises(ValueError, match="do not know their picture"):
+def test_rejects_draw_without_an_image(found):
+    with pytest.raises(ValueError, match="do not know their image"):
         dataclasses.replace(found, source=None).draw()
-    with pytest.raises(PictureError, match="no such file"):
+    with pytest.raises(ImageError, match="no such file"):
         found.draw()
 
 
 def test_values_notebooks_show_the_drawing_or_nothing(found):
-    shown = dataclasses.replace(found, picture=np.zeros((2100, 3000, 3), np.uint8))._repr_png_()
+    shown = dataclasses.replace(found, image=np.zeros((2100, 3000, 3), np.uint8))._repr_png_()
     assert shown.startswith(b"\x89PNG")
     assert found._repr_png_() is None

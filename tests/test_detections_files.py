@@ -79,14 +79,14 @@ def test_values_of_each_format(tmp_path):
     assert (tmp_path / "d.txt").read_text().splitlines()[0] == "1 2 0.9 11 21 30.5 60.1"
     write_detections(found, tmp_path / "d.csv")
     assert (tmp_path / "d.csv").read_text().splitlines()[:2] == [
-        "picture,class,score,xmin,ymin,xmax,ymax",
+        "image,class,score,xmin,ymin,xmax,ymax",
         "p0,dog,0.9,10.0,20.0,30.5,60.1",
     ]
 
 
 def test_values_ids_are_those_of_the_data(tmp_path):
     annotations = [
-        Annotation(n, f"{n}.jpg", [[1, 2, 3, 4]], [0], SIZE_HW, picture_id=k) for n, k in (("p0", 7), ("p1", 3))
+        Annotation(n, f"{n}.jpg", [[1, 2, 3, 4]], [0], SIZE_HW, image_id=k) for n, k in (("p0", 7), ("p1", 3))
     ]
     names = ("zebra", "n02672831", "wine bottle")  # the last, the first and the one before the last of ILSVRC's 200
     data = Dataset("own", names, annotations, category_ids=(18, 1, 44))
@@ -102,49 +102,49 @@ def test_values_ids_are_those_of_the_data(tmp_path):
 
 def test_values_what_detect_writes_is_read(tmp_path):
     data = dataset()
-    one = Detections([[1, 2, 3, 4], [5, 6, 7, 8]], [0.5, 0.75], [2, 0], CLASSES, SIZE_HW, "/pictures/p1.jpg")
+    one = Detections([[1, 2, 3, 4], [5, 6, 7, 8]], [0.5, 0.75], [2, 0], CLASSES, SIZE_HW, "/images/p1.jpg")
     empty = Detections.empty(CLASSES, SIZE_HW, "elsewhere/p3.png")
     (tmp_path / "d.json").write_text(json.dumps([one.to_dict(), empty.to_dict()]))
     found = read_detections(tmp_path / "d.json", data)
     expected = table((0, 0, 0.75, 5, 6, 7, 8), (0, 2, 0.5, 1, 2, 3, 4), names=("p1", "p3"))
     assert_equal(found, expected)
-    text = "source,width,height,class,score,xmin,ymin,xmax,ymax\n/pictures/p1.jpg,120,80,bird,0.5,1,2,3,4\n"
+    text = "source,width,height,class,score,xmin,ymin,xmax,ymax\n/images/p1.jpg,120,80,bird,0.5,1,2,3,4\n"
     (tmp_path / "d.csv").write_text(text)
     assert_equal(read_detections(tmp_path / "d.csv", data), table((1, 2, 0.5, 1, 2, 3, 4)))
 
 
 def test_values_equal_scores_keep_the_order_of_the_file(tmp_path):
     (tmp_path / "comp4_det_test_cat.txt").write_text("p1 0.5 1 1 9 9\np0 0.5 1 1 9 9\np0 0.25 1 1 9 9\n")
-    assert read_detections(tmp_path, dataset()).picture.tolist() == [1, 0, 0]
+    assert read_detections(tmp_path, dataset()).image.tolist() == [1, 0, 0]
     (tmp_path / "comp4_det_test_cat.txt").write_text("p1 0.5 1 1 9 9\np0 0.75 1 1 9 9\np0 0.25 1 1 9 9\n")
-    assert read_detections(tmp_path / "comp4_det_test_cat.txt", dataset()).picture.tolist() == [0, 0, 1]
+    assert read_detections(tmp_path / "comp4_det_test_cat.txt", dataset()).image.tolist() == [0, 0, 1]
     assert read_detections(tmp_path, dataset()).class_names == ("cat",)
 
 
-def test_values_own_json_knows_which_pictures_were_seen(tmp_path):
+def test_values_own_json_knows_which_images_were_seen(tmp_path):
     parts = []
     for names in (("p2", "p0"), ("p3", "p1")):
         rows = table((0, 0, 0.5, 1, 1, 2, 2), names=names)
         write_detections(rows, tmp_path / "part.json")
         parts.append(read_detections(tmp_path / "part.json", dataset()))
-    assert [part.pictures for part in parts] == [("p0", "p2"), ("p1", "p3")]
-    assert [part.picture.tolist() for part in parts] == [[1], [1]]
+    assert [part.images for part in parts] == [("p0", "p2"), ("p1", "p3")]
+    assert [part.image.tolist() for part in parts] == [[1], [1]]
     whole = merge(parts)
-    assert whole.pictures == ("p0", "p2", "p1", "p3")
-    assert whole.picture.tolist() == [1, 3]
-    with pytest.raises(ValueError, match="2 pictures are in more than one table, such as 'p0'"):
+    assert whole.images == ("p0", "p2", "p1", "p3")
+    assert whole.image.tolist() == [1, 3]
+    with pytest.raises(ValueError, match="2 images are in more than one table, such as 'p0'"):
         merge([parts[0], parts[0]])
     with pytest.raises(ValueError, match="must have the same classes"):
         merge([table(), table(classes=("dog", "cat"))])
 
 
-def test_values_what_leaves_its_picture(tmp_path):
+def test_values_what_leaves_its_image(tmp_path):
     path = write_detections(table((0, 0, 0.5, -20, 5, 130, 81), (1, 0, 0.5, -0.5, 5, 121, 80)), tmp_path / "d.csv")
-    with pytest.raises(ValueError, match=r"d.csv:2: the box leaves its picture of 120 x 80 .* 1 boxes of 2 do"):
+    with pytest.raises(ValueError, match=r"d.csv:2: the box leaves its image of 120 x 80 .* 1 boxes of 2 do"):
         read_detections(path, dataset())
     assert read_detections(path, dataset(), outside="keep").boxes_xyxy.tolist()[0] == [-20, 5, 130, 81]
     assert read_detections(path, dataset(), outside="clip").boxes_xyxy.tolist() == [[0, 5, 120, 80], [0, 5, 120, 80]]
     unknown = Dataset("pets", CLASSES, [Annotation(name, f"{name}.jpg", [], []) for name in ("p0", "p1")])
-    with pytest.raises(ValueError, match=r"d.csv:2: the box leaves its picture of unknown size"):
+    with pytest.raises(ValueError, match=r"d.csv:2: the box leaves its image of unknown size"):
         read_detections(path, unknown)
     assert read_detections(path, unknown, outside="clip").boxes_xyxy.tolist()[0] == [0, 5, 130, 81]

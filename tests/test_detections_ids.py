@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from data_files import coco_file, save_picture
+from data_files import coco_file, save_image
 
 from keras_ssd import data
 from keras_ssd.evaluation.formats import read_detections, write_detections
@@ -11,7 +11,7 @@ from keras_ssd.evaluation.formats.ilsvrc import class_numbers
 
 
 def dataset(root, image_id=1, category_id=9):
-    save_picture(root / "a.jpg")
+    save_image(root / "a.jpg")
     images = [{"id": image_id, "file_name": "a.jpg", "width": 60, "height": 40}]
     path = coco_file(root / "data.json", images, categories=[{"id": category_id, "name": "dog"}])
     return data.read(path)

@@ -52,7 +52,7 @@ def test_reference_pycocotools_reads_what_is_written(shared, tmp_path):
     sizes = np.tile(truth.boxes_xyxy[:, 2:] - truth.boxes_xyxy[:, :2], 2)
     boxes = np.sort((truth.boxes_xyxy + rng.normal(0, 0.1, sizes.shape) * sizes).reshape(-1, 2, 2), axis=1)
     found = DetectionTable(
-        truth.pictures, truth.class_names, truth.picture, truth.class_ids, rng.random(len(truth)), boxes.reshape(-1, 4)
+        truth.images, truth.class_names, truth.image, truth.class_ids, rng.random(len(truth)), boxes.reshape(-1, 4)
     )
     path = write_detections(found, tmp_path / "results.json", "coco", dataset=data)
     with contextlib.redirect_stdout(io.StringIO()):

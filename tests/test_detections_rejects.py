@@ -7,7 +7,7 @@ from detection_tables import CLASSES, FILES, ROWS, dataset, random_table, table
 
 from keras_ssd.evaluation import read_detections, write_detections
 
-HEAD = "picture,class,score,xmin,ymin,xmax,ymax\n"
+HEAD = "image,class,score,xmin,ymin,xmax,ymax\n"
 GOOD = "p0,cat,0.5,1,2,3,4\n"
 
 
@@ -17,30 +17,30 @@ def coco_row(**changes):
 
 
 def own_json(**changes):
-    """A file of our own of no picture."""
-    content = {"format": "keras_ssd detections", "version": 1, "class_names": CLASSES, "pictures": []}
+    """A file of our own of no image."""
+    content = {"format": "keras_ssd detections", "version": 1, "class_names": CLASSES, "images": []}
     return json.dumps({**content, **changes})
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("d.csv", HEAD + GOOD + "q0,cat,1,1,2,3,4\n", r"d.csv:3: Unknown picture 'q0'. Did you mean .*others='drop'"),
+        ("d.csv", HEAD + GOOD + "q0,cat,1,1,2,3,4\n", r"d.csv:3: Unknown image 'q0'. Did you mean .*others='drop'"),
         ("d.csv", HEAD + "p0,bat,1,1,2,3,4\n", r"d.csv:2: Unknown class 'bat'. Did you mean 'cat'"),
         ("d.csv", HEAD + GOOD + GOOD + "p1,cat,nan,1,2,3,4\n", r"d.csv:4: a number is NaN.*'p1', score=nan"),
         ("d.csv", HEAD + "p0,cat,1,1,inf,3,4\n", r"d.csv:2: a number is NaN or infinite.* = 1, inf, 3, 4"),
         ("d.csv", HEAD + "p0,cat,1,1,1e39,3,1e39\n", "d.csv:2: a number is NaN or infinite"),
         ("d.csv", HEAD + "p0,cat,1,30,2,3,4\n", r"d.csv:2: the box has a negative side.* = 30, 2, 3, 4"),
-        ("d.csv", HEAD + "p0,cat,1,1,2,300,4\n", "d.csv:2: the box leaves its picture of 120 x 80 pixels"),
+        ("d.csv", HEAD + "p0,cat,1,1,2,300,4\n", "d.csv:2: the box leaves its image of 120 x 80 pixels"),
         ("d.csv", HEAD + "p0,cat,high,1,2,3,4\n", "d.csv:2: score must be a number. Received: 'high'"),
         ("d.csv", HEAD + "p0,cat,1\n", "d.csv:2: the line has 3 columns"),
-        ("d.csv", "p0,cat,1,1,2,3,4\n", "needs a first line with the columns picture, .*Missing: picture"),
+        ("d.csv", "p0,cat,1,1,2,3,4\n", "needs a first line with the columns image, .*Missing: image"),
         ("d.csv", "", "needs a first line"),
         ("d.txt", "1 1 0.5 1 1 3\n", "d.txt:1: expected image_index class_id"),
         ("d.txt", "9 1 0.5 1 1 3 4\n", "d.txt:1: Unknown image_index '9'"),
         ("d.txt", "1 dog 0.5 1 1 3 4\n", "d.txt:1: Unknown class_id 'dog'"),
         ("d.txt", "1 1 0.5 9 1 3 4\n", "d.txt:1: the box has a negative side"),
-        ("comp4_det_test_cat.txt", "p0 0.5 1 1 3\n", r"cat.txt:1: expected picture score"),
+        ("comp4_det_test_cat.txt", "p0 0.5 1 1 3\n", r"cat.txt:1: expected image score"),
         ("comp4_det_test_cat.txt", "\np0 nan 1 1 3 3\n", "cat.txt:2: a number is NaN"),
         ("comp4_det_test_bat.txt", "p0 0.5 1 1 3 3\n", "Unknown class 'bat'. Did you mean 'cat'"),
         ("c.json", coco_row(image_id=9), "detection 1: Unknown image_id 9"),
@@ -53,7 +53,7 @@ def own_json(**changes):
         ("c.json", '{"images": [{"image_id": 1}]}', "holds no list of detections.*keras_ssd.data.read"),
         ("d.json", "{}", "d.json holds no detections"),
         ("d.json", own_json(version=2), "version 2 .* Expected 1"),
-        ("d.json", own_json(pictures=None), "has no list of pictures"),
+        ("d.json", own_json(images=None), "has no list of images"),
         ("d.json", own_json(class_names=[]), "d.json: `class_names` needs"),
         ("d.json", '[{"source": "p0"}]', "d.json: `class_names` must be a list"),
         ("d.json", "[" * 100_000, "nests too deeply|no whole json"),
@@ -69,7 +69,7 @@ def test_rejects_files_with_faults(tmp_path, name, text, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "q"}, "picture 1: Unknown picture 'q'"),
+        ({"name": "q"}, "image 1: Unknown image 'q'"),
         ({"class_ids": [3]}, r"must lie in 0..2.*: 3"),
         ({"class_ids": [0.5]}, r"must lie in 0..2.*0.5"),
         ({"class_ids": [float("nan")]}, r"must lie in 0..2.*nan"),
@@ -78,12 +78,12 @@ def test_rejects_files_with_faults(tmp_path, name, text, message):
         ({"boxes_xyxy": [[1, 2, 3, 4], [1]]}, "boxes_xyxy must be a list of four numbers each"),
         ({"boxes_xyxy": []}, "one length.*1, 1 and 0"),
         ({"scores": "x"}, "scores must be a list of numbers"),
-        ({"scores": [float("inf")]}, "picture 1: a number is NaN"),
+        ({"scores": [float("inf")]}, "image 1: a number is NaN"),
     ],
 )
 def test_rejects_faults_in_our_own_json(tmp_path, changes, message):
     whole = {"name": "p0", "class_ids": [0], "scores": [1], "boxes_xyxy": [[1, 2, 3, 4]]}
-    (tmp_path / "d.json").write_text(own_json(pictures=[{**whole, **changes}]))
+    (tmp_path / "d.json").write_text(own_json(images=[{**whole, **changes}]))
     with pytest.raises(ValueError, match=message):
         read_detections(tmp_path / "d.json", dataset())
 
@@ -91,15 +91,15 @@ def test_rejects_faults_in_our_own_json(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ([{"name": "p0"}], "picture 1: expected name, class_ids, scores, boxes_xyxy"),
+        ([{"name": "p0"}], "image 1: expected name, class_ids, scores, boxes_xyxy"),
         (
             [{"name": "p1", "class_ids": [], "scores": [], "boxes_xyxy": []}] * 2,
-            "picture 2: picture 'p1' is there twice",
+            "image 2: image 'p1' is there twice",
         ),
     ],
 )
-def test_rejects_pictures_in_our_own_json(tmp_path, entries, message):
-    (tmp_path / "d.json").write_text(own_json(pictures=entries))
+def test_rejects_images_in_our_own_json(tmp_path, entries, message):
+    (tmp_path / "d.json").write_text(own_json(images=entries))
     with pytest.raises(ValueError, match=message):
         read_detections(tmp_path / "d.json", dataset())
 
@@ -147,7 +147,7 @@ def test_values_others_can_be_left_out(tmp_path):
         ("d.xyz", {}, "The ending of .*d.xyz tells no format. Expected .json"),
         ("d.json", {"format": "yolo"}, "format must be one of 'json', .* Received: format='yolo'"),
         ("nowhere/d.json", {}, "There is no folder .*nowhere"),
-        ("c.json", {"format": "coco"}, "'coco' writes the ids of pictures and classes. Pass dataset="),
+        ("c.json", {"format": "coco"}, "'coco' writes the ids of images and classes. Pass dataset="),
         ("d.txt", {"dataset": dataset(classes=("cat", "dog"))}, "pets has none for 'bird'"),
         ("d.txt", {"dataset": dataset(names=("p0",))}, "pets has none for 'p1', 'p2', 'p3'"),
     ],
@@ -159,7 +159,7 @@ def test_rejects_targets_before_writing(tmp_path, path, options, message):
 
 
 def test_rejects_names_that_a_format_cannot_hold(tmp_path):
-    with pytest.raises(ValueError, match="picture 'p 0' has one in its name"):
+    with pytest.raises(ValueError, match="image 'p 0' has one in its name"):
         write_detections(table(names=("p 0",)), tmp_path / "d.zip")
     with pytest.raises(ValueError, match="'a/b' cannot be part of a file name"):
         write_detections(table(classes=("a/b",)), tmp_path / "d.zip")

@@ -32,7 +32,7 @@ def blocks(path, *kinds):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """What the pages take for granted: a few pictures in the working folder, and a cache of nobody's."""
+    """What the pages take for granted: a few images in the working folder, and a cache of nobody's."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KERAS_SSD_HOME", str(tmp_path / "home"))
     rng = np.random.default_rng(0)

@@ -18,7 +18,7 @@ COLUMNS = 4  # background and three classes
 def smears():
     drawn = [draw_smear(seed, red_cells=12) for seed in range(4)]
     annotations = [
-        Annotation(f"smear{i}", one.picture, one.truth.boxes_xyxy, one.truth.class_ids, one.picture.shape[:2])
+        Annotation(f"smear{i}", one.image, one.truth.boxes_xyxy, one.truth.class_ids, one.image.shape[:2])
         for i, one in enumerate(drawn)
     ]
     return Dataset("smears", drawn[0].truth.class_names, annotations)
@@ -29,8 +29,8 @@ def model():
     return keras_ssd.ssd_small(weights="cells")
 
 
-def pictures_of(dataset):
-    return [annotation.picture for annotation in dataset]
+def images_of(dataset):
+    return [annotation.image for annotation in dataset]
 
 
 def heads(model, ending="_mbox_conf"):
@@ -121,10 +121,10 @@ def with_anchors(model, factor):
 @pytest.mark.numerical
 @pytest.mark.parametrize("annotated", [True, False])
 def test_values_a_good_model_is_fine(model, smears, annotated):
-    diagnosis = examine(model, smears if annotated else pictures_of(smears))
+    diagnosis = examine(model, smears if annotated else images_of(smears))
     assert diagnosis.verdict is None, str(diagnosis)
     assert {f.check for f in diagnosis.findings} == {
-        *("backend", "heads", "background", "preprocessing", "anchors", "classes", "pictures", "scores")
+        *("backend", "heads", "background", "preprocessing", "anchors", "classes", "images", "scores")
     }
     assert "nothing wrong was found" in str(diagnosis)
     assert "those of all 3 feature maps answer" in str(diagnosis)
@@ -140,7 +140,7 @@ BREAKAGES = [
     (silence_a_class, "heads", "'RBC' on feature map 1"),
     (lose_a_weight, "heads", "NaN or infinite numbers: stage16_mbox_conf/kernel"),
     (forget_the_heads, "heads", "untrained"),
-    (hesitate, "scores", "the best score of a picture is 0."),
+    (hesitate, "scores", "the best score of an image is 0."),
 ]
 
 
@@ -149,22 +149,22 @@ BREAKAGES = [
 def test_values_every_breakage_is_named(model, smears, case, annotated):
     break_it, check, text = BREAKAGES[case]
     break_it(model)
-    verdict = examine(model, smears if annotated else pictures_of(smears)).verdict
+    verdict = examine(model, smears if annotated else images_of(smears)).verdict
     assert (verdict.check, verdict.level) == (check, "fault")
     assert text in verdict.text
     assert verdict.advice
 
 
-def test_values_a_wrong_order_of_names_is_told_by_annotated_pictures(model, smears):
+def test_values_a_wrong_order_of_names_is_told_by_annotated_images(model, smears):
     rename(model)
-    assert examine(model, pictures_of(smears)).faults == ()
+    assert examine(model, images_of(smears)).faults == ()
     verdict = examine(model, smears).verdict
     assert verdict.check == "classes"
     assert "'RBC' is called 'WBC'" in verdict.text
 
 
 @pytest.mark.parametrize("factor", [0.6, 1.6])
-def test_values_other_anchors_are_told_by_annotated_pictures(model, smears, factor):
+def test_values_other_anchors_are_told_by_annotated_images(model, smears, factor):
     verdict = examine(with_anchors(model, factor), smears).verdict
     assert verdict.check == "anchors"
     assert "the weights were trained with those" in verdict.text
@@ -177,35 +177,35 @@ def test_values_classes_that_the_model_does_not_know(model, smears):
 
 
 def far_away(annotation, times):
-    """The picture in the corner of one that is `times` as high and wide."""
+    """The image in the corner of one that is `times` as high and wide."""
     height, width = annotation.size_hw
     canvas = np.full((times * height, times * width, 3), 200, np.uint8)
-    canvas[:height, :width] = annotation.picture
+    canvas[:height, :width] = annotation.image
     return Annotation(
         annotation.name, canvas, annotation.boxes_xyxy, annotation.class_ids, (times * height, times * width)
     )
 
 
-def test_values_pictures_that_are_too_large(model, smears):
+def test_values_images_that_are_too_large(model, smears):
     large = [far_away(annotation, 8) for annotation in smears[:2]]
     verdict = examine(model, Dataset("large", smears.classes, large)).verdict
-    assert verdict.check == "pictures"
+    assert verdict.check == "images"
     assert "no anchor can answer for them" in verdict.text
-    diagnosis = examine(model, [annotation.picture for annotation in large])
-    [pictures] = [finding for finding in diagnosis.findings if finding.check == "pictures"]
-    assert pictures.level == "doubt"
-    assert "times as large" in pictures.text
+    diagnosis = examine(model, [annotation.image for annotation in large])
+    [images] = [finding for finding in diagnosis.findings if finding.check == "images"]
+    assert images.level == "doubt"
+    assert "times as large" in images.text
 
 
-def test_values_grey_and_squeezed_pictures_raise_doubts(model, smears):
-    def doubt(pictures):
-        [found] = [f for f in examine(model, pictures).findings if f.check == "pictures"]
+def test_values_grey_and_squeezed_images_raise_doubts(model, smears):
+    def doubt(images):
+        [found] = [f for f in examine(model, images).findings if f.check == "images"]
         return found.level, found.text
 
-    grey = [np.repeat(p.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8) for p in pictures_of(smears)]
+    grey = [np.repeat(p.mean(axis=-1, keepdims=True), 3, axis=-1).astype(np.uint8) for p in images_of(smears)]
     assert doubt(grey)[0] == "doubt"
     assert "grey" in doubt(grey)[1]
-    wide = [p[:120] for p in pictures_of(smears)]
+    wide = [p[:120] for p in images_of(smears)]
     assert doubt(wide)[0] == "doubt"
     assert "squeezed" in doubt(wide)[1]
 
@@ -218,7 +218,7 @@ def test_values_a_backend_that_computes_otherwise(model, smears, monkeypatch):
     assert "compiled and uncompiled answers differ" in verdict.text
 
 
-def test_values_without_pictures_the_network_alone_is_examined(model):
+def test_values_without_images_the_network_alone_is_examined(model):
     diagnosis = examine(model)
     assert diagnosis.verdict is None, str(diagnosis)
     silence_a_head(model)

@@ -49,7 +49,7 @@ def test_values_a_box_frames_its_object():
     assert (drawn[:, 152:] == 128).all()
 
 
-def test_values_boxes_are_scaled_to_the_picture_drawn_on():
+def test_values_boxes_are_scaled_to_the_image_drawn_on():
     found = found_in(1000, 2000, [[500, 200, 1500, 800]])
     small = draw_detections(grey(100, 200), found, labels=False, line_width=1)
     same = draw_detections(grey(100, 200), found_in(100, 200, [[50, 20, 150, 80]]), labels=False, line_width=1)
@@ -63,7 +63,7 @@ def test_values_the_best_box_lies_on_top():
 
 
 @pytest.mark.parametrize(("height", "width"), [(80, 100), (480, 640), (4000, 6000)])
-def test_values_lines_and_letters_grow_with_the_picture(height, width):
+def test_values_lines_and_letters_grow_with_the_image(height, width):
     boxes = np.array([[0.2, 0.3, 0.7, 0.8]]) * [width, height, width, height]
     drawn = np.asarray(draw_detections(grey(height, width), found_in(height, width, boxes)))
     painted = (drawn != 128).any(axis=2)
@@ -239,7 +239,7 @@ def test_values_scores_are_short():
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 500), (500, 1)])
-def test_values_the_smallest_pictures_can_be_drawn(size_hw):
+def test_values_the_smallest_images_can_be_drawn(size_hw):
     height, width = size_hw
     drawn = draw_detections(grey(*size_hw), found_in(height, width, [[0, 0, width, height]]))
     assert drawn.size == (width, height)
@@ -249,7 +249,7 @@ def test_values_boxes_without_area_can_be_drawn():
     draw_detections(grey(50, 50), found_in(50, 50, [[10, 10, 10, 10], [50, 50, 50, 50]]))
 
 
-def test_values_nothing_found_leaves_the_picture():
+def test_values_nothing_found_leaves_the_image():
     drawn = draw_detections(grey(20, 30), Detections.empty(("cat",), (20, 30)))
     assert (np.asarray(drawn) == 128).all()
 

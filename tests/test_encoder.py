@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from keras import ops
 
 import keras_ssd
+from keras_ssd import box_coder
 from keras_ssd import boxes as bx
-from keras_ssd import coding
 from keras_ssd.anchors import AnchorLevel, AnchorSpec, named_spec
-from keras_ssd.coding import Predictions, Targets
+from keras_ssd.box_coder import Predictions, Targets
 from keras_ssd.encoder import TargetEncoder
-from keras_ssd.matching import METHODS, MatchRules, double
+from keras_ssd.matching import METHODS, MatchRules, float64
 
 SPEC = named_spec("ssd300_voc")
 SMALL = AnchorSpec(
@@ -43,7 +43,7 @@ ENCODED.append(("ssd7_300x480", 5, 0.3))
 
 
 def encoded(oracle, name):
-    """The oracle's arrays, the spec, and boxes (fractions) and class ids of each picture."""
+    """The oracle's arrays, the spec, and boxes (fractions) and class ids of each image."""
     data = oracle("ssd_keras", f"encode_{name}.npz")
     spec = ssd7_spec() if name.startswith("ssd7") else named_spec(name, truncate_sizes=False)
     height, width = spec.image_size
@@ -91,7 +91,7 @@ def test_reference_ssd_keras_in_float32_differs_in_ties_alone(oracle, name, num_
 @pytest.mark.parametrize(("name", "num_classes", "limit"), ENCODED)
 def test_reference_ssd_keras_anchors_in_float64(oracle, name, num_classes, limit):
     data, spec, _, _ = encoded(oracle, name)
-    low, high = np.split(double.corners(spec), 2, axis=1)
+    low, high = np.split(float64.corners(spec), 2, axis=1)
     centred = np.concatenate([(low + high) / 2, high - low], axis=1)
     np.testing.assert_allclose(centred, data["anchors_cxcywh"], rtol=6.1e-8)  # a rounding to float32 away
 
@@ -152,7 +152,7 @@ def test_roundtrip_boxes(seed, objects, method):
     np.testing.assert_array_equal(distinct_classes, class_ids[0, order])
 
 
-@pytest.mark.parametrize("code_type", coding.CODE_TYPES)
+@pytest.mark.parametrize("code_type", box_coder.CODE_TYPES)
 def test_roundtrip_code_types(code_type):
     boxes = np.float32([[0.1, 0.2, 0.4, 0.9]])
     encoder = TargetEncoder(SMALL, 2, code_type=code_type, variance_encoded_in_target=code_type == "corner")
@@ -161,14 +161,14 @@ def test_roundtrip_code_types(code_type):
         decoded = encoder.decode(targets)
         np.testing.assert_allclose(decoded.boxes_xyxy, np.repeat(boxes, len(decoded.anchors), 0), atol=1e-5)
     offsets = Targets.split(targets).offsets[decoded.anchors]
-    expected = coding.encode(
+    expected = box_coder.encode(
         boxes, SMALL.anchors_cxcywh()[decoded.anchors], np.float32(SMALL.variances), **encoder._code
     )
     np.testing.assert_allclose(offsets, expected, atol=1e-5)
 
 
 def test_values_by_hand():
-    # Two cells of 10x10 pixels in a 10x20 picture: anchors are the halves.
+    # Two cells of 10x10 pixels in a 10x20 image: anchors are the halves.
     spec = AnchorSpec((10, 20), (AnchorLevel((1, 2), (10, 10), ((10, 10),)),))
     encoder = TargetEncoder(spec, 3)
     targets = encoder.encode([[0.5, 0.0, 0.9, 1.0]], [2])
@@ -180,7 +180,7 @@ def test_values_by_hand():
     np.testing.assert_array_equal(neutral[1, 1:], 0)
 
 
-def test_values_batches_are_their_pictures():
+def test_values_batches_are_their_images():
     boxes, class_ids = scenes(4, 9, num_classes=2)
     ragged = [each[ids >= 0] for each, ids in zip(boxes, class_ids, strict=True)]
     ragged_ids = [ids[ids >= 0] for ids in class_ids]
@@ -244,12 +244,12 @@ def test_values_from_model():
 
 
 def test_values_drawing():
-    picture = np.full((64, 96, 3), 255, np.uint8)
+    image = np.full((64, 96, 3), 255, np.uint8)
     boxes = [[0.02, 0.1, 0.5, 0.5], [0.52, 0.4, 0.95, 0.85]]
     encoder = TargetEncoder(SMALL, 2)
-    both = np.asarray(encoder.draw(picture, boxes, [0, 1], class_names=("cat", "dog")))
-    second = np.asarray(encoder.draw(picture, boxes, [0, 1], objects=[1]))
-    assert both.shape == picture.shape
+    both = np.asarray(encoder.draw(image, boxes, [0, 1], class_names=("cat", "dog")))
+    second = np.asarray(encoder.draw(image, boxes, [0, 1], objects=[1]))
+    assert both.shape == image.shape
     assert (both != 255).any(-1).sum() > (second != 255).any(-1).sum() > 100
     anchors = encoder.match(boxes, [0, 1]).anchors_of(0)
     assert len(anchors) == 3
@@ -257,7 +257,7 @@ def test_values_drawing():
         column, row = round(min(xmax, 95)), round((max(ymin, 0) + ymax) / 2)
         assert xmin < column
         assert (both[row, column - 2 : column + 2] != 255).any()
-    assert (np.asarray(encoder.draw(picture, [], [])) == 255).all()
+    assert (np.asarray(encoder.draw(image, [], [])) == 255).all()
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_rejects_objects(boxes, class_ids, text):
     for call in (encoder.encode, encoder.match):
         with pytest.raises(ValueError, match=re.escape(text)):
             call(boxes, class_ids)
-    with pytest.raises(ValueError, match="^Picture 1 of the batch: .*" + re.escape(text)):
+    with pytest.raises(ValueError, match="^Image 1 of the batch: .*" + re.escape(text)):
         encoder.encode_batch([[], boxes], [[], class_ids])
 
 
@@ -288,13 +288,13 @@ def test_rejects_the_rest():
     box = [[0.1, 0.1, 0.4, 0.5]]
     with pytest.raises(TypeError, match="class ids must be numbers"):
         encoder.encode(box, ["cat"])
-    with pytest.raises(ValueError, match="same number of pictures. Received: 1, 2, 1"):
+    with pytest.raises(ValueError, match="same number of images. Received: 1, 2, 1"):
         encoder.encode_batch([box], [[0], [1]])
     with pytest.raises(ValueError, match="one mark for each of the 1 objects"):
         encoder.encode(box, [0], [True, False])
     with pytest.raises(ValueError, match="fixed M"):
         encoder.encode_in_graph(np.zeros((3, 4), np.float32), np.zeros(3, int))
-    with pytest.raises(ValueError, match="those of one picture"):
+    with pytest.raises(ValueError, match="those of one image"):
         encoder.decode(encoder.encode_batch([box], [[0]]))
     with pytest.raises(ValueError, match="`num_classes` must be a whole number from 1 on"):
         TargetEncoder(SMALL, 0)

@@ -23,12 +23,12 @@ BOX = [1, 2, 30, 40]
 
 
 def pets(*names, classes=("cat", "dog"), **marks):
-    """A picture a name, each with a cat at the same place."""
+    """An image a name, each with a cat at the same place."""
     return Dataset("pets", classes, [Annotation(n, f"{n}.jpg", [BOX], [0], (80, 90), **marks) for n in names])
 
 
 def table(*rows, names=("a", "b"), classes=("cat", "dog")):
-    """Of (picture, class id, score) rows, all with the box of the objects."""
+    """Of (image, class id, score) rows, all with the box of the objects."""
     rows = np.array(rows, float).reshape(-1, 3)
     boxes = np.tile(np.array(BOX, float), (len(rows), 1))
     return DetectionTable(names, classes, rows[:, 0], rows[:, 1], rows[:, 2], boxes)
@@ -37,14 +37,14 @@ def table(*rows, names=("a", "b"), classes=("cat", "dog")):
 # -- matching by name ---------------------------------------------------------------------------------
 
 
-def test_values_pictures_and_classes_are_matched_by_name(caplog):
+def test_values_images_and_classes_are_matched_by_name(caplog):
     data = pets("a", "b")
     found = table((0, 1, 0.9), (0, 0, 0.8), (1, 1, 0.7), names=("b", "a"), classes=("dog", "cat"))
     result = evaluate(found, data, "voc12")
     assert result.map == result.per_class["cat"] == 1
     assert np.isnan(result.per_class["dog"])
-    assert result.found.pictures == ("a", "b")
-    assert result.found.picture.tolist() == [0, 1, 1]
+    assert result.found.images == ("a", "b")
+    assert result.found.image.tolist() == [0, 1, 1]
     assert result.found.class_ids.tolist() == [0, 0, 1]
     assert result.dataset is data
     assert not caplog.records
@@ -89,13 +89,13 @@ def test_values_equal_scores_stand_as_they_were_found():
             pets("a", "b"),
             "has objects of cat, which the detector does not know.*cat may",
         ),
-        (table(names=("a", "b", "q")), pets("a", "b"), "1 pictures that pets does not have. Unknown picture 'q'"),
-        (table(names=("a",)), pets("a", "b", "c"), "not looked at 2 of the 3 pictures of pets: b, c. Evaluate it on"),
+        (table(names=("a", "b", "q")), pets("a", "b"), "1 images that pets does not have. Unknown image 'q'"),
+        (table(names=("a",)), pets("a", "b", "c"), "not looked at 2 of the 3 images of pets: b, c. Evaluate it on"),
         (table(), pets("a", "b", difficult=[True]), "nothing to be found"),
         (table(), pets("a", "b").filter(include="dog"), "nothing to be found"),
         (table(), pets("a", "b").with_classes(("Cat", "dog"), {"cat": "Cat"}), "cat|Cat"),
     ],
-    ids=["other classes", "unknown pictures", "unseen pictures", "difficult alone", "no objects", "case"],
+    ids=["other classes", "unknown images", "unseen images", "difficult alone", "no objects", "case"],
 )
 def test_rejects_tables_that_do_not_fit(found, data, message):
     with pytest.raises(ValueError, match=message):
@@ -135,8 +135,8 @@ def test_values_collector_is_compact():
     found = Detections(np.hstack([corner, corner + 9]), rng.random(200), rng.integers(0, 20, 200), names, (120, 120))
     collector = Collector(found.class_names)
     tracemalloc.start()
-    for picture in range(500):
-        collector.add(f"p{picture}", found)
+    for image in range(500):
+        collector.add(f"p{image}", found)
     whole = collector.table()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -144,7 +144,7 @@ def test_values_collector_is_compact():
     assert peak < 100_000 * 120
     np.testing.assert_array_equal(whole.scores[-200:], found.scores)
     np.testing.assert_array_equal(whole.boxes_xyxy[:200], found.boxes_xyxy)
-    with pytest.raises(ValueError, match="picture 'p3' are here already"):
+    with pytest.raises(ValueError, match="image 'p3' are here already"):
         collector.add("p3", found)
     with pytest.raises(ValueError, match="'q' have the classes a. Expected 0, 1"):
         collector.add("q", Detections.empty(("a",), (9, 9)))
@@ -155,8 +155,8 @@ def test_roundtrip_a_model_its_table_and_its_file(tmp_path):
     model, data = toy(), squares(5)
     result = evaluate(model, data, "voc12", save=tmp_path / "d.json", batch_size=2)
     assert len(result.found) > 20
-    expected = list(model.detect([one.picture for one in data], confidence=0.01, batch_size=2))
-    assert [len(found) for found in expected] == np.bincount(result.found.picture, minlength=5).tolist()
+    expected = list(model.detect([one.image for one in data], confidence=0.01, batch_size=2))
+    assert [len(found) for found in expected] == np.bincount(result.found.image, minlength=5).tolist()
     np.testing.assert_array_equal(result.found.scores, np.concatenate([found.scores for found in expected]))
     for other in (result.found, tmp_path / "d.json", str(tmp_path / "d.json")):
         again = evaluate(other, data, "voc12")
@@ -180,7 +180,7 @@ class Stop(Exception):
 
 
 def stopped_after(monkeypatch, count):
-    """The run ends after so many pictures; a list of all that the network looked at."""
+    """The run ends after so many images; a list of all that the network looked at."""
     add, seen = Journal.add, []
 
     def counting(journal, found):
@@ -216,8 +216,8 @@ def test_rejects_the_beginning_of_another_run(tmp_path, monkeypatch):
     for other, message in (
         ((toy(seed=1), data, {}), "the model was toy, weights .*, now toy, weights"),
         ((model, data, {"confidence": 0.5}), r"the confidence was 0.01, now 0.5. Remove it to begin anew"),
-        ((model, squares(4), {}), "the pictures was 3, .* now 4"),
-        ((model, data[[2, 1, 0]], {}), "the pictures was 3, .* now 3"),
+        ((model, squares(4), {}), "the images was 3, .* now 4"),
+        ((model, data[[2, 1, 0]], {}), "the images was 3, .* now 3"),
     ):
         with pytest.raises(ValueError, match=f"d.json.part holds the beginning of another run: {message}"):
             collect(*other[:2], save=tmp_path / "d.json", **other[2])

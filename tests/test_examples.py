@@ -36,7 +36,7 @@ def importable_by_other_processes(monkeypatch):
 
 @pytest.fixture
 def street(tmp_path, monkeypatch):
-    """Two pictures of noise and a small untrained model, in the folder that the test works in."""
+    """Two images of noise and a small untrained model, in the folder that the test works in."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name, size in (("a.jpg", (90, 150)), ("b.png", (120, 80))):
@@ -106,8 +106,8 @@ def test_values_subsample(street, capsys):
     assert "initialised: bird\n" in said
     source, mine = keras_ssd.load("tiny.keras"), keras_ssd.load("mine.keras")
     assert mine.class_names == ("bird", "dog")
-    pictures = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
-    before, after = (keras_ssd.Predictions.split(m.predict_on_batch(pictures)) for m in (source, mine))
+    images = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    before, after = (keras_ssd.Predictions.split(m.predict_on_batch(images)) for m in (source, mine))
     np.testing.assert_allclose(after.logits[..., 2], before.logits[..., 2], atol=1e-5)  # dog is last in both
     np.testing.assert_allclose(after.offsets, before.offsets, atol=1e-5)
     assert run("subsample", *model, "--classes", "cat,dog", *out) == 0
@@ -162,10 +162,10 @@ def test_values_inside_tf_data(street, capsys):
 def test_values_inside_tf_data_equals_detect(traffic):
     folder, path = traffic
     model = keras_ssd.load(path)
-    pictures = sorted(folder.glob("*.jpg"))
+    images = sorted(folder.glob("*.jpg"))
     detector = keras_ssd.with_decoder(model, confidence_threshold=0.5)
-    (batch,) = script("inside_tf_data").pipeline(pictures, detector).as_numpy_iterator()
-    for found, name, ids, scores, boxes in zip(model.detect(pictures), *batch, strict=True):
+    (batch,) = script("inside_tf_data").pipeline(images, detector).as_numpy_iterator()
+    for found, name, ids, scores, boxes in zip(model.detect(images), *batch, strict=True):
         assert name.decode() == found.source
         used = ids >= 0
         np.testing.assert_array_equal(ids[used], found.class_ids)
@@ -209,7 +209,7 @@ def test_values_finetune_caffe_takes_one_step(shared, tmp_path, capsys):
     folder = shared("weights", "plate_ssd512")
     table = tmp_path / "boxes.csv"
     lines = [f"{folder}/1.jpg,261,203,377,241,plate", f"{folder}/2.jpg,465,810,590,880,sticker"]
-    table.write_text("\n".join(["picture,xmin,ymin,xmax,ymax,class", *lines]))
+    table.write_text("\n".join(["image,xmin,ymin,xmax,ymax,class", *lines]))
     files = [folder / f"mininet_ssd_v1.{ending}" for ending in ("prototxt", "caffemodel")]
     preprocessing = ["--mean", "123.675,116.28,103.53", "--scale", "0.01712,0.01751,0.01743", "--channel-order", "rgb"]
     classes = ["--classes", "plate,sticker", "--trained-on", "plate"]

@@ -11,7 +11,7 @@ from keras import ops
 from PIL import Image
 
 import keras_ssd
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.smear import draw_smear
 
 
@@ -22,7 +22,7 @@ def blood(tmp_path, monkeypatch):
     rows = ["image,xmin,ymin,xmax,ymax,class"]
     for seed in range(3):
         smear = draw_smear(seed, red_cells=4)
-        Image.fromarray(smear.picture).save(f"{seed}.png")
+        Image.fromarray(smear.image).save(f"{seed}.png")
         rows += [f"{seed}.png,{','.join(f'{side:.0f}' for side in box)},{name}" for name, _, box, _ in smear.truth]
     Path("boxes.csv").write_text("\n".join(rows))
     return Path("boxes.csv")
@@ -37,7 +37,7 @@ def test_values_resnet50_ssd(tmp_path, capsys):
     assert run("resnet50_ssd", "--classes", "cat,dog,bird", "--out", tmp_path / "net.keras") == 0
     said = capsys.readouterr().out
     assert "conv3_block4_out  38x38  512       8       99x99" in said
-    assert "8,732 anchors; layers that prepare the pictures: preprocessing, rgb_to_bgr, conv1_pad" in said
+    assert "8,732 anchors; layers that prepare the images: preprocessing, rgb_to_bgr, conv1_pad" in said
     assert keras_ssd.load(tmp_path / "net.keras").class_names == ("cat", "dog", "bird")
 
 

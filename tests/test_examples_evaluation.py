@@ -11,14 +11,14 @@ from keras_ssd.evaluation import Curve, read_detections
 
 def test_values_evaluate_any_detector(tmp_path, capsys):
     path = tmp_path / "cells.csv"
-    assert run("evaluate_any_detector", "--pictures", 12, "--save", path) == 0
+    assert run("evaluate_any_detector", "--images", 12, "--save", path) == 0
     said = capsys.readouterr().out
     [(objects, value)] = re.findall(r"^  WBC +(\d+) +\d+ +([\d.]+)$", said, re.MULTILINE)
     assert objects == "6"
     assert float(value) > 0.8
     example = script("evaluate_any_detector")
     found = read_detections(path, example.smears(12))
-    assert sorted({found.pictures[place] for place in found.picture})[0] == "smear 1"
+    assert sorted({found.images[place] for place in found.image})[0] == "smear 1"
     assert len(example.find_white_cells(np.full((20, 20, 3), 255, np.uint8))[1]) == 0
 
 

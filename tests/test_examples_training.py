@@ -1,4 +1,4 @@
-"""The examples that train, on a few drawn pictures."""
+"""The examples that train, on a few drawn images."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def blood(tmp_path, monkeypatch):
     rows = ["image,xmin,ymin,xmax,ymax,class"]
     for seed in range(4):
         smear = draw_smear(seed, red_cells=5)
-        Image.fromarray(smear.picture).save(f"{seed}.png")
+        Image.fromarray(smear.image).save(f"{seed}.png")
         rows += [f"{seed}.png,{','.join(f'{side:.0f}' for side in box)},{name}" for name, _, box, _ in smear.truth]
     Path("boxes.csv").write_text("\n".join(rows))
     keras.utils.set_random_seed(0)
@@ -33,7 +33,7 @@ def test_values_train_your_own(blood, capsys):
     command = ("train_your_own", blood, "--out", "mine", "--batch-size", 1, "--epochs", 1)
     assert run(*command) == 0
     said = capsys.readouterr().out
-    assert "3 pictures, 27 objects" in said
+    assert "3 images, 27 objects" in said
     assert "best epoch 1: mean AP 0." in said
     model = keras_ssd.load("mine/model.keras")
     assert set(model.class_names) == {"RBC", "WBC", "Platelets"}
@@ -99,7 +99,7 @@ def test_values_fitted_anchors(blood, capsys):
     size = ("--input-size", 96, 128, "--width", 0.35, "--boxes-per-cell", 3)
     assert run("fitted_anchors", blood, *size, "--out", "lite", "--epochs", 1, "--batch-size", 1) == 0
     said = capsys.readouterr().out
-    assert "27 objects in 3 pictures, warped to 128 x 96" in said
+    assert "27 objects in 3 images, warped to 128 x 96" in said
     assert "Anchors fitted to 27 objects" in said
     shares = [float(share) for share in re.findall(r"recall at IoU 0.5: ([\d.]+)%", said)]
     matched = [float(share) for share in re.findall(r"^(?:before|search) .* ([\d.]+)%", said, re.MULTILINE)]

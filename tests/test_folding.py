@@ -23,14 +23,14 @@ def with_averages(model):
 
 
 def a_net(*body):
-    """A functional model of these layers, and pictures for it."""
+    """A functional model of these layers, and images for it."""
     x = inputs = keras.Input((13, 17, 3))
     for layer in body:
         x = layer(x)
     return with_averages(keras.Model(inputs, x))
 
 
-def pictures(size_hw=(13, 17), batch=2):
+def images(size_hw=(13, 17), batch=2):
     return np.random.default_rng(1).uniform(-1, 1, (batch, *size_hw, 3)).astype(np.float32)
 
 
@@ -55,8 +55,8 @@ def test_values_folded_is_equal(case):
     model = a_net(*body)
     assert [pair[1] for pair in foldable_pairs(model)] == [body[1]]
     folded = FoldedNetwork(model)
-    expected = model.predict_on_batch(pictures())
-    found = keras.ops.convert_to_numpy(folded(pictures()))
+    expected = model.predict_on_batch(images())
+    found = keras.ops.convert_to_numpy(folded(images()))
     assert np.abs(expected).max() > 0.1
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -115,5 +115,5 @@ def test_values_the_users_model_is_left_alone():
     network = FoldedNetwork(model)
     symbolic = keras.Input((13, 17, 3))
     again = keras.Model(symbolic, network(symbolic))
-    again.predict_on_batch(pictures())
+    again.predict_on_batch(images())
     assert [len(layer._inbound_nodes) for layer in model.layers] == before

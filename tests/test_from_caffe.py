@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from caffe_nets import net_of, opencv_outputs, random_weights, reference_weights, written
-from reference_weights import assign_reference_weights, reference_picture
+from reference_weights import assign_reference_weights, reference_image
 
 import keras_ssd
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 
 PLATE_MEAN, PLATE_SCALE = (123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375)
 VGG_MEAN = (104, 117, 123)
@@ -27,29 +27,29 @@ def plate():
     return build, prototxt, caffemodel
 
 
-def run(model, pictures):
-    return keras.ops.convert_to_numpy(model(np.asarray(pictures, np.float32)))
+def run(model, images):
+    return keras.ops.convert_to_numpy(model(np.asarray(images, np.float32)))
 
 
-def raw(model, pictures):
+def raw(model, images):
     """mbox_loc and mbox_conf as Caffe has them: (B, N * 4) and (B, N * classes)."""
-    parts = Predictions.split(run(model, pictures))
-    return parts.offsets.reshape(len(pictures), -1), parts.logits.reshape(len(pictures), -1)
+    parts = Predictions.split(run(model, images))
+    return parts.offsets.reshape(len(images), -1), parts.logits.reshape(len(images), -1)
 
 
 @pytest.mark.numerical
 @pytest.mark.parametrize("fold", [False, True])
-@pytest.mark.parametrize("picture", ["pic1", "pic2"])
-def test_reference_plate_detector_equals_caffe(plate, oracle, picture, fold):
+@pytest.mark.parametrize("image", ["pic1", "pic2"])
+def test_reference_plate_detector_equals_caffe(plate, oracle, image, fold):
     data = oracle("caffe", "mininet_plate.npz")
     model = plate[0](fold=fold)
-    pictures = data[f"{picture}_rgb"][None]
-    offsets, confidence = raw(model, pictures)
-    np.testing.assert_allclose(offsets, data[f"{picture}_mbox_loc"], rtol=0, atol=1e-4)
-    np.testing.assert_allclose(confidence, data[f"{picture}_mbox_conf"], rtol=0, atol=1e-4)
+    images = data[f"{image}_rgb"][None]
+    offsets, confidence = raw(model, images)
+    np.testing.assert_allclose(offsets, data[f"{image}_mbox_loc"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(confidence, data[f"{image}_mbox_conf"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(model.anchor_spec.anchors_xyxy(), data["priors"], rtol=0, atol=1e-6)
-    [rows] = run(keras_ssd.with_decoder(model), pictures)
-    rows, expected = rows[rows[:, 0] >= 0], data[f"{picture}_detection_out"]
+    [rows] = run(keras_ssd.with_decoder(model), images)
+    rows, expected = rows[rows[:, 0] >= 0], data[f"{image}_detection_out"]
     assert len(rows) == len(expected)
     np.testing.assert_array_equal(rows[:, 0] + 1, expected[:, 1])
     np.testing.assert_allclose(rows[:, 1:], expected[:, 2:], rtol=0, atol=1e-5)
@@ -73,16 +73,16 @@ def test_reference_plate_detector_equals_opencv_live(plate, oracle):
     np.testing.assert_allclose(rows[: len(expected), 1:], expected[:, 2:], rtol=0, atol=1e-4)
 
 
-def test_values_plate_detector_finds_one_plate_a_picture(plate, shared):
-    pictures = [shared("weights", "plate_ssd512", name) for name in ("1.jpg", "2.jpg")]
-    assert [found.names for found in plate[0]().detect(pictures)] == [("plate",), ("plate",)]
+def test_values_plate_detector_finds_one_plate_an_image(plate, shared):
+    images = [shared("weights", "plate_ssd512", name) for name in ("1.jpg", "2.jpg")]
+    assert [found.names for found in plate[0]().detect(images)] == [("plate",), ("plate",)]
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_roundtrip_imported_model_saves(plate, tmp_path, suffix):
     build, _, _ = plate
     model = build()
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 512, 512, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 512, 512, 3)).astype(np.float32)
     path = str(tmp_path / f"plate{suffix}")
     if suffix == ".keras":
         model.save(path)
@@ -93,7 +93,7 @@ def test_roundtrip_imported_model_saves(plate, tmp_path, suffix):
         model.save_weights(path)
         again = keras_ssd.from_caffe(plate[1], mean=PLATE_MEAN, scale=PLATE_SCALE, channel_order="rgb")
         again.load_weights(path)
-    np.testing.assert_array_equal(run(again, picture), run(model, picture))
+    np.testing.assert_array_equal(run(again, image), run(model, image))
 
 
 @pytest.mark.slow
@@ -104,17 +104,17 @@ def test_reference_vgg_detectors_equal_caffe_opencv_and_the_factory(size, shared
     net = reference_weights(net_of(shared("oracle", "caffe", f"ssd{size}_deploy.prototxt")))
     prototxt, caffemodel = written(net, tmp_path)
     model = keras_ssd.from_caffe(prototxt, caffemodel, mean=VGG_MEAN, classes=[f"c{i}" for i in range(20)])
-    picture = reference_picture(size)
-    offsets, confidence = raw(model, picture)
+    image = reference_image(size)
+    offsets, confidence = raw(model, image)
     np.testing.assert_allclose(offsets, data["mbox_loc"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(confidence, confidence_whole, rtol=0, atol=1e-4)
-    blob = (picture[..., ::-1] - np.float32(VGG_MEAN)).transpose(0, 3, 1, 2)
+    blob = (image[..., ::-1] - np.float32(VGG_MEAN)).transpose(0, 3, 1, 2)
     found = opencv_outputs(prototxt, caffemodel, blob, ["mbox_loc", "mbox_conf"])
     np.testing.assert_allclose(offsets, found["mbox_loc"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(confidence, found["mbox_conf"], rtol=0, atol=1e-4)
     factory = {300: keras_ssd.ssd300, 512: keras_ssd.ssd512}[size](classes=model.class_names)
     assign_reference_weights(factory)
-    np.testing.assert_allclose(run(factory, picture), run(model, picture), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run(factory, image), run(model, image), rtol=0, atol=1e-5)
     assert factory.anchor_spec == model.anchor_spec
 
 

@@ -11,7 +11,7 @@ import keras_ssd
 from keras_ssd.cli.main import main
 from keras_ssd.data import cached, write
 from keras_ssd.formats import write_keras_h5
-from keras_ssd.pictures import write_picture
+from keras_ssd.images import write_image
 from keras_ssd.zoo.port import arrays_of
 
 resource = pytest.importorskip("resource", reason="no limits on the size of files on this system")
@@ -114,27 +114,27 @@ def test_rejects_a_cache_and_keeps_the_old_one(tmp_path):
     with room(8000), pytest.raises(OSError, match=FULL.format("cache")):
         cached(new, tmp_path / "cache")
     assert contents(tmp_path) == before
-    np.testing.assert_array_equal(np.array(cached(old, tmp_path / "cache")[1].picture), old[1].picture)
+    np.testing.assert_array_equal(np.array(cached(old, tmp_path / "cache")[1].image), old[1].image)
     assert len(cached(new, tmp_path / "cache")) == 4
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
-def test_rejects_pictures(tmp_path, ending):
+def test_rejects_images(tmp_path, ending):
     """Pillow's own writing leaves a JPEG cut short and says nothing."""
     path = tmp_path / f"drawn.{ending}"
-    write_picture(Image.new("RGB", (8, 8)), path)
+    write_image(Image.new("RGB", (8, 8)), path)
     before = contents(tmp_path)
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8))
     with room(2000), pytest.raises(OSError, match=FULL.format(path.name)):
-        write_picture(noise, path)
+        write_image(noise, path)
     assert contents(tmp_path) == before
 
 
-def test_rejects_endings_that_are_no_pictures(tmp_path):
+def test_rejects_endings_that_are_no_images(tmp_path):
     with pytest.raises(ValueError, match=r"such as .png or .jpg. Received: path='.*a.txt'"):
-        write_picture(Image.new("RGB", (8, 8)), tmp_path / "a.txt")
+        write_image(Image.new("RGB", (8, 8)), tmp_path / "a.txt")
 
 
 def test_values_other_errors_stay_what_they_are(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"\[Errno 2\] No such file"):
-        write_picture(Image.new("RGB", (8, 8)), tmp_path / "nowhere" / "a.png")
+        write_image(Image.new("RGB", (8, 8)), tmp_path / "nowhere" / "a.png")

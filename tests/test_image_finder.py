@@ -4,7 +4,7 @@ import os
 import unicodedata
 
 import pytest
-from data_files import coco_file, save_picture, voc_object, voc_xml
+from data_files import coco_file, save_image, voc_object, voc_xml
 
 from keras_ssd import data
 from keras_ssd.data import DataError
@@ -115,7 +115,7 @@ def test_rejects_missing_and_doubtful_names_and_notes_the_rest(tmp_path):
         finder.path_of(name, "name", ("f.json", 3), (problems, assumed))
     assert [str(problem) for problem in problems] == [
         f"f.json:3: q\\a.jpg may be {tmp_path}/x/a.jpg, {tmp_path}/y/a.jpg (left out)",
-        "f.json:3: there is no picture d.jpg (left out)",
+        "f.json:3: there is no image d.jpg (left out)",
     ]
     [note] = assumed.problems()
     assert not note.is_fault
@@ -127,7 +127,7 @@ NAMES = ["x\\a b.JPG", "C:\\me\\x\\a b.jpg", "/home/me/x/a%20b.jpg", "https://ho
 
 def written(root, format, name):
     """A dataset whose annotation calls its image by a name."""
-    save_picture(root / "images" / "x" / "a b.jpg")
+    save_image(root / "images" / "x" / "a b.jpg")
     if format == "voc":
         (root / "Annotations").mkdir()
         (root / "Annotations" / "one.xml").write_text(voc_xml(voc_object("nut", 11, 9, 30, 24), filename=name))
@@ -148,13 +148,13 @@ def written(root, format, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_values_every_format_finds_images_so(tmp_path, format, name):
     dataset = data.read(written(tmp_path, format, name), format=format)
-    assert [annotation.picture for annotation in dataset] == [str(tmp_path / "images" / "x" / "a b.jpg")]
+    assert [annotation.image for annotation in dataset] == [str(tmp_path / "images" / "x" / "a b.jpg")]
     assert dataset[0].boxes_xyxy.round(3).tolist() == [[10, 8, 30, 24]]
 
 
 @pytest.mark.parametrize("format", ["coco", "voc", "csv", "yolo"])
 def test_rejects_two_candidates_in_every_format(tmp_path, format):
-    save_picture(tmp_path / "images" / "y" / "a b.jpg", seed=1)
+    save_image(tmp_path / "images" / "y" / "a b.jpg", seed=1)
     with pytest.raises(DataError, match=r"z[/\\]a b.jpg may be .*x/a b.jpg, .*y/a b.jpg"):
         data.read(written(tmp_path, format, "C:\\z\\a b.jpg"), format=format)
 
@@ -162,17 +162,17 @@ def test_rejects_two_candidates_in_every_format(tmp_path, format):
 def test_values_the_ending_of_a_filename_of_voc_decides(tmp_path):
     (tmp_path / "Annotations").mkdir()
     for seed, name in enumerate(("a.jpg", "a.png")):
-        save_picture(tmp_path / "JPEGImages" / name, seed=seed)
+        save_image(tmp_path / "JPEGImages" / name, seed=seed)
     (tmp_path / "Annotations" / "a.xml").write_text(voc_xml(voc_object("nut", 1, 2, 3, 4), filename="a.png"))
-    assert data.read(tmp_path)[0].picture == str(tmp_path / "JPEGImages" / "a.png")
+    assert data.read(tmp_path)[0].image == str(tmp_path / "JPEGImages" / "a.png")
 
 
 @pytest.mark.parametrize("format", ["coco", "voc", "csv", "yolo"])
 def test_values_an_absolute_path_of_this_machine(tmp_path, format):
-    elsewhere = save_picture(tmp_path / "elsewhere" / "one.jpg")
+    elsewhere = save_image(tmp_path / "elsewhere" / "one.jpg")
     root = written(tmp_path / "set", format, elsewhere)
     if format == "yolo":  # whose label files lie beside their images
         (tmp_path / "elsewhere" / "one.txt").write_text("0 0.33333333 0.4 0.33333333 0.4\n")
     dataset = data.read(root, format=format)
-    assert [(a.name, a.picture) for a in dataset] == [("one", elsewhere)]
+    assert [(a.name, a.image) for a in dataset] == [("one", elsewhere)]
     assert len(dataset.problems) == 0

@@ -8,7 +8,7 @@ from keras import ops
 
 import keras_ssd
 from keras_ssd import losses
-from keras_ssd.coding import BACKGROUND, NEUTRAL, Predictions, Targets
+from keras_ssd.box_coder import BACKGROUND, NEUTRAL, Predictions, Targets
 
 pytestmark = pytest.mark.numerical
 
@@ -106,7 +106,7 @@ def test_values_one_hot_targets_mean_the_same():
         assert float(loss(compact, y_pred)) == float(loss(one_hot, y_pred))
 
 
-def test_values_reductions_and_picture_weights():
+def test_values_reductions_and_image_weights():
     rng = np.random.default_rng(1)
     y_true = targets(rng.integers(0, 3, (3, 20)), 0.5)
     y_pred = predictions(rng.normal(size=(3, 20, 3)))
@@ -235,7 +235,7 @@ def test_roundtrip_config():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mining": "images"}, "`mining`: Unknown choice 'images'. Known: picture, batch, None."),
+        ({"mining": "whole"}, "`mining`: Unknown choice 'whole'. Known: image, batch, None."),
         ({"localization": "gio"}, "`localization`: Unknown choice 'gio'. Did you mean 'giou'"),
         ({"confidence": "relu"}, "`confidence`: Unknown choice 'relu'. Known: softmax, sigmoid."),
         ({"normalization": "mean"}, "`normalization`: Unknown choice 'mean'"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keras_ssd
-from keras_ssd.coding import Predictions, Targets
+from keras_ssd.box_coder import Predictions, Targets
 
 pytestmark = pytest.mark.numerical
 
@@ -18,7 +18,7 @@ RESULTS = {"loss", "confidence_loss", "localization_loss", "positives"}
 
 
 def small_model():
-    """An SSD of 16 anchors on pictures of 16x16."""
+    """An SSD of 16 anchors on images of 16x16."""
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(32, 3, strides=2, padding="same", activation="relu", name="low")(inputs)
     x = keras.layers.Conv2D(32, 3, strides=2, padding="same", activation="relu", name="high")(x)
@@ -27,16 +27,16 @@ def small_model():
     return keras_ssd.ssd(keras.Model(inputs, x), ["high"], ["cell", "dot"], spec)
 
 
-def batch_for(model, pictures=6, seed=0):
-    """Random pictures, and targets that the model can learn by heart; the last picture has no object."""
+def batch_for(model, images=6, seed=0):
+    """Random images, and targets that the model can learn by heart; the last image has no object."""
     rng = np.random.default_rng(seed)
     anchors = model.anchor_spec.num_anchors
-    class_ids, offsets = np.zeros((pictures, anchors)), np.zeros((pictures, anchors, 4))
-    for picture in range(pictures - 1):
+    class_ids, offsets = np.zeros((images, anchors)), np.zeros((images, anchors, 4))
+    for image in range(images - 1):
         chosen = rng.choice(anchors, 2, replace=False)
-        class_ids[picture, chosen] = rng.integers(1, 3, 2)
-        offsets[picture, chosen] = rng.normal(0, 0.5, (2, 4))
-    x = rng.uniform(-1, 1, (pictures, 16, 16, 3))
+        class_ids[image, chosen] = rng.integers(1, 3, 2)
+        offsets[image, chosen] = rng.normal(0, 0.5, (2, 4))
+    x = rng.uniform(-1, 1, (images, 16, 16, 3))
     return x.astype(np.float32), Targets(class_ids, offsets).join().astype(np.float32)
 
 

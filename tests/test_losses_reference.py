@@ -9,9 +9,9 @@ from gradients import value_and_gradient
 from naive_loss import naive_loss
 
 import keras_ssd
+from keras_ssd import box_coder
 from keras_ssd import boxes as bx
-from keras_ssd import coding
-from keras_ssd.coding import BACKGROUND, NEUTRAL, Predictions, Targets
+from keras_ssd.box_coder import BACKGROUND, NEUTRAL, Predictions, Targets
 
 pytestmark = pytest.mark.numerical
 
@@ -80,7 +80,7 @@ class CaffeCase:
         for item, prior, index in self.result["matches"]:
             found = self.objects_of(item)[index]
             class_ids[item, prior] = found[1]
-            offsets[item, prior] = coding.encode(
+            offsets[item, prior] = box_coder.encode(
                 found[3:7], anchors[prior], self.variances[prior], code_type=self.params["code_type"].lower()
             )
         return Targets(class_ids, offsets).join()
@@ -89,7 +89,7 @@ class CaffeCase:
         return keras_ssd.SSDLoss(
             alpha=self.params["loc_weight"],
             neg_pos_ratio=self.params["neg_pos_ratio"],
-            mining={"MAX_NEGATIVE": "picture", "NONE": None}[self.params["mining_type"]],
+            mining={"MAX_NEGATIVE": "image", "NONE": None}[self.params["mining_type"]],
             normalization=self.params["normalization"].lower(),
             confidence={"SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}[self.params["conf_loss_type"]],
             localization=self.params["loc_loss_type"].lower(),
@@ -143,8 +143,8 @@ def test_reference_ssd_keras(oracle, name):
     arrays = oracle("ssd_keras", "loss_part.npz")
     arrays = {key.removeprefix(f"{name}__"): value for key, value in arrays.items() if key.startswith(f"{name}__")}
     options = {"from_logits": False, "mining": "batch", **SSD_KERAS[name]}
-    a_picture = keras_ssd.SSDLoss(**options, reduction=None)(arrays["y_true"], arrays["y_pred"])
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(a_picture), arrays["loss_per_item"], rtol=TOLERANCE)
+    an_image = keras_ssd.SSDLoss(**options, reduction=None)(arrays["y_true"], arrays["y_pred"])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(an_image), arrays["loss_per_item"], rtol=TOLERANCE)
     loss = keras_ssd.SSDLoss(**options)
     value, gradient = value_and_gradient(lambda x: loss(arrays["y_true"], x), arrays["y_pred"])
     np.testing.assert_allclose(value, arrays["loss_per_item"].mean(), rtol=TOLERANCE)
@@ -180,10 +180,10 @@ NO_BACKGROUND = (
 )
 
 
-def random_batch(seed, *, probabilities, picture_count=4, anchors=25, classes=4):
-    """Predictions and targets of pictures of which the first has no object; every eighth anchor is neutral."""
+def random_batch(seed, *, probabilities, image_count=4, anchors=25, classes=4):
+    """Predictions and targets of images of which the first has no object; every eighth anchor is neutral."""
     rng = np.random.default_rng(seed)
-    shape = (picture_count, anchors)
+    shape = (image_count, anchors)
     logits = rng.normal(0, 2, (*shape, classes + 1))
     if probabilities:
         logits = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
@@ -202,17 +202,17 @@ def random_batch(seed, *, probabilities, picture_count=4, anchors=25, classes=4)
 def test_reference_naive_loops(options, seed):
     y_true, y_pred = random_batch(seed, probabilities=not options.get("from_logits", True))
     loss = keras_ssd.SSDLoss(**options)
-    expected, per_picture = naive_loss(y_true, y_pred, **options)
+    expected, per_image = naive_loss(y_true, y_pred, **options)
     np.testing.assert_allclose(float(loss(y_true, y_pred)), expected, rtol=TOLERANCE)
     terms = keras.ops.convert_to_numpy(loss.terms(y_true, y_pred).total)
-    np.testing.assert_allclose(terms / len(y_true), per_picture, rtol=TOLERANCE, atol=1e-7)
+    np.testing.assert_allclose(terms / len(y_true), per_image, rtol=TOLERANCE, atol=1e-7)
 
 
 @pytest.mark.parametrize("options", NO_BACKGROUND, ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_reference_a_background_that_a_net_does_not_have_costs_nothing(options, dtype):
     y_true, y_pred = random_batch(3, probabilities=False)
-    y_pred[..., 0] = coding.NO_BACKGROUND
+    y_pred[..., 0] = box_coder.NO_BACKGROUND
     expected, _ = naive_loss(y_true, y_pred, **options)
     loss = keras_ssd.SSDLoss(**options)
     if dtype == "bfloat16":
@@ -226,7 +226,7 @@ def test_reference_a_background_that_a_net_does_not_have_costs_nothing(options, 
 
 def test_values_one_positive_without_background():
     y_pred = np.zeros((1, 4, 1 + 1 + 12), np.float32)
-    y_pred[..., 0], y_pred[..., -8:] = coding.NO_BACKGROUND, 0.5
+    y_pred[..., 0], y_pred[..., -8:] = box_coder.NO_BACKGROUND, 0.5
     y_true = np.zeros((1, 4, 5), np.float32)
     y_true[0, 0, 0] = 1
     np.testing.assert_allclose(float(keras_ssd.SSDLoss(confidence="sigmoid")(y_true, y_pred)), 4 * np.log(2), rtol=1e-5)
@@ -236,7 +236,7 @@ def test_values_one_positive_without_background():
 
 @pytest.mark.parametrize("options", NAIVE, ids=str)
 def test_reference_gradient_is_the_slope_of_naive_loops(options):
-    y_true, y_pred = random_batch(7, probabilities=not options.get("from_logits", True), picture_count=2, anchors=12)
+    y_true, y_pred = random_batch(7, probabilities=not options.get("from_logits", True), image_count=2, anchors=12)
     loss = keras_ssd.SSDLoss(**options)
     _, gradient = value_and_gradient(lambda x: loss(y_true, x), y_pred)
     y_pred, step = y_pred.astype(np.float64), 1e-6

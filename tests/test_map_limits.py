@@ -93,7 +93,7 @@ def test_values_commands_that_open_models_take_the_limit(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     keras_ssd.ssd7(classes=["a"], input_size=(64, 64)).save("m.keras")
     Image.fromarray(np.zeros((24, 32, 3), "uint8")).save("a.png")
-    (tmp_path / "a.csv").write_text("picture,class,xmin,ymin,xmax,ymax\na.png,a,5,5,20,20\n")
+    (tmp_path / "a.csv").write_text("image,class,xmin,ymin,xmax,ymax\na.png,a,5,5,20,20\n")
     for line in (*LINES, "train a.csv --out run --weights m.keras --epochs 1 --validation-set none"):
         assert main([*line.split(), "--max-map-bytes", "1000"]) == 2, line
         told = capsys.readouterr().err

@@ -43,24 +43,24 @@ def rules_of(params):
 
 
 def caffe_case(name):
-    """Anchors, the objects of each picture, rules, and for each picture Caffe's object of each anchor."""
+    """Anchors, the objects of each image, rules, and for each image Caffe's object of each anchor."""
     params, anchors = CASES[name], CAFFE[name.split("__")[0] + "__priors"]
     gt = CAFFE[name + "__gt"]
     if not params["use_difficult_gt"]:
         gt = gt[gt[:, 7] == 0]
-    pictures = [gt[gt[:, 0] == item, 3:7] for item in range(params["items"])]
+    images = [gt[gt[:, 0] == item, 3:7] for item in range(params["items"])]
     owners = np.full((params["items"], len(anchors)), -1)
     items, places, objects = CAFFE[name + "__matches"].T
     owners[items, places] = objects
-    return anchors, pictures, rules_of(params), owners
+    return anchors, images, rules_of(params), owners
 
 
-def padded(pictures, rows=None):
+def padded(images, rows=None):
     """Boxes (B, M, 4) and valid (B, M) from lists; padding is NaN, which nothing may let through."""
-    rows = max(1, *(len(boxes) for boxes in pictures)) if rows is None else rows
-    boxes = np.full((len(pictures), rows, 4), np.nan, np.float32)
-    valid = np.zeros((len(pictures), rows), bool)
-    for index, each in enumerate(pictures):
+    rows = max(1, *(len(boxes) for boxes in images)) if rows is None else rows
+    boxes = np.full((len(images), rows, 4), np.nan, np.float32)
+    valid = np.zeros((len(images), rows), bool)
+    for index, each in enumerate(images):
         boxes[index, : len(each)], valid[index, : len(each)] = each, True
     return boxes, valid
 
@@ -82,8 +82,8 @@ def on_host(boxes, anchors, rules):
 
 @pytest.mark.parametrize("name", CASES)
 def test_reference_caffe_matches(name):
-    anchors, pictures, rules, owners = caffe_case(name)
-    for boxes, owner in zip(pictures, owners, strict=True):
+    anchors, images, rules, owners = caffe_case(name)
+    for boxes, owner in zip(images, owners, strict=True):
         np.testing.assert_array_equal(match(boxes, anchors, rules).object_of_anchor, owner)
 
 
@@ -94,8 +94,8 @@ def test_reference_caffe_matches(name):
     + [name for name in CASES if name.startswith("edge")],
 )
 def test_reference_caffe_matches_in_graph(name):
-    anchors, pictures, rules, owners = caffe_case(name)
-    found = in_graph(*padded(pictures), anchors, rules)
+    anchors, images, rules, owners = caffe_case(name)
+    found = in_graph(*padded(images), anchors, rules)
     np.testing.assert_array_equal(np.where(found == NEUTRAL, -1, found), owners)
 
 
@@ -103,9 +103,9 @@ def test_reference_caffe_matches_in_graph(name):
     "name", [n for n in CASES if CASES[n]["mining_type"] == "MAX_NEGATIVE" and not CASES[n]["nms"]]
 )
 def test_reference_caffe_takes_negatives_from_the_background_alone(name):
-    anchors, pictures, rules, owners = caffe_case(name)
+    anchors, images, rules, owners = caffe_case(name)
     negatives = CAFFE[name + "__negatives"]
-    for item, boxes in enumerate(pictures):
+    for item, boxes in enumerate(images):
         found = on_host(boxes, anchors, rules)
         background, chosen = np.flatnonzero(found == -1), negatives[negatives[:, 0] == item, 1]
         assert np.isin(chosen, background).all()
@@ -114,8 +114,8 @@ def test_reference_caffe_takes_negatives_from_the_background_alone(name):
 
 
 def test_reference_negatives_do_run_out_somewhere():
-    anchors, pictures, rules, _ = caffe_case("small__neg_overlap_0_2")
-    found = [on_host(boxes, anchors, rules) for boxes in pictures]
+    anchors, images, rules, _ = caffe_case("small__neg_overlap_0_2")
+    found = [on_host(boxes, anchors, rules) for boxes in images]
     matched = [owner for owner in found if (owner >= 0).any()]
     assert sum((owner == -1).sum() for owner in matched) == len(CAFFE["small__neg_overlap_0_2__negatives"]) == 19
     assert sum((owner == NEUTRAL).sum() for owner in matched) > 0
@@ -150,13 +150,13 @@ def test_reference_naive_loops(rules, objects, repeat):
 def test_reference_graph_equals_naive_loops(rules):
     rng = np.random.default_rng(0)
     anchors = grid_anchors()
-    pictures = []
+    images = []
     for count in (0, 1, 2, 5, 9, 12, 40):  # 40 objects for 32 anchors
         corners = rng.integers(-1, 10, (count, 2, 2)) / 8 + rng.choice([0, 0.03], (count, 1, 2))
-        pictures.append(np.concatenate([corners.min(1), corners.max(1)], -1).astype(np.float32))
-    pictures[4][3:6] = pictures[4][2]
-    pictures[5][:2] = [3, 3, 4, 4]  # away from all anchors, the first object among them
-    for boxes, found in zip(pictures, in_graph(*padded(pictures), anchors, rules), strict=True):
+        images.append(np.concatenate([corners.min(1), corners.max(1)], -1).astype(np.float32))
+    images[4][3:6] = images[4][2]
+    images[5][:2] = [3, 3, 4, 4]  # away from all anchors, the first object among them
+    for boxes, found in zip(images, in_graph(*padded(images), anchors, rules), strict=True):
         np.testing.assert_array_equal(found, naive_match(boxes, anchors, rules))
 
 

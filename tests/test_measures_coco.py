@@ -12,7 +12,7 @@ from naive_coco import naive_coco
 
 import keras_ssd
 from keras_ssd.evaluation import measure
-from keras_ssd.evaluation.measures import coco, coco_library, curves
+from keras_ssd.evaluation.metrics import coco, coco_library, curves
 from keras_ssd.evaluation.pairing import IGNORED, NONE, TRUE
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
@@ -24,13 +24,13 @@ NUMBERS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 
 @pytest.fixture(scope="module")
 def sample():
-    """Annotations of 128 pictures of COCO as in their file, 10 crowds among them, and as a table."""
+    """Annotations of 128 images of COCO as in their file, 10 crowds among them, and as a table."""
     from conftest import shared_path
 
     folder = shared_path("data", "coco_sample")
     annotations = json.loads((folder / "annotations" / "instances_sample.json").read_text(encoding="utf-8"))
     truth = ObjectTable.of(keras_ssd.data.read(folder))
-    assert (len(truth.pictures), len(truth), truth.crowd.sum()) == (128, 939, 10)
+    assert (len(truth.images), len(truth), truth.crowd.sum()) == (128, 939, 10)
     return annotations, truth
 
 
@@ -46,7 +46,7 @@ def jittered(annotations, rng, each, decimals):
 
 
 def crowded(annotations, rng):
-    """250 boxes of one class in each of six pictures: more than the hundred that count."""
+    """250 boxes of one class in each of six images: more than the hundred that count."""
     for row in annotations["images"][:6]:
         for x, y, w, h, score in rng.random((250, 5)):
             width, height = row["width"], row["height"]
@@ -54,7 +54,7 @@ def crowded(annotations, rng):
 
 
 def detector(kind, annotations):
-    """Rows of (picture id, class id, box in COCO's format, score), pictures in falling order of id."""
+    """Rows of (image id, class id, box in COCO's format, score), images in falling order of id."""
     rng = np.random.default_rng(7)
     rows = {
         "perfect": lambda: [(r["image_id"], r["category_id"], r["bbox"], 1.0) for r in annotations["annotations"]],
@@ -90,11 +90,11 @@ def by_pycocotools(annotations, rows):
 
 def as_table(annotations, truth, rows):
     classes = {row["id"]: truth.class_names.index(row["name"]) for row in annotations["categories"]}
-    pictures = {int(name): place for place, name in enumerate(truth.pictures)}
+    images = {int(name): place for place, name in enumerate(truth.images)}
     boxes = np.array([row[2] for row in rows], float).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    places, ids = [pictures[row[0]] for row in rows], [classes[row[1]] for row in rows]
-    return DetectionTable(truth.pictures, truth.class_names, places, ids, [row[3] for row in rows], boxes)
+    places, ids = [images[row[0]] for row in rows], [classes[row[1]] for row in rows]
+    return DetectionTable(truth.images, truth.class_names, places, ids, [row[3] for row in rows], boxes)
 
 
 @pytest.mark.parametrize("kind", ["perfect", "noisy", "sparse", "too many", "none"])
@@ -140,7 +140,7 @@ def test_reference_pairing_is_what_the_library_does(sample):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_reference_naive_loops(seed):
-    found, truth = random_tables(seed, pictures=4, detections=16)
+    found, truth = random_tables(seed, images=4, detections=16)
     numbers, per_class = naive_coco(found, truth)
     result = measure(found, truth, "coco")
     assert result.numbers == pytest.approx(numbers, abs=1e-12, nan_ok=True)

@@ -5,7 +5,7 @@ import pytest
 from measure_tables import detection_table, naive_ilsvrc, object_table, random_tables
 
 from keras_ssd.evaluation import measure
-from keras_ssd.evaluation.measures import ilsvrc
+from keras_ssd.evaluation.metrics import ilsvrc
 from keras_ssd.evaluation.pairing import FALSE, IGNORED, TRUE
 
 

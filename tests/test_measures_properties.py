@@ -16,7 +16,7 @@ QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 TABLES = st.builds(
     random_tables,
     st.integers(0, 10**6),
-    pictures=st.integers(1, 5),
+    images=st.integers(1, 5),
     classes=st.integers(1, 4),
     objects=st.integers(0, 6),
     detections=st.integers(0, 20),
@@ -49,15 +49,15 @@ def test_values_order_of_detections_does_not_matter(name, tables, seed):
 
 @QUICK
 @given(tables=TABLES, seed=st.integers(0, 10**6))
-def test_values_order_of_pictures_does_not_matter(name, tables, seed):
+def test_values_order_of_images_does_not_matter(name, tables, seed):
     found, truth = tables
-    order = np.random.default_rng(seed).permutation(len(truth.pictures))
+    order = np.random.default_rng(seed).permutation(len(truth.images))
     place = np.argsort(order)
-    pictures = tuple(truth.pictures[i] for i in order)
+    images = tuple(truth.images[i] for i in order)
 
     def moved(table, **more):
-        table = dataclasses.replace(table, pictures=pictures, picture=place[table.picture], **more)
-        return table[np.argsort(table.picture, kind="stable")]
+        table = dataclasses.replace(table, images=images, image=place[table.image], **more)
+        return table[np.argsort(table.image, kind="stable")]
 
     same(measure(found, truth, name), measure(moved(found), moved(truth, sizes_hw=truth.sizes_hw[order]), name))
 
@@ -99,7 +99,7 @@ def test_values_every_object_is_found_once_at_most(name, tables):
     answered = pairs.objects[pairs.verdicts == 1]
     assert len(answered) == len(set(answered.tolist()))
     assert (truth.class_ids[answered] == found.class_ids[pairs.verdicts == 1]).all()
-    assert (truth.picture[answered] == found.picture[pairs.verdicts == 1]).all()
+    assert (truth.image[answered] == found.image[pairs.verdicts == 1]).all()
     assert not (truth.difficult | truth.crowd)[answered].any()
 
 
@@ -109,10 +109,10 @@ def test_values_objects_as_detections_are_perfect(name, tables):
     _, truth = tables
     counted = truth[~(truth.difficult | truth.crowd)]
     scores = np.linspace(1, 0.5, len(counted))
-    columns = (counted.picture, counted.class_ids, scores, counted.boxes_xyxy)
-    found = DetectionTable(truth.pictures, truth.class_names, *columns)
+    columns = (counted.image, counted.class_ids, scores, counted.boxes_xyxy)
+    found = DetectionTable(truth.images, truth.class_names, *columns)
     result = measure(found, counted, name)
-    twins = len(np.unique(np.column_stack([counted.picture, counted.class_ids, counted.boxes_xyxy]), axis=0))
+    twins = len(np.unique(np.column_stack([counted.image, counted.class_ids, counted.boxes_xyxy]), axis=0))
     if twins == len(counted):  # VOC counts the second detection of two equal objects as false
         values = [value for value in result.per_class.values() if not np.isnan(value)]
         np.testing.assert_allclose(values, 1, atol=1e-12)

@@ -11,7 +11,7 @@ from keras_ssd.evaluation import MEASURES, Result, measure
 
 BOX, FAR = (0, 0, 100, 60), (150, 100, 250, 160)
 PRINTED = """\
-VOC, area under the curve: 2 pictures, IoU 0.5
+VOC, area under the curve: 2 images, IoU 0.5
   class              objects  detections     AP
   ---------------------------------------------
   c0                       2           2  0.500
@@ -22,26 +22,26 @@ VOC, area under the curve: 2 pictures, IoU 0.5
 
 
 def small():
-    truth = object_table([(0, 0, BOX), (1, 0, BOX), (0, 0, FAR, "difficult"), (1, 1, FAR)], pictures=2, classes=3)
+    truth = object_table([(0, 0, BOX), (1, 0, BOX), (0, 0, FAR, "difficult"), (1, 1, FAR)], images=2, classes=3)
     rows = [(0, 0, 0.9, BOX), (0, 0, 0.8, (100, 60, 150, 100)), (1, 2, 0.7, FAR)]
-    return detection_table(rows, pictures=2, classes=3), truth
+    return detection_table(rows, images=2, classes=3), truth
 
 
 def test_values_print():
     assert str(measure(*small(), "voc12")) == PRINTED
-    assert repr(measure(*small(), "voc12")) == "Result('voc12', map=0.250, 2 pictures)"
+    assert repr(measure(*small(), "voc12")) == "Result('voc12', map=0.250, 2 images)"
 
 
 def test_values_print_names_what_differs():
     first = str(measure(*small(), "voc07", iou_threshold=0.75, plus_one=True)).splitlines()[0]
-    assert first == "VOC, 11 points: 2 pictures, IoU 0.75, a pixel added"
-    assert str(measure(*small(), "ilsvrc")).splitlines()[0] == "ILSVRC DET: 2 pictures, IoU 0.5, small objects less"
+    assert first == "VOC, 11 points: 2 images, IoU 0.75, a pixel added"
+    assert str(measure(*small(), "ilsvrc")).splitlines()[0] == "ILSVRC DET: 2 images, IoU 0.5, small objects less"
 
 
 def test_values_print_of_coco():
     pytest.importorskip("faster_coco_eval")
     lines = str(measure(*small(), "coco")).splitlines()
-    assert lines[0] == "COCO: 2 pictures, IoU 0.5 to 0.95"
+    assert lines[0] == "COCO: 2 images, IoU 0.5 to 0.95"
     assert lines[-4:] == [
         "  AP    0.252    AP50  0.252    AP75  0.252",
         "  APs     n/a    APm   0.252    APl     n/a",
@@ -61,7 +61,7 @@ def test_values_dictionary_is_json(name):
     assert read["per_class"] == {"c0": result.per_class["c0"], "c1": 0, "c2": None}
     assert read["objects"] == {"c0": 2, "c1": 1, "c2": 0}
     assert read["detections"] == {"c0": 2, "c1": 0, "c2": 1}
-    assert read["pictures"] == 2
+    assert read["images"] == 2
     assert read["settings"]["iou_threshold"] == 0.5
     assert result.curves.keys() == {"c0", "c1"}
 
@@ -98,14 +98,14 @@ def test_rejects_thresholds_out_of_range(threshold):
         measure(*small(), "voc07", iou_threshold=threshold)
 
 
-def test_rejects_tables_of_other_pictures_or_classes():
-    found, truth = random_tables(0, pictures=2, classes=2)
-    with pytest.raises(ValueError, match="must have the same pictures in the same order. Received: 3 and 2 of them"):
-        measure(detection_table([], pictures=3, classes=2), truth)
+def test_rejects_tables_of_other_images_or_classes():
+    found, truth = random_tables(0, images=2, classes=2)
+    with pytest.raises(ValueError, match="must have the same images in the same order. Received: 3 and 2 of them"):
+        measure(detection_table([], images=3, classes=2), truth)
     with pytest.raises(ValueError, match="must have the same class_names in the same order. Received: 1 and 2 of them"):
-        measure(detection_table([], pictures=2), truth)
-    other = type(truth)(**{**truth.__dict__, "pictures": ("p0", "q1")})
-    with pytest.raises(ValueError, match="must have the same pictures in the same order. Received: 'p1' and 'q1'"):
+        measure(detection_table([], images=2), truth)
+    other = type(truth)(**{**truth.__dict__, "images": ("p0", "q1")})
+    with pytest.raises(ValueError, match="must have the same images in the same order. Received: 'p1' and 'q1'"):
         measure(found, other)
 
 
@@ -114,11 +114,11 @@ def test_rejects_tables_of_other_pictures_or_classes():
     ("objects", "received"),
     [([], "no object"), ([(0, 0, BOX, "difficult"), (1, 0, BOX, "crowd")], "difficult objects and crowds alone")],
 )
-def test_rejects_pictures_without_anything_to_find(name, objects, received):
-    truth = object_table(objects, pictures=2)
-    message = f"There is nothing to be found in the 2 pictures, so nothing can be measured.*Received: {received}"
+def test_rejects_images_without_anything_to_find(name, objects, received):
+    truth = object_table(objects, images=2)
+    message = f"There is nothing to be found in the 2 images, so nothing can be measured.*Received: {received}"
     with pytest.raises(ValueError, match=message):
-        measure(detection_table([(0, 0, 0.9, BOX)], pictures=2), truth, name)
+        measure(detection_table([(0, 0, 0.9, BOX)], images=2), truth, name)
 
 
 def test_values_sums_are_of_what_is_to_be_found():

@@ -1,4 +1,4 @@
-"""VOC's measure: the devkit's figures on the pictures of VOC 2007, hand-made cases, and plain loops."""
+"""VOC's measure: the devkit's figures on the images of VOC 2007, hand-made cases, and plain loops."""
 
 import csv
 import time
@@ -17,16 +17,16 @@ BOX, NEAR, FAR = (0, 0, 100, 60), (0, 0, 100, 50), (150, 100, 250, 160)  # IoU o
 def devkit_tables(oracle, as_edges):
     """The reference detections and objects: inclusive pixels as in VOC's files, or edges as readers give them."""
     data = oracle("voc_eval", "voc07_test_detections.npz")
-    pictures, names = (tuple(map(str, data[key])) for key in ("image_ids", "class_names"))
+    images, names = (tuple(map(str, data[key])) for key in ("image_ids", "class_names"))
     first = np.array([1, 1, 0, 0]) if as_edges else 0
     no = np.zeros(len(data["gt_class_id"]), bool)
     found = DetectionTable(
-        pictures, names, data["image_index"], data["class_id"], data["score"], data["boxes_xyxy"] - first
+        images, names, data["image_index"], data["class_id"], data["score"], data["boxes_xyxy"] - first
     )
     truth = ObjectTable(
-        pictures,
+        images,
         names,
-        np.zeros((len(pictures), 2)),
+        np.zeros((len(images), 2)),
         data["gt_image_index"],
         data["gt_class_id"],
         data["gt_boxes_xyxy"] - first,
@@ -44,7 +44,7 @@ def test_reference_devkit(oracle, shared, as_edges):
     with open(shared("oracle", "voc_eval", "expected_ap.csv"), encoding="utf-8") as file:
         expected = {row["class"]: row for row in csv.DictReader(file)}
     mean = expected.pop("mean")
-    assert (len(found.pictures), len(found), len(truth), len(expected)) == (4952, 19727, 14976, 20)
+    assert (len(found.images), len(found), len(truth), len(expected)) == (4952, 19727, 14976, 20)
     for name, column in (("voc07", "ap_11_points"), ("voc12", "ap_all_points")):
         start = time.perf_counter()
         result = measure(found, truth, name, plus_one=not as_edges)
@@ -74,8 +74,8 @@ def test_reference_naive_loops(seed):
 
 def test_values_curve_and_both_rules():
     # Of four objects two are found, by the first and the third detection.
-    truth = object_table([(p, 0, BOX) for p in range(4)], pictures=4)
-    found = detection_table([(0, 0, 0.9, BOX), (1, 0, 0.8, FAR), (2, 0, 0.7, NEAR)], pictures=4)
+    truth = object_table([(p, 0, BOX) for p in range(4)], images=4)
+    found = detection_table([(0, 0, 0.9, BOX), (1, 0, 0.8, FAR), (2, 0, 0.7, NEAR)], images=4)
     result = measure(found, truth, "voc07")
     curve = result.curves["c0"]
     assert curve.recall.tolist() == [0.25, 0.25, 0.5]
@@ -88,9 +88,9 @@ def test_values_curve_and_both_rules():
 
 def test_values_recalls_are_the_devkits():
     # Three of ten found: 0.3 is not 0:0.1:1's fourth, which is 0.30000000000000004, but 2 of 10 is its third.
-    truth = object_table([(p, 0, BOX) for p in range(10)], pictures=10)
+    truth = object_table([(p, 0, BOX) for p in range(10)], images=10)
     for count, points in ((2, 3), (3, 3), (4, 5)):
-        found = detection_table([(p, 0, 0.9, BOX) for p in range(count)], pictures=10)
+        found = detection_table([(p, 0, 0.9, BOX) for p in range(count)], images=10)
         assert measure(found, truth, "voc07").map == pytest.approx(points / 11)
 
 
@@ -134,15 +134,15 @@ def test_values_added_pixel():
 
 
 def test_values_equal_scores_keep_the_order_of_the_table():
-    truth = object_table([(0, 0, BOX)], pictures=2)
+    truth = object_table([(0, 0, BOX)], images=2)
     rows = [(0, 0, 0.5, BOX), (1, 0, 0.5, BOX)]
-    assert measure(detection_table(rows, pictures=2), truth, "voc12").map == 1
-    assert measure(detection_table(rows[::-1], pictures=2), truth, "voc12").map == 0.5
+    assert measure(detection_table(rows, images=2), truth, "voc12").map == 1
+    assert measure(detection_table(rows[::-1], images=2), truth, "voc12").map == 0.5
 
 
-def test_values_other_pictures_and_classes_do_not_help():
-    truth = object_table([(0, 0, BOX)], pictures=2, classes=2)
-    found = detection_table([(1, 0, 0.9, BOX), (0, 1, 0.8, BOX)], pictures=2, classes=2)
+def test_values_other_images_and_classes_do_not_help():
+    truth = object_table([(0, 0, BOX)], images=2, classes=2)
+    found = detection_table([(1, 0, 0.9, BOX), (0, 1, 0.8, BOX)], images=2, classes=2)
     result = measure(found, truth, "voc12")
     assert result.per_class["c0"] == 0
     assert np.isnan(result.per_class["c1"])
@@ -150,7 +150,7 @@ def test_values_other_pictures_and_classes_do_not_help():
 
 
 def test_values_many_pairs_are_compared_in_parts(monkeypatch):
-    found, truth = random_tables(5, pictures=12)
+    found, truth = random_tables(5, images=12)
     whole = measure(found, truth, "voc12")
     monkeypatch.setattr("keras_ssd.evaluation.pairing._PAIRS", 3)
     parts = measure(found, truth, "voc12")

@@ -7,7 +7,7 @@ from keras import ops
 
 import keras_ssd
 from keras_ssd.anchors import named_spec
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.formats.caffe import CaffeNet, read_prototxt, write_caffemodel
 from keras_ssd.zoo.port import PortError, arrays_of, port
 
@@ -28,7 +28,7 @@ def with_noise(model):
             variable.assign(rng.normal(0, 0.1, variable.shape))
 
 
-def pictures(size=(300, 300)):
+def images(size=(300, 300)):
     return np.random.default_rng(2).uniform(0, 255, (1, *size, 3)).astype(np.float32)
 
 
@@ -45,8 +45,8 @@ def test_reference_is_the_net_of_the_prototxt(prototxt, batch_norm, shared, reco
     ours = keras_ssd.mobilenet_ssd(classes=VOC, batch_norm=batch_norm)
     port(ours, arrays_of(theirs))  # strict: every array has its place, by name and shape
     # from_caffe turns colours in the input, where no file has told the first kernel's order; ours takes RGB.
-    expected = Predictions.split(values(theirs(pictures()))[0])
-    found = Predictions.split(values(ours(pictures()))[0])
+    expected = Predictions.split(values(theirs(images()))[0])
+    found = Predictions.split(values(ours(images()))[0])
     for part in ("logits", "offsets"):
         assert abs(getattr(expected, part)).max() > 1  # the comparison is not one of zeros
         difference = abs(getattr(found, part) - getattr(expected, part)).max()
@@ -65,14 +65,14 @@ def test_values_anchors_are_the_originals():
 
 
 def test_values_pads_as_caffe_does():
-    """A stride-2 window begins one pixel before the picture; Keras's "same" begins on it where the side is even."""
+    """A stride-2 window begins one pixel before the image; Keras's "same" begins on it where the side is even."""
     model = keras_ssd.mobilenet_ssd(classes=["cat"], input_size=(32, 48), batch_norm=False)
     layer = model.get_layer("conv0")
     layer.kernel.assign(np.ones(layer.kernel.shape))
     layer.bias.assign(np.zeros(layer.bias.shape))
-    picture = np.full((1, 32, 48, 3), 127.5, np.float32)
-    picture[0, 1, 1] = 255.0
-    x = values(keras.Model(model.input, layer.output)(picture))[0, :, :, 0]
+    image = np.full((1, 32, 48, 3), 127.5, np.float32)
+    image[0, 1, 1] = 255.0
+    x = values(keras.Model(model.input, layer.output)(image))[0, :, :, 0]
     hit = 3 * 127.5 * 0.007843
     np.testing.assert_allclose(x[:2, :2], hit, rtol=1e-4)
     np.testing.assert_allclose(np.delete(x, (0, 1), 0), 0, atol=1e-4)
@@ -114,7 +114,7 @@ def test_reference_a_caffemodel_loads_by_itself(prototxt, batch_norm, shared, tm
     model = keras_ssd.mobilenet_ssd(weights=path)
     assert model.class_names == VOC
     assert any(layer.name == "conv0--bn" for layer in model.layers) == batch_norm
-    assert model.weights_report.turned == "conv0"
+    assert model.weights_report.channels_reversed == "conv0"
     kernel = values(model.get_layer("conv0").kernel)
     np.testing.assert_array_equal(kernel[1, 2, 0], blobs["conv0"][0][:, 2, 1, 2])  # red is Caffe's third channel
     kernel = values(model.get_layer("conv5--dw").kernel)
@@ -126,17 +126,17 @@ def test_reference_a_caffemodel_loads_by_itself(prototxt, batch_norm, shared, tm
     theirs = keras_ssd.from_caffe(
         shared("weights", "mobilenet_ssd_voc", prototxt), path, mean=127.5, scale=0.007843, classes=VOC
     )
-    expected, found = values(theirs(pictures())), values(model(pictures()))
+    expected, found = values(theirs(images())), values(model(images()))
     assert abs(found - expected).max() < 1e-5 * max(1, abs(expected).max())
     again = keras_ssd.open_model(path)
-    np.testing.assert_array_equal(values(again(pictures())), found)
+    np.testing.assert_array_equal(values(again(images())), found)
 
 
 def test_values_sub_sampling_by_name(shared, tmp_path):
     path = tmp_path / "net.caffemodel"
     caffemodel(path, MERGED, shared)
     whole, mine = keras_ssd.mobilenet_ssd(weights=path), keras_ssd.mobilenet_ssd(path, ["dog", "helmet", "airplane"])
-    before, after = (Predictions.split(values(m(pictures()))) for m in (whole, mine))
+    before, after = (Predictions.split(values(m(images()))) for m in (whole, mine))
     kept = [0, 1 + VOC.index("dog"), 1 + VOC.index("aeroplane")]
     np.testing.assert_allclose(after.logits[..., [0, 1, 3]], before.logits[..., kept], rtol=1e-4, atol=1e-4)
     assert mine.weights_report.classes.initialised == ("helmet",)
@@ -146,7 +146,7 @@ def test_roundtrip_file(tmp_path):
     model = keras_ssd.mobilenet_ssd(classes=["cat"], input_size=(120, 161))
     model.save(tmp_path / "m.keras")
     again = keras_ssd.load(tmp_path / "m.keras")
-    x = pictures((120, 161))
+    x = images((120, 161))
     np.testing.assert_array_equal(values(again(x)), values(model(x)))
     assert again.anchor_spec == model.anchor_spec
     other = keras_ssd.mobilenet_ssd(weights=tmp_path / "m.keras")  # the file tells its size, anchors and classes

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from reference_weights import assign_reference_weights, reference_picture
+from reference_weights import assign_reference_weights, reference_image
 
 import keras_ssd
 from keras_ssd.anchors import named_recipe, named_spec
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.formats import NamedArrays
 from keras_ssd.models.weights import TrainedWeights, recipe_for
 
@@ -21,8 +21,8 @@ def reference_model(request):
     factory, size = FACTORIES[request.param]
     model = factory(classes=VOC)
     assign_reference_weights(model)
-    picture = reference_picture(size)
-    return request.param, model, picture, model.predict_on_batch(picture)
+    image = reference_image(size)
+    return request.param, model, image, model.predict_on_batch(image)
 
 
 @pytest.mark.numerical
@@ -55,12 +55,12 @@ def test_reference_caffe_forward_pass_whole(reference_model, shared):
 
 @pytest.mark.slow
 def test_reference_caffe_feature_maps(reference_model, shared):
-    name, model, picture, _ = reference_model
+    name, model, image, _ = reference_model
     with np.load(shared("oracle", "caffe", f"{name}_random.npz")) as reference:
         blobs = [k.removeprefix("summary_").removesuffix("_index") for k in reference.files if k.endswith("_index")]
         blobs = [blob for blob in blobs if blob and blob != "conf"]
         assert len(blobs) >= 22
-        outputs = keras.Model(model.input, [model.get_layer(blob).output for blob in blobs])(picture)
+        outputs = keras.Model(model.input, [model.get_layer(blob).output for blob in blobs])(image)
         for blob, output in zip(blobs, outputs, strict=True):
             values = np.transpose(ops.convert_to_numpy(output), (0, 3, 1, 2))
             assert values.shape == tuple(reference[f"summary_{blob}_shape"])
@@ -72,9 +72,9 @@ def test_reference_caffe_feature_maps(reference_model, shared):
 @pytest.mark.numerical
 @pytest.mark.slow
 def test_reference_caffe_detections_as_a_set(reference_model, oracle):
-    name, model, picture, _ = reference_model
+    name, model, image, _ = reference_model
     reference = oracle("caffe", f"{name}_random_part.npz")["detection_out"]
-    found = keras_ssd.with_decoder(model).predict_on_batch(picture)[0]
+    found = keras_ssd.with_decoder(model).predict_on_batch(image)[0]
     expected = np.column_stack([reference[:, 1] - 1, reference[:, 2:]])
     # Scores lie 1e-5 apart here, so rounding may change a detection or two at the limits.
     hits = sum(bool((abs(found - row).max(axis=1) < 1e-4).any()) for row in expected)
@@ -110,8 +110,8 @@ def test_values_vgg_backbone():
 
 
 @pytest.mark.numerical
-@pytest.mark.parametrize("picture", ["1478899159823020309", "1478899365487445082"])
-def test_reference_ssd7(shared, picture):
+@pytest.mark.parametrize("image", ["1478899159823020309", "1478899365487445082"])
+def test_reference_ssd7(shared, image):
     from PIL import Image
 
     folder = shared("weights", "ssd7_traffic")
@@ -122,14 +122,14 @@ def test_reference_ssd7(shared, picture):
     assert report.parameters == 213_904 == model.count_params()
     assert not report.ignored
     assert not report.kept
-    with Image.open(folder / f"{picture}.jpg") as image:
-        pixels = np.asarray(image.convert("RGB"), np.float32)[None]
+    with Image.open(folder / f"{image}.jpg") as opened:
+        pixels = np.asarray(opened.convert("RGB"), np.float32)[None]
     parts = Predictions.split(model.predict_on_batch(pixels)[0])
     ours = Predictions(
         ops.convert_to_numpy(ops.softmax(parts.logits)), parts.offsets, parts.anchors_cxcywh, parts.variances
     ).join()
     with np.load(shared("oracle", "ssd7", "onnx_predictions.npz")) as reference:
-        difference = abs(ours - reference[f"img_{picture}"]).max()
+        difference = abs(ours - reference[f"img_{image}"]).max()
     print(f"ssd7 on {keras.backend.backend()}: largest difference {difference}")
     assert difference < 1e-4
 
@@ -186,7 +186,7 @@ def test_rejects_input_sizes(size):
         keras_ssd.ssd300(classes=["cat"], input_size=size)
 
 
-def test_rejects_pictures_too_small_for_ssd7():
+def test_rejects_images_too_small_for_ssd7():
     assert keras_ssd.ssd7(classes=["cat"], input_size=(64, 64)).anchor_spec.grids[-1] == (1, 1)
     with pytest.raises(ValueError, match=r"at least 64 pixels a side. Received: input_size=\(64, 63\)"):
         keras_ssd.ssd7(classes=["cat"], input_size=(64, 63))
@@ -216,11 +216,11 @@ def test_values_models_do_not_follow_the_global_image_format(factory):
     try:
         model = factory(classes=["cat"], input_size=size)
         assert model.output.shape == expected
-        picture = np.random.default_rng(0).uniform(0, 255, (1, *size, 3)).astype(np.float32)
-        before = ops.convert_to_numpy(model(picture))
+        image = np.random.default_rng(0).uniform(0, 255, (1, *size, 3)).astype(np.float32)
+        before = ops.convert_to_numpy(model(image))
     finally:
         keras.config.set_image_data_format("channels_last")
-    np.testing.assert_allclose(ops.convert_to_numpy(model(picture)), before, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(model(image)), before, rtol=0, atol=1e-5)
 
 
 def test_values_vgg_models_start_as_caffes():
@@ -228,7 +228,7 @@ def test_values_vgg_models_start_as_caffes():
     inputs = np.float32([[[[123, 117, 104], [0, 255, 255]]]])
     np.testing.assert_allclose(model.get_layer("preprocessing")(inputs)[0, 0], [[0, 0, 0], [-123, 138, 151]])
     np.testing.assert_array_equal(ops.convert_to_numpy(model.get_layer("conv4_3_norm").gamma), 20)
-    assert model.get_layer("conv10_2").strides == (1, 1)  # tells only in pictures larger than 512
+    assert model.get_layer("conv10_2").strides == (1, 1)  # tells only in images larger than 512
     assert model.get_layer("fc6").dilation_rate == (6, 6)
     # One initializer, yet no two layers of one shape with the same numbers.
     kernels = [ops.convert_to_numpy(model.get_layer(name).kernel) for name in ("conv5_1", "conv5_2")]

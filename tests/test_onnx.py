@@ -31,10 +31,10 @@ def tiny():
 @pytest.fixture(scope="module")
 def narrow():
     """All that ssd300 is made of, with few channels: paddings, poolings, dilation, L2Normalization, extras."""
-    from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, max_pool, picture_input
+    from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, image_input, max_pool
     from keras_ssd.models import Extra, Tap, ssd
 
-    inputs, x = picture_input((75, 90), offset=[-123.0, -117.0, -104.0])
+    inputs, x = image_input((75, 90), offset=[-123.0, -117.0, -104.0])
     for number in range(1, 4):
         x = apply_row(x, ConvRow(f"conv{number}", 8, 3, pad=1), ConvStyle())
         x = max_pool(x, f"pool{number}", 2, 2)
@@ -53,8 +53,8 @@ def narrow():
     return tamed(randomized(model))
 
 
-def run(path, pictures):
-    return onnxruntime.InferenceSession(str(path)).run(["boxes", "scores"], {"pictures": pictures})
+def run(path, images):
+    return onnxruntime.InferenceSession(str(path)).run(["boxes", "scores"], {"images": images})
 
 
 def graph_of(path):
@@ -70,18 +70,18 @@ def noise(model, seed=1):
 def test_reference_detector(name, request, tmp_path):
     model = request.getfixturevalue(name)
     checked = to_onnx(model, tmp_path / "a.onnx", check_with=[noise(model).astype(np.uint8)])
-    assert [row.picture for row in checked.differences] == ["random noise", "picture 1"]
+    assert [row.image for row in checked.differences] == ["random noise", "image 1"]
     assert max(checked.boxes, checked.scores) < 1e-5, checked
 
 
 @pytest.mark.numerical
 def test_values_boxes_and_scores_are_those_of_the_detections(tiny, tmp_path):
     """By another way than the check's own: the rows that `with_decoder` keeps are rows of the file's outputs."""
-    picture = noise(tiny)
+    image = noise(tiny)
     to_onnx(tiny, tmp_path / "a.onnx")
-    boxes, scores = run(tmp_path / "a.onnx", picture.transpose(2, 0, 1)[None])
+    boxes, scores = run(tmp_path / "a.onnx", image.transpose(2, 0, 1)[None])
     decoder = keras_ssd.with_decoder(tiny, confidence_threshold=0.01, iou_threshold=1.0, top_k=None, keep_top_k=50)
-    rows = keras.ops.convert_to_numpy(decoder(picture[None]))[0]
+    rows = keras.ops.convert_to_numpy(decoder(image[None]))[0]
     best = np.argsort(-scores, axis=None)[:50]
     anchors, classes = np.unravel_index(best, scores.shape)
     np.testing.assert_array_equal(rows[:, 0], classes)
@@ -98,7 +98,7 @@ def test_values_what_the_file_holds(narrow, tmp_path):
         for tensor in (*model.graph.input, *model.graph.output)
     }
     anchors = narrow.anchor_spec.num_anchors
-    assert shapes == {"pictures": [1, 3, 75, 90], "boxes": [anchors, 4], "scores": [anchors, 3]}
+    assert shapes == {"images": [1, 3, 75, 90], "boxes": [anchors, 4], "scores": [anchors, 3]}
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 13)]
     said = {entry.key: entry.value for entry in model.metadata_props}
     assert said == {"input": "bgr", "class_names": '["a", "b", "c"]'}
@@ -110,7 +110,7 @@ def test_values_layers_keep_their_names_and_maps_their_places(narrow, tmp_path):
     nodes = {node.name: node for node in graph_of(tmp_path / "a.onnx").node}
     assert all(list(node.output) == [name] for name, node in nodes.items())
     for layer in narrow.layers:
-        if layer.name not in ("pictures", "predictions") and "padding" not in layer.name:
+        if layer.name not in ("images", "predictions") and "padding" not in layer.name:
             assert layer.name in nodes, layer.name
     heads = [name for name in nodes if name.endswith(("_mbox_conf", "_mbox_loc"))]
     assert len(heads) == 8
@@ -143,7 +143,7 @@ def test_values_the_inputs_agree(name, request, tmp_path):
 
 
 def test_values_a_grey_net_takes_a_grey_blob(tmp_path):
-    model = KINDS["picture_grey"]()
+    model = KINDS["image_grey"]()
     to_onnx(model, tmp_path / "a.onnx", input="blob")
     assert [dim.dim_value for dim in graph_of(tmp_path / "a.onnx").input[0].type.tensor_type.shape.dim] == [
         1,

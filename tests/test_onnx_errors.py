@@ -7,7 +7,7 @@ import pytest
 from onnx_nets import detector, spec_of
 
 import keras_ssd
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporters.onnx import check_onnx, to_onnx
 from keras_ssd.layers import AnchorBoxes
 
@@ -76,12 +76,12 @@ def test_rejects_a_blob_without_preprocessing(tmp_path):
     plain = detector(keras.layers.ReLU(), preprocessing=keras.layers.Rescaling(0.01, name="other"))
     with pytest.raises(ExportError, match="no layer 'preprocessing'"):
         to_onnx(plain, tmp_path / "a.onnx", input="blob")
-    inputs = keras.Input((18, 22, 3), name="pictures")
+    inputs = keras.Input((18, 22, 3), name="images")
     x = keras.layers.Rescaling(0.01, name="preprocessing")(inputs)
     x = keras.layers.Add(name="both")([x, inputs])
     maps = [keras.layers.Conv2D(channels, 1)(x) for channels in (2, 4)]
     y = AnchorBoxes(spec_of((18, 22)))([maps[0]], [maps[1]])
-    with pytest.raises(ExportError, match="'both' reads the picture before"):
+    with pytest.raises(ExportError, match="'both' reads the image before"):
         to_onnx(keras_ssd.SSD(inputs, y), tmp_path / "a.onnx", input="blob")
 
 

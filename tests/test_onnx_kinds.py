@@ -15,7 +15,7 @@ pytest.importorskip("onnxruntime")
 @pytest.mark.parametrize("kind", KINDS)
 def test_reference_kind(kind, tmp_path):
     model = KINDS[kind]()
-    # What sees the picture itself may see it in BGR; all others stand behind a convolution.
-    for name in ("rgb", "bgr", "blob") if kind.startswith("picture") else ("rgb",):
+    # What sees the image itself may see it in BGR; all others stand behind a convolution.
+    for name in ("rgb", "bgr", "blob") if kind.startswith("image") else ("rgb",):
         checked = to_onnx(model, tmp_path / "kind.onnx", input=name)
         assert max(checked.boxes, checked.scores) < 1e-5, checked

@@ -65,16 +65,16 @@ def opencv5(request):
     return interpreter
 
 
-def written(folder, name, model, input="bgr", picture=None):
+def written(folder, name, model, input="bgr", image=None):
     """Writes a model's file and its input; returns the boxes and scores that Keras gives."""
     to_onnx(model, folder / f"{name}.onnx", input=input)
     detector = Detector.of(model)
-    if picture is None:
+    if image is None:
         size = model.inputs[0].shape[1:]
-        picture = np.random.default_rng(3).integers(0, 256, size).astype(np.float32)
-    blob = fed(input_kind(input), lambda batch: detector.output_of(PREPROCESSING, batch), picture)
+        image = np.random.default_rng(3).integers(0, 256, size).astype(np.float32)
+    blob = fed(input_kind(input), lambda batch: detector.output_of(PREPROCESSING, batch), image)
     np.save(folder / f"{name}.npy", blob)
-    return [results[0] for results in detector.results(picture[None])]
+    return [results[0] for results in detector.results(image[None])]
 
 
 def worst(folder, name, expected):
@@ -88,7 +88,7 @@ def worst(folder, name, expected):
 def test_reference_every_kind_of_layer(opencv5, tmp_path):
     expected = {}
     for kind, build in KINDS.items():
-        for input in ("rgb", "bgr", "blob") if kind.startswith("picture") else ("bgr",):
+        for input in ("rgb", "bgr", "blob") if kind.startswith("image") else ("bgr",):
             expected[f"{kind}-{input}"] = written(tmp_path, f"{kind}-{input}", build(), input)
     done = python(opencv5, "-c", RUN_ALL, tmp_path)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
@@ -114,7 +114,7 @@ def test_reference_whole_detectors(opencv5, tmp_path):
 
 @pytest.fixture
 def plate(shared):
-    """Function from preprocessing to the plate detector, and its pictures."""
+    """Function from preprocessing to the plate detector, and its images."""
     folder = shared("weights", "plate_ssd512")
     files = folder / "mininet_ssd_v1.prototxt", folder / "mininet_ssd_v1.caffemodel"
     return (
@@ -128,11 +128,11 @@ def numbers(line):
 
 
 def test_reference_the_example_finds_what_detect_finds(opencv5, plate, tmp_path):
-    build, pictures = plate
+    build, images = plate
     model = build(mean=(123.675, 116.28, 103.53), scale=(1 / 58.395, 1 / 57.12, 1 / 57.375), channel_order="rgb")
     to_onnx(model, tmp_path / "plates.onnx", input="bgr")
-    for picture, found in zip(pictures, model.detect(pictures), strict=True):
-        done = python(opencv5, EXAMPLE, tmp_path / "plates.onnx", picture, "--size", 512)
+    for image, found in zip(images, model.detect(images), strict=True):
+        done = python(opencv5, EXAMPLE, tmp_path / "plates.onnx", image, "--size", 512)
         assert done.returncode == 0, done.stderr
         [line] = done.stdout.splitlines()
         assert line.startswith("class 0 ")
@@ -143,13 +143,13 @@ def test_reference_the_example_finds_what_detect_finds(opencv5, plate, tmp_path)
 
 def test_values_a_blob_is_made_as_for_caffe(opencv5, plate, tmp_path):
     """The numbers of blobFromImage do outside what the other file does inside."""
-    build, pictures = plate
+    build, images = plate
     model = build(mean=(104, 117, 123), scale=0.017)  # not what it was trained with, but one factor for all
     found = {}
     for input, preparation in (("bgr", ()), ("blob", ("--mean", 104, 117, 123, "--scale", 0.017))):
         to_onnx(model, tmp_path / f"{input}.onnx", input=input)
         options = ("--size", 512, *preparation, "--confidence", 0.05)
-        done = python(opencv5, EXAMPLE, tmp_path / f"{input}.onnx", pictures[0], *options)
+        done = python(opencv5, EXAMPLE, tmp_path / f"{input}.onnx", images[0], *options)
         assert done.returncode == 0, done.stderr
         found[input] = [numbers(line) for line in done.stdout.splitlines()]
     assert len(found["bgr"]) > 0

@@ -22,15 +22,16 @@ FLOORS = (
         "boxes",
         "detections",
         "drawing",
-        "pictures",
+        "images",
         "formats",
         "label_places",
         "map_limits",
+        "pictures",
         "reading_ahead",
         "replacing",
         "smear",
     ),
-    ("coding", "fastpaths", "folding", "graph", "matching", "nms"),
+    ("box_coder", "fastpaths", "folding", "layer_calls", "matching", "nms"),
     ("decoding",),
     ("encoder", "layers", "losses"),
     ("backbones",),
@@ -43,7 +44,7 @@ FLOORS = (
     ("cli",),
     ("__init__", "__main__"),
 )
-# `detections` draw themselves and read their pictures again, with the rooms beside them.
+# `detections` draw themselves and read their images again, with the rooms beside them.
 BACKENDS = {"tensorflow", "jax", "torch", "openvino"}
 
 

@@ -100,7 +100,7 @@ def test_values_each_layout_has_marks_of_its_own():
 @pytest.mark.parametrize(
     ("origin", "classes", "name", "finest", "coarsest"),
     [
-        # clamped to the picture: 264 * sqrt(2) would be 373
+        # clamped to the image: 264 * sqrt(2) would be 373
         ("amdegroot", 20, "ssd300_mAP_77.43_v2.pth", (30, 30), (300, 186.676)),
         ("amdegroot", 20, "mine.pth", (30, 30), (300, 186.676)),
         ("lufficc", 20, "vgg_ssd300_voc0712.pth", (30, 30), (300, 186.676)),
@@ -204,11 +204,11 @@ def test_reference_one_network_in_the_names_of_two_projects(tmp_path):
         }
         for layer, ws in ssd_shapes("ssd300", 3).items()
     }
-    picture = random.uniform(0, 255, (1, 300, 300, 3)).astype("f4")
+    image = random.uniform(0, 255, (1, 300, 300, 3)).astype("f4")
     outputs = []
     for origin in ("lufficc", "mmdetection"):
         path = torch_files.write_pth(tmp_path / f"{origin}.pth", state_dict(origin, arrays, "ssd300", 3))
         model = keras_ssd.ssd300(path, classes, anchors="voc")
         shift = model.get_layer("preprocessing").offset
-        outputs.append(model.predict_on_batch(picture - np.asarray(shift, "f4")))
+        outputs.append(model.predict_on_batch(image - np.asarray(shift, "f4")))
     np.testing.assert_allclose(*outputs, rtol=0, atol=1e-4 * np.abs(outputs[0]).max())

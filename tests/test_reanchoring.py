@@ -10,14 +10,14 @@ from test_caffe_heads import small_net
 
 import keras_ssd
 from keras_ssd.anchors import AnchorRecipe, RecipeLevel
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.models.composing import freeze_layers
 
-PICTURES = np.random.default_rng(5).uniform(0, 255, (2, 64, 96, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(5).uniform(0, 255, (2, 64, 96, 3)).astype(np.float32)
 
 
-def parts(model, pictures=PICTURES):
-    return Predictions.split(keras.ops.convert_to_numpy(model(pictures)))
+def parts(model, images=IMAGES):
+    return Predictions.split(keras.ops.convert_to_numpy(model(images)))
 
 
 def trained():
@@ -55,9 +55,7 @@ def columns(array, level, box, spec):
 @pytest.mark.numerical
 def test_values_the_same_anchors_give_the_same_predictions(model):
     mine = keras_ssd.with_anchors(model, model.anchor_spec)
-    np.testing.assert_array_equal(
-        keras.ops.convert_to_numpy(mine(PICTURES)), keras.ops.convert_to_numpy(model(PICTURES))
-    )
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(mine(IMAGES)), keras.ops.convert_to_numpy(model(IMAGES)))
     assert not mine.weights_report.adapted + mine.weights_report.fresh
     assert str(mine.weights_report) == "Anchors: 16 of 16 boxes keep their trained rows."
 
@@ -166,13 +164,13 @@ def test_rejects_what_does_not_fit(model):
 def composed(head):
     """Three feature maps of random convolutions."""
     keras.utils.set_random_seed(3)
-    pictures = keras.Input((64, 96, 3))
-    x, names = pictures, []
+    images = keras.Input((64, 96, 3))
+    x, names = images, []
     for index, filters in enumerate((8, 8, 8)):
         x = keras.layers.Conv2D(filters, 3, strides=(8, 2, 2)[index], padding="same", name=f"map{index}")(x)
         names.append(x._keras_history.operation.name)
     rows = tuple(RecipeLevel((1, 1), boxes_hw=((size, size), (size, 2 * size))) for size in (10, 20, 40))
-    body = keras.Model(pictures, x)
+    body = keras.Model(images, x)
     return keras_ssd.ssd(body, names, ["cat"], AnchorRecipe((64, 96), rows), extras=(), head=head)
 
 

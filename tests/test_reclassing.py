@@ -7,16 +7,16 @@ from caffe_nets import random_weights
 from test_caffe_heads import small_net
 
 import keras_ssd
-from keras_ssd.coding import NO_BACKGROUND, Predictions, Targets
+from keras_ssd.box_coder import NO_BACKGROUND, Predictions, Targets
 from keras_ssd.losses import ConfidenceLoss
 from keras_ssd.models.composing import freeze_layers
 
 SIGMOID = 'layer { name: "scores" type: "Sigmoid" bottom: "conf" top: "scores" }'
-PICTURES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)
 
 
 def parts(model):
-    return Predictions.split(keras.ops.convert_to_numpy(model(PICTURES)))
+    return Predictions.split(keras.ops.convert_to_numpy(model(IMAGES)))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_reference_a_net_without_a_background_trains(focal):
     objects = [([[0.1, 0.1, 0.6, 0.7]], [1]), ([[0.3, 0.2, 0.9, 0.9], [0.0, 0.0, 0.4, 0.5]], [0, 3])]
     targets = np.stack([encoder.encode(np.float32(boxes), np.int32(ids)) for boxes, ids in objects])
     loss = keras_ssd.SSDLoss(confidence="sigmoid", **focal)
-    predictions = keras.ops.convert_to_numpy(model(PICTURES))
+    predictions = keras.ops.convert_to_numpy(model(IMAGES))
     assert (Predictions.split(predictions).logits[..., 0] == NO_BACKGROUND).all()
 
     # A score per class and none for the background: one column less, and background is where every target is 0.
@@ -95,8 +95,8 @@ def test_reference_a_net_without_a_background_trains(focal):
     assert total / positives < 1000  # each negative would cost 10,000 if the column counted
 
     model.compile(keras.optimizers.SGD(1e-3), loss=loss)
-    first = model.train_on_batch(PICTURES, targets)
-    last = [model.train_on_batch(PICTURES, targets) for _ in range(5)][-1]
+    first = model.train_on_batch(IMAGES, targets)
+    last = [model.train_on_batch(IMAGES, targets) for _ in range(5)][-1]
     assert np.isfinite(first)
     assert last < first
 
@@ -142,9 +142,9 @@ def test_rejects_models_without_heads_of_their_own(model):
 
 
 def test_values_of_a_model_whose_input_has_no_name():
-    pictures = keras.Input((64, 64, 3))
-    maps = keras.layers.Conv2D(8, 3, strides=8, padding="same", name="body")(pictures)
-    body = keras.Model(pictures, maps)
+    images = keras.Input((64, 64, 3))
+    maps = keras.layers.Conv2D(8, 3, strides=8, padding="same", name="body")(images)
+    body = keras.Model(images, maps)
     recipe = keras_ssd.AnchorRecipe((64, 64), (keras_ssd.RecipeLevel((8, 8), 16, 32, (2,)),))
     model = keras_ssd.ssd(body, taps=["body"], classes=["cat", "dog"], anchors=recipe)
     assert keras_ssd.with_classes(model, ["dog"]).class_names == ("dog",)

@@ -20,7 +20,7 @@ from keras_ssd.evaluation import evaluate, measure
 from keras_ssd.evaluation.analysis import FOUND, Interval, analyse
 from keras_ssd.evaluation.analysis.calibration import Calibration
 from keras_ssd.evaluation.origin import Origin, Training, read_training
-from keras_ssd.evaluation.report import facts, galleries, words, write_report
+from keras_ssd.evaluation.report import facts, galleries, report_text, write_report
 
 pytest.importorskip("jinja2", reason="the extra `report` is not installed")
 
@@ -61,12 +61,12 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def with_pictures(detections, objects, name="voc12", classes=None):
-    """A `Result` whose dataset has pictures of noise."""
+def with_images(detections, objects, name="voc12", classes=None):
+    """A `Result` whose dataset has images of noise."""
     rng = np.random.default_rng(0)
     annotations = [
         Annotation(one, rng.integers(0, 256, (200, 200, 3), "uint8"), np.zeros((0, 4)), np.zeros(0, int), (200, 200))
-        for one in objects.pictures
+        for one in objects.images
     ]
     dataset = Dataset("noise", classes or objects.class_names, annotations)
     return measure(detections, objects, name, dataset=dataset)
@@ -79,14 +79,14 @@ def text_of(result, folder, **options):
 
 @pytest.fixture(scope="module")
 def scene():
-    return random_scene(np.random.default_rng(3), pictures=12)
+    return random_scene(np.random.default_rng(3), images=12)
 
 
 @pytest.mark.parametrize("name", ["voc07", "voc12", "ilsvrc", "coco"])
 def test_values_of_the_page(scene, name, tmp_path):
     if name == "coco":
         pytest.importorskip("faster_coco_eval", reason="the extra `coco` is not installed")
-    result = with_pictures(*scene, name)
+    result = with_images(*scene, name)
     path = result.report(tmp_path / "new" / "folder")
     assert path == tmp_path / "new" / "folder" / "report.html"
     assert [one.name for one in path.parent.iterdir()] == ["report.html"]
@@ -108,14 +108,14 @@ def test_values_of_the_page(scene, name, tmp_path):
 
 def test_roundtrip_the_same_result_gives_the_same_page(scene, tmp_path, monkeypatch):
     monkeypatch.setattr(facts, "today", lambda: datetime.date(2031, 2, 3))  # or midnight may lie between them
-    result = with_pictures(*scene)
+    result = with_images(*scene)
     assert text_of(result, tmp_path / "a") == text_of(result, tmp_path / "b")
 
 
 def test_values_several_detectors(scene, tmp_path):
     detections, objects = scene
     results = [
-        with_pictures(detections[start::step], objects) for start, step in ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3))
+        with_images(detections[start::step], objects) for start, step in ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3))
     ]
     text = text_of(dict(zip("vwxyz", results, strict=True)), tmp_path)
     Tags(text)
@@ -129,12 +129,12 @@ def test_values_several_detectors(scene, tmp_path):
 def test_values_names_are_text_and_never_markup(tmp_path):
     evil = '<script>alert("1")</script>'
     objects = dataclasses.replace(
-        truth((0, CAT, *BOX), (1, DOG, *AWAY)), class_names=(evil, "d&g", "'\"bird"), pictures=(evil, "b")
+        truth((0, CAT, *BOX), (1, DOG, *AWAY)), class_names=(evil, "d&g", "'\"bird"), images=(evil, "b")
     )
     detections = dataclasses.replace(
-        found((0, DOG, 0.9, *BOX), (1, CAT, 0.8, *AWAY)), class_names=objects.class_names, pictures=objects.pictures
+        found((0, DOG, 0.9, *BOX), (1, CAT, 0.8, *AWAY)), class_names=objects.class_names, images=objects.images
     )
-    text = text_of({evil: with_pictures(detections, objects), "b": with_pictures(detections, objects)}, tmp_path)
+    text = text_of({evil: with_images(detections, objects), "b": with_images(detections, objects)}, tmp_path)
     Tags(text)
     assert text.count("<script>") == 1
     assert "d&amp;g" in text
@@ -144,7 +144,7 @@ def test_values_one_script_and_its_digest(scene, tmp_path):
     import base64
     import hashlib
 
-    text = text_of(with_pictures(*scene), tmp_path)
+    text = text_of(with_images(*scene), tmp_path)
     [script] = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in text
@@ -155,35 +155,35 @@ def test_values_one_script_and_its_digest(scene, tmp_path):
     ("detections", "objects", "words_"),
     [
         (found(), truth((0, CAT, *BOX)), "0 of 1 object"),  # no detections
-        (found((0, CAT, 0.9, *BOX), pictures=1), truth((0, CAT, *BOX), pictures=1), "There are no intervals"),
+        (found((0, CAT, 0.9, *BOX), images=1), truth((0, CAT, *BOX), images=1), "There are no intervals"),
         (found((0, CAT, 12.5, *BOX)), truth((0, CAT, *BOX)), "their scores are no probabilities"),
         (found((0, CAT, 0.9, *BOX)), truth((0, CAT, *BOX), size_hw=(0, 0)), "No object is missed"),
         (found((0, CAT, 0.9, *BOX)), truth((0, CAT, *BOX), (1, CAT, *BOX), difficult=[1]), "count neither way"),
     ],
 )
 def test_values_odd_results_still_give_a_page(detections, objects, words_, tmp_path):
-    text = text_of(with_pictures(detections, objects), tmp_path)
+    text = text_of(with_images(detections, objects), tmp_path)
     Tags(text)
     assert words_ in text
     assert "nan" not in re.sub(r"base64,[^\"]+|noise", "", text).lower()
 
 
-def test_values_without_a_dataset_and_with_broken_pictures(scene, tmp_path):
+def test_values_without_a_dataset_and_with_broken_images(scene, tmp_path):
     detections, objects = scene
     assert "does not know its dataset" in text_of(measure(detections, objects, "voc12"), tmp_path)
-    annotations = [Annotation(name, f"{tmp_path}/gone.jpg", [], []) for name in objects.pictures]
+    annotations = [Annotation(name, f"{tmp_path}/gone.jpg", [], []) for name in objects.images]
     broken = measure(detections, objects, "voc12", dataset=Dataset("gone", objects.class_names, annotations))
     text = text_of(broken, tmp_path)
-    assert re.search(r"\d+ pictures could not be read and are left out", text)
+    assert re.search(r"\d+ images could not be read and are left out", text)
     assert not Tags(text).images
 
 
-def test_values_pictures_of_another_size_than_stated(tmp_path):
+def test_values_images_of_another_size_than_stated(tmp_path):
     objects = truth((0, CAT, 50, 50, 150, 150), (0, DOG, 50, 50, 100, 150), size_hw=(200, 200))
-    picture = np.zeros((400, 400, 3), "uint8")
-    dataset = Dataset("big", objects.class_names, [Annotation(name, picture, [], []) for name in objects.pictures])
+    image = np.zeros((400, 400, 3), "uint8")
+    dataset = Dataset("big", objects.class_names, [Annotation(name, image, [], []) for name in objects.images])
     result = measure(found(), objects, "voc12", dataset=dataset)
-    [shown] = galleries.Pictures([result]).gallery([0], galleries.of_miss, result, result.analysis)
+    [shown] = galleries.Images([result]).gallery([0], galleries.of_miss, result, result.analysis)
     (kind, x, y, width, height) = shown.boxes[-1]
     assert kind == "truth"
     assert width == height == pytest.approx(200 * shown.width / 400)
@@ -191,13 +191,13 @@ def test_values_pictures_of_another_size_than_stated(tmp_path):
     assert shown.boxes[0] == ("faint truth", x, y, width / 2, height)
 
 
-def test_values_galleries_spread_over_classes_and_pictures():
+def test_values_galleries_spread_over_classes_and_images():
     many = [(0, CAT, 10 * i, 10, 10 * i + 9, 20) for i in range(10)]
     objects = truth(*many, (1, CAT, 0, 0, 50, 50), (1, DOG, 0, 0, 20, 20))
     result = measure(found(), objects, "voc12")
     rows = galleries.worst_misses(result, result.analysis)
     assert rows[:3] == [10, 11, 0]  # the largest cat, the only dog, then cats
-    assert sum(objects.picture[rows] == 0) == galleries.PER_PICTURE
+    assert sum(objects.image[rows] == 0) == galleries.PER_IMAGE
     alarms = found(*[(0, DOG, 0.5 + 0.01 * i, 100, 100, 120, 120) for i in range(6)], (1, DOG, 0.4, 0, 0, 20, 20))
     result = measure(alarms, objects, "voc12")
     assert galleries.worst_alarms(result, result.analysis) == [5, 4, 3]
@@ -205,7 +205,7 @@ def test_values_galleries_spread_over_classes_and_pictures():
 
 @pytest.mark.slow
 def test_values_of_the_shipped_detector(shared, tmp_path):
-    """On real pictures: what the page says is what its detector is known for, unlabelled red cells before all."""
+    """On real images: what the page says is what its detector is known for, unlabelled red cells before all."""
     model = keras_ssd.ssd_small(weights="cells")
     data = keras_ssd.data.read(shared("data", "bccd"), split="test", policy="drop")
     result = evaluate(model, data, "voc12", progress=False)
@@ -222,17 +222,17 @@ def test_values_the_verdict_names_the_main_loss():
     large = [(i % 2, CAT, 15 * i, 60, 15 * i + 110, 190) for i in range(6)]
     hits = [(p, c, 0.9, *box) for p, c, *box in large]
     analysis = analyse(measure(found(*hits), truth(*small, *large), "voc12"))
-    assert words.headline(analysis) == "Main loss: objects that nothing finds; 100 % of the misses are small".replace(
-        "100 %", "100\u00a0%"
-    )
+    assert report_text.headline(
+        analysis
+    ) == "Main loss: objects that nothing finds; 100 % of the misses are small".replace("100 %", "100\u00a0%")
     assert "Of the objects that are small, 100\u00a0% are missed (of all objects, 67\u00a0%)" in "".join(
-        words.findings(analysis)
+        report_text.findings(analysis)
     )
     alarms = [(0, CAT, 0.95, 0, 100, 5 + i, 110) for i in range(8)]
     analysis = analyse(measure(found(*alarms, *hits), truth(*large), "voc12"))
-    assert words.headline(analysis) == "Main loss: false alarms where no object is"
+    assert report_text.headline(analysis) == "Main loss: false alarms where no object is"
     analysis = analyse(measure(found(*hits), truth(*large), "voc12"))
-    assert words.headline(analysis).startswith("Little is lost")
+    assert report_text.headline(analysis).startswith("Little is lost")
 
 
 @pytest.mark.parametrize(
@@ -240,11 +240,11 @@ def test_values_the_verdict_names_the_main_loss():
     [(0, 7, "0"), (1, 7, "14"), (1, 200, "below 1"), (199, 200, "above 99"), (7, 7, "100"), (0, 0, "n/a")],
 )
 def test_values_percent(part, whole, text):
-    assert words.percent(part, whole).replace("\u00a0%", "") == text
+    assert report_text.percent(part, whole).replace("\u00a0%", "") == text
 
 
 def test_values_signs():
-    assert [words.signed(value) for value in (0.0123, -0.0019, 0.0001, -0.0001, np.nan)] == [
+    assert [report_text.signed(value) for value in (0.0123, -0.0019, 0.0001, -0.0001, np.nan)] == [
         "+0.012",
         "−0.002",
         "0.000",
@@ -254,8 +254,8 @@ def test_values_signs():
 
 
 def test_values_bounds_that_are_apart_never_read_as_zero():
-    assert words.bounds(Interval(-0.01, -0.0212, -0.0003)) == "−0.0212 to −0.0003"
-    assert words.bounds(Interval(-0.01, -0.0212, 0.0003)) == "−0.021 to 0.000"
+    assert report_text.bounds(Interval(-0.01, -0.0212, -0.0003)) == "−0.0212 to −0.0003"
+    assert report_text.bounds(Interval(-0.01, -0.0212, 0.0003)) == "−0.021 to 0.000"
 
 
 def test_rejects_names_that_do_not_fit(scene, tmp_path):
@@ -307,7 +307,7 @@ def bars(*rows):
 
 
 def said_of(*rows):
-    return words.calibration_sentence(SimpleNamespace(calibration=bars(*rows)))
+    return report_text.calibration_sentence(SimpleNamespace(calibration=bars(*rows)))
 
 
 WEAK = (0, (10_000, 0.08, 0.001))  # what a user never sees
@@ -350,7 +350,7 @@ def trained(*values, name="val_mAP", loss=1.0):
 
 
 def asked(training):
-    return words._training_advice(Origin("ssd", (300, 300), "runs/a/model.keras", training))
+    return report_text._training_advice(Origin("ssd", (300, 300), "runs/a/model.keras", training))
 
 
 def test_values_a_model_that_still_learns_is_told_to_train_longer():
@@ -370,7 +370,7 @@ def test_values_a_model_that_has_learnt_is_not():
     assert asked(trained(*[0.5] * 8, 0.2, 0.505)) == ""
     assert asked(trained(2.0, 1.0, 0.99, name="loss")) == ""
     assert asked(None) == ""
-    assert words._training_advice(None) == ""
+    assert report_text._training_advice(None) == ""
 
 
 def test_roundtrip_what_a_training_leaves_is_read_beside_the_model(tmp_path):
@@ -381,7 +381,7 @@ def test_roundtrip_what_a_training_leaves_is_read_beside_the_model(tmp_path):
     assert read_training(model) == Training(
         ({"epoch": 1.0, "loss": 3.5}, {"epoch": 2.0, "loss": 2.5, "val_mAP": 0.25}), {}
     )
-    run = {"settings": {"epochs": 4, "recipe": "caffe"}, "train": {"name": "pets/train", "pictures": 90}}
+    run = {"settings": {"epochs": 4, "recipe": "caffe"}, "train": {"name": "pets/train", "images": 90}}
     (tmp_path / "run.json").write_text(json.dumps(run))
     training = read_training(str(model))
     assert (training.settings, training.data) == (run["settings"], "pets/train, 90 images")
@@ -393,28 +393,28 @@ def test_roundtrip_what_a_training_leaves_is_read_beside_the_model(tmp_path):
 
 def test_values_a_cheaper_threshold_is_named():
     box = (10, 10, 50, 50)
-    objects = truth(*((place, CAT, *box) for place in range(10)), pictures=10)
-    weak = found(*((place, CAT, 0.3 - place / 100, *box) for place in range(10)), pictures=10)
+    objects = truth(*((place, CAT, *box) for place in range(10)), images=10)
+    weak = found(*((place, CAT, 0.3 - place / 100, *box) for place in range(10)), images=10)
     analysis = analyse(measure(weak, objects, "voc12"))
-    (first, *_) = words.advice(analysis)
+    (first, *_) = report_text.advice(analysis)
     assert "The cheapest gain is another threshold: 0.21 instead of the 0.5" in first
     assert "F1 rises from 0.00 to 1.00 (10 instead of 0 objects found, 0 instead of 0 wrong boxes)" in first
-    strong = found(*((place, CAT, 0.9 - place / 100, *box) for place in range(10)), pictures=10)
-    assert not any("threshold:" in text for text in words.advice(analyse(measure(strong, objects, "voc12"))))
+    strong = found(*((place, CAT, 0.9 - place / 100, *box) for place in range(10)), images=10)
+    assert not any("threshold:" in text for text in report_text.advice(analyse(measure(strong, objects, "voc12"))))
     assert analysis.at(0.245).found == 6
     assert analysis.at(0.245).recall == pytest.approx(0.6)
 
 
 def test_values_the_page_tells_date_version_data_and_training(scene, tmp_path, monkeypatch):
     monkeypatch.setattr(facts, "today", lambda: datetime.date(2031, 2, 3))
-    result = with_pictures(*scene)
+    result = with_images(*scene)
     origin = Origin("ssd_small", (240, 320), "runs/a/model.keras", trained(0.1, 0.2, 0.3))
     text = html.unescape(text_of(dataclasses.replace(result, origin=origin), tmp_path))
     for fact in (
         "2031-02-03",
         f"keras_ssd {keras_ssd.__version__}",
         facts.fingerprint(scene[1]),
-        f"{len(scene[1].pictures)} images, {len(scene[1])} objects",
+        f"{len(scene[1].images)} images, {len(scene[1])} objects",
         "ssd_small, input 240\u00a0x\u00a0320 pixels",
         "runs/a/model.keras",
         "3 epochs, recipe small-data, batch size 8",
@@ -431,17 +431,17 @@ def test_values_the_fingerprint_is_that_of_the_data(scene):
     assert len(same) == 16
     assert facts.fingerprint(dataclasses.replace(objects)) == same
     moved = dataclasses.replace(objects, boxes_xyxy=objects.boxes_xyxy + 1)
-    renamed = dataclasses.replace(objects, pictures=[f"{name}x" for name in objects.pictures])
+    renamed = dataclasses.replace(objects, images=[f"{name}x" for name in objects.images])
     assert len({same, facts.fingerprint(moved), facts.fingerprint(renamed)}) == 3
 
 
 def test_values_the_gallery_of_what_went_right(scene):
-    result = with_pictures(*scene)
+    result = with_images(*scene)
     analysis, detections = result.analysis, result.found
     rows = galleries.best_finds(result, analysis)
     assert 0 < len(rows) <= galleries.FINDS
     assert analysis.accepted[rows].all()
     assert (analysis.fates[analysis.partners[rows]] == FOUND).all()
-    assert len(set(detections.picture[rows].tolist())) == len(rows)  # one of an image
+    assert len(set(detections.image[rows].tolist())) == len(rows)  # one of an image
     same = (detections.class_ids == detections.class_ids[rows[0]]) & (analysis.kinds == FOUND)
     assert detections.scores[rows[0]] == detections.scores[same].max()

@@ -64,15 +64,15 @@ def browser():
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """Two detectors with names of every length, three classes of which one has a name that cannot be broken."""
-    detections, objects = random_scene(np.random.default_rng(5), pictures=14)
+    detections, objects = random_scene(np.random.default_rng(5), images=14)
     rng = np.random.default_rng(0)
     annotations = [
         Annotation(f"{name}_of_a_long_name" * 3, rng.integers(0, 256, (200, 200, 3), "uint8"), [], [])
-        for name in objects.pictures
+        for name in objects.images
     ]
     names = [one.name for one in annotations]
     classes = ("a", "x" * 60, "bird of prey")
-    detections, objects = (replace(table, pictures=names, class_names=classes) for table in (detections, objects))
+    detections, objects = (replace(table, images=names, class_names=classes) for table in (detections, objects))
     dataset = Dataset("scenes", classes, annotations)
     results = [measure(table, objects, "voc12", dataset=dataset) for table in (detections, detections[::2])]
     folder = tmp_path_factory.mktemp("report")
@@ -107,13 +107,13 @@ def test_values_fits_is_legible_and_asks_for_nothing(opened, size, scheme):
     assert dark == (scheme == "dark")
 
 
-def test_values_pictures_are_drawn(opened):
+def test_values_images_are_drawn(opened):
     page = opened(**PHONE)
     widths = page.page.evaluate("[...document.images].map(one => one.complete && one.naturalWidth)")
     assert widths
     assert all(widths)
     boxes = page.page.evaluate(
-        "[...document.querySelectorAll('.picture')].map(one => [one.querySelector('img'), one.querySelector('svg')]"
+        "[...document.querySelectorAll('.image')].map(one => [one.querySelector('img'), one.querySelector('svg')]"
         ".map(part => { const box = part.getBoundingClientRect(); return [box.width, box.height, box.x, box.y]; }))"
     )
     assert all(image == pytest.approx(drawing, abs=1) for image, drawing in boxes)

@@ -10,7 +10,7 @@ from PIL import Image
 from test_detect import brightness_model, flat, levels
 
 from keras_ssd.detecting import detect
-from keras_ssd.pictures import ImagesBelowError, PictureError, Source, expand_sources, read_picture
+from keras_ssd.images import ImageError, ImagesBelowError, Source, expand_sources, read_image
 from keras_ssd.results import MOST_KEPT
 
 pytestmark = pytest.mark.numerical
@@ -36,9 +36,9 @@ def reads(monkeypatch):
     from keras_ssd import pipeline
 
     names = []
-    real = pipeline.read_picture
+    real = pipeline.read_image
     monkeypatch.setattr(
-        pipeline, "read_picture", lambda *args, name, **options: names.append(name) or real(*args, name=name, **options)
+        pipeline, "read_image", lambda *args, name, **options: names.append(name) or real(*args, name=name, **options)
     )
     return names
 
@@ -119,7 +119,7 @@ def test_rejects_a_bad_image_by_its_place(run, folder):
     assert len(results) == 5
     assert levels(results) == [0, 10, 20, 40]
     assert len(told) == 1
-    with pytest.raises(PictureError, match=r"3\.png"):
+    with pytest.raises(ImageError, match=r"3\.png"):
         results[3]
 
 
@@ -140,7 +140,7 @@ def test_values_bytes_and_open_files(run, wrap):
     assert levels(run(source)) == [60]
     assert levels(run([source, flat(7)])) == [60, 7]  # a file is where it was
     assert levels([run(source)[0]]) == [60]
-    np.testing.assert_array_equal(read_picture(wrap(png())), np.full((10, 20, 3), 60))
+    np.testing.assert_array_equal(read_image(wrap(png())), np.full((10, 20, 3), 60))
 
 
 def test_values_names_of_bytes_and_files(run, folder):
@@ -158,19 +158,19 @@ def test_values_names_of_bytes_and_files(run, folder):
 
 def test_rejects_bytes_and_files_that_are_no_images(run, folder):
     path = str(folder / "1.png")
-    with pytest.raises(PictureError, match=r"name of a file. Give it as text: '.*1\.png'"):
+    with pytest.raises(ImageError, match=r"name of a file. Give it as text: '.*1\.png'"):
         run(path.encode())[0]
-    with open(folder / "1.png", encoding="latin-1") as file, pytest.raises(PictureError, match='mode "rb"'):
+    with open(folder / "1.png", encoding="latin-1") as file, pytest.raises(ImageError, match='mode "rb"'):
         run(file)[0]
-    with open(folder / "1.png", encoding="utf-8") as file, pytest.raises(PictureError, match='mode "rb"'):
+    with open(folder / "1.png", encoding="utf-8") as file, pytest.raises(ImageError, match='mode "rb"'):
         run(file)[0]
-    with pytest.raises(PictureError, match="bytes 0: it is a text file"):
+    with pytest.raises(ImageError, match="bytes 0: it is a text file"):
         run(b"hello, I am no image")[0]
-    with pytest.raises(PictureError, match=r"empty \(0 bytes\)"):
+    with pytest.raises(ImageError, match=r"empty \(0 bytes\)"):
         run(b"")[0]
     file = io.BytesIO(png())
     file.close()
-    with pytest.raises(PictureError, match="closed file"):
+    with pytest.raises(ImageError, match="closed file"):
         run(file)[0]
 
 
@@ -198,14 +198,14 @@ def test_values_folders_below_are_told_or_taken(run, deep, caplog):
 
 
 def test_rejects_a_folder_without_images_of_its_own(run, deep, tmp_path):
-    with pytest.raises(PictureError, match=r"no image itself, and 1 lie in folders below. recursive=True"):
+    with pytest.raises(ImageError, match=r"no image itself, and 1 lie in folders below. recursive=True"):
         list(run(deep / "a"))
     error = pickle.loads(pickle.dumps(ImagesBelowError("x", 3)))
     assert (error.folder, error.below) == ("x", 3)
     nothing = tmp_path / "nothing"
     nothing.mkdir()
     (nothing / "film.mp4").write_bytes(b"")
-    with pytest.raises(PictureError, match=r"no image and none lies below(.|\n)*It holds 1 files \(1 with \.mp4\)"):
+    with pytest.raises(ImageError, match=r"no image and none lies below(.|\n)*It holds 1 files \(1 with \.mp4\)"):
         list(run(nothing, recursive=True))
 
 

@@ -37,43 +37,43 @@ np.savez(
 def saved(tmp_path):
     keras.utils.set_random_seed(1)
     model = tiny_ssd()
-    picture = np.random.default_rng(0).uniform(0, 255, (2, 40, 56, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(0, 255, (2, 40, 56, 3)).astype(np.float32)
     path = tmp_path / "model.keras"
     model.save(path)
-    return model, picture, path
+    return model, image, path
 
 
 @pytest.mark.numerical
 def test_roundtrip_keras_file(saved):
-    model, picture, path = saved
+    model, image, path = saved
     for opened in (keras_ssd.load(path), keras.saving.load_model(path)):
         assert type(opened) is keras_ssd.SSD
         assert opened.anchor_spec == model.anchor_spec
         assert opened.class_names == ("cat", "dog")
         assert opened.saved_with == keras_ssd.__version__
         np.testing.assert_array_equal(opened.anchor_spec.anchors_cxcywh(), model.anchor_spec.anchors_cxcywh())
-        np.testing.assert_array_equal(opened.predict_on_batch(picture), model.predict_on_batch(picture))
+        np.testing.assert_array_equal(opened.predict_on_batch(image), model.predict_on_batch(image))
 
 
 @pytest.mark.numerical
 def test_roundtrip_decoder_file(saved, tmp_path):
-    model, picture, _ = saved
+    model, image, _ = saved
     detector = keras_ssd.with_decoder(model, confidence_threshold=0.05, top_k=None, eta=0.9)
     detector.save(tmp_path / "detector.keras")
     opened = keras_ssd.load(tmp_path / "detector.keras")
     assert opened.has_decoder
     assert opened.class_names == ("cat", "dog")
-    np.testing.assert_array_equal(opened.predict_on_batch(picture), detector.predict_on_batch(picture))
+    np.testing.assert_array_equal(opened.predict_on_batch(image), detector.predict_on_batch(image))
 
 
 @pytest.mark.numerical
 def test_roundtrip_weights_file(saved, tmp_path):
-    model, picture, _ = saved
+    model, image, _ = saved
     model.save_weights(tmp_path / "model.weights.h5")
     other = tiny_ssd()
-    assert abs(other.predict_on_batch(picture) - model.predict_on_batch(picture)).max() > 0
+    assert abs(other.predict_on_batch(image) - model.predict_on_batch(image)).max() > 0
     other.load_weights(tmp_path / "model.weights.h5")
-    np.testing.assert_array_equal(other.predict_on_batch(picture), model.predict_on_batch(picture))
+    np.testing.assert_array_equal(other.predict_on_batch(image), model.predict_on_batch(image))
 
 
 @pytest.mark.numerical
@@ -82,9 +82,9 @@ def test_roundtrip_weights_file(saved, tmp_path):
 def test_roundtrip_fresh_process_on_each_backend(saved, tmp_path, backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    model, picture, _ = saved
-    np.save(tmp_path / "picture.npy", picture)
-    arguments = [str(tmp_path / name) for name in ("model.keras", "picture.npy", "result.npz")]
+    model, image, _ = saved
+    np.save(tmp_path / "image.npy", image)
+    arguments = [str(tmp_path / name) for name in ("model.keras", "image.npy", "result.npz")]
     subprocess.run(
         [sys.executable, "-c", READ_AND_PREDICT, *arguments],
         check=True,
@@ -95,7 +95,7 @@ def test_roundtrip_fresh_process_on_each_backend(saved, tmp_path, backend):
         assert str(result["backend"]) == backend
         assert result["names"].tolist() == ["cat", "dog"]
         np.testing.assert_array_equal(result["anchors"], model.anchor_spec.anchors_cxcywh())
-        expected = model.predict_on_batch(picture)
+        expected = model.predict_on_batch(image)
         if backend == keras.backend.backend():
             np.testing.assert_allclose(result["y"], expected, rtol=0, atol=1e-6)
         else:
@@ -168,8 +168,8 @@ def test_values_own_file_as_weights_keeps_trained_rows(tmp_path):
     first = keras_ssd.ssd7(classes=["cat", "dog", "horse"], input_size=(160, 160))
     first.save(tmp_path / "first.keras")
     second = keras_ssd.ssd7(weights=tmp_path / "first.keras", classes=["horse", "bird", "cat"])
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 160, 160, 3)).astype(np.float32)
-    before, after = (keras_ssd.Predictions.split(m.predict_on_batch(picture)) for m in (first, second))
+    image = np.random.default_rng(0).uniform(0, 255, (1, 160, 160, 3)).astype(np.float32)
+    before, after = (keras_ssd.Predictions.split(m.predict_on_batch(image)) for m in (first, second))
     np.testing.assert_allclose(after.logits[..., [0, 1, 3]], before.logits[..., [0, 3, 1]], rtol=0, atol=1e-5)
     np.testing.assert_allclose(after.offsets, before.offsets, rtol=0, atol=1e-5)
     head = [ops.convert_to_numpy(m.get_layer("classes5").kernel) for m in (first, second)]
@@ -306,8 +306,8 @@ def test_values_own_file_as_weights_keeps_its_preprocessing_and_unnamed_classes(
     first.get_layer("predictions").about = {}
     keras_ssd.SSD(first.input, first.output).save(tmp_path / "nameless.keras")
     second = keras_ssd.ssd7(weights=tmp_path / "nameless.keras", classes=["bird", "fish"])
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
-    np.testing.assert_array_equal(second.predict_on_batch(picture), first.predict_on_batch(picture))
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    np.testing.assert_array_equal(second.predict_on_batch(image), first.predict_on_batch(image))
     assert not caplog.records  # every row was trained
     third = keras_ssd.ssd7(weights=tmp_path / "nameless.keras", mean=127.5, std=127.5)
     assert third.get_layer("preprocessing").scale == pytest.approx(1 / 127.5)

@@ -34,10 +34,10 @@ def test_values_with_decoder_shares_weights_and_names():
     assert detector.has_decoder
     assert not model.has_decoder
     assert detector.get_layer("fine") is model.get_layer("fine")
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 40, 56, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 40, 56, 3)).astype(np.float32)
     options = keras_ssd.DecodeOptions(confidence_threshold=0.2, keep_top_k=7)
-    expected = keras_ssd.decode_arrays(model.predict_on_batch(picture), options)
-    np.testing.assert_allclose(detector.predict_on_batch(picture), expected, atol=1e-5)
+    expected = keras_ssd.decode_arrays(model.predict_on_batch(image), options)
+    np.testing.assert_allclose(detector.predict_on_batch(image), expected, atol=1e-5)
     with pytest.raises(ValueError, match="decoder already"):
         keras_ssd.with_decoder(detector)
     with pytest.raises(TypeError, match="keras_ssd model"):
@@ -80,8 +80,8 @@ def test_rejects_bad_arguments(arguments, error, message):
 
 def test_values_a_backbone_on_a_tensor_of_its_own():
     """keras.applications gives such a model its input as a list."""
-    pictures = keras.Input((96, 96, 3))
-    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(pictures)
+    images = keras.Input((96, 96, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
     body = keras.applications.MobileNetV2(include_top=False, weights=None, alpha=0.35, input_tensor=scaled)
     level = keras_ssd.AnchorLevel.prior_box
     spec = keras_ssd.AnchorSpec((96, 96), (level((96, 96), (6, 6), (20,)), level((96, 96), (3, 3), (50,))))
@@ -91,7 +91,7 @@ def test_values_a_backbone_on_a_tensor_of_its_own():
     assert keras_ssd.with_decoder(model).output.shape == (None, 45, 6)
 
 
-def test_rejects_backbones_without_one_fixed_picture():
+def test_rejects_backbones_without_one_fixed_image():
     pair = [keras.Input((8, 8, 3)), keras.Input((8, 8, 3))]
     two = keras.Model(pair, keras.layers.Add()(pair))
     with pytest.raises(ValueError, match="one input"):

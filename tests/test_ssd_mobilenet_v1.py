@@ -7,14 +7,14 @@ import pytest
 import keras_ssd
 from keras_ssd import formats, zoo
 from keras_ssd.anchors import named_spec
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.formats.tflite import read_tflite
 
 FILE = ("weights", "coco_ssd_mobilenet_v1", "detect.tflite")
 CLASSES = ["cat", "dog", "bird"]
 
 
-def pictures(count=1, size_hw=(300, 300), seed=0):
+def images(count=1, size_hw=(300, 300), seed=0):
     return np.random.default_rng(seed).uniform(0, 255, (count, *size_hw, 3)).round().astype(np.float32)
 
 
@@ -82,7 +82,7 @@ def test_values_size(width, batch_norm):
 @pytest.mark.parametrize("input_size", [(32, 32), (97, 65), (320, 240)])
 def test_values_other_sizes(input_size):
     model = keras_ssd.ssd_mobilenet_v1(classes=["a"], input_size=input_size, width=0.25)
-    found = raw(model, pictures(1, input_size))
+    found = raw(model, images(1, input_size))
     assert found.logits.shape == (1, model.anchor_spec.num_anchors, 2)
     assert np.isfinite(found.logits).all()
 
@@ -93,7 +93,7 @@ def test_reference_restatement(nets, file_of, kind):
     """Every layer of a random network: padding, ReLU6, order of channels and boxes."""
     path = file_of(kind=kind)
     model = keras_ssd.ssd_mobilenet_v1(weights=path, classes=CLASSES)
-    x = pictures(2)
+    x = images(2)
     logits, offsets = restated(nets, path, x)
     found = raw(model, x)
     assert np.abs(logits).max() > 1
@@ -106,7 +106,7 @@ def test_reference_restatement(nets, file_of, kind):
 def test_reference_restatement_of_the_published_file(nets, shared):
     path = shared(*FILE)
     model = keras_ssd.ssd_mobilenet_v1(weights=path)
-    x = pictures(1)
+    x = images(1)
     logits, offsets = restated(nets, path, x)
     found = raw(model, x)
     np.testing.assert_allclose(found.logits, logits[..., [0, *zoo.label_ids("coco")]], rtol=0, atol=1e-4)
@@ -150,7 +150,7 @@ def test_roundtrip_saved_and_sub_sampled(file_of, tmp_path):
     assert model.class_names == tuple(CLASSES)
     model.save(tmp_path / "mine.keras")
     reloaded = keras_ssd.load(tmp_path / "mine.keras")
-    x = pictures(1)
+    x = images(1)
     np.testing.assert_array_equal(raw(reloaded, x).logits, raw(model, x).logits)
     assert reloaded.decoding == model.decoding
     other = keras_ssd.ssd_mobilenet_v1(weights=tmp_path / "mine.keras", classes=["bird", "fish"])
@@ -166,7 +166,7 @@ def test_roundtrip_with_batch_norm(tmp_path):
     model.save(tmp_path / "mine.keras")
     again = keras_ssd.ssd_mobilenet_v1(weights=tmp_path / "mine.keras")
     assert again.input_size == (64, 96)
-    x = pictures(1, (64, 96))
+    x = images(1, (64, 96))
     np.testing.assert_array_equal(raw(again, x).offsets, raw(model, x).offsets)
 
 
@@ -179,7 +179,7 @@ def test_values_gaps_of_coco_and_names_of_voc(file_of, caplog):
     assert whole.num_classes == 90
     voc = keras_ssd.ssd_mobilenet_v1(weights=path, classes=zoo.labels("voc"))
     assert not voc.weights_report.classes.initialised
-    x = pictures(1)
+    x = images(1)
     logits = raw(whole, x).logits
     np.testing.assert_allclose(raw(model, x).logits, logits[..., [0, *zoo.label_ids("coco")]], rtol=0, atol=1e-5)
     sofa = zoo.labels("voc").index("sofa") + 1
@@ -187,14 +187,14 @@ def test_values_gaps_of_coco_and_names_of_voc(file_of, caplog):
 
 
 def test_values_training_step(file_of):
-    """Loss from sigmoid scores, encoder with the file's variances: some steps on one picture lower the loss."""
+    """Loss from sigmoid scores, encoder with the file's variances: some steps on one image lower the loss."""
     model = keras_ssd.ssd_mobilenet_v1(weights=file_of(), classes=CLASSES, freeze=["conv?_*"])
     encoder = keras_ssd.TargetEncoder.from_model(model)
     boxes = np.array([[0.1, 0.2, 0.6, 0.7]], np.float32)
     targets = encoder.encode(boxes, np.array([1]))[None]
     loss = keras_ssd.SSDLoss(confidence="sigmoid")
     model.compile(keras.optimizers.Adam(1e-3), loss=loss)
-    x = pictures(1)
+    x = images(1)
     losses = [float(model.train_on_batch(x, targets)) for _ in range(4)]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
@@ -237,7 +237,7 @@ def test_values_from_the_shell(file_of, tmp_path, capsys):
 
     from keras_ssd.cli import main
 
-    Image.fromarray(pictures(1, (60, 80))[0].astype(np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(images(1, (60, 80))[0].astype(np.uint8)).save(tmp_path / "a.png")
     command = ["detect", str(tmp_path / "a.png"), "--model", "ssd_mobilenet_v1", "--weights", str(file_of())]
     assert main([*command, "--labels", "cat,dog,bird", "--confidence", "0.2"]) == 0
     assert "a.png (80 x 60)" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 
 import keras_ssd
 from keras_ssd.anchors import RecipeLevel, named_recipe
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 
 CELLS = ["RBC", "WBC", "Platelets"]
 
@@ -41,8 +41,8 @@ def test_roundtrip_weights_and_sub_sampling(tmp_path):
     model.save(path)
     mine = keras_ssd.ssd_small(weights=path, classes=["Platelets", "parasite"])
     assert mine.anchor_spec == model.anchor_spec
-    picture = np.random.default_rng(0).uniform(0, 255, (1, 96, 128, 3)).astype(np.float32)
-    before, after = (Predictions.split(keras.ops.convert_to_numpy(m(picture))) for m in (model, mine))
+    image = np.random.default_rng(0).uniform(0, 255, (1, 96, 128, 3)).astype(np.float32)
+    before, after = (Predictions.split(keras.ops.convert_to_numpy(m(image))) for m in (model, mine))
     np.testing.assert_allclose(after.logits[..., :2], before.logits[..., [0, 3]], rtol=0, atol=1e-5)
     np.testing.assert_allclose(after.offsets, before.offsets, rtol=0, atol=1e-5)
     model.save_weights(tmp_path / "cells.weights.h5")

@@ -56,17 +56,17 @@ def test_values_a_step_of_training_as_torchvision_matches(trained, tmp_path):
     encoder = keras_ssd.TargetEncoder.from_model(model, keras_ssd.MatchRules("torchvision"))
     targets = encoder.encode_batch([np.array([[0.1, 0.1, 0.5, 0.5]], "f4")], [np.array([1])])
     model.compile(keras.optimizers.SGD(1e-3, clipnorm=1.0), keras_ssd.SSDLoss())
-    losses = [float(model.train_on_batch(tn.pictures(tn.SSDLITE), targets)) for _ in range(3)]
+    losses = [float(model.train_on_batch(tn.images(tn.SSDLITE), targets)) for _ in range(3)]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
 
 
 def test_values_detect_folds_norms_and_finds_the_same(trained):
-    picture = np.round(tn.pictures(tn.SSDLITE)[0]).astype(np.uint8)
+    image = np.round(tn.images(tn.SSDLITE)[0]).astype(np.uint8)
     decoder = keras_ssd.with_decoder(trained, confidence_threshold=0.1)
-    rows = decoder.predict_on_batch(picture[None].astype("f4"))[0]
+    rows = decoder.predict_on_batch(image[None].astype("f4"))[0]
     rows = rows[rows[:, 0] >= 0]
-    [found] = trained.detect([picture], confidence=0.1)
+    [found] = trained.detect([image], confidence=0.1)
     assert len(found.scores) == len(rows) > 50
     np.testing.assert_allclose(np.sort(found.scores), np.sort(rows[:, 1]), rtol=0, atol=1e-5)
 
@@ -81,6 +81,6 @@ def test_reference_onnx(trained, tmp_path):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(tmp_path / "lite.onnx")
-    picture = tn.pictures(tn.SSDLITE).transpose(0, 3, 1, 2)
-    boxes = session.run(["boxes"], {session.get_inputs()[0].name: picture})[0]
+    image = tn.images(tn.SSDLITE).transpose(0, 3, 1, 2)
+    boxes = session.run(["boxes"], {session.get_inputs()[0].name: image})[0]
     assert (boxes.min(), boxes.max()) == (0, 1)  # clipped before suppression

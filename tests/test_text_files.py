@@ -4,7 +4,7 @@ import codecs
 import json
 
 import pytest
-from data_files import coco_file, save_picture, voc_folder, voc_object, voc_xml
+from data_files import coco_file, save_image, voc_folder, voc_object, voc_xml
 
 from keras_ssd import anchors, data, text_files
 from keras_ssd.cli.arguments import class_names
@@ -38,7 +38,7 @@ def test_values_text_has_no_mark(tmp_path, mark):
 
 @marked
 def test_values_coco_json_with_a_mark(tmp_path, mark):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     row = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [1, 2, 3, 4]}
     mark_file(coco_file(tmp_path / "result.json", annotations=[row]), mark)
     for path in (tmp_path, tmp_path / "result.json"):
@@ -64,7 +64,7 @@ def test_values_voc_xml_and_lists_with_a_mark(tmp_path, mark):
 
 @marked
 def test_values_yolo_files_with_a_mark(tmp_path, mark):
-    save_picture(tmp_path / "images" / "a.jpg")
+    save_image(tmp_path / "images" / "a.jpg")
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "a.txt").write_text("1 .5 .5 .2 .2\n")
     (tmp_path / "list.txt").write_text("images/a.jpg\n")
@@ -78,7 +78,7 @@ def test_values_yolo_files_with_a_mark(tmp_path, mark):
 
 @marked
 def test_values_csv_with_a_mark(tmp_path, mark):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     (tmp_path / "train.csv").write_text("filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,3,4\n")
     mark_file(tmp_path / "train.csv", mark)
     assert data.read(tmp_path / "train.csv")[0].boxes_xyxy.tolist() == [[1, 2, 3, 4]]
@@ -86,12 +86,12 @@ def test_values_csv_with_a_mark(tmp_path, mark):
 
 @marked
 def test_values_detections_label_lists_and_anchors_with_a_mark(tmp_path, mark):
-    save_picture(tmp_path / "a.jpg")
+    save_image(tmp_path / "a.jpg")
     coco_file(tmp_path / "data.json")
     dataset = data.read(tmp_path / "data.json")
     row = {"image_id": 1, "category_id": 9, "bbox": [1, 2, 3, 4], "score": 0.5}
     (tmp_path / "results.json").write_text(json.dumps([row]))
-    (tmp_path / "results.csv").write_text("picture,class,score,xmin,ymin,xmax,ymax\na,dog,0.5,1,2,4,6\n")
+    (tmp_path / "results.csv").write_text("image,class,score,xmin,ymin,xmax,ymax\na,dog,0.5,1,2,4,6\n")
     (tmp_path / "comp4_det_test_dog.txt").write_text("a 0.5 2 3 4 6\n")
     for name in ("results.json", "results.csv", "comp4_det_test_dog.txt"):
         found = read_detections(mark_file(tmp_path / name, mark), dataset)

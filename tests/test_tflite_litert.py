@@ -6,9 +6,9 @@ import pytest
 
 import keras_ssd
 from keras_ssd import formats, zoo
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.formats.tflite import read_tflite
-from keras_ssd.pictures import read_picture, resize_bilinear
+from keras_ssd.images import read_image, resize_bilinear
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")
 
@@ -29,8 +29,8 @@ def interpreter(path, keep_all=True):
     return runner
 
 
-def run(runner, picture):
-    runner.set_tensor(runner.get_input_details()[0]["index"], picture[None])
+def run(runner, image):
+    runner.set_tensor(runner.get_input_details()[0]["index"], image[None])
     runner.invoke()
 
 
@@ -51,11 +51,11 @@ def test_reference_made_files(tmp_path, kind):
 
     path = tflite_nets.ssd_mobilenet(kind).write(tmp_path / "made.tflite")
     model = keras_ssd.ssd_mobilenet_v1(weights=path, weights_classes=["a", "b", "c"])
-    picture = np.random.default_rng(0).uniform(-1, 1, (300, 300, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(-1, 1, (300, 300, 3)).astype(np.float32)
     runner = interpreter(path)
-    run(runner, picture)
+    run(runner, image)
     values = {detail["name"]: runner.get_tensor(detail["index"]) for detail in runner.get_tensor_details()}
-    found = Predictions.split(keras.ops.convert_to_numpy(model((picture[None] + 1) * 127.5)))
+    found = Predictions.split(keras.ops.convert_to_numpy(model((image[None] + 1) * 127.5)))
     np.testing.assert_allclose(found.logits, values["logits"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(found.offsets, values["boxes"][..., YX_TO_XY], rtol=0, atol=1e-4)
 
@@ -94,9 +94,9 @@ def test_reference_feature_maps(shared):
     maps = keras.Model(model.inputs[0], [model.get_layer(layer).output for layer in outputs])
     sums = np.zeros((len(outputs), 2))
     for file in sorted(folder.glob("*.jpg"))[:4]:
-        picture = resize_bilinear(read_picture(file), (300, 300))
-        run(runner, picture)
-        ours = maps.predict_on_batch(picture[None].astype(np.float32))
+        image = resize_bilinear(read_image(file), (300, 300))
+        run(runner, image)
+        ours = maps.predict_on_batch(image[None].astype(np.float32))
         for place, (index, found) in enumerate(zip(outputs.values(), ours, strict=True)):
             expected = real(runner, details[index])
             sums[place] += (expected**2).sum(), ((expected - found) ** 2).sum()
@@ -106,7 +106,7 @@ def test_reference_feature_maps(shared):
 
 @pytest.mark.slow
 def test_reference_average_precision(shared):
-    """COCO's AP on the sample at 10 detections a picture: at least LiteRT's, less half a point in a hundred."""
+    """COCO's AP on the sample at 10 detections an image: at least LiteRT's, less half a point in a hundred."""
     pytest.importorskip("faster_coco_eval")
     from keras_ssd.data import read
     from keras_ssd.evaluation import Collector, evaluate
@@ -115,11 +115,11 @@ def test_reference_average_precision(shared):
     model, runner = keras_ssd.ssd_mobilenet_v1(weights=path), interpreter(path, keep_all=False)
     place = {number - 1: i for i, number in enumerate(zoo.label_ids("coco"))}
     theirs, ours = Collector(model.class_names), Collector(model.class_names)
-    found = model.detect([annotation.picture for annotation in dataset], confidence=0.01, keep_top_k=10)
+    found = model.detect([annotation.image for annotation in dataset], confidence=0.01, keep_top_k=10)
     for annotation, detections in zip(dataset, found, strict=True):
         ours.add(annotation.name, detections)
         height, width = detections.size_hw
-        run(runner, resize_bilinear(read_picture(annotation.picture), (300, 300)))
+        run(runner, resize_bilinear(read_image(annotation.image), (300, 300)))
         boxes, ids, scores, count = (runner.get_tensor(d["index"])[0] for d in runner.get_output_details())
         kept = [i for i in range(int(count)) if int(ids[i]) in place]
         boxes = boxes[kept][:, YX_TO_XY].clip(0, 1) * np.float32([width, height, width, height])
@@ -127,6 +127,6 @@ def test_reference_average_precision(shared):
         result = keras_ssd.Detections(boxes, scores[kept].clip(0, 1), classes, model.class_names, (height, width))
         theirs.add(annotation.name, result)
     ours, theirs = (evaluate(collector.table(), dataset, "coco").numbers["AP"] for collector in (ours, theirs))
-    print(f"COCO AP, 10 detections a picture: {ours:.4f}; LiteRT {theirs:.4f}")
+    print(f"COCO AP, 10 detections an image: {ours:.4f}; LiteRT {theirs:.4f}")
     assert theirs > 0.15
     assert ours >= theirs - 0.005

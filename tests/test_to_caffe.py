@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from caffe_exports import close, in_opencv, pictures, run, write
+from caffe_exports import close, images, in_opencv, run, write
 from keras import ops
 from random_models import random_model, randomize
 
 import keras_ssd
 from keras_ssd import layers
-from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, max_pool, picture_input
+from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, image_input, max_pool
 from keras_ssd.formats.caffe import read_caffemodel, read_prototxt
 
 CLASSES = ["car", "truck", "light"]
@@ -17,7 +17,7 @@ CLASSES = ["car", "truck", "light"]
 
 def check_random(seed, folder):
     model = random_model(seed)
-    x = pictures(model, seed)
+    x = images(model, seed)
     expected = run(model, x)
     options = {"channel_order": "rgb" if seed % 4 == 0 else "bgr", "mean_inside": seed % 3 == 0}
     report = write(model, folder, **options)
@@ -61,7 +61,7 @@ def ssd7():
 def narrow_ssd300():
     """SSD300's parts with few filters: Caffe's padding, dilation, ceil pooling, a normalised tap, an extra."""
     style = ConvStyle()
-    inputs, x = picture_input((75, 90), offset=[-123.0, -117.0, -104.0])
+    inputs, x = image_input((75, 90), offset=[-123.0, -117.0, -104.0])
     for index, filters in enumerate((4, 6, 8)):
         x = apply_row(x, ConvRow(f"conv{index + 1}", filters, 3, pad=1), style)
         x = max_pool(x, f"pool{index + 1}")
@@ -81,7 +81,7 @@ def narrow_ssd300():
 
 def mobile():
     """Padding on one side before strides, depthwise convolutions, relu6, a first map without max size, a 1x1 map."""
-    inputs, x = picture_input((64, 64), 1 / 127.5, -1.0)
+    inputs, x = image_input((64, 64), 1 / 127.5, -1.0)
     for index, filters in enumerate((8, 12, 16, 16, 16, 16)):
         x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"pad{index}")(x)
         x = keras.layers.DepthwiseConv2D(3, strides=2, use_bias=False, name=f"dw{index}")(x)
@@ -109,7 +109,7 @@ def test_roundtrip_detectors(build, tmp_path):
     model = build()
     report = write(model, tmp_path)
     back = keras_ssd.from_caffe(*report.files, classes=CLASSES, truncate_sizes=False)
-    x = pictures(model)
+    x = images(model)
     expected, found = run(model, x), run(back, x)
     close(by_anchor(found), by_anchor(expected), 1e-5)
     assert report.class_names == tuple(CLASSES)
@@ -130,7 +130,7 @@ def test_roundtrip_detections_in_opencv(tmp_path):
         if layer.name.endswith(("_mbox_loc", "_mbox_conf")):
             layer.kernel.assign(layer.kernel * 0.05)
     detector = keras_ssd.with_decoder(model, confidence_threshold=0.35, iou_threshold=0.3, keep_top_k=20)
-    x = pictures(model, 4)
+    x = images(model, 4)
     expected = run(detector, x)[0]
     [found] = in_opencv(write(detector, tmp_path), x, ["detection_out"])
     found = found[0, 0]
@@ -185,7 +185,7 @@ def test_roundtrip_ssd300(tmp_path):
     model = randomize(keras_ssd.ssd300(classes=[f"class {i}" for i in range(20)]))
     report = write(model, tmp_path)
     back = keras_ssd.from_caffe(*report.files)
-    x = pictures(model)
+    x = images(model)
     expected = run(model, x)
     np.testing.assert_array_equal(run(back, x), expected)
     parts = keras_ssd.Predictions.split(expected)

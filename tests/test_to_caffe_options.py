@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from caffe_exports import close, in_opencv, pictures, run, write
+from caffe_exports import close, images, in_opencv, run, write
 from random_models import randomize
 
 import keras_ssd
 from keras_ssd import layers
 from keras_ssd.anchors import AnchorLevel, AnchorSpec
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.formats.caffe import read_caffemodel, read_prototxt
 from keras_ssd.layers.class_columns import ClassColumns
 from keras_ssd.layers.grayscale import Grayscale
@@ -22,7 +22,7 @@ def plain(*stack, size=(8, 8, 3)):
     return randomize(keras.Model(inputs, x, name="plain"))
 
 
-# --- the picture
+# --- the image
 
 
 def types_of(report):
@@ -31,7 +31,7 @@ def types_of(report):
 
 def check_both(model, report, tolerance=1e-5):
     """The net gives what the model gives, in Keras and in OpenCV."""
-    x = pictures(model)
+    x = images(model)
     back = keras_ssd.from_caffe(*report.files, outputs=list(report.outputs), channel_order=_order(report))
     expected = run(model, x)
     given = x
@@ -53,7 +53,7 @@ def test_values_mean_and_scale_stand_outside_the_net(tmp_path):
     report = write(model, tmp_path)
     assert (report.channel_order, report.mean, report.scale) == ("bgr", (64.0, 96.0, 128.0), 1 / 64)
     assert report.input_shape == (1, 3, 8, 8)
-    assert "blobFromImage(picture, 0.015625, (8, 8), (64, 96, 128))" in str(report)
+    assert "blobFromImage(image, 0.015625, (8, 8), (64, 96, 128))" in str(report)
     data = read_prototxt(report.prototxt).layers[0].settings("transform_param")
     assert (data["mean_value"], data["scale"]) == ((64.0, 96.0, 128.0), 1 / 64)
     assert types_of(report) == ["Input", "Convolution"]
@@ -100,7 +100,7 @@ def test_values_rgb_and_normalization(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(8, 8, 3), (8, 8, 1)])
-def test_values_grey_pictures(size, tmp_path):
+def test_values_grey_images(size, tmp_path):
     grey = [Grayscale()] if size[-1] == 3 else []
     model = plain(*grey, keras.layers.Rescaling(0.01, -1.0), keras.layers.Conv2D(4, 3), size=size)
     report = write(model, tmp_path)
@@ -183,7 +183,7 @@ def test_roundtrip_class_columns(background, tmp_path):
     model = tiny(ClassColumns(3, background))
     report = write(model, tmp_path)
     assert "conf_channels" not in [layer.name for layer in read_prototxt(report.prototxt).layers]
-    x = pictures(model)
+    x = images(model)
     close(run(keras_ssd.from_caffe(*report.files), x), run(model, x), 1e-6)
 
 
@@ -239,10 +239,10 @@ def test_rejects_grey_in_the_middle(tmp_path):
         write(plain(keras.layers.ReLU(), Grayscale()), tmp_path)
 
 
-def test_rejects_models_without_one_picture(tmp_path):
-    with pytest.raises(ExportError, match="one input: pictures"):
+def test_rejects_models_without_one_image(tmp_path):
+    with pytest.raises(ExportError, match="one input: images"):
         write(plain(keras.layers.Conv2D(2, 1), size=(None, 8, 3)), tmp_path)
-    with pytest.raises(ExportError, match="one input: pictures"):
+    with pytest.raises(ExportError, match="one input: images"):
         write(plain(keras.layers.Conv2D(2, 1), size=(8, 8, 5)), tmp_path)
     with pytest.raises(TypeError, match="functional keras.Model"):
         write(keras.Sequential(), tmp_path)

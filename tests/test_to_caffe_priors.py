@@ -5,7 +5,7 @@ import pytest
 
 from keras_ssd.anchors import AnchorLevel, AnchorSpec, named_spec
 from keras_ssd.exporters.caffe.priors import prior_box
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.model_graph import ExportError
 
 
 def settings_of(spec, index=0):

@@ -51,7 +51,7 @@ def models(files):
 
 @pytest.fixture(scope="module")
 def raw(models):
-    return Made(lambda net: models[net].predict_on_batch(tn.pictures(net)))
+    return Made(lambda net: models[net].predict_on_batch(tn.images(net)))
 
 
 @pytest.fixture
@@ -90,8 +90,8 @@ def test_reference_outputs_in_plain_pytorch(tmp_path, net):
     tensors = {k: torch.tensor(v * random.uniform(0.95, 1.05) if v.ndim else v) for k, v in tn.arrays(net).items()}
     tensors = {k: v.float() if v.dtype == torch.float64 else v for k, v in tensors.items()}
     torch.save(tensors, tmp_path / "w.pth", _use_new_zipfile_serialization=net == tn.SSDLITE)
-    found = FACTORIES[net](tmp_path / "w.pth", weights_classes=SLOTS).predict_on_batch(tn.pictures(net, 2))
-    logits, offsets = tn.raw_predictions(net, tensors, tn.pictures(net, 2))
+    found = FACTORIES[net](tmp_path / "w.pth", weights_classes=SLOTS).predict_on_batch(tn.images(net, 2))
+    logits, offsets = tn.raw_predictions(net, tensors, tn.images(net, 2))
     np.testing.assert_allclose(found[..., :91], logits.numpy(), rtol=0, atol=1e-4)
     np.testing.assert_allclose(found[..., 91:95], offsets.numpy(), rtol=0, atol=1e-4)
 
@@ -177,7 +177,7 @@ def test_values_models_have_these_anchors_and_thresholds(models, net):
 @EVERYWHERE
 def test_reference_detections(models, raw, reference, net):
     """Scores, classes and boxes of torchvision's whole detector; its labels count from 1."""
-    rows = keras_ssd.with_decoder(models[net]).predict_on_batch(tn.pictures(net))[0]
+    rows = keras_ssd.with_decoder(models[net]).predict_on_batch(tn.images(net))[0]
     expected = reference[f"{net}.detections"]
     assert len(expected) == len(rows)
     np.testing.assert_allclose(rows[:, 1], expected[:, 1], rtol=0, atol=1e-5)
@@ -195,14 +195,14 @@ def test_values_slots_without_a_class_are_left_out(files, models, raw, net, capl
     model = FACTORIES[net](files[net])
     assert model.class_names == zoo.labels("coco")
     columns = [0, *zoo.label_ids("coco")]
-    found = model.predict_on_batch(tn.pictures(net))
+    found = model.predict_on_batch(tn.images(net))
     np.testing.assert_allclose(found[..., :81], raw[net][..., columns], rtol=0, atol=1e-5)
     np.testing.assert_array_equal(found[..., 81:], raw[net][..., 91:])
 
 
 def test_values_sub_sampling_by_name(files, raw):
     model = keras_ssd.ssdlite320(files[tn.SSDLITE], classes=["dog", "aeroplane", "helmet"])
-    found = model.predict_on_batch(tn.pictures(tn.SSDLITE))
+    found = model.predict_on_batch(tn.images(tn.SSDLITE))
     np.testing.assert_allclose(found[..., :3], raw[tn.SSDLITE][..., [0, 18, 5]], rtol=0, atol=1e-5)
     assert "aeroplane (trained as 'airplane')" in str(model.weights_report.classes)
     assert model.weights_report.classes.initialised == ("helmet",)
@@ -221,7 +221,7 @@ def test_roundtrip_keras_file(models, raw, tmp_path):
     model = models[tn.SSDLITE]
     model.save(tmp_path / "lite.keras")
     for same in (keras_ssd.load(tmp_path / "lite.keras"), keras_ssd.ssdlite320(tmp_path / "lite.keras")):
-        np.testing.assert_allclose(same.predict_on_batch(tn.pictures(tn.SSDLITE)), raw[tn.SSDLITE], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(same.predict_on_batch(tn.images(tn.SSDLITE)), raw[tn.SSDLITE], rtol=0, atol=1e-5)
         assert (same.decoding, same.class_names, same.anchor_spec) == (model.decoding, SLOTS, model.anchor_spec)
 
 
@@ -230,7 +230,7 @@ def test_roundtrip_keras_file_keeps_mean_anchors_and_decoding(models, raw, tmp_p
     model = models[tn.SSD300]
     model.save(tmp_path / "tv.keras")
     same = keras_ssd.ssd300(tmp_path / "tv.keras")
-    found = same.predict_on_batch(tn.pictures(tn.SSD300))
+    found = same.predict_on_batch(tn.images(tn.SSD300))
     np.testing.assert_allclose(found, raw[tn.SSD300], rtol=0, atol=1e-5)
     assert (same.decoding, same.anchor_spec) == ({"clip_boxes": "before"}, model.anchor_spec)
 
@@ -249,7 +249,7 @@ def test_values_in_a_shell(files, raw, tmp_path, capsys):
     assert main(["convert", str(files[tn.SSDLITE]), "-o", str(tmp_path / "lite.keras"), "-q"]) == 0
     model = keras_ssd.load(tmp_path / "lite.keras")
     columns = [0, *zoo.label_ids("coco")]
-    found = model.predict_on_batch(tn.pictures(tn.SSDLITE))
+    found = model.predict_on_batch(tn.images(tn.SSDLITE))
     np.testing.assert_allclose(found[..., :81], raw[tn.SSDLITE][..., columns], rtol=0, atol=1e-5)
     other = torch_files.write_pth(tmp_path / "other.pth", {"stem.weight": np.ones((2, 3), "f4")})
     assert main(["zoo", "inspect", str(other)]) == 0

@@ -12,9 +12,9 @@ from PIL import Image
 from training_toys import CLASSES, run, squares, toy
 
 import keras_ssd
-from keras_ssd.training import AveragingAdamW, keeper
+from keras_ssd.training import AveragingAdamW, training_callback
 from keras_ssd.training.settings import Settings
-from keras_ssd.training.twin import twin_of
+from keras_ssd.training.training_copy import twin_of
 
 FILES = {"checkpoint.h5", "curves.png", "last.keras", "log.csv", "model.keras", "predictions.png"}
 LOGS = {"tensorboard"}  # where it is installed
@@ -98,7 +98,7 @@ def test_values_ctrl_c_leaves_a_usable_model_and_can_go_on(tmp_path, whole, step
     assert history.interrupted
     assert len(history.rows) == 1 + step
     kept = keras_ssd.load(tmp_path / "model.keras")
-    assert len(list(kept.detect([squares(1)[0].picture]))) == 1
+    assert len(list(kept.detect([squares(1)[0].image]))) == 1
     if step == 0:
         assert not same_weights(tmp_path / "last.keras", tmp_path / "model.keras")
     run(tmp_path, resume=True)
@@ -123,10 +123,10 @@ def test_values_files_and_history(tmp_path):
     with open(out / "log.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4]
-    wanted = {"loss", "localization_loss", "confidence_loss", "rate", "val_mAP", "val_AP bright", "seconds"}
+    wanted = {"loss", "localization_loss", "confidence_loss", "learning_rate", "val_mAP", "val_AP bright", "seconds"}
     assert wanted < set(rows[0])
     assert float(rows[1]["loss"]) == pytest.approx(history.rows[1]["loss"])
-    assert 0 < float(rows[3]["rate"]) < 0.1 * float(rows[1]["rate"])
+    assert 0 < float(rows[3]["learning_rate"]) < 0.1 * float(rows[1]["learning_rate"])
     with Image.open(out / "curves.png") as curves, Image.open(out / "predictions.png") as sheet:
         assert curves.size == (720, 720)
         assert sheet.size[0] == 1648
@@ -146,7 +146,9 @@ def test_values_tensorboard_where_it_is_installed(tmp_path):
 
 def test_values_the_best_is_kept_by_validation(tmp_path, monkeypatch):
     values, weights = iter([0.2, 0.9, 0.9, 0.5]), []
-    monkeypatch.setattr(keeper.Evaluate, "on_epoch_end", lambda _, epoch, logs: logs.update(val_mAP=next(values)))
+    monkeypatch.setattr(
+        training_callback.Evaluate, "on_epoch_end", lambda _, epoch, logs: logs.update(val_mAP=next(values))
+    )
     model = toy()
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: weights.append(model.get_weights()))
     history = run(tmp_path, model=model, validation=squares(2, 1), callbacks=[keep])
@@ -214,7 +216,7 @@ def test_values_frozen_layers_stay_and_precision_is_not_saved(tmp_path):
 def test_values_a_twin_computes_the_same():
     model = toy()
     twin = twin_of(model)
-    x = np.stack([keras_ssd.pictures.resize_bilinear(a.picture, (16, 24)) for a in squares(2)]).astype("float32")
+    x = np.stack([keras_ssd.images.resize_bilinear(a.image, (16, 24)) for a in squares(2)]).astype("float32")
     np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(m(x)) for m in (model, twin)))
     assert not {id(v) for v in model.weights} & {id(v) for v in twin.weights}
 

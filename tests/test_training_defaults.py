@@ -118,10 +118,12 @@ def test_values_pace():
 
 
 def test_values_a_training_ends_when_nothing_gets_better(tmp_path, monkeypatch):
-    from keras_ssd.training import keeper
+    from keras_ssd.training import training_callback
 
     values = iter([0.2, 0.4, 0.4, 0.3, 0.3, 0.3, 0.9])
-    monkeypatch.setattr(keeper.Evaluate, "on_epoch_end", lambda _, epoch, logs: logs.update(val_mAP=next(values)))
+    monkeypatch.setattr(
+        training_callback.Evaluate, "on_epoch_end", lambda _, epoch, logs: logs.update(val_mAP=next(values))
+    )
     history = run(tmp_path, validation=squares(4, 1), epochs=9, patience=3)
     assert [row["epoch"] for row in history.rows] == [1, 2, 3, 4, 5]
     assert not history.interrupted
@@ -147,7 +149,7 @@ def test_values_both_models_are_measured_and_have_a_threshold(tmp_path):
 
 def test_roundtrip_confidence(tmp_path):
     model = toy()
-    image = squares(1)[0].picture
+    image = squares(1)[0].image
     assert model.confidence is None
     assert "confidence_threshold" not in model.final_decoding
     model.confidence = Confidence(0.04, "highest F1 on 3 images", {"bright": 0.2})

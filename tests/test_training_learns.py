@@ -1,4 +1,4 @@
-"""A few pictures are learnt by heart: whatever is wrong between picture and box shows here."""
+"""A few images are learnt by heart: whatever is wrong between image and box shows here."""
 
 import pytest
 from training_toys import run, squares, toy
@@ -25,5 +25,5 @@ def test_values_eight_squares_are_learnt(tmp_path):
 def test_values_eight_blood_smears_are_learnt(tmp_path, shared):
     data = keras_ssd.data.read(shared("data", "bccd"), "val", policy="drop")[:8]
     model = keras_ssd.ssd_small(classes=data.classes, anchors="cells")
-    run(tmp_path, model=model, data=data, epochs=150, rate=None, **BY_HEART)
+    run(tmp_path, model=model, data=data, epochs=150, learning_rate=None, **BY_HEART)
     assert learnt(model, data) >= 0.95

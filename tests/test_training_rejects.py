@@ -14,13 +14,13 @@ from keras_ssd.training import DivergedError
 from keras_ssd.training.checkpoint import save
 
 
-def test_rejects_a_loss_that_diverges_with_the_pictures_names(tmp_path):
+def test_rejects_a_loss_that_diverges_with_the_images_names(tmp_path):
     data = squares(12)
     with pytest.raises(DivergedError, match="In epoch 1, step 2, the loss became") as caught:
-        run(tmp_path, data=data, recipe=lambda steps: keras.optimizers.SGD(1e30), rate=None, augment="light")
+        run(tmp_path, data=data, recipe=lambda steps: keras.optimizers.SGD(1e30), learning_rate=None, augment="light")
     source = batches(data, toy(), "light", batch_size=4)
-    assert caught.value.pictures == batch_names(source, 0, 1)
-    assert ", ".join(caught.value.pictures) in str(caught.value)
+    assert caught.value.images == batch_names(source, 0, 1)
+    assert ", ".join(caught.value.images) in str(caught.value)
     assert "No epoch was complete before" in str(caught.value)
     assert not (tmp_path / "checkpoint.h5").exists()
 
@@ -48,9 +48,9 @@ def test_rejects_what_cannot_be_gone_on_with(tmp_path):
     others = (
         ({"seed": 1}, "seed was 0, now 1"),
         ({"epochs": 6}, "epochs was 4, now 6"),
-        ({"data": squares(8, seed=5)}, "training set was 8 pictures"),
+        ({"data": squares(8, seed=5)}, "training set was 8 images"),
         ({"loss": keras_ssd.SSDLoss(alpha=2)}, "loss was"),
-        ({"validation": squares(2)}, "validation set was none, now 2 pictures"),
+        ({"validation": squares(2)}, "validation set was none, now 2 images"),
     )
     for options, message in others:
         with pytest.raises(ValueError, match=message):
@@ -64,14 +64,14 @@ def test_rejects_bad_settings(tmp_path):
     wrong = (
         ({"epochs": 0}, "`epochs` must be a whole number"),
         ({"batch_size": 2.5}, "`batch_size` must be a whole number"),
-        ({"rate": -1}, "`rate` must be positive"),
+        ({"learning_rate": -1}, "`learning_rate` must be positive"),
         ({"precision": "float16"}, "`precision` must be one of"),
         ({"recipe": "cafe"}, "Did you mean 'caffe'"),
-        ({"recipe": keras.optimizers.SGD}, "`rate` is for a recipe by name"),
+        ({"recipe": keras.optimizers.SGD}, "`learning_rate` is for a recipe by name"),
         ({"validation": Dataset("none", CLASSES, [])}, "has no objects to find"),
         ({"validation": squares(2, difficult=[True])}, "has no objects to find"),
         ({"validation": Dataset("cats", ("cat",), [])}, "has the classes cat, the model bright, dark"),
-        ({"batch_size": 9}, "8 pictures make no full batch of 9"),
+        ({"batch_size": 9}, "8 images make no full batch of 9"),
     )
     for options, message in wrong:
         with pytest.raises(ValueError, match=message):

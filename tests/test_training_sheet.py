@@ -45,9 +45,9 @@ def drawn(monkeypatch):
         asked = {}
 
         def detect(model, sources, *, confidence):
-            pictures = [source.picture for source in sources]
-            asked.update(pictures=pictures, confidence=confidence)
-            return [Detections(boxes, scores, [0] * len(boxes), CLASSES, np.shape(one)[:2]) for one in pictures]
+            images = [source.image for source in sources]
+            asked.update(images=images, confidence=confidence)
+            return [Detections(boxes, scores, [0] * len(boxes), CLASSES, np.shape(one)[:2]) for one in images]
 
         monkeypatch.setattr(module, "detections_or_errors", detect)
         return sheet(SimpleNamespace(confidence=None), data), asked
@@ -57,10 +57,10 @@ def drawn(monkeypatch):
 
 def test_values_the_sheet_is_a_grid_that_fits_a_screen(drawn):
     data = dataset(*([0, 1, 2] for _ in range(20)))
-    picture, asked = drawn(data, [[10, 10, 30, 30]], [0.9])
-    assert len(asked["pictures"]) == 6
+    sheet, asked = drawn(data, [[10, 10, 30, 30]], [0.9])
+    assert len(asked["images"]) == 6
     assert asked["confidence"] == 0.3
-    width, height = picture.size
+    width, height = sheet.size
     assert width == 1648
     assert 1.3 < width / height < 2.0
     tall = Dataset("tall", CLASSES, [image(str(place), [0], (300, 30)) for place in range(6)])
@@ -74,12 +74,12 @@ def test_values_truth_is_left_and_what_was_found_right_with_its_score(drawn, mon
     monkeypatch.setattr(module, "draw_boxes", lambda *args: texts.append([one.text for one in args[3]]) or real(*args))
     data = dataset([1, 2])
     nothing, _ = drawn(data, np.zeros((0, 4)), [])
-    picture, _ = drawn(data, [[10, 10, 30, 30]], [0.87])
+    image, _ = drawn(data, [[10, 10, 30, 30]], [0.87])
     assert texts[-1] == ["dog", "kite"]
     left, right = ((0, 0, 412, nothing.height), (414, 0, *nothing.size))
     changed = [
-        (np.asarray(nothing.crop(part), int) != np.asarray(picture.crop(part), int)).any() for part in (left, right)
+        (np.asarray(nothing.crop(part), int) != np.asarray(image.crop(part), int)).any() for part in (left, right)
     ]
     assert changed == [False, True]
     again, _ = drawn(data, [[10, 10, 30, 30]], [0.42])
-    assert again.tobytes() != picture.tobytes()  # the score stands there
+    assert again.tobytes() != image.tobytes()  # the score stands there

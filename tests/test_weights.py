@@ -99,7 +99,7 @@ def test_values_two_hosts_of_one_set_give_one_model(tmp_path):
 
 
 def test_values_the_steps_of_old_files_are_the_architectures(tmp_path):
-    """ssd_keras never wrote its steps; taking picture size / grid instead cost a user two thirds of the mAP."""
+    """ssd_keras never wrote its steps; taking image size / grid instead cost a user two thirds of the mAP."""
     write_keras_h5(tmp_path / "mine.h5", ssd_shapes("ssd300", 2), config=ssd_keras_config())
     model = keras_ssd.ssd300(weights=tmp_path / "mine.h5", classes=["cat", "dog"])
     assert model.anchor_spec.levels[0].step_hw == (8.0, 8.0)

@@ -9,7 +9,7 @@ from keras_ssd.anchors import named_spec
 BODY = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
 EXTRAS = ((2, 256, 512), (3, 128, 256), (4, 128, 256), (5, 64, 128))
 STEM = "FeatureExtractor/MobilenetV1"
-ANCHOR_STEP = 1.65 / 255  # the widest anchor has 1.645 of the picture
+ANCHOR_STEP = 1.65 / 255  # the widest anchor has 1.645 of the image
 RELU6 = 3
 
 
@@ -93,7 +93,7 @@ def ssd_mobilenet(kind="uint8", num_classes=3, channels=None, input_size=(300, 3
     """
     net = Net(kind, seed)
     of = (lambda number: channels) if channels else (lambda number: max(number // 2, 16))
-    x = pictures = net.computed("normalized_input_image_tensor", (1, *input_size, 3), -1.0, 1.0)
+    x = images = net.computed("normalized_input_image_tensor", (1, *input_size, 3), -1.0, 1.0)
     x = net.convolution(x, f"{STEM}/MobilenetV1/Conv2d_0", of(32), 3, 2)
     taps = []
     for i, (filters, stride) in enumerate(BODY, start=1):
@@ -105,10 +105,10 @@ def ssd_mobilenet(kind="uint8", num_classes=3, channels=None, input_size=(300, 3
         x = net.convolution(x, f"{STEM}/Conv2d_13_pointwise_1_Conv2d_{i}_1x1_{squeeze}", of(squeeze))
         x = net.convolution(x, f"{STEM}/Conv2d_13_pointwise_2_Conv2d_{i}_3x3_s2_{filters}", of(filters), 3, 2)
         taps.append(x)
-    return _with_ending(net, pictures, taps, num_classes, input_size, settings)
+    return _with_ending(net, images, taps, num_classes, input_size, settings)
 
 
-def _with_ending(net, pictures, taps, num_classes, input_size, settings):
+def _with_ending(net, images, taps, num_classes, input_size, settings):
     boxes = _joined(net, taps, "BoxEncodingPredictor", "boxes", 4)
     logits = _joined(net, taps, "ClassPredictor", "logits", num_classes + 1)
     scores = net.simple(tf.LOGISTIC, [logits], "convert_scores", net.tensors[logits].shape)
@@ -122,7 +122,7 @@ def _with_ending(net, pictures, taps, num_classes, input_size, settings):
     outputs = [net.tensor(f"{tf.POST_PROCESS}:{i}", (), "float32") for i in range(4)]
     options = tf.post_process(settings)
     net.operators.append(FakeOperator(tf.CUSTOM, (boxes, scores, anchors), tuple(outputs), options, tf.POST_PROCESS))
-    return FakeFile(tuple(net.tensors), tuple(net.operators), (pictures,), tuple(outputs))
+    return FakeFile(tuple(net.tensors), tuple(net.operators), (images,), tuple(outputs))
 
 
 def _joined(net, taps, kind, name, columns):
@@ -139,14 +139,14 @@ def _joined(net, taps, kind, name, columns):
     return net.simple(tf.CONCATENATION, parts, name, (1, total, columns), options={0: ("Int32", 1)})
 
 
-def run(graph, pictures):
+def run(graph, images):
     """{tensor's place: values} of a `TFLiteGraph`, computed in double precision: a plain restatement of each operation.
 
     Args:
         graph: what was read.
-        pictures: (B, H, W, 3), -1..1.
+        images: (B, H, W, 3), -1..1.
     """
-    values = {graph.inputs[0]: np.asarray(pictures, np.float64)}
+    values = {graph.inputs[0]: np.asarray(images, np.float64)}
     for i, tensor in enumerate(graph.tensors):
         if tensor.stored and i not in values:
             values[i] = _real(tensor)
@@ -156,7 +156,7 @@ def run(graph, pictures):
         if operator.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             values[made] = _convolved(*inputs, operator, out)
         elif operator.kind == "RESHAPE":
-            values[made] = inputs[0].reshape(len(pictures), *out.shape[1:])
+            values[made] = inputs[0].reshape(len(images), *out.shape[1:])
         elif operator.kind == "CONCATENATION":
             values[made] = np.concatenate(inputs, axis=1)
         elif operator.kind == "LOGISTIC":

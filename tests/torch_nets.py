@@ -42,8 +42,8 @@ def _filled(name, shape, random, gains):
     return (middle + random.uniform(-0.2, 0.2, shape)).astype(np.float32)
 
 
-def pictures(model, count=1):
-    """RGB pictures (B, H, W, 3), 0..255."""
+def images(model, count=1):
+    """RGB images (B, H, W, 3), 0..255."""
     side = SIDES[model]
     return np.random.RandomState(3).uniform(0, 255, (count, side, side, 3)).astype(np.float32)
 
@@ -54,7 +54,7 @@ def raw_predictions(model, tensors, batch):
     Args:
         model: `SSD300` or `SSDLITE`.
         tensors: {name: torch.Tensor}.
-        batch: pictures as numpy array.
+        batch: images as numpy array.
     """
     import torch
 

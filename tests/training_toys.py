@@ -9,19 +9,19 @@ from keras_ssd.training import train
 
 CLASSES = ("bright", "dark")
 SIZE_HW = (16, 24)
-SETTINGS = {"epochs": 4, "batch_size": 4, "rate": 0.02, "display": False}
+SETTINGS = {"epochs": 4, "batch_size": 4, "learning_rate": 0.02, "display": False}
 
 
 def squares(count=8, seed=0, name="squares", **marks):
-    """Pictures of noise with one bright or dark square each."""
+    """Images of noise with one bright or dark square each."""
     rng = np.random.default_rng(seed)
     annotations = []
     for index in range(count):
-        picture = rng.integers(100, 150, (32, 48, 3), dtype=np.uint8)
+        image = rng.integers(100, 150, (32, 48, 3), dtype=np.uint8)
         x, y = rng.integers(0, 32), rng.integers(0, 16)
-        picture[y : y + 14, x : x + 14] = 250 if index % 2 == 0 else 5
+        image[y : y + 14, x : x + 14] = 250 if index % 2 == 0 else 5
         box = [[x, y, x + 14, y + 14]]
-        annotations.append(Annotation(f"{name}{index}", picture, box, [index % 2], picture.shape[:2], **marks))
+        annotations.append(Annotation(f"{name}{index}", image, box, [index % 2], image.shape[:2], **marks))
     return Dataset(name, CLASSES, annotations)
 
 

@@ -1,6 +1,6 @@
-"""Draws the pictures of docs/compose.md from a model: `python docs/drawings/compose.py`.
+"""Draws the images of docs/compose.md from a model: `python docs/drawings/compose.py`.
 
-Grids, strides, receptive fields and anchors are read from the ResNet50 SSD of that page, so the pictures show what the
+Grids, strides, receptive fields and anchors are read from the ResNet50 SSD of that page, so the images show what the
 package makes.
 """
 
@@ -93,7 +93,7 @@ def panel(seen, level):
     return tile
 
 
-def maps_picture(net):
+def maps_image(net):
     """All levels, three in a row."""
     tiles, gap = [panel(*row) for row in net.composition.rows], 16
     width, height = tiles[0].size
@@ -134,8 +134,8 @@ def centred(draw, x, y, text, size=13, fill=INK):
     draw.text((x, y), text, fill=fill, font=font(size), anchor="mm")
 
 
-def net_picture(net):
-    """From the picture through taps and extras to the predictions."""
+def net_image(net):
+    """From the image through taps and extras to the predictions."""
     image = Image.new("RGB", (1000, 410), PAPER)
     draw = ImageDraw.Draw(image)
     middle, head_y, last_y = 150, 300, 382
@@ -181,7 +181,7 @@ def main():
     parser.add_argument("--out", type=Path, default=HERE)
     out = parser.parse_args().out
     net = resnet50_ssd()
-    for name, image in (("compose_net", net_picture(net)), ("compose_maps", maps_picture(net))):
+    for name, image in (("compose_net", net_image(net)), ("compose_maps", maps_image(net))):
         image.quantize(64, dither=Image.Dither.NONE).save(out / f"{name}.png", optimize=True)
 
 

@@ -2,7 +2,7 @@
 
     python docs/drawings/report.py
 
-The pictures are drawn blood smears, blurred and dark, so that the detector of the package makes mistakes in them. Needs
+The images are drawn blood smears, blurred and dark, so that the detector of the package makes mistakes in them. Needs
 playwright and a Chromium (`--browser`).
 """
 
@@ -27,15 +27,15 @@ def bad_smears():
     rng, annotations = np.random.default_rng(0), []
     for seed in range(COUNT):
         smear = draw_smear(seed, red_cells=int(rng.integers(8, 34)))
-        picture = Image.fromarray(smear.picture)
-        small = picture.resize((picture.width // 9, picture.height // 9))
-        blurred = small.resize(picture.size, Image.Resampling.BICUBIC)
+        image = Image.fromarray(smear.image)
+        small = image.resize((image.width // 9, image.height // 9))
+        blurred = small.resize(image.size, Image.Resampling.BICUBIC)
         blurred = np.asarray(blurred.filter(ImageFilter.GaussianBlur(float(rng.uniform(3, 7)))), float)
         dull = (blurred - 150) * rng.uniform(0.2, 0.8) + 150 + rng.uniform(-25, 15)
         noisy = (dull + rng.normal(0, 14, dull.shape)).clip(0, 255).astype(np.uint8)
         truth = smear.truth
         annotations.append(
-            Annotation(f"smear {seed:02}", noisy, truth.boxes_xyxy, truth.class_ids, smear.picture.shape[:2])
+            Annotation(f"smear {seed:02}", noisy, truth.boxes_xyxy, truth.class_ids, smear.image.shape[:2])
         )
     return Dataset("blurred smears", truth.class_names, annotations)
 

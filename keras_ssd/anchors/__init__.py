@@ -1,8 +1,8 @@
 """Anchors (prior boxes): their description, their arrays, and the named ones of the original models."""
 
-from keras_ssd.anchors.account import FittedSpec as FittedSpec
 from keras_ssd.anchors.files import read_spec as read_spec
 from keras_ssd.anchors.files import write_spec as write_spec
+from keras_ssd.anchors.fit_summary import FittedSpec as FittedSpec
 from keras_ssd.anchors.fitting import fit as fit
 from keras_ssd.anchors.grids import Levels as Levels
 from keras_ssd.anchors.overlays import draw_anchors as draw_anchors

@@ -1,4 +1,4 @@
-"""The picture of an anchor report: objects and anchors by width and height, and who is matched how well.
+"""The image of an anchor report: objects and anchors by width and height, and who is matched how well.
 
 Drawn with Pillow, which the package needs anyway.
 """

@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from keras_ssd.anchors.account import FittedSpec, account_of
+from keras_ssd.anchors.fit_summary import FittedSpec, account_of
 from keras_ssd.anchors.grids import Grids
 from keras_ssd.anchors.kmeans import kmeans
 from keras_ssd.anchors.objects import Objects
@@ -37,14 +37,14 @@ def fit(
 ):
     """Chooses the boxes of each level's cells so that a dataset's objects are overlapped best.
 
-    Pictures are taken as warped to the input, objects where they lie, anchors where their cells stand. The search
+    Images are taken as warped to the input, objects where they lie, anchors where their cells stand. The search
     starts from the boxes that the levels have and from k-means, changes single sides as long as that is a gain, and
     gives boxes that serve little another place. What it aims at is what matching looks at: the IoU of each object with
     its best anchor.
 
     Args:
         dataset: a `keras_ssd.data.Dataset`, a list of annotations or samples (augmented ones, for what a training will
-            see), or an array (M, 4) of boxes in fractions of the picture.
+            see), or an array (M, 4) of boxes in fractions of the image.
         levels: whose grids and steps they are: a model, its `levels`, an `AnchorSpec`, an `AnchorRecipe`, a list of
             `AnchorLevel`s, or of grids (height, width).
         boxes_per_cell: one number, or one a level; None is what the levels have (6 for bare grids). A head has that
@@ -120,7 +120,7 @@ def _some_of(objects, seed):
     if len(objects) <= MOST_OBJECTS:
         return objects
     rows = np.sort(np.random.default_rng(seed).permutation(len(objects))[:MOST_OBJECTS])
-    columns = {name: getattr(objects, name)[rows] for name in ("boxes_xyxy", "class_ids", "pictures")}
+    columns = {name: getattr(objects, name)[rows] for name in ("boxes_xyxy", "class_ids", "images")}
     return dataclasses.replace(objects, **columns)
 
 

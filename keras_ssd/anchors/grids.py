@@ -11,7 +11,7 @@ BOXES_PER_CELL = 6  # of levels that have no boxes yet
 
 
 class Levels(tuple):
-    """The `AnchorLevel`s of a model, which know the `spec` that they come from: single ones know no picture size."""
+    """The `AnchorLevel`s of a model, which know the `spec` that they come from: single ones know no image size."""
 
     spec = None
 
@@ -55,7 +55,7 @@ class Grids:
             return cls(tuple(image_size), found, counts, None)
         if image_size is not None and tuple(image_size) != before.image_size:
             raise ValueError(
-                f"The levels are those of pictures of {before.image_size}, (height, width). Leave `image_size` out, or "
+                f"The levels are those of images of {before.image_size}, (height, width). Leave `image_size` out, or "
                 f"give the levels of a model for the other size. Received: image_size={tuple(image_size)}"
             )
         counts = _counts(boxes_per_cell, len(before.levels), before.boxes_per_cell)
@@ -96,7 +96,7 @@ def _spec_of(levels, image_size):
         return None
     if image_size is None:
         raise ValueError(
-            "AnchorLevels do not know the size of the pictures. Pass image_size=(height, width), or instead of the "
+            "AnchorLevels do not know the size of the images. Pass image_size=(height, width), or instead of the "
             "levels the model or its AnchorSpec."
         )
     return AnchorSpec(image_size, tuple(levels))

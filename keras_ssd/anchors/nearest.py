@@ -2,7 +2,7 @@
 
 Of one level's anchors of one shape, the one whose centre is nearest on each axis shares the most with an object: what
 two intervals have in common shrinks with the distance of their middles. So each object needs to be compared with one
-anchor of a shape instead of with a grid of them; clipped anchors alone, whose shapes differ at the picture's edge, can
+anchor of a shape instead of with a grid of them; clipped anchors alone, whose shapes differ at the image's edge, can
 be a little better than the nearest one.
 """
 

@@ -4,28 +4,28 @@ import dataclasses
 
 import numpy as np
 
-# Fractions of the picture stay far below, even those of objects that a crop has cut; pixels lie above.
+# Fractions of the image stay far below, even those of objects that a crop has cut; pixels lie above.
 LARGEST_FRACTION = 4.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Objects:
-    """Boxes of many pictures in a row.
+    """Boxes of many images in a row.
 
     Args:
-        boxes_xyxy: (M, 4) float32, fractions of the picture; all have an area.
+        boxes_xyxy: (M, 4) float32, fractions of the image; all have an area.
         class_ids: (M,) places in `classes`.
-        pictures: (M,) which picture each lies in.
+        images: (M,) which image each lies in.
         classes: names; empty where they have none.
-        num_pictures: pictures without objects counted.
+        num_images: images without objects counted.
         left_out: boxes without area, which no anchor can match.
     """
 
     boxes_xyxy: np.ndarray
     class_ids: np.ndarray
-    pictures: np.ndarray
+    images: np.ndarray
     classes: tuple = ()
-    num_pictures: int = 0
+    num_images: int = 0
     left_out: int = 0
 
     def __len__(self):
@@ -37,7 +37,7 @@ class Objects:
 
         Args:
             data: a `keras_ssd.data.Dataset`, any iterable of its `Annotation`s or `Sample`s, or an array (M, 4) of
-                boxes (xmin, ymin, xmax, ymax) in fractions of the picture, which count as a picture each. Crowd
+                boxes (xmin, ymin, xmax, ymax) in fractions of the image, which count as an image each. Crowd
                 regions are left out. `Objects` are returned as they are.
 
         Raises:
@@ -48,10 +48,10 @@ class Objects:
             return data
         if isinstance(data, np.ndarray):
             parts = [(data, np.zeros(len(data), np.int64))]
-            pictures = np.arange(len(data))
+            images = np.arange(len(data))
         else:
             parts = [_boxes_of(item) for item in data]
-            pictures = np.repeat(np.arange(len(parts)), [len(boxes) for boxes, _ in parts])
+            images = np.repeat(np.arange(len(parts)), [len(boxes) for boxes, _ in parts])
         boxes = np.concatenate([np.zeros((0, 4), np.float32), *(np.reshape(boxes, (-1, 4)) for boxes, _ in parts)])
         boxes = boxes.astype(np.float32)
         ids = np.concatenate([np.zeros(0, np.int64), *(ids for _, ids in parts)])
@@ -61,15 +61,15 @@ class Objects:
             raise ValueError(f"There are no objects with an area to look at. Received: {len(boxes)} boxes")
         names = tuple(getattr(data, "classes", ()))
         count = len(data) if isinstance(data, np.ndarray) else len(parts)
-        return cls(boxes[kept], ids[kept], pictures[kept], names, count, int((~kept).sum()))
+        return cls(boxes[kept], ids[kept], images[kept], names, count, int((~kept).sum()))
 
     def sizes_hw(self, image_size):
-        """(M, 2) heights and widths in pixels of pictures that are warped to `image_size`."""
+        """(M, 2) heights and widths in pixels of images that are warped to `image_size`."""
         sides = (self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2])[:, ::-1].astype(np.float64)
         return sides * np.asarray(image_size, np.float64)
 
     def centres_yx(self, image_size):
-        """(M, 2) centres in pixels of such pictures."""
+        """(M, 2) centres in pixels of such images."""
         middles = (self.boxes_xyxy[:, 2:].astype(np.float64) + self.boxes_xyxy[:, :2]) / 2
         return middles[:, ::-1] * np.asarray(image_size, np.float64)
 
@@ -86,15 +86,15 @@ def _boxes_of(item):
     if not (hasattr(item, "boxes_xyxy") and hasattr(item, "class_ids")):
         raise TypeError(
             "Anchors are held against a Dataset, a list of annotations or samples, or an array (M, 4) of boxes in "
-            f"fractions of the picture. Received: an item of type {type(item).__name__}"
+            f"fractions of the image. Received: an item of type {type(item).__name__}"
         )
     if not hasattr(item, "boxes_fraction"):  # a Sample
         return item.boxes_xyxy, item.class_ids
     if item.size_hw is None:
-        from keras_ssd.pictures import read_picture
+        from keras_ssd.images import read_image
 
-        name = None if isinstance(item.picture, str) else item.name
-        item = dataclasses.replace(item, size_hw=read_picture(item.picture, name=name).shape[:2])
+        name = None if isinstance(item.image, str) else item.name
+        item = dataclasses.replace(item, size_hw=read_image(item.image, name=name).shape[:2])
     return item.boxes_fraction, item.class_ids
 
 
@@ -105,6 +105,6 @@ def _check(boxes):
     if len(boxes) and np.abs(boxes).max() > LARGEST_FRACTION:
         row = int(np.abs(boxes).max(axis=1).argmax())
         raise ValueError(
-            "Boxes must be fractions of the picture, 0 to 1; these look like pixels. Divide x by the width and y by "
+            "Boxes must be fractions of the image, 0 to 1; these look like pixels. Divide x by the width and y by "
             f"the height. Received: box {row} is {boxes[row].tolist()}"
         )

@@ -3,9 +3,9 @@
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd.anchors.candidate_search import GridWindows
 from keras_ssd.anchors.nearest import nearest_best
 from keras_ssd.anchors.objects import Objects
-from keras_ssd.anchors.windows import GridWindows
 
 _BLOCK = 1024  # objects that are looked at together
 # IoUs at which the best of clipped anchors is searched for: the lower, the more pairs.
@@ -28,7 +28,7 @@ class GridOverlaps:
         """(objects, anchors, IoU), each (P,), of all pairs from an IoU on, by rising object.
 
         Args:
-            boxes_xyxy: (M, 4) float32, fractions of the picture.
+            boxes_xyxy: (M, 4) float32, fractions of the image.
             iou_threshold: above 0.
         """
         found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32))]
@@ -80,7 +80,7 @@ def best_iou(spec, boxes_xyxy):
 
     Args:
         spec: `AnchorSpec`.
-        boxes_xyxy: (M, 4) float32, fractions of the picture.
+        boxes_xyxy: (M, 4) float32, fractions of the image.
     """
     rows = np.arange(len(boxes_xyxy))
     objects = Objects(np.asarray(boxes_xyxy, np.float32), rows, rows)
@@ -89,7 +89,7 @@ def best_iou(spec, boxes_xyxy):
 
 
 def winners(objects, pairs, num_anchors):
-    """The pairs that remain when each anchor takes the object of its picture that it overlaps most.
+    """The pairs that remain when each anchor takes the object of its image that it overlaps most.
 
     This is the second stage of SSD's matching; of equal objects the first wins.
 
@@ -102,7 +102,7 @@ def winners(objects, pairs, num_anchors):
         Indices of the pairs.
     """
     places, anchors, iou = pairs
-    keys = objects.pictures[places] * np.int64(num_anchors) + anchors
+    keys = objects.images[places] * np.int64(num_anchors) + anchors
     return _last_of_each(keys, np.lexsort((-places, iou, keys)))
 
 

@@ -1,4 +1,4 @@
-"""Anchors drawn over a picture, a tile a level."""
+"""Anchors drawn over an image, a tile a level."""
 
 import numpy as np
 
@@ -9,24 +9,24 @@ from keras_ssd.anchors.reporting import places_of, spec_of
 from keras_ssd.calling import checked_arguments
 from keras_ssd.drawing import PALETTE, draw_boxes
 
-TILE = 480  # longest side of a picture's copy in pixels
+TILE = 480  # longest side of an image's copy in pixels
 TITLE = 44
-COLOURS = PALETTE[:14]  # its dark ones do not show on a darkened picture
+COLOURS = PALETTE[:14]  # its dark ones do not show on a darkened image
 DOTS = 4.0  # least distance of the dots that stand for cells, in pixels
 
 
 @checked_arguments
-def draw_anchors(spec, picture, boxes_xyxy=None, *, at=(0.5, 0.5), iou_threshold=0.5):
-    """Draws the anchors of each level over a picture as the network sees it: warped to the input size.
+def draw_anchors(spec, image, boxes_xyxy=None, *, at=(0.5, 0.5), iou_threshold=0.5):
+    """Draws the anchors of each level over an image as the network sees it: warped to the input size.
 
     Dots are the centres of cells. Without objects the boxes of one cell are drawn, the one nearest to `at`. With
     objects, those anchors are drawn that match them, each in its object's colour, and the objects in white.
 
     Args:
         spec: `AnchorSpec`, or a model.
-        picture: (H, W, 3) uint8 RGB.
-        boxes_xyxy: (M, 4) objects in fractions of the picture, or None.
-        at: (y, x) in fractions of the picture, where there are no objects.
+        image: (H, W, 3) uint8 RGB.
+        boxes_xyxy: (M, 4) objects in fractions of the image, or None.
+        at: (y, x) in fractions of the image, where there are no objects.
         iou_threshold: from which an anchor matches.
 
     Returns:
@@ -34,40 +34,40 @@ def draw_anchors(spec, picture, boxes_xyxy=None, *, at=(0.5, 0.5), iou_threshold
 
     Raises:
         TypeError: no spec.
-        ValueError: objects in pixels or not finite, or no picture.
+        ValueError: objects in pixels or not finite, or no image.
 
     Example:
-        >>> keras_ssd.anchors.draw_anchors(model, picture, annotation.boxes_fraction).save("matches.png")
+        >>> keras_ssd.anchors.draw_anchors(model, image, annotation.boxes_fraction).save("matches.png")
     """
     from PIL import Image
 
     spec = spec_of(spec)
-    picture = np.asarray(picture)
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(
-            "`picture` must be an RGB array (H, W, 3) of uint8; `keras_ssd.pictures.read_picture` makes one. "
-            f"Received: {picture.dtype} of shape {picture.shape}"
+            "`image` must be an RGB array (H, W, 3) of uint8; `keras_ssd.images.read_image` makes one. "
+            f"Received: {image.dtype} of shape {image.shape}"
         )
     scale = TILE / max(spec.image_size)
     size = tuple(max(1, round(side * scale)) for side in spec.image_size)
-    warped = np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+    warped = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
     warped = (warped * 0.55).astype(np.uint8)  # so that thin lines stand out
     if boxes_xyxy is None or not len(boxes_xyxy):
         drawn = [_cell(spec, level, at) for level in range(len(spec.levels))]
         objects = np.zeros((0, 4))
     else:
         held = Objects.of(np.asarray(boxes_xyxy, np.float32))
-        held = Objects(held.boxes_xyxy, held.class_ids, np.zeros_like(held.pictures), (), 1)
+        held = Objects(held.boxes_xyxy, held.class_ids, np.zeros_like(held.images), (), 1)
         drawn, objects = _matches(spec, held, iou_threshold), held.boxes_xyxy
     tiles = [_tile(spec, level, warped, drawn[level], objects) for level in range(len(spec.levels))]
     columns = min(len(tiles), 3)
     rows = -(-len(tiles) // columns)
     width, height = tiles[0].size
-    image = Image.new("RGB", (columns * (width + 8) + 8, rows * (height + 8) + 8), "#202020")
+    canvas = Image.new("RGB", (columns * (width + 8) + 8, rows * (height + 8) + 8), "#202020")
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
-        image.paste(tile, (8 + column * (width + 8), 8 + row * (height + 8)))
-    return image
+        canvas.paste(tile, (8 + column * (width + 8), 8 + row * (height + 8)))
+    return canvas
 
 
 def _cell(spec, level, at):
@@ -97,17 +97,17 @@ def _matches(spec, objects, iou_threshold):
     return found
 
 
-def _tile(spec, level, picture, drawn, objects):
+def _tile(spec, level, image, drawn, objects):
     from PIL import Image, ImageDraw, ImageFont
 
-    size_hw = picture.shape[:2]
+    size_hw = image.shape[:2]
     boxes, colours, text = drawn
-    image = Image.fromarray(picture)
-    _dots(ImageDraw.Draw(image), spec, spec.levels[level], size_hw)
-    image = draw_boxes(np.asarray(image), bx.scale(np.asarray(boxes), size_hw), colours, line_width=2)
-    image = draw_boxes(np.asarray(image), bx.scale(objects, size_hw), ["#FFFFFF"] * len(objects), line_width=1)
+    canvas = Image.fromarray(image)
+    _dots(ImageDraw.Draw(canvas), spec, spec.levels[level], size_hw)
+    canvas = draw_boxes(np.asarray(canvas), bx.scale(np.asarray(boxes), size_hw), colours, line_width=2)
+    canvas = draw_boxes(np.asarray(canvas), bx.scale(objects, size_hw), ["#FFFFFF"] * len(objects), line_width=1)
     tile = Image.new("RGB", (size_hw[1], size_hw[0] + TITLE), "#202020")
-    tile.paste(image, (0, TITLE))
+    tile.paste(canvas, (0, TITLE))
     pen = ImageDraw.Draw(tile)
     each = spec.levels[level]
     height, width = each.grid_hw

@@ -1,4 +1,4 @@
-"""The anchors of the original models as tables, and how they follow a picture size other than the original one."""
+"""The anchors of the original models as tables, and how they follow an image size other than the original one."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from keras_ssd.names import unknown_name
 @checked_arguments
 @dataclass(frozen=True)
 class RecipeLevel:
-    """One row of a recipe: sizes in pixels of the reference picture.
+    """One row of a recipe: sizes in pixels of the reference image.
 
     Args:
-        grid: cells a side for the reference picture.
+        grid: cells a side for the reference image.
         min_size: side of the first box.
         max_size: the second square has the side sqrt(min_size * max_size); None for no second square.
         aspect_ratios: width / height of the other boxes (`ordered` recipes: of all boxes, in order).
-        step: pixels between cells where the network's stride fixes it; None is picture size / grid.
+        step: pixels between cells where the network's stride fixes it; None is image size / grid.
         boxes_hw: (height, width) of each box in order, instead of sizes and ratios, where they were fitted to data.
     """
 
@@ -41,14 +41,14 @@ class RecipeLevel:
 @checked_arguments
 @dataclass(frozen=True)
 class AnchorRecipe:
-    """A family of anchor specs: one table, any picture size.
+    """A family of anchor specs: one table, any image size.
 
     Args:
-        image_size: (height, width) of the reference picture.
+        image_size: (height, width) of the reference image.
         rows: one `RecipeLevel` a feature map.
         variances: as in `AnchorSpec`.
         truncate_sizes: cut sizes to whole pixels, as Caffe does and so the recipes of its models.
-        clamp_sizes: no box is higher or wider than the picture, as torchvision has it; centres stay.
+        clamp_sizes: no box is higher or wider than the image, as torchvision has it; centres stay.
         ordered: the ratios are used in the order given (ssd_keras) instead of Caffe's ratio-and-inverse order.
     """
 
@@ -78,7 +78,7 @@ class AnchorRecipe:
             offsets = sorted({level.offset_hw for level in spec.levels})
             raise ValueError(
                 "An AnchorRecipe has cells with offset 0.5 and no clipping. Use the AnchorSpec itself, at its own "
-                f"picture size. Received: offsets {offsets}, clip={spec.clip}"
+                f"image size. Received: offsets {offsets}, clip={spec.clip}"
             )
         rows = []
         for level in spec.levels:
@@ -89,22 +89,22 @@ class AnchorRecipe:
 
     @checked_arguments
     def spec(self, image_size=None, grids=None):
-        """The anchors for a picture size and the feature maps that the network makes of it.
+        """The anchors for an image size and the feature maps that the network makes of it.
 
-        Box sizes grow with the shorter side of the picture; the network's own strides stay.
+        Box sizes grow with the shorter side of the image; the network's own strides stay.
 
         Args:
             image_size: (height, width) in pixels; None is the reference size.
             grids: (height, width) in cells of each level; only the reference size has a default.
 
         Raises:
-            ValueError: another picture size without `grids`, or a wrong number of them.
+            ValueError: another image size without `grids`, or a wrong number of them.
         """
         size = tuple(image_size or self.image_size)
         if grids is None:
             if size != tuple(self.image_size):
                 raise ValueError(
-                    "`grids` is needed for a picture size other than the reference size "
+                    "`grids` is needed for an image size other than the reference size "
                     f"{self.image_size}: the sizes of the feature maps follow from the network. "
                     f"Received: image_size={size}, grids=None. A model factory fills them in by itself."
                 )
@@ -150,7 +150,7 @@ def _table(image_size, grids, sizes, aspect_ratios, steps, **options):
     return AnchorRecipe((image_size, image_size), rows, **options)
 
 
-# The steps of the last two maps of SSD300 (100 and 300) are picture size / grid: no stride of the network.
+# The steps of the last two maps of SSD300 (100 and 300) are image size / grid: no stride of the network.
 _SSD300 = ((38, 19, 10, 5, 3, 1), ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)), (8, 16, 32, 64, None, None))
 _SSD512 = (
     (64, 32, 16, 8, 4, 2, 1),
@@ -205,7 +205,7 @@ def _ssd_mobilenet_v1():
 
 
 def _ssdlite320():
-    # torchvision's DefaultBoxGenerator: six maps, scales 0.2 to 0.95 of the picture, no steps, sizes clamped.
+    # torchvision's DefaultBoxGenerator: six maps, scales 0.2 to 0.95 of the image, no steps, sizes clamped.
     scales = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
     grids, sizes = (20, 10, 5, 3, 2, 1), tuple(320 * scale for scale in scales)
     return _table(320, grids, sizes, ((2, 3),) * 6, (None,) * 6, clamp_sizes=True)
@@ -224,7 +224,7 @@ def _cells(squares, oblong=None):
 
 
 # Sizes: weiliu89/caffe, examples/ssd/ssd_pascal.py, ssd_coco.py, ssd_ilsvrc.py (SSD300), and the scripts of the SSD512
-# model archives; SSD7: ssd_keras's keras_ssd7.py (five scales from 0.1 to 0.9) for its 300x480 pictures;
+# model archives; SSD7: ssd_keras's keras_ssd7.py (five scales from 0.1 to 0.9) for its 300x480 images;
 # SSD MobileNet V1: tensorflow/models, research/object_detection, anchor_generators/multiple_grid_anchor_generator.py.
 _RECIPES = {
     "ssd300_voc": _ssd300((30, 60, 111, 162, 213, 264, 315)),
@@ -242,7 +242,7 @@ _RECIPES = {
             {"min_size": 95, "max_size": 190, "aspect_ratios": (2, 3)},
         )
     ),
-    # Fitted to the training pictures of BCCD: platelets on the finest map, then red cells, then white ones.
+    # Fitted to the training images of BCCD: platelets on the finest map, then red cells, then white ones.
     "ssd_small_cells": _ssd_small(
         (
             _cells((16, 21, 29)),
@@ -267,7 +267,7 @@ def named_recipe(name, *, truncate_sizes=None, clamp_sizes=None):
             uses the smaller COCO scales.
         truncate_sizes: False keeps fractions of pixels, for weights that were trained by float ports; None is
             what the original does (Caffe cuts).
-        clamp_sizes: True for weights that were trained by ports that clamp sizes to the picture (torchvision,
+        clamp_sizes: True for weights that were trained by ports that clamp sizes to the image (torchvision,
             amdegroot, lufficc); None is what the original does (Caffe does not).
 
     Raises:

@@ -18,7 +18,7 @@ RATIO_TITLES = ("below 1/3", "1/3 to 1/2", "1/2 to 0.8", "0.8 to 1.25", "1.25 to
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class AnchorReport:
-    """What the anchors of a spec are to the objects of a dataset; `print` shows tables, `draw` makes a picture.
+    """What the anchors of a spec are to the objects of a dataset; `print` shows tables, `draw` makes an image.
 
     Args:
         spec: `AnchorSpec`.
@@ -120,7 +120,7 @@ class AnchorReport:
         low, middle, high = np.quantile(self.matched, (0.05, 0.5, 0.95))
         beaten = int((self.saved & (self.best_iou >= self.iou_threshold)).sum())
         lines = [
-            f"{count:,} objects in {self.objects.num_pictures:,} pictures, warped to {width} x {height} (width x "
+            f"{count:,} objects in {self.objects.num_images:,} images, warped to {width} x {height} (width x "
             f"height); {self.spec.num_anchors:,} anchors on {grids} {'level' if grids == 1 else 'levels'}",
             f"recall at IoU {self.iou_threshold:g}: {self.recall:.1%}; mean best IoU: {self.mean_best_iou:.3f}",
             f"anchors that match an object: median {middle:g}, 5 % have at most {low:g}, 95 % at most {high:g}",
@@ -148,7 +148,7 @@ class AnchorReport:
         """Plain JSON data: the summary's numbers and all rows."""
         return {
             "objects": len(self.objects),
-            "pictures": self.objects.num_pictures,
+            "images": self.objects.num_images,
             "anchors": self.spec.num_anchors,
             "iou_threshold": self.iou_threshold,
             "recall": self.recall,
@@ -206,7 +206,7 @@ def report(spec, dataset, iou_threshold=0.5):
     Args:
         spec: an `AnchorSpec`, or a model of this package, whose `anchor_spec` is taken.
         dataset: a `keras_ssd.data.Dataset`, a list of annotations or samples, or an array (M, 4) of boxes in fractions
-            of the picture. Pictures are warped to the input, as `detect` and training do it, so their own size does not
+            of the image. Images are warped to the input, as `detect` and training do it, so their own size does not
             matter.
         iou_threshold: from which an anchor matches an object, above 0 and up to 1.
 

@@ -18,7 +18,7 @@ MOVES = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (
 LEAST_GAIN = 1e-5  # of the mean; less is what the sums of float32 differ by, and lets idle boxes wander
 SWEEPS = 12  # at most, with each factor
 ROUNDS = 4  # at most, of moving boxes to where they are needed more
-LARGEST_LEAST = 0.6  # of the picture's shorter side, that the smallest box of any level may be asked to have
+LARGEST_LEAST = 0.6  # of the image's shorter side, that the smallest box of any level may be asked to have
 TRIED = 48  # objects whose own shape is tried in such a move
 
 
@@ -64,7 +64,7 @@ class Search:
             np.ascontiguousarray(nearest_cells(level, centres)[1].T.astype(np.float32)) for level in levels
         ]
         steps = np.sqrt([np.prod(level.step_hw) for level in levels])
-        # The steps of the last maps are as large as the picture itself.
+        # The steps of the last maps are as large as the image itself.
         low, high = np.minimum(reach[0] * steps, LARGEST_LEAST * min(image_size)), reach[1] * steps
         low[steps.argmin()], high[steps.argmax()] = 0, np.sqrt((heights * widths).max())
         self._limits = np.stack([low, np.maximum(low, high)])

@@ -68,7 +68,7 @@ class AnchorLevel:
 
     Args:
         grid_hw: (height, width) of the feature map in cells.
-        step_hw: distance of neighbouring cells' centres in pixels of the input picture.
+        step_hw: distance of neighbouring cells' centres in pixels of the input image.
         boxes_hw: (height, width) in pixels of each box of a cell, in the order of the head's channels.
         offset_hw: centre of the first cell as a fraction of the step.
         shifts_hw: (y, x) in pixels from the cell's centre to the centre of each box, where a cell has several centres
@@ -131,7 +131,7 @@ class AnchorLevel:
         sqrt(min * max); then each ratio other than 1 and, with `flip`, its inverse.
 
         Args:
-            image_size: (height, width) of the input picture in pixels.
+            image_size: (height, width) of the input image in pixels.
             grid_hw: (height, width) of the feature map.
             min_sizes: side lengths in pixels.
             max_sizes: none, or one larger than its min size for each min size.
@@ -225,7 +225,7 @@ class AnchorLevel:
         """A level of boxes that are given one by one.
 
         Args:
-            image_size: (height, width) of the input picture in pixels.
+            image_size: (height, width) of the input image in pixels.
             grid_hw: (height, width) of the feature map.
             boxes_hw: (height, width) in pixels of each box of a cell.
             step: pixels between cells, one number or (height, width); None is image size / grid.
@@ -238,11 +238,11 @@ class AnchorLevel:
     def scaled(cls, image_size, grid_hw, scale, next_scale=None, aspect_ratios=(1.0,), *, step=None, offset=0.5):
         """A level with the meaning of ssd_keras's AnchorBoxes layer.
 
-        Sizes are fractions of the picture's shorter side and are never cut; ratios stand in the order given, and
+        Sizes are fractions of the image's shorter side and are never cut; ratios stand in the order given, and
         the second square (side sqrt(scale * next_scale)) follows the first.
 
         Args:
-            image_size: (height, width) of the input picture in pixels.
+            image_size: (height, width) of the input image in pixels.
             grid_hw: (height, width) of the feature map.
             scale: size of the boxes as a fraction of the shorter side.
             next_scale: scale of the next level, or None for a single box of ratio 1.
@@ -280,10 +280,10 @@ class AnchorSpec:
     """All anchors of a model: the only source of anchor boxes, head channels and variances.
 
     Args:
-        image_size: (height, width) of the input picture in pixels.
+        image_size: (height, width) of the input image in pixels.
         levels: one `AnchorLevel` a feature map, in the order of the predictions.
         variances: four divisors of the encoded offsets (cx, cy, w, h), or one for all.
-        clip: clamp the corners of every anchor to the picture (Caffe's `clip`).
+        clip: clamp the corners of every anchor to the image (Caffe's `clip`).
 
     Example:
         >>> spec = named_spec("ssd300_voc")
@@ -328,11 +328,11 @@ class AnchorSpec:
         return tuple(level.grid_hw for level in self.levels)
 
     def anchors_xyxy(self):
-        """Corners (xmin, ymin, xmax, ymax) as fractions of the picture: read-only float32 (N, 4)."""
+        """Corners (xmin, ymin, xmax, ymax) as fractions of the image: read-only float32 (N, 4)."""
         return geometry.corners(self)
 
     def anchors_cxcywh(self):
-        """Centre and size (cx, cy, w, h) as fractions of the picture: read-only float32 (N, 4)."""
+        """Centre and size (cx, cy, w, h) as fractions of the image: read-only float32 (N, 4)."""
         return geometry.centres(self)
 
     def to_dict(self):

@@ -3,14 +3,14 @@
 from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
 from keras_ssd.calling import checked_arguments
 
-SMALLEST, LARGEST = 20, 90  # percent of the picture's shorter side, as in the paper and in ssd_pascal.py
+SMALLEST, LARGEST = 20, 90  # percent of the image's shorter side, as in the paper and in ssd_pascal.py
 FINE_STRIDE = 8
 FEW_CELLS = 3
 
 
 @checked_arguments
 def spread_spec(image_size, grids, strides, *, even=False):
-    """Anchors whose sizes grow evenly from map to map, from 20 % to 90 % of the picture's shorter side.
+    """Anchors whose sizes grow evenly from map to map, from 20 % to 90 % of the image's shorter side.
 
     The rule is the original's: between the first and the last size lie whole percents; a map with a stride of 8 pixels
     or less comes before the first and has half its size; the second square of a cell has the geometric mean of this
@@ -18,10 +18,10 @@ def spread_spec(image_size, grids, strides, *, even=False):
     ratios 1, 2 and 1/2; on the others 6, ratios 3 and 1/3 besides. For SSD300's maps these are SSD300's anchors.
 
     Args:
-        image_size: (height, width) of the picture in pixels.
+        image_size: (height, width) of the image in pixels.
         grids: (height, width) of each map in cells, finest first.
-        strides: (height, width) in pixels from cell to cell of each map. Where the picture is covered otherwise, as
-            by maps without padding, the step is picture size / grid.
+        strides: (height, width) in pixels from cell to cell of each map. Where the image is covered otherwise, as
+            by maps without padding, the step is image size / grid.
         even: 6 boxes a cell on every map, for heads that all maps share.
 
     Returns:
@@ -61,6 +61,6 @@ def _percents(count, fine):
 
 
 def _step(image_size, grid, stride):
-    """The network's stride, where the map covers the picture to within a cell; else None."""
+    """The network's stride, where the map covers the image to within a cell; else None."""
     fits = all(abs(size / s - cells) < 1 for size, s, cells in zip(image_size, stride, grid, strict=True))
     return tuple(stride) if fits else None

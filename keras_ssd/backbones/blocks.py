@@ -7,7 +7,7 @@ import keras
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import LowestPadding2D
-from keras_ssd.layers.windows import caffe_padding, size_pair
+from keras_ssd.layers.padding import caffe_padding, size_pair
 from keras_ssd.map_limits import check_map
 
 
@@ -132,7 +132,7 @@ def apply_row(x, row, style, activation="relu"):
     size = [None if s is None else s - reach for s in x.shape[1:3]]
     if not same and any(s is not None and s < 1 for s in size):
         raise ValueError(
-            f"The picture is too small for this model: the feature map before '{row.name}' is "
+            f"The image is too small for this model: the feature map before '{row.name}' is "
             f"{tuple(x.shape[1:3])} with padding, and its kernel needs {reach + 1}. Use a larger `input_size`."
         )
     layer = style.conv(
@@ -192,13 +192,13 @@ def check_input_size(input_size):
     return size
 
 
-def picture_input(input_size, scale=1.0, offset=0.0):
+def image_input(input_size, scale=1.0, offset=0.0):
     """Input and preprocessing: RGB 0..255 (B, H, W, 3), times `scale` plus `offset`, computed in float32.
 
     Raises:
         ValueError: not (height, width) in whole positive pixels.
     """
     size = check_input_size(input_size)
-    inputs = keras.Input((*size, 3), name="pictures", dtype="float32")
+    inputs = keras.Input((*size, 3), name="images", dtype="float32")
     x = keras.layers.Rescaling(scale, offset, dtype="float32", name="preprocessing")(inputs)
     return inputs, x

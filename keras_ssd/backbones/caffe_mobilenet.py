@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, picture_input
+from keras_ssd.backbones.blocks import ConvStyle, image_input
 
 # (filters, stride) of conv1 .. conv13, each depthwise and then 1x1; conv0 has 32 filters and stride 2.
 _ROWS = (
@@ -80,12 +80,12 @@ def caffe_mobilenet(input_size=(300, 300), *, style=None, name="caffe_mobilenet"
         name: the model's name.
 
     Returns:
-        keras.Model from RGB pictures (B, H, W, 3), 0..255, to `conv17_2--relu`.
+        keras.Model from RGB images (B, H, W, 3), 0..255, to `conv17_2--relu`.
 
     Source: chuanqi305/MobileNet-SSD, voc/MobileNetSSD_deploy.prototxt and deploy.prototxt.
     """
     style = style or CaffeMobileNetStyle()
-    inputs, x = picture_input(input_size, SCALE, -MEAN * SCALE)
+    inputs, x = image_input(input_size, SCALE, -MEAN * SCALE)
     x = style.convolution(x, "conv0", _STEM, 3, 2)
     for number, (filters, stride) in enumerate(_ROWS, start=1):
         x = style.depthwise(x, f"conv{number}--dw", stride)

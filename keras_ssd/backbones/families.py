@@ -1,4 +1,4 @@
-"""The networks of `keras.applications` by name: what prepares their pictures, and which strides are tapped."""
+"""The networks of `keras.applications` by name: what prepares their images, and which strides are tapped."""
 
 import fnmatch
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from keras_ssd.backbones.taps import STRIDES
 from keras_ssd.calling import checked_arguments
 from keras_ssd.names import fold, unknown_name
 
-# A 16th and a 32nd of the picture: all that detectors on phones look at.
+# A 16th and a 32nd of the image: all that detectors on phones look at.
 MOBILE = (16, 32)
 
 
@@ -19,7 +19,7 @@ class Family:
 
     Args:
         networks: {name: attribute of `keras.applications`}.
-        preprocessing: one of `preprocessing.MODES`, where the network does not prepare its pictures by itself.
+        preprocessing: one of `preprocessing.MODES`, where the network does not prepare its images by itself.
         marks: what the model itself or one of its layers is called; patterns, any of which tells the family.
         strides: of the maps that a detector should read, in pixels.
         widths: whether the network takes a `width`.
@@ -90,7 +90,7 @@ def known_name(name):
     """
     found = _FOLDED.get(fold(name))
     if found is None:
-        raise ValueError(unknown_name("backbone", name, _BY_NAME, "Or give a functional keras.Model from pictures."))
+        raise ValueError(unknown_name("backbone", name, _BY_NAME, "Or give a functional keras.Model from images."))
     return found
 
 
@@ -102,7 +102,7 @@ def family_of(model):
 
 @checked_arguments
 def named(name, input_size=(300, 300), *, width=None, weights=None):
-    """A network of `keras.applications` without its classifier, for pictures of any size that it can bear.
+    """A network of `keras.applications` without its classifier, for images of any size that it can bear.
 
     Args:
         name: one of `backbone_names()`.
@@ -111,11 +111,11 @@ def named(name, input_size=(300, 300), *, width=None, weights=None):
         weights: None, "imagenet" (downloaded by Keras), or a file, as `keras.applications` takes it.
 
     Returns:
-        functional `keras.Model`; whether it prepares its pictures by itself differs from family to family, and
+        functional `keras.Model`; whether it prepares its images by itself differs from family to family, and
         `keras_ssd.ssd` takes care of it.
 
     Raises:
-        ValueError: unknown name, a family without widths, or a picture that is too small.
+        ValueError: unknown name, a family without widths, or an image that is too small.
     """
     name = known_name(name)
     family = _BY_NAME[name]
@@ -129,4 +129,4 @@ def named(name, input_size=(300, 300), *, width=None, weights=None):
     except ValueError as error:
         if weights is not None:
             raise
-        raise ValueError(f"{name} cannot be built for pictures of {input_size[0]}x{input_size[1]}: {error}") from error
+        raise ValueError(f"{name} cannot be built for images of {input_size[0]}x{input_size[1]}: {error}") from error

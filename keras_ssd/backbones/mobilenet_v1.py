@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, check_input_size, picture_input
+from keras_ssd.backbones.blocks import ConvStyle, check_input_size, image_input
 
 # (filters, stride) of conv1 .. conv13; conv0 has 32 filters and stride 2.
 _ROWS = (
@@ -87,21 +87,21 @@ def mobilenet_v1(input_size=(300, 300), *, style=None, scale=1 / 127.5, offset=-
         name: the model's name.
 
     Returns:
-        keras.Model from RGB pictures (B, H, W, 3) to conv13_pointwise. Layers: conv0, then conv1_depthwise,
+        keras.Model from RGB images (B, H, W, 3) to conv13_pointwise. Layers: conv0, then conv1_depthwise,
         conv1_pointwise, ..., conv13_pointwise, each after its ReLU.
 
     Raises:
-        ValueError: a picture that is too small, or a width outside its range.
+        ValueError: an image that is too small, or a width outside its range.
 
     Source: Howard et al., "MobileNets" (2017), table 1.
     """
     style = style or MobileNetStyle()
     if min(check_input_size(input_size)) < SMALLEST:
         raise ValueError(
-            f"The picture is too small: `input_size` needs at least {SMALLEST} pixels a side. "
+            f"The image is too small: `input_size` needs at least {SMALLEST} pixels a side. "
             f"Received: input_size={tuple(input_size)}"
         )
-    inputs, x = picture_input(input_size, scale, offset)
+    inputs, x = image_input(input_size, scale, offset)
     x = style.convolution(x, "conv0", style.filters(_STEM), 3, 2)
     for index, (filters, stride) in enumerate(_ROWS, start=1):
         x = style.depthwise(x, f"conv{index}_depthwise", stride)

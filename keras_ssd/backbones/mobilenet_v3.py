@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, check_input_size, picture_input
+from keras_ssd.backbones.blocks import ConvStyle, check_input_size, image_input
 
 SMALLEST = 32
 
@@ -104,11 +104,11 @@ def mobilenet_v3_large(
         name: the model's name.
 
     Returns:
-        keras.Model from RGB pictures (B, H, W, 3) to `top`. Block i ends in `block<i>` where it adds its input, else
+        keras.Model from RGB images (B, H, W, 3) to `top`. Block i ends in `block<i>` where it adds its input, else
         in `block<i>_project_bn`.
 
     Raises:
-        ValueError: a picture that is too small.
+        ValueError: an image that is too small.
 
     Source: Howard et al., "Searching for MobileNetV3" (arXiv 1905.02244), tables 1 and 6; pytorch/vision,
     models/mobilenetv3.py.
@@ -116,10 +116,10 @@ def mobilenet_v3_large(
     style = style or MobileNetV3Style()
     if min(check_input_size(input_size)) < SMALLEST:
         raise ValueError(
-            f"The picture is too small: `input_size` needs at least {SMALLEST} pixels a side. "
+            f"The image is too small: `input_size` needs at least {SMALLEST} pixels a side. "
             f"Received: input_size={tuple(input_size)}"
         )
-    inputs, x = picture_input(input_size, scale, offset)
+    inputs, x = image_input(input_size, scale, offset)
     x = style.convolution(x, "stem", _STEM, 3, 2, "hard_silu")
     blocks = _BLOCKS + _tail(2 if reduced_tail else 1)
     for index, block in enumerate(blocks, start=1):

@@ -1,8 +1,8 @@
-"""What the families of `keras.applications` do to a picture before their first convolution."""
+"""What the families of `keras.applications` do to an image before their first convolution."""
 
 import keras
 
-from keras_ssd.graph import calls_of, readers_of
+from keras_ssd.layer_calls import calls_of, readers_of
 from keras_ssd.layers import LowestPadding2D, ReverseChannels
 from keras_ssd.names import unknown_name
 
@@ -52,18 +52,18 @@ def check_mode(mode):
 
 
 def preprocessed(x, mode):
-    """A picture RGB 0..255 (B, H, W, 3) as the backbone wants it.
+    """An image RGB 0..255 (B, H, W, 3) as the backbone wants it.
 
     Args:
-        x: symbolic pictures.
+        x: symbolic images.
         mode: "caffe" (BGR minus mean), "tf" (-1 to 1), "torch" (mean and deviation of ImageNet), "unit" (divided by
             128, minus 1), "none"; Keras's names.
     """
     return MODES[check_mode(mode)](x)
 
 
-def takes_raw_pictures(model):
-    """Whether a backbone's first layer with a kernel reads the input itself, so that nothing prepares the pictures."""
+def takes_raw_images(model):
+    """Whether a backbone's first layer with a kernel reads the input itself, so that nothing prepares the images."""
     calls = calls_of(model)
     readers = readers_of(calls)
     tensor = model.inputs[0]

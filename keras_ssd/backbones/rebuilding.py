@@ -4,7 +4,7 @@ import re
 
 import keras
 
-from keras_ssd.graph import calls_of, is_functional
+from keras_ssd.layer_calls import calls_of, is_functional
 
 _NUMBER = re.compile(r"_(\d+)$")
 

@@ -1,20 +1,20 @@
-"""From what a user calls a backbone to a functional model of pictures RGB 0..255, ready to be tapped."""
+"""From what a user calls a backbone to a functional model of images RGB 0..255, ready to be tapped."""
 
 import keras
 
 from keras_ssd.backbones.blocks import check_input_size
 from keras_ssd.backbones.families import family_of, known_name, named
-from keras_ssd.backbones.preprocessing import check_mode, preprocessed, takes_raw_pictures
+from keras_ssd.backbones.preprocessing import check_mode, preprocessed, takes_raw_images
 from keras_ssd.backbones.rebuilding import rebuilt
 from keras_ssd.backbones.taps import STRIDES, feature_maps, possible_taps
 from keras_ssd.calling import checked_arguments
-from keras_ssd.graph import is_functional
+from keras_ssd.layer_calls import is_functional
 
 DEFAULT_SIZE = (300, 300)
 
 
 def resolve_backbone(backbone, *, input_size=None, width=None, weights=None, preprocessing="auto"):
-    """The backbone as a functional model of RGB pictures 0..255, with its preprocessing inside.
+    """The backbone as a functional model of RGB images 0..255, with its preprocessing inside.
 
     A model that is so already stays what it is. Any other is copied, weights included: what is trained later is the
     copy.
@@ -45,27 +45,27 @@ def resolve_backbone(backbone, *, input_size=None, width=None, weights=None, pre
         model, size = backbone, _size_of(backbone, input_size)
     family = family_of(model)
     if preprocessing == "auto":
-        mode = family.preprocessing if family is not None and takes_raw_pictures(model) else "none"
+        mode = family.preprocessing if family is not None and takes_raw_images(model) else "none"
     else:
         mode = check_mode(preprocessing)
     strides = STRIDES if family is None else family.strides
     if not known and mode == "none" and tuple(model.inputs[0].shape[1:3]) == size:
         return model, mode, strides
-    pictures = keras.Input((*size, 3), name="pictures", dtype="float32")
+    images = keras.Input((*size, 3), name="images", dtype="float32")
     try:
-        made = rebuilt(model, preprocessed(pictures, mode), renumber=known)
+        made = rebuilt(model, preprocessed(images, mode), renumber=known)
     except ValueError as error:
         if tuple(model.inputs[0].shape[1:3]) == size:
             raise
         raise ValueError(
-            f"Backbone '{model.name}' cannot be rebuilt for pictures of {size[0]}x{size[1]}: {error}"
+            f"Backbone '{model.name}' cannot be rebuilt for images of {size[0]}x{size[1]}: {error}"
         ) from error
     return made, mode, strides
 
 
 @checked_arguments
 def prepared(backbone, input_size=None, *, width=None, weights=None, preprocessing="auto"):
-    """A backbone as `keras_ssd.ssd` uses it: a model of RGB pictures 0..255, its family's preprocessing inside.
+    """A backbone as `keras_ssd.ssd` uses it: a model of RGB images 0..255, its family's preprocessing inside.
 
     Args:
         backbone: a name of `backbone_names()`, or a functional `keras.Model`.
@@ -103,10 +103,10 @@ def described_name(backbone):
 
 
 def _size_of(model, input_size):
-    """(height, width) of the pictures, after checking what the model takes."""
+    """(height, width) of the images, after checking what the model takes."""
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise TypeError(
-            "`backbone` must be a functional keras.Model from pictures, or a name such as 'mobilenet_v2'. "
+            "`backbone` must be a functional keras.Model from images, or a name such as 'mobilenet_v2'. "
             f"Received: backbone={model!r}"
         )
     shapes = [tuple(x.shape) for x in model.inputs]

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, check_input_size, picture_input
+from keras_ssd.backbones.blocks import ConvStyle, check_input_size, image_input
 
 # (name, filters, stride, residual block behind it)
 ROWS = (
@@ -29,15 +29,15 @@ def small_body(input_size=(240, 320), *, style=None, scale=1 / 127.5, offset=-1.
         name: the model's name.
 
     Returns:
-        keras.Model from RGB pictures (B, H, W, 3) to `stage32`.
+        keras.Model from RGB images (B, H, W, 3) to `stage32`.
     """
     style = style or ConvStyle("he_normal")
     if min(check_input_size(input_size)) < SMALLEST:
         raise ValueError(
-            f"The picture is too small: `input_size` needs at least {SMALLEST} pixels a side. "
+            f"The image is too small: `input_size` needs at least {SMALLEST} pixels a side. "
             f"Received: input_size={tuple(input_size)}"
         )
-    inputs, x = picture_input(input_size, scale, offset)
+    inputs, x = image_input(input_size, scale, offset)
     for row, filters, stride, residual in ROWS:
         last = None if residual else row
         x = _convolution(x, row if last else f"{row}_down", filters, stride, style)

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, check_input_size, picture_input
+from keras_ssd.backbones.blocks import ConvStyle, check_input_size, image_input
 from keras_ssd.calling import checked_arguments
 
 # (filters, kernel size) of conv1 .. conv7
@@ -23,15 +23,15 @@ def ssd7_body(input_size=(300, 480), *, style=None, scale=1 / 127.5, offset=-1.0
         name: the model's name.
 
     Returns:
-        keras.Model from RGB pictures (B, H, W, 3) to elu7.
+        keras.Model from RGB images (B, H, W, 3) to elu7.
     """
     style = style or ConvStyle("he_normal")
     if min(check_input_size(input_size)) < SMALLEST:
         raise ValueError(
-            f"The picture is too small for SSD7, which halves it six times: `input_size` needs at least {SMALLEST} "
+            f"The image is too small for SSD7, which halves it six times: `input_size` needs at least {SMALLEST} "
             f"pixels a side. Received: input_size={tuple(input_size)}"
         )
-    inputs, x = picture_input(input_size, scale, offset)
+    inputs, x = image_input(input_size, scale, offset)
     for index, (filters, kernel_size) in enumerate(_CONVOLUTIONS, start=1):
         if index > 1:
             x = keras.layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{index - 1}")(x)

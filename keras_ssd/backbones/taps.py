@@ -1,4 +1,4 @@
-"""What a network's layers make of a picture: grid, stride and receptive field of each, and which are worth tapping."""
+"""What a network's layers make of an image: grid, stride and receptive field of each, and which are worth tapping."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import keras
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.graph import calls_of, is_functional
+from keras_ssd.layer_calls import calls_of, is_functional
 from keras_ssd.layers import Deconvolution2D, L2Normalization, LowestPadding2D, PaddedAveragePooling2D
 
 STRIDES = (8, 16, 32)
@@ -27,14 +27,14 @@ _WEIGHINGS = (keras.layers.Dense, keras.layers.EinsumDense)
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """One layer's output, seen from the picture.
+    """One layer's output, seen from the image.
 
     Args:
         layer: the layer's name.
         grid_hw: cells.
         channels: of each cell.
         stride_hw: pixels from cell to cell.
-        field_hw: pixels that one cell can see, its receptive field. Pooling over the whole picture, as squeeze and
+        field_hw: pixels that one cell can see, its receptive field. Pooling over the whole image, as squeeze and
             excitation has it, does not count.
         passage: whether all that is computed later goes through this layer, so that no branch of a block is cut.
         normalized: whether a normalisation holds the scale of its values.
@@ -57,7 +57,7 @@ class FeatureMap:
 
 @dataclass(frozen=True)
 class _View:
-    """How cells lie over the picture: along each axis the stride and the receptive field, and what holds the scale."""
+    """How cells lie over the image: along each axis the stride and the receptive field, and what holds the scale."""
 
     stride: tuple = (1.0, 1.0)
     field: tuple = (1, 1)
@@ -66,7 +66,7 @@ class _View:
 
 @checked_arguments
 def feature_maps(model):
-    """{layer name: `FeatureMap`} of a functional model with one picture as input, in the order of computing.
+    """{layer name: `FeatureMap`} of a functional model with one image as input, in the order of computing.
 
     Layers that are called more than once and layers whose output is no map (B, H, W, C) of known size are left out.
     Models inside the model count as one layer.
@@ -107,7 +107,7 @@ def propose_taps(maps, strides=STRIDES):
             three coarsest are taken.
 
     Returns:
-        List of `FeatureMap`, finest first; empty if there is no map coarser than the picture.
+        List of `FeatureMap`, finest first; empty if there is no map coarser than the image.
     """
     by_stride = {}
     for each in maps.values():
@@ -151,7 +151,7 @@ def _passages(calls):
 
 
 def _views_of(calls, views, size_hw):
-    """{id of a tensor: `_View`} of every map that the calls make of a picture of a size."""
+    """{id of a tensor: `_View`} of every map that the calls make of an image of a size."""
     views = dict(views)
     for call in calls:
         known = [(x, views[id(x)]) for x in call.inputs if id(x) in views]
@@ -165,9 +165,9 @@ def _views_of(calls, views, size_hw):
 
 
 def _view_by_size(tensor, size_hw):
-    """The view of a map whose way out of the picture is not known, such as one of patches put together again.
+    """The view of a map whose way out of the image is not known, such as one of patches put together again.
 
-    Every cell may see everything. One cell alone is no map but a value of the whole picture.
+    Every cell may see everything. One cell alone is no map but a value of the whole image.
     """
     grid = tuple(tensor.shape[1:3])
     if None in (*grid, *size_hw) or max(grid) <= 1:

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, max_pool, picture_input
+from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, image_input, max_pool
 from keras_ssd.calling import checked_arguments
 
 MEAN_RGB = (123.0, 117.0, 104.0)
@@ -27,16 +27,16 @@ def vgg16(input_size=(300, 300), *, style=None, dropout=0.0, mean_rgb=MEAN_RGB, 
         input_size: (height, width) in pixels.
         style: a `ConvStyle`; None is Caffe's xavier without penalty.
         dropout: rate after fc6 and fc7; SSD itself uses none.
-        mean_rgb: subtracted from the pictures; ports differ in it by fractions.
+        mean_rgb: subtracted from the images; ports differ in it by fractions.
         name: the model's name.
 
     Returns:
-        keras.Model from RGB pictures (B, H, W, 3), 0..255, to fc7.
+        keras.Model from RGB images (B, H, W, 3), 0..255, to fc7.
 
     Source: weiliu89/caffe, branch ssd, python/caffe/model_libs.py, VGGNetBody.
     """
     style = style or ConvStyle()
-    inputs, x = picture_input(input_size, offset=[-mean for mean in mean_rgb])
+    inputs, x = image_input(input_size, offset=[-mean for mean in mean_rgb])
     for block, convolutions, filters, *pool in _BLOCKS:
         for index in range(1, convolutions + 1):
             x = apply_row(x, ConvRow(f"conv{block}_{index}", filters, 3, pad=1), style)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from keras_ssd.cli.arguments import DETECTOR_LIST, count, size
-from keras_ssd.cli.data import add_data_arguments, add_policy, checked_picture, reading_options, texts
+from keras_ssd.cli.data import add_data_arguments, add_policy, checked_image, reading_options, texts
 
 HELP = "see whether anchors suit the data, and fit them"
 DESCRIPTION = """\
@@ -48,7 +48,7 @@ def _add_report(actions):
     _add_reading(parser, _report)
     _add_anchors(parser, "held against the data")
     _add_iou_threshold(parser)
-    parser.add_argument("--out", "-o", metavar="FILE", help="draw the report as a picture")
+    parser.add_argument("--out", "-o", metavar="FILE", help="draw the report as an image")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -88,15 +88,15 @@ def _add_fit(actions):
 
 
 def _add_show(actions):
-    parser = actions.add_parser("show", help="draw anchors over a picture", **texts(HELP, EXAMPLES))
-    parser.add_argument("picture", metavar="PICTURE", help="a picture file or URL")
+    parser = actions.add_parser("show", help="draw anchors over an image", **texts(HELP, EXAMPLES))
+    parser.add_argument("image", metavar="IMAGE", help="an image file or URL")
     _add_anchors(parser, "to draw")
-    parser.add_argument("--data", metavar="DATA", help="annotations of the picture: draw the anchors that match")
+    parser.add_argument("--data", metavar="DATA", help="annotations of the image: draw the anchors that match")
     _add_iou_threshold(parser)
     parser.add_argument(
         "--at", type=_place, default=(0.5, 0.5), metavar="Y,X", help="draw the cell there (default: 0.5,0.5)"
     )
-    parser.add_argument("--out", "-o", required=True, metavar="FILE", help="picture to write")
+    parser.add_argument("--out", "-o", required=True, metavar="FILE", help="image to write")
     parser.set_defaults(run=run, needs_backend=False, act=_show)
 
 
@@ -166,7 +166,7 @@ def _place(text):
 
     place = tuple(fraction(part) for part in text.split(","))
     if len(place) != 2:
-        raise argparse.ArgumentTypeError(f"expected two fractions of the picture, Y,X; received {text}")
+        raise argparse.ArgumentTypeError(f"expected two fractions of the image, Y,X; received {text}")
     return place
 
 
@@ -244,13 +244,13 @@ def _read(args):
 def _report(args):
     from keras_ssd.anchors import report
 
-    out = checked_picture(args.out)
+    out = checked_image(args.out)
     found = report(spec_of(args), _read(args), args.iou_threshold)
     print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     if out:
         _save(found.draw(), out)
         if not args.json:
-            print(f"\n{out}: the report as a picture")
+            print(f"\n{out}: the report as an image")
     return 0
 
 
@@ -282,27 +282,27 @@ def _fit(args):
 
 def _show(args):
     from keras_ssd.anchors import draw_anchors
-    from keras_ssd.pictures import read_picture
+    from keras_ssd.images import read_image
 
-    out = checked_picture(args.out)
+    out = checked_image(args.out)
     spec = spec_of(args)
-    picture = read_picture(args.picture)
+    image = read_image(args.image)
     boxes = None if args.data is None else _boxes_of(args)
-    _save(draw_anchors(spec, picture, boxes, at=args.at, iou_threshold=args.iou_threshold), out)
+    _save(draw_anchors(spec, image, boxes, at=args.at, iou_threshold=args.iou_threshold), out)
     print(f"{out}: {spec.num_anchors:,} anchors on {len(spec.levels)} levels")
     return 0
 
 
 def _boxes_of(args):
-    """The boxes of the picture's annotation, as fractions."""
+    """The boxes of the image's annotation, as fractions."""
     from keras_ssd import data
     from keras_ssd.data import Sample
 
-    wanted = Path(args.picture).resolve()
+    wanted = Path(args.image).resolve()
     for annotation in data.read(args.data, policy="drop"):
-        if isinstance(annotation.picture, str) and Path(annotation.picture).resolve() == wanted:
+        if isinstance(annotation.image, str) and Path(annotation.image).resolve() == wanted:
             return Sample.of(annotation).boxes_xyxy
-    raise ValueError(f"{args.data} has no annotation of {args.picture}.")
+    raise ValueError(f"{args.data} has no annotation of {args.image}.")
 
 
 def _save(image, out):

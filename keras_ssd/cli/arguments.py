@@ -7,7 +7,7 @@ import os
 from keras_ssd.names import DETECTORS
 
 DETECTOR_LIST = f"{', '.join(DETECTORS[:-1])} or {DETECTORS[-1]}"
-FORMATS = ("pictures", "json", "csv")
+FORMATS = ("images", "json", "csv")
 
 
 def _split(text):
@@ -23,7 +23,7 @@ def name_list(text):
 
 def format_list(text):
     """Any of `FORMATS`, each once."""
-    names = name_list(text)
+    names = ["images" if name == "pictures" else name for name in name_list(text)]  # its former name
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
         raise argparse.ArgumentTypeError(f"expected any of {', '.join(FORMATS)}; received {', '.join(unknown)}")

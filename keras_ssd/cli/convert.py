@@ -107,7 +107,9 @@ def add_parser(commands):
         help="what an ONNX model takes: RGB or BGR in 0..255, or the blob of the Caffe net, mean and scale applied, "
         "in BGR (blob) or RGB (rgb_blob)",
     )
-    parser.add_argument("--check-with", "--picture", metavar="FILE", help="compare the ONNX model on this picture too")
+    parser.add_argument(
+        "--check-with", "--image", "--picture", metavar="FILE", help="compare the ONNX model on this image too"
+    )
     parser.add_argument("--quiet", "-q", action="store_true", help="no table")
     parser.set_defaults(run=run)
 
@@ -273,7 +275,7 @@ def _to_keras(model, out, args):
     if args.outputs:
         next_step = f"A plain model of {', '.join(args.outputs)}: keras.saving.load_model opens it."
     else:
-        next_step = f"Try it: keras-ssd detect PICTURE --weights {out}"
+        next_step = f"Try it: keras-ssd detect IMAGE --weights {out}"
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB. {next_step}")
 
 

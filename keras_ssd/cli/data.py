@@ -1,4 +1,4 @@
-"""`keras-ssd data`: check, look at and convert pictures with boxes."""
+"""`keras-ssd data`: check, look at and convert images with boxes."""
 
 import argparse
 import json
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from keras_ssd.cli.arguments import class_names, class_words, count, name_list
 
-HELP = "check, look at and convert pictures with boxes"
+HELP = "check, look at and convert images with boxes"
 DESCRIPTION = """\
-Pictures with boxes: VOC xml, COCO json, YOLO text files and CSV are read alike.
+Images with boxes: VOC xml, COCO json, YOLO text files and CSV are read alike.
 DATA is a folder of these, or its data.yaml, json or CSV file."""
 EXAMPLES = """\
 examples:
@@ -69,7 +69,9 @@ def add_data_arguments(parser, act):
         metavar="NAMES",
         help="class names in the order of their ids: a label set (voc), a list, or a text file",
     )
-    parser.add_argument("--pictures", metavar="DIR", help="where the pictures are, if not beside their annotations")
+    parser.add_argument(
+        "--images", "--pictures", metavar="DIR", help="where the images are, if not beside their annotations"
+    )
     parser.add_argument("--csv-columns", type=name_list, metavar="LIST", help="of a CSV file without header")
     parser.add_argument("--first-label", type=int, metavar="N", help="number of a CSV file's first class (default: 1)")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
@@ -84,21 +86,21 @@ def add_policy(parser, default):
 def _add_check(actions):
     parser = actions.add_parser("check", help="report everything that is wrong", **texts(HELP, CHECK_NOTES))
     add_data_arguments(parser, _check)
-    parser.add_argument("--no-decode", action="store_true", help="do not open the pictures: faster, finds less")
+    parser.add_argument("--no-decode", action="store_true", help="do not open the images: faster, finds less")
     parser.add_argument("--shown", type=count, default=20, metavar="N", help="problems listed a kind (default: 20)")
     parser.add_argument("--json", action="store_true", help="print JSON, with every problem")
 
 
 def _add_show(actions):
-    parser = actions.add_parser("show", help="statistics and a sheet of pictures", **texts(HELP, EXAMPLES))
+    parser = actions.add_parser("show", help="statistics and a sheet of images", **texts(HELP, EXAMPLES))
     add_data_arguments(parser, _show)
     add_policy(parser, "drop")
     parser.add_argument("--split", help="train, for example (default: everything)")
-    parser.add_argument("--out", "-o", metavar="FILE", help="draw a sheet of pictures with their boxes")
-    parser.add_argument("--count", "-n", type=count, default=16, help="pictures on the sheet (default: 16)")
-    parser.add_argument("--cell", type=count, default=320, help="longest side of a picture on it (default: 320)")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures and of --augment (default: 0)")
-    parser.add_argument("--augment", metavar="NAME", help="draw pictures as a chain changes them: ssd, light, ...")
+    parser.add_argument("--out", "-o", metavar="FILE", help="draw a sheet of images with their boxes")
+    parser.add_argument("--count", "-n", type=count, default=16, help="images on the sheet (default: 16)")
+    parser.add_argument("--cell", type=count, default=320, help="longest side of an image on it (default: 320)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of images and of --augment (default: 0)")
+    parser.add_argument("--augment", metavar="NAME", help="draw images as a chain changes them: ssd, light, ...")
     parser.add_argument(
         "--anchors", metavar="NAME", help="count objects that no anchor of a named spec matches, such as ssd300_voc"
     )
@@ -113,7 +115,7 @@ def _add_convert(actions):
     parser.add_argument("--split", help="this split alone (default: each)")
     parser.add_argument("--classes", type=class_words, metavar="LIST", help="keep these classes alone: person,dog")
     parser.add_argument(
-        "--place", choices=("copy", "link", "none"), default="copy", help="what to do with pictures (default: copy)"
+        "--place", choices=("copy", "link", "none"), default="copy", help="what to do with images (default: copy)"
     )
 
 
@@ -136,7 +138,7 @@ def reading_options(args):
     return {
         "format": args.format,
         "classes": class_names(args.class_names),
-        "pictures": args.pictures,
+        "images": args.images,
         "csv": CsvLayout(args.csv_columns, args.first_label) if given else None,
         "progress": not args.quiet,
     }
@@ -147,7 +149,7 @@ def _check(args):
 
     checked = check(args.data, decode=not args.no_decode, **reading_options(args))
     if args.json:
-        splits = {name: {"pictures": len(data), "objects": data.num_objects} for name, data in checked.splits.items()}
+        splits = {name: {"images": len(data), "objects": data.num_objects} for name, data in checked.splits.items()}
         print(json.dumps({"splits": splits, "problems": checked.problems.to_list()}, indent=1))
     else:
         print(checked.text(args.shown))
@@ -160,7 +162,7 @@ def _show(args):
     if args.augment and not args.out:
         raise ValueError("--augment changes what is drawn, and nothing is. Add --out FILE.")
     spec = anchors.named_spec(args.anchors) if args.anchors else None
-    out = checked_picture(args.out)
+    out = checked_image(args.out)
     found = data.read(args.data, args.split, policy=args.policy, **reading_options(args))
     print(found.report(shown=5))
     print()
@@ -168,28 +170,28 @@ def _show(args):
     if out:
         chosen = found.sample(min(args.count, len(found)), args.seed)
         sheet = data.contact_sheet(_samples(chosen, args), found.classes, cell=args.cell)
-        from keras_ssd.pictures import write_picture
+        from keras_ssd.images import write_image
 
-        write_picture(sheet, out)
-        print(f"\n{out}: {len(chosen)} pictures")
+        write_image(sheet, out)
+        print(f"\n{out}: {len(chosen)} images")
     return 0
 
 
-def checked_picture(out):
-    from keras_ssd.cli.results import PICTURE_ENDINGS
+def checked_image(out):
+    from keras_ssd.cli.results import IMAGE_ENDINGS
 
     if out is None:
         return None
     out = Path(out)
-    if out.suffix.lower() not in PICTURE_ENDINGS:
-        raise ValueError(f"--out must end in {', '.join(sorted(PICTURE_ENDINGS))}. Received: {out}")
+    if out.suffix.lower() not in IMAGE_ENDINGS:
+        raise ValueError(f"--out must end in {', '.join(sorted(IMAGE_ENDINGS))}. Received: {out}")
     if not out.parent.is_dir():
         raise ValueError(f"There is no folder {out.parent} to write {out.name} into.")
     return out
 
 
 def _samples(chosen, args):
-    """The pictures as they are, or as a chain makes them."""
+    """The images as they are, or as a chain makes them."""
     if not args.augment:
         return list(chosen)
     from keras_ssd.cli.main import start_backend
@@ -220,7 +222,7 @@ def _convert(args):
     if args.classes:
         splits = {name: part.with_classes(args.classes, others="drop") for name, part in splits.items()}
     policy = "error" if args.policy == "error" else "drop"
-    written = data.write(splits, args.out, args.to, pictures=args.place, policy=policy, progress=not args.quiet)
+    written = data.write(splits, args.out, args.to, images=args.place, policy=policy, progress=not args.quiet)
     left_out = [problem for part in splits.values() for problem in part.problems if problem.done]
     for problem in dict.fromkeys(left_out):
         print(problem, file=sys.stderr)

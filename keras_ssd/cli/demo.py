@@ -1,4 +1,4 @@
-"""`keras-ssd demo`: a first try that needs no picture, no file and no network."""
+"""`keras-ssd demo`: a first try that needs no image, no file and no network."""
 
 import argparse
 
@@ -29,7 +29,7 @@ def add_parser(commands):
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", "-o", metavar="PICTURE", help="write the picture with boxes, for example smear.png")
+    parser.add_argument("--out", "-o", metavar="IMAGE", help="write the image with boxes, for example smear.png")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which smear (default: 0)")
     parser.add_argument("--count", type=int, default=12, metavar="N", help="red cells in it, 0..40 (default: 12)")
     parser.add_argument("--confidence", "-c", type=fraction, default=0.5, help="lowest score, 0..1 (default: 0.5)")
@@ -46,7 +46,7 @@ def run(args):
         The exit code.
 
     Raises:
-        ValueError, OSError: an argument out of range, or a picture that cannot be written.
+        ValueError, OSError: an argument out of range, or an image that cannot be written.
     """
     from keras_ssd._quiet import quiet_backend
     from keras_ssd.demonstration import demo

@@ -1,6 +1,6 @@
-"""`keras-ssd detect`: boxes on pictures from the shell.
+"""`keras-ssd detect`: boxes on images from the shell.
 
-Exit codes: 0 every picture was done; 1 some could not be read (each is named on standard error, the rest is
+Exit codes: 0 every image was done; 1 some could not be read (each is named on standard error, the rest is
 done); 2 nothing could be done.
 """
 
@@ -40,7 +40,7 @@ examples:
       --class-names car,truck,pedestrian,bicyclist,light
 
 files in the output folder:
-  pictures         the inputs with boxes, under the same names; an input is
+  images         the inputs with boxes, under the same names; an input is
                    never overwritten
   detections.json  a list with one object an image:
                      source (string), height, width (pixels),
@@ -62,7 +62,7 @@ def add_parser(commands):
     """Adds the command `detect` to the parser's commands."""
     parser = commands.add_parser(
         "detect",
-        help="find objects in pictures",
+        help="find objects in images",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -91,7 +91,7 @@ def add_parser(commands):
         "-f",
         type=format_list,
         metavar="LIST",
-        help=f"what to write to --out, any of {','.join(FORMATS)} (default: pictures)",
+        help=f"what to write to --out, any of {','.join(FORMATS)} (default: images)",
     )
     parser.add_argument("--classes", type=class_words, metavar="LIST", help="report these classes alone: person,dog")
     parser.add_argument(
@@ -107,9 +107,9 @@ def add_parser(commands):
         type=fraction,
         help="overlap above which two boxes are one object (default: 0.45)",
     )
-    parser.add_argument("--batch-size", "-b", type=count, default=8, help="pictures at once (default: 8)")
+    parser.add_argument("--batch-size", "-b", type=count, default=8, help="images at once (default: 8)")
     add_map_limit(parser)
-    parser.add_argument("--max-pixels", type=count, help="refuse larger pictures (default: 89478485)")
+    parser.add_argument("--max-pixels", type=count, help="refuse larger images (default: 89478485)")
     parser.set_defaults(run=run)
 
 
@@ -131,7 +131,7 @@ def run(args):
         raise ValueError("--format says what to write to a folder, and none is given. Add --out DIR.")
     made = args.out and not os.path.exists(args.out)
     folder = prepare_folder(args.out) if args.out else None
-    # Pillow's own warning of a huge picture would only repeat the error that names it.
+    # Pillow's own warning of a huge image would only repeat the error that names it.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     log = _Log()
     try:
@@ -152,14 +152,14 @@ def _run(args, folder, log):
             _detect_all(args, sources, results, log)
     except KeyboardInterrupt:
         _close(results, log.done)
-        log.error(f"interrupted after {log.done} of {len(sources)} pictures; what was found so far is kept")
+        log.error(f"interrupted after {log.done} of {len(sources)} images; what was found so far is kept")
         return 130
     except BaseException:
         _close(results, 0)
         raise
     _close(results, log.done)
     if args.out and log.done:
-        print(f"{log.done} of {len(sources)} pictures, {log.objects} objects: {args.out}")
+        print(f"{log.done} of {len(sources)} images, {log.objects} objects: {args.out}")
     return int(log.failed > 0) if log.done else 2
 
 
@@ -180,19 +180,19 @@ class _Log:
             print(line, file=sys.stderr)
 
     def failure(self, error):
-        from keras_ssd.pictures import ImagesBelowError, PictureTooLargeError
+        from keras_ssd.images import ImagesBelowError, ImageTooLargeError
 
         self.failed += 1
         if isinstance(error, ImagesBelowError):
             error = ImagesBelowError(error.folder, error.below, option="--recursive")
-        if isinstance(error, PictureTooLargeError):
-            error = PictureTooLargeError(error.source, error.size, error.limit, option="--max-pixels")
+        if isinstance(error, ImageTooLargeError):
+            error = ImageTooLargeError(error.source, error.size, error.limit, option="--max-pixels")
         self.error(error)
 
 
 def _sources(args, log):
     """Every image that is named; an item that names none is an error of its own."""
-    from keras_ssd.pictures import PictureError, split_sources
+    from keras_ssd.images import ImageError, split_sources
 
     def tell_below(folder, below):
         log.error(f"{below} images lie in folders below {folder} and are left out; --recursive takes them too")
@@ -202,14 +202,14 @@ def _sources(args, log):
     for part in split_sources(given, args.recursive, tell_below):
         try:
             found += part()
-        except PictureError as error:
+        except ImageError as error:
             log.failure(error)
     return found
 
 
 def _from_standard_input():
-    from keras_ssd.pictures import Source
-    from keras_ssd.pictures.reading import bytes_of
+    from keras_ssd.images import Source
+    from keras_ssd.images.reading import bytes_of
 
     if sys.stdin is None or sys.stdin.isatty():
         raise ValueError("- stands for an image from standard input, and nothing is piped into it.")
@@ -224,7 +224,7 @@ def _frames_told(log):
         def emit(self, record):
             log.error(record.getMessage())
 
-    logger, handler = logging.getLogger("keras_ssd.pictures"), Telling(logging.INFO)
+    logger, handler = logging.getLogger("keras_ssd.images"), Telling(logging.INFO)
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -236,16 +236,16 @@ def _frames_told(log):
 
 
 def _results(folder, formats, sources):
-    from keras_ssd.cli.results import CsvResults, JsonResults, PictureResults
+    from keras_ssd.cli.results import CsvResults, ImageResults, JsonResults
 
     if folder is None:
         return []
     makers = {
-        "pictures": lambda: PictureResults(folder, sources),
+        "images": lambda: ImageResults(folder, sources),
         "json": lambda: JsonResults(folder),
         "csv": lambda: CsvResults(folder),
     }
-    return [makers[name]() for name in formats or ("pictures",)]
+    return [makers[name]() for name in formats or ("images",)]
 
 
 def _close(results, done):
@@ -257,7 +257,7 @@ def _close(results, done):
 
 
 def _detect_all(args, sources, results, log):
-    """Detects in every picture and hands what was found to the results."""
+    """Detects in every image and hands what was found to the results."""
     from keras_ssd.reading_ahead import map_ahead
 
     found = _open_and_detect(args, sources, log)
@@ -331,7 +331,7 @@ def _open_first(weights, model, names, log):
 
 @contextlib.contextmanager
 def _progress(total, wanted, log):
-    """A progress bar on a terminal; yields a function that sets how many pictures are behind us."""
+    """A progress bar on a terminal; yields a function that sets how many images are behind us."""
     if total < 2 or not wanted or not sys.stderr.isatty():
         yield lambda count: None
         return

@@ -19,7 +19,7 @@ examples:
   keras-ssd doctor ssd7_traffic.h5 road.jpg \\
       --class-names car,truck,pedestrian,bicyclist,light
 
-which pictures:
+which images:
   none        the network alone is examined
   plain ones  also what it is fed with, and how sure it is
   annotated   (one folder or file as VOC, COCO, YOLO or CSV data lie on disks)
@@ -42,7 +42,7 @@ def add_parser(commands):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("weights", metavar="MODEL", help="name from `keras-ssd zoo list`, or a weight or model file")
-    parser.add_argument("pictures", nargs="*", metavar="PICTURES", help="pictures, or annotated data")
+    parser.add_argument("images", nargs="*", metavar="IMAGES", help="images, or annotated data")
     parser.add_argument("--model", "-m", metavar="NAME", help=f"where the weights do not tell: {DETECTOR_LIST}")
     parser.add_argument(
         "--class-names",
@@ -70,12 +70,12 @@ def run(args):
     from keras_ssd.opening import open_model
 
     model = open_model(args.weights, model=args.model, class_names=class_names(args.class_names))
-    diagnosis = examine(model, _pictures(args.pictures))
+    diagnosis = examine(model, _images(args.images))
     print(diagnosis)
     return int(bool(diagnosis.faults))
 
 
-def _pictures(given):
+def _images(given):
     """A dataset where one path is annotated data, else the sources as they are."""
     if len(given) != 1 or not os.path.exists(given[0]):
         return given
@@ -86,7 +86,7 @@ def _pictures(given):
     except ValueError as error:
         reason = str(error).splitlines()[0]
         if os.path.isdir(given[0]):
-            print(f"examining plain pictures, since no annotations could be read: {reason}")
+            print(f"examining plain images, since no annotations could be read: {reason}")
         return given
     print(found)
     return found

@@ -1,4 +1,4 @@
-"""`keras-ssd evaluate`: how good a detector is on annotated pictures."""
+"""`keras-ssd evaluate`: how good a detector is on annotated images."""
 
 import argparse
 import dataclasses
@@ -35,11 +35,11 @@ measures:
   ilsvrc   ILSVRC DET: small objects need less overlap
 
 files of detections, told by their endings:
-  .json    ours, with the pictures in which nothing was found; or with
+  .json    ours, with the images in which nothing was found; or with
            --save-format coco, COCO's results. Both are read.
   .zip     a text file a class, as VOC's evaluation server takes it; without an
            ending, a folder of these
-  .csv     picture,class,score,xmin,ymin,xmax,ymax
+  .csv     image,class,score,xmin,ymin,xmax,ymax
   .txt     ILSVRC's: image_index class_id score xmin ymin xmax ymax
 
 With --save, what was found so far lies beside that file, in one that ends in
@@ -64,7 +64,7 @@ def add_parser(commands):
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", metavar="DATA", help="folder or file of annotated pictures")
+    parser.add_argument("data", metavar="DATA", help="folder or file of annotated images")
     _add_detector_arguments(parser.add_argument_group("detector"))
     _add_data_arguments(parser.add_argument_group("data"))
     _add_measure_arguments(parser.add_argument_group("measure"))
@@ -92,31 +92,31 @@ def _add_detector_arguments(group):
         "--confidence", "-c", type=fraction, default=0.01, help="lowest score of a model's detections (default: 0.01)"
     )
     add_map_limit(group)
-    group.add_argument("--batch-size", "-b", type=count, default=8, help="pictures at once (default: 8)")
+    group.add_argument("--batch-size", "-b", type=count, default=8, help="images at once (default: 8)")
     group.add_argument(
         "--outside",
         choices=("error", "clip", "keep"),
         default="error",
-        help="what becomes of boxes in --detections that leave their picture: refuse, cut, or measure (default: error)",
+        help="what becomes of boxes in --detections that leave their image: refuse, cut, or measure (default: error)",
     )
     group.add_argument(
         "--others",
         choices=("error", "drop"),
         default="error",
-        help="what becomes of --detections of pictures or classes that the data do not have (default: error)",
+        help="what becomes of --detections of images or classes that the data do not have (default: error)",
     )
 
 
 def _add_data_arguments(group):
     group.add_argument(
-        "--split", "-s", help="which pictures: a split, or all (default: test or val, if there is one, else all)"
+        "--split", "-s", help="which images: a split, or all (default: test or val, if there is one, else all)"
     )
     group.add_argument("--classes", type=class_words, metavar="LIST", help="measure these classes alone: person,dog")
     group.add_argument(
         "--policy",
         choices=("error", "drop", "clip"),
         default="error",
-        help="what becomes of faults in the data: refuse, leave out, or clip boxes to the picture (default: error)",
+        help="what becomes of faults in the data: refuse, leave out, or clip boxes to the image (default: error)",
     )
 
 
@@ -139,7 +139,7 @@ def _add_output_arguments(group):
         nargs="+",
         default=(),
         metavar="FILE",
-        help="detections of other detectors on the same pictures, which stand beside it, in the report too",
+        help="detections of other detectors on the same images, which stand beside it, in the report too",
     )
     group.add_argument("--save", metavar="FILE", help="write the detections, to be measured again or submitted")
     group.add_argument("--save-format", "--format", choices=FORMATS, help="of --save (default: by its ending)")

@@ -89,7 +89,7 @@ def _of_net(net, title, weights=None):
         if "transform_param" in layer.params:
             s = layer.settings("transform_param")
             mean = ", ".join(f"{value:g}" for value in s["mean_value"]) or "0"
-            facts["trained on"] = f"(picture - ({mean})) * {s['scale']:g}, says layer '{layer.name}'"
+            facts["trained on"] = f"(image - ({mean})) * {s['scale']:g}, says layer '{layer.name}'"
         if layer.type in ("DetectionOutput", "MultiBoxLoss"):
             name = "detection_output_param" if layer.type == "DetectionOutput" else "multibox_loss_param"
             facts["classes"] = f"{layer.settings(name)['num_classes']} with the background, says layer '{layer.name}'"

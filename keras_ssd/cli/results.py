@@ -5,10 +5,10 @@ import csv
 import os
 from pathlib import Path, PurePosixPath
 
-from keras_ssd.pictures import write_picture
+from keras_ssd.images import write_image
 from keras_ssd.replacing import replacing
 
-PICTURE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # those that a drawing keeps
+IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # those that a drawing keeps
 CSV_COLUMNS = ("source", "width", "height", "class", "score", "xmin", "ymin", "xmax", "ymax")
 
 
@@ -31,7 +31,7 @@ def prepare_folder(folder):
 
 
 class JsonResults:
-    """`detections.json`: a list of what `Detections.to_dict` gives, one picture a line."""
+    """`detections.json`: a list of what `Detections.to_dict` gives, one image a line."""
 
     name = "detections.json"
 
@@ -75,16 +75,16 @@ class CsvResults:
         _discard(self._stack)
 
 
-class PictureResults:
-    """The pictures with boxes drawn on them, under the names that they have in their folder."""
+class ImageResults:
+    """The images with boxes drawn on them, under the names that they have in their folder."""
 
     def __init__(self, folder, sources):
-        self._targets = picture_targets(folder, sources)
+        self._targets = image_targets(folder, sources)
 
     def add(self, found):
         target = self._targets[found.source].pop(0)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_picture(found.draw(), target)
+        write_image(found.draw(), target)
 
     def finish(self):
         pass
@@ -93,21 +93,21 @@ class PictureResults:
         pass
 
 
-def picture_targets(folder, sources):
-    """Where each drawn picture goes.
+def image_targets(folder, sources):
+    """Where each drawn image goes.
 
     Never onto one of the inputs, never out of the folder, and no two onto one place: "_2" and so on tell them
     apart.
 
     Args:
         folder: the output folder.
-        sources: list of `keras_ssd.pictures.Source`.
+        sources: list of `keras_ssd.images.Source`.
 
     Returns:
-        A dictionary from a source's name to the list of paths for the pictures of that name, in order.
+        A dictionary from a source's name to the list of paths for the images of that name, in order.
     """
     folder = Path(folder)
-    taken = {os.path.realpath(source.picture) for source in sources if not source.in_memory}
+    taken = {os.path.realpath(source.image) for source in sources if not source.in_memory}
     targets = {}
     for source in sources:
         wanted = folder / _safe_relative(source.relative or source.name)
@@ -121,10 +121,10 @@ def picture_targets(folder, sources):
 
 
 def _safe_relative(name):
-    """A relative path without steps upward, with an ending that a picture can be saved under."""
+    """A relative path without steps upward, with an ending that an image can be saved under."""
     parts = [part for part in PurePosixPath(name.replace(os.sep, "/")).parts if part not in ("/", "..", ".")]
-    path = Path(*parts) if parts else Path("picture")
-    return path if path.suffix.lower() in PICTURE_ENDINGS else path.with_name(path.name + ".png")
+    path = Path(*parts) if parts else Path("image")
+    return path if path.suffix.lower() in IMAGE_ENDINGS else path.with_name(path.name + ".png")
 
 
 @contextlib.contextmanager

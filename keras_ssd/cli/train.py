@@ -1,4 +1,4 @@
-"""`keras-ssd train`: from annotated pictures to a detector."""
+"""`keras-ssd train`: from annotated images to a detector."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_words, count, name_list, size
 
 DESCRIPTION = """\
-Train a detector on your own pictures.
+Train a detector on your own images.
 
 DATA is a folder as VOC, COCO or YOLO data lie on disks, a data.yaml, a json or
 a CSV file; the format is found out. `keras-ssd data check DATA` looks for
@@ -68,12 +68,12 @@ def add_parser(commands):
     """Adds the command `train` to the parser's commands."""
     parser = commands.add_parser(
         "train",
-        help="train a detector on your own pictures",
+        help="train a detector on your own images",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", metavar="DATA", help="folder or file of annotated pictures")
+    parser.add_argument("data", metavar="DATA", help="folder or file of annotated images")
     parser.add_argument("--out", "-o", required=True, metavar="DIR", help="folder to write to; made if it is missing")
     _add_data_arguments(parser.add_argument_group("data"))
     _add_model_arguments(parser.add_argument_group("model"))
@@ -86,7 +86,7 @@ def _add_data_arguments(group):
         "--split",
         type=name_list,
         metavar="LIST",
-        help="splits to train on: train,val (default: train, or all pictures)",
+        help="splits to train on: train,val (default: train, or all images)",
     )
     group.add_argument(
         "--validation-set",
@@ -100,13 +100,13 @@ def _add_data_arguments(group):
         "--policy",
         choices=("error", "drop", "clip"),
         default="error",
-        help="what becomes of faults in the data: refuse, leave out, or clip boxes to the picture (default: error)",
+        help="what becomes of faults in the data: refuse, leave out, or clip boxes to the image (default: error)",
     )
     group.add_argument(
         "--augment",
         metavar="NAME",
         default="light",
-        help="light, light-turns (for pictures without up and down), mosaic, ssd (for many pictures and long "
+        help="light, light-turns (for images without up and down), mosaic, ssd (for many images and long "
         "training), satellite, constant, variable, or none (default: light)",
     )
 
@@ -161,9 +161,10 @@ def _add_training_arguments(group):
         help="end after so many epochs without a better AP on the validation images (default: 0.4 of all, at least 10)",
     )
     add_map_limit(group)
-    group.add_argument("--batch-size", "-b", type=count, help=f"pictures a step (default: {BATCH})")
+    group.add_argument("--batch-size", "-b", type=count, help=f"images a step (default: {BATCH})")
     group.add_argument("--recipe", default="small-data", help="caffe, modern or small-data (default: small-data)")
     group.add_argument(
+        "--learning-rate",
         "--rate",
         type=_positive,
         help="highest learning rate (default: the recipe's; with --weights a tenth of it, but for caffe)",
@@ -287,14 +288,14 @@ def _record(out, args, settings, train_set, validation_set, model):
         "classes": train_set.classes,
         "train": {
             "name": train_set.name,
-            "pictures": len(train_set),
+            "images": len(train_set),
             "objects": train_set.counts(),
             "left_out": _left_out(train_set),
         },
         "validation": validation_set
         and {
             "name": validation_set.name,
-            "pictures": len(validation_set),
+            "images": len(validation_set),
             "objects": validation_set.counts(),
             "left_out": _left_out(validation_set),
             "names": [annotation.name for annotation in validation_set],

@@ -229,34 +229,34 @@ def _reanchored(model, anchors):
     return model
 
 
-def settings_of(args, pictures):
+def settings_of(args, images):
     """What `keras_ssd.training.Settings` takes, with what was not given worked out.
 
     Args:
         args: the parsed arguments.
-        pictures: how many there are to train on.
+        images: how many there are to train on.
 
     Returns:
         Dictionary of plain values.
     """
     from keras_ssd.training import defaults, recipes
 
-    batch_size = args.batch_size or max(1, min(BATCH, pictures))
+    batch_size = args.batch_size or max(1, min(BATCH, images))
     epochs = args.epochs
     if epochs is None and args.minutes is None:
-        epochs = defaults.epochs(max(1, pictures // batch_size))
-    rate = args.rate
-    if rate is None:
-        rate = inspect.signature(recipes.named(args.recipe)).parameters["rate"].default
+        epochs = defaults.epochs(max(1, images // batch_size))
+    learning_rate = args.learning_rate
+    if learning_rate is None:
+        learning_rate = inspect.signature(recipes.named(args.recipe)).parameters["learning_rate"].default
         if args.weights and args.recipe != "caffe":  # whose rate was made for pretrained weights
-            rate = rate / 10
+            learning_rate = learning_rate / 10
     return {
         "epochs": epochs,
         "minutes": args.minutes,
         "patience": args.patience or (epochs and defaults.patience(epochs)),
         "batch_size": batch_size,
         "recipe": args.recipe,
-        "rate": rate,
+        "learning_rate": learning_rate,
         "augment": None if args.augment == "none" else args.augment,
         "seed": args.seed,
         "precision": args.precision,

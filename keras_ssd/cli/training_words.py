@@ -20,8 +20,8 @@ def table(args, data, model, plan):
         f"{_counts(data.training.counts())}",
         "validation": _validation(data),
         "epochs": f"{settings.epochs} of {plan.steps} steps of {settings.batch_size} images{_patience(plan)}",
-        "schedule": f"{settings.recipe}: highest rate {settings.rate:g}, down to its end in the last epoch"
-        if settings.rate
+        "schedule": f"{settings.recipe}: highest rate {settings.learning_rate:g}, down to its end in the last epoch"
+        if settings.learning_rate
         else f"{settings.recipe}",
         "augmentation": f"{settings.augment or 'none'}, seed {settings.seed}, {settings.precision}",
         "expected end": _end(plan.seconds),

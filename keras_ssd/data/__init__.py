@@ -1,4 +1,4 @@
-"""Pictures with boxes: reading and writing datasets, checking, drawing and caching them."""
+"""Images with boxes: reading and writing datasets, checking, drawing and caching them."""
 
 from keras_ssd.data import augment as augment
 from keras_ssd.data.annotation import Annotation as Annotation

@@ -1,4 +1,4 @@
-"""One picture and the objects in it: what all readers give and all writers take."""
+"""One image and the objects in it: what all readers give and all writers take."""
 
 import dataclasses
 import os
@@ -6,33 +6,34 @@ from typing import Any
 
 import numpy as np
 
-from keras_ssd.calling import checked_arguments
+from keras_ssd.calling import checked_arguments, former_attributes
 
 _FLAGS = ("difficult", "truncated", "crowd")
 _ROWS = ("boxes_xyxy", "class_ids", *_FLAGS, "areas", "lines")
 
 
+@former_attributes(picture="image", picture_id="image_id")
 @checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Annotation:
-    """The objects of one picture, in its own pixels.
+    """The objects of one image, in its own pixels.
 
     The arrays cannot be written to; `annotation[mask]` and `dataclasses.replace` make new ones.
 
     Args:
-        name: unique in its dataset; the picture's path below the dataset's folder, without ending.
-        picture: path of the picture, or the picture itself as an array.
+        name: unique in its dataset; the image's path below the dataset's folder, without ending.
+        image: path of the image, or the image itself as an array.
         boxes_xyxy: (M, 4) xmin, ymin, xmax, ymax in pixels, float32; x runs from 0 at the left edge to the
-            picture's width at the right edge. (VOC's inclusive pixels from 1 are converted when they are read.)
+            image's width at the right edge. (VOC's inclusive pixels from 1 are converted when they are read.)
         class_ids: (M,) places in the dataset's classes, from 0; background does not count.
-        size_hw: the picture's (height, width) in pixels, None while it is unknown.
+        size_hw: the image's (height, width) in pixels, None while it is unknown.
         difficult, truncated, crowd: (M,) bool; None for none.
         areas: (M,) square pixels that an object covers, where the source counts the pixels of its mask (COCO); None
             for the boxes' areas.
         lines: (M,) where each object stands in `source`: the line, or in COCO's files the annotation's id. 0 if
             unknown.
         source: the annotation file.
-        picture_id: what the source calls the picture, where that is no file name (COCO's image id).
+        image_id: what the source calls the image, where that is no file name (COCO's image id).
 
     Raises:
         ValueError: shapes do not agree, a coordinate is not finite, or a class id is negative.
@@ -44,7 +45,7 @@ class Annotation:
     """
 
     name: str
-    picture: Any
+    image: Any
     boxes_xyxy: np.ndarray
     class_ids: np.ndarray
     size_hw: tuple[int, int] | None = None
@@ -54,7 +55,7 @@ class Annotation:
     areas: np.ndarray | None = None
     lines: np.ndarray | None = None
     source: str | None = None
-    picture_id: Any = None
+    image_id: Any = None
 
     def __post_init__(self):
         boxes = np.array(self.boxes_xyxy, np.float32)
@@ -71,8 +72,8 @@ class Annotation:
             object.__setattr__(self, name, array)
         if self.size_hw is not None:
             object.__setattr__(self, "size_hw", tuple(int(side) for side in self.size_hw))
-        if isinstance(self.picture, os.PathLike):
-            object.__setattr__(self, "picture", os.fspath(self.picture))
+        if isinstance(self.image, os.PathLike):
+            object.__setattr__(self, "image", os.fspath(self.image))
         if self.source is not None:
             object.__setattr__(self, "source", os.fspath(self.source))
 
@@ -80,14 +81,14 @@ class Annotation:
         return len(self.class_ids)
 
     def __getitem__(self, rows):
-        """The same picture with some of its objects: a mask, a slice or a list of places."""
+        """The same image with some of its objects: a mask, a slice or a list of places."""
         rows = np.asarray(rows, int) if isinstance(rows, list) and not rows else rows
         if isinstance(rows, (int, np.integer)):
             rows = [rows]
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in _ROWS})
 
     def __eq__(self, other):
-        """Same picture name, size and objects; where they were written down is not compared."""
+        """Same image name, size and objects; where they were written down is not compared."""
         if not isinstance(other, Annotation):
             return NotImplemented
         if (self.name, self.size_hw) != (other.name, other.size_hw):
@@ -102,13 +103,13 @@ class Annotation:
 
     @property
     def boxes_fraction(self):
-        """(M, 4) float32 corners as fractions of the picture.
+        """(M, 4) float32 corners as fractions of the image.
 
         Raises:
-            ValueError: the picture's size is unknown.
+            ValueError: the image's size is unknown.
         """
         if self.size_hw is None:
-            raise ValueError(f"The size of picture {self.name!r} is unknown. `Sample.of` reads the picture.")
+            raise ValueError(f"The size of image {self.name!r} is unknown. `Sample.of` reads the image.")
         height, width = self.size_hw
         return self.boxes_xyxy / np.array([width, height, width, height], np.float32)
 

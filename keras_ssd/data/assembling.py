@@ -1,4 +1,4 @@
-"""From what readers found to a dataset: classes, picture sizes, boxes, names, each checked, and the policy applied."""
+"""From what readers found to a dataset: classes, image sizes, boxes, names, each checked, and the policy applied."""
 
 import collections
 import dataclasses
@@ -8,13 +8,13 @@ import numpy as np
 
 from keras_ssd import boxes as bx
 from keras_ssd.data.annotation import Annotation
-from keras_ssd.data.picture_files import picture_size
+from keras_ssd.data.image_files import image_size
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import worked_ahead
+from keras_ssd.images import ImageError
 from keras_ssd.names import fold, unknown_name
-from keras_ssd.pictures import PictureError
 
-ROUNDING = 0.02  # pixels by which decimals in files miss the edge of a picture
+ROUNDING = 0.02  # pixels by which decimals in files miss the edge of an image
 EDGE = 1.0  # pixels by which tools miss it that count pixels differently
 _FAR = 1e9  # what lies further out is cut here, so that float32 holds it
 
@@ -42,7 +42,7 @@ def class_names(given, contents):
 
 
 def add_sizes(records, problems, progress=False):
-    """Fills in the sizes that the files did not tell, from the pictures; those that cannot be read are left out.
+    """Fills in the sizes that the files did not tell, from the images; those that cannot be read are left out.
 
     Args:
         records: list of `Record`.
@@ -53,18 +53,18 @@ def add_sizes(records, problems, progress=False):
         The records that have a size now.
     """
     unknown = [record for record in records if record.size_hw is None]
-    with worked_ahead(_size, unknown, "reading picture sizes", progress) as sizes:
+    with worked_ahead(_size, unknown, "reading image sizes", progress) as sizes:
         for record, future in sizes:
             try:
                 record.size_hw = future.result()
-            except PictureError as error:
-                what = f"picture {record.picture} cannot be read: {error.reason}"
-                problems.append(Problem("broken picture", record.source, what, 0, record.name, "left out"))
+            except ImageError as error:
+                what = f"image {record.image} cannot be read: {error.reason}"
+                problems.append(Problem("broken image", record.source, what, 0, record.name, "left out"))
     return [record for record in records if record.size_hw is not None]
 
 
 def _size(record):
-    return picture_size(record.picture)
+    return image_size(record.image)
 
 
 def annotations_of(records, boxes, classes, policy, problems, *, keep_incomplete=False):
@@ -118,8 +118,8 @@ def _annotation(record, boxes, places, policy, problems):
         every["areas"] = np.clip(record.areas, -(_FAR**2), _FAR**2).astype(np.float32)
     kept = every if keep.all() else {name: column[keep] for name, column in every.items()}
     _note_repeated(rows, np.flatnonzero(keep), kept)
-    where = {"size_hw": record.size_hw, "source": record.source, "picture_id": record.picture_id}
-    return Annotation(record.name, record.picture, **kept, **where), lost
+    where = {"size_hw": record.size_hw, "source": record.source, "image_id": record.image_id}
+    return Annotation(record.name, record.image, **kept, **where), lost
 
 
 def _no_class(label, places):
@@ -150,7 +150,7 @@ class _Rows:
 
 
 def _checked(rows, policy):
-    """Corners (M, 4) float32 within the picture, which of them are good, and which have no area."""
+    """Corners (M, 4) float32 within the image, which of them are good, and which have no area."""
     mend = policy == "clip"
     size_hw = rows.record.size_hw
     corners = np.clip(rows.boxes.to_pixels(rows.raw, size_hw), -_FAR, _FAR).astype(np.float32)
@@ -166,11 +166,11 @@ def _checked(rows, policy):
     inside = bx.clip(corners, size_hw)
     told = flat if mend else flat | swapped  # one fault a box is enough
     gone = (bx.area(inside) <= 0) & ~told
-    picture = f"the picture of {size_hw[1]} x {size_hw[0]} pixels"
+    image = f"the image of {size_hw[1]} x {size_hw[0]} pixels"
     outside = (beyond > EDGE) & ~told & ~gone
-    rows.report_box("outside", gone, f"it lies outside {picture}", "left out")
-    rows.report_box("outside", outside, f"it leaves {picture}", "clipped" if mend else "left out")
-    rows.report_box("edge", (beyond > ROUNDING) & (beyond <= EDGE) & ~told & ~gone, f"it leaves {picture}", "clipped")
+    rows.report_box("outside", gone, f"it lies outside {image}", "left out")
+    rows.report_box("outside", outside, f"it leaves {image}", "clipped" if mend else "left out")
+    rows.report_box("edge", (beyond > ROUNDING) & (beyond <= EDGE) & ~told & ~gone, f"it leaves {image}", "clipped")
     bad = flat | gone | (np.zeros_like(flat) if mend else swapped | outside)
     return inside, ~bad, flat
 
@@ -206,7 +206,7 @@ def with_unique_names(parts, problems):
     homes = collections.defaultdict(list)
     for split, annotations in parts.items():
         for annotation in annotations:
-            homes[annotation.name].append((split, annotation.picture))
+            homes[annotation.name].append((split, annotation.image))
     kept, seen = [], {}
     for split, annotations in parts.items():
         for annotation in annotations:
@@ -225,10 +225,10 @@ def _with_endings(annotations, problems):
     doubled = {name: found for name, found in same.items() if len(found) > 1}
     names = {}
     for name, found in doubled.items():
-        endings = {id(annotation): os.path.splitext(str(annotation.picture))[1] for annotation in found}
+        endings = {id(annotation): os.path.splitext(str(annotation.image))[1] for annotation in found}
         if len(set(endings.values())) == len(found) and not any(name + ending in same for ending in endings.values()):
             names |= {key: name + ending for key, ending in endings.items()}
-            files = " and ".join(os.path.basename(str(annotation.picture)) for annotation in found)
+            files = " and ".join(os.path.basename(str(annotation.image)) for annotation in found)
             what = f"{files} differ by ending alone, which their names keep"
             problems.append(Problem("assumed", found[0].source or "", what, 0, name))
     return [dataclasses.replace(a, name=names[id(a)]) if id(a) in names else a for a in annotations]
@@ -238,16 +238,16 @@ def _told_apart(annotation, split, homes, book):
     """The annotation under a name of its own, or None if it is there already."""
     seen, problems = book
     known = homes[annotation.name]
-    if len({picture for _, picture in known}) > 1 and len({home for home, _ in known}) == len(known):
+    if len({image for _, image in known}) > 1 and len({home for home, _ in known}) == len(known):
         return dataclasses.replace(annotation, name=f"{split}/{annotation.name}")
     first = seen.setdefault(annotation.name, annotation)
     if first is annotation:
         return annotation
     source = annotation.source or ""
-    if first.picture == annotation.picture and len({home for home, _ in known}) > 1:
-        what = f"picture {annotation.picture} is in several splits"
-        problems.append(Problem("duplicate picture", source, what, 0, annotation.name, "taken once"))
+    if first.image == annotation.image and len({home for home, _ in known}) > 1:
+        what = f"image {annotation.image} is in several splits"
+        problems.append(Problem("duplicate image", source, what, 0, annotation.name, "taken once"))
     else:
-        what = f"the name {annotation.name} stands for {first.picture} and for {annotation.picture}"
+        what = f"the name {annotation.name} stands for {first.image} and for {annotation.image}"
         problems.append(Problem("duplicate id", source, what, 0, annotation.name, "left out"))
     return None

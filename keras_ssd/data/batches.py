@@ -1,4 +1,4 @@
-"""What `fit` takes: pictures and targets in batches, made in threads ahead of the network."""
+"""What `fit` takes: images and targets in batches, made in threads ahead of the network."""
 
 import collections
 import concurrent.futures
@@ -30,12 +30,12 @@ def batches(
     seed: int = 0,
     workers: int | None = None,
     shard: Any = None,
-    pictures_in_memory: bool = False,
+    images_in_memory: bool = False,
 ) -> "Batches":
-    """Batches of pictures and targets for `fit`, `evaluate` and `train_on_batch`, on every backend.
+    """Batches of images and targets for `fit`, `evaluate` and `train_on_batch`, on every backend.
 
     Reading, augmenting and matching run in threads ahead of the network. What comes out depends on `seed`, the epoch
-    and the picture alone, not on the threads.
+    and the image alone, not on the threads.
 
     `keras_ssd.data.read` has decoded every image already. One that turns out to be unreadable nevertheless ends the
     training with an error that names it; where the dataset was read under the policy "drop" or "clip", the next
@@ -45,21 +45,21 @@ def batches(
         dataset: `keras_ssd.data.Dataset`, or any sequence of `Annotation`s with `classes`.
         model: the `SSD` to train; its size, anchors and classes count.
         augment: a chain's name, such as "ssd" or "light"; a `Block`; or None for resizing alone, as validation wants.
-        batch_size: pictures a batch, over all replicas.
+        batch_size: images a batch, over all replicas.
         shuffle: another order in each epoch; None is True with augmentation.
         drop_last: leave out a last batch that is not full; None is True with augmentation. Such a batch would compile
-            anew, and weigh its pictures more.
+            anew, and weigh its images more.
         encoder: a `TargetEncoder` with other rules; None makes the model's.
         seed: of everything random.
         workers: threads; None is one a processor, at most 8.
-        shard: (index, count): only each count-th picture, for several processes.
-        pictures_in_memory: keep decoded pictures, where they fit: it spares the decoding from the second epoch on.
+        shard: (index, count): only each count-th image, for several processes.
+        images_in_memory: keep decoded images, where they fit: it spares the decoding from the second epoch on.
 
     Returns:
-        `Batches`, a `keras.utils.PyDataset` of (pictures (B, H, W, 3) uint8, targets (B, N, 5) float32).
+        `Batches`, a `keras.utils.PyDataset` of (images (B, H, W, 3) uint8, targets (B, N, 5) float32).
 
     Raises:
-        ValueError: no pictures, classes that are not the model's, or a number out of range.
+        ValueError: no images, classes that are not the model's, or a number out of range.
 
     Example:
         >>> model.fit(keras_ssd.data.batches(train, model, "light"), epochs=20)
@@ -80,12 +80,12 @@ def batches(
         drop_last=random if drop_last is None else drop_last,
         workers=workers,
         shard=shard,
-        pictures_in_memory=pictures_in_memory,
+        images_in_memory=images_in_memory,
     )
 
 
 class SampleMaker:
-    """Makes the picture and the targets of one place in a dataset, the same for the same (epoch, place).
+    """Makes the image and the targets of one place in a dataset, the same for the same (epoch, place).
 
     Args:
         dataset: sequence of `Annotation`s.
@@ -112,7 +112,7 @@ class SampleMaker:
         sample = self.chain(sample, rng, others)
         if sample.size_hw != self.size_hw:
             raise ValueError(
-                f"The augmentation made a picture of {sample.size_hw}, and the model takes {self.size_hw}. End the "
+                f"The augmentation made an image of {sample.size_hw}, and the model takes {self.size_hw}. End the "
                 f"chain with Resize({self.size_hw})."
             )
         return sample
@@ -125,17 +125,17 @@ class SampleMaker:
         return self.kept[index]
 
     def batch(self, epoch, indices):
-        """(pictures (B, H, W, 3), targets (B, N, 5)) of some places."""
+        """(images (B, H, W, 3), targets (B, N, 5)) of some places."""
         samples = [self.sample(epoch, int(index)) for index in indices]
         targets = self.encoder.encode_batch(
             [sample.boxes_xyxy for sample in samples],
             [sample.class_ids for sample in samples],
             [sample.difficult for sample in samples],
         )
-        return np.stack([sample.picture for sample in samples]), targets
+        return np.stack([sample.image for sample in samples]), targets
 
     def names(self, indices):
-        """The names of the pictures at some places."""
+        """The names of the images at some places."""
         return tuple(self.dataset[int(index)].name for index in indices)
 
 
@@ -160,7 +160,7 @@ class Batches(keras.utils.PyDataset):
         drop_last=True,
         workers=None,
         shard=None,
-        pictures_in_memory=False,
+        images_in_memory=False,
     ):
         # Keras's own workers are switched off: these threads also serve `for batch in batches`.
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=1)
@@ -174,7 +174,7 @@ class Batches(keras.utils.PyDataset):
         self.maker, self.batch_size = maker, int(batch_size)
         self.shuffle, self.drop_last, self.shard = shuffle, drop_last, (index, count)
         self.threads = workers or min(8, os.cpu_count() or 1)
-        if pictures_in_memory:
+        if images_in_memory:
             maker.kept = {}
         self.epoch = 0
         self.failure = None
@@ -183,14 +183,14 @@ class Batches(keras.utils.PyDataset):
         self._waiting = collections.OrderedDict()  # (epoch, number) -> future
         if len(self) < 1:
             raise ValueError(
-                f"{len(maker.dataset)} pictures make no full batch of {self.batch_size}. Use a smaller batch_size, or "
+                f"{len(maker.dataset)} images make no full batch of {self.batch_size}. Use a smaller batch_size, or "
                 "drop_last=False."
             )
 
     def __len__(self):
         """Batches an epoch; in every shard the same number."""
-        pictures = len(self.maker.dataset) // self.shard[1]
-        return pictures // self.batch_size if self.drop_last else -(-pictures // self.batch_size)
+        images = len(self.maker.dataset) // self.shard[1]
+        return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
 
     @property
     def num_batches(self):
@@ -198,7 +198,7 @@ class Batches(keras.utils.PyDataset):
         return len(self)
 
     def places(self, epoch, number):
-        """Which pictures are in a batch: places in the dataset."""
+        """Which images are in a batch: places in the dataset."""
         count = len(self.maker.dataset)
         order = sample_rng_order(self.maker.seed, epoch, count) if self.shuffle else np.arange(count)
         index, shards = self.shard
@@ -258,12 +258,12 @@ class Batches(keras.utils.PyDataset):
 
 @functools.lru_cache(maxsize=4)  # every batch asks
 def sample_rng_order(seed, epoch, count):
-    """The order of an epoch's pictures."""
+    """The order of an epoch's images."""
     order = np.random.default_rng((seed, epoch, count, 1)).permutation(count)
     order.setflags(write=False)
     return order
 
 
 def batch_names(source, epoch, number):
-    """The names of the pictures in a batch of `Batches`, for messages."""
+    """The names of the images in a batch of `Batches`, for messages."""
     return source.maker.names(source.places(epoch, number))

@@ -1,4 +1,4 @@
-"""Pictures decoded once, into one file that is mapped into memory: for slow disks and large pictures."""
+"""Images decoded once, into one file that is mapped into memory: for slow disks and large images."""
 
 import dataclasses
 import functools
@@ -18,22 +18,22 @@ from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import Sample
 from keras_ssd.data.unreadable import ADVICE, Unreadable
 from keras_ssd.data.whole import stamp
-from keras_ssd.pictures import resize_bilinear
+from keras_ssd.images import resize_bilinear
 from keras_ssd.replacing import naming_full_disks
 
 FORMAT_VERSION = 2
-_PIXELS, _INDEX = "pictures.npy", "index.json"
+_PIXELS, _INDEX = "images.npy", "index.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class CachedPicture:
-    """A picture in a cache; it is read from the disk when its pixels are asked for.
+class CachedImage:
+    """An image in a cache; it is read from the disk when its pixels are asked for.
 
     It travels between processes as its place in the file, not as pixels.
 
     Args:
         path: of the file of all pixels.
-        start: where the picture begins in it, in bytes of pixels.
+        start: where the image begins in it, in bytes of pixels.
         shape: (height, width, 3).
     """
 
@@ -56,16 +56,16 @@ def _mapped(path, modified):
 
 @checked_arguments
 def cached(data, folder, size_hw=None, *, progress=False):
-    """The same dataset with its pictures in a cache, which is made if it is missing or out of date.
+    """The same dataset with its images in a cache, which is made if it is missing or out of date.
 
-    Pictures are stored as pixels: 300 x 300 take 270 KB each. It pays where decoding or the disk is slower than
-    that, and where `size_hw` makes large pictures small.
+    Images are stored as pixels: 300 x 300 take 270 KB each. It pays where decoding or the disk is slower than
+    that, and where `size_hw` makes large images small.
 
     Args:
         data: a `Dataset`.
         folder: of the cache. A folder that is no cache is refused.
-        size_hw: (height, width) that pictures are resized to, as `keras_ssd.pictures.resize_bilinear` does it, and
-            boxes with them; None keeps each picture's own size.
+        size_hw: (height, width) that images are resized to, as `keras_ssd.images.resize_bilinear` does it, and
+            boxes with them; None keeps each image's own size.
         progress: whether to show a progress bar on a terminal.
 
     Returns:
@@ -96,15 +96,15 @@ def cached(data, folder, size_hw=None, *, progress=False):
 
 
 def _key(data, size_hw):
-    """What the pixels depend on: which pictures in which order, their files' sizes and times, and the size wanted."""
+    """What the pixels depend on: which images in which order, their files' sizes and times, and the size wanted."""
     digest = hashlib.blake2b(json.dumps([FORMAT_VERSION, size_hw]).encode())
     for annotation in data:
         digest.update(f"\0{annotation.name}\0".encode())
-        if isinstance(annotation.picture, str):
-            size, modified = stamp(annotation.picture)
-            digest.update(f"{os.path.abspath(annotation.picture)}\0{size}\0{modified}".encode())
+        if isinstance(annotation.image, str):
+            size, modified = stamp(annotation.image)
+            digest.update(f"{os.path.abspath(annotation.image)}\0{size}\0{modified}".encode())
         else:
-            digest.update(np.ascontiguousarray(annotation.picture).tobytes())
+            digest.update(np.ascontiguousarray(annotation.image).tobytes())
     return digest.hexdigest()
 
 
@@ -141,19 +141,19 @@ def _write_pixels(data, path, size_hw, progress):
         Their (height, width), None for one that cannot be read, and a `Problem` as a dictionary for each of those.
     """
     shapes, total, unreadable = [], 0, Unreadable(data)
-    work = functools.partial(_picture, size_hw=size_hw)
-    with open(path, "wb") as file, worked_ahead(work, data, "caching pictures", progress) as pictures:
+    work = functools.partial(_image, size_hw=size_hw)
+    with open(path, "wb") as file, worked_ahead(work, data, "caching images", progress) as images:
         file.write(_header(0))
-        for place, (_, future) in enumerate(pictures):
+        for place, (_, future) in enumerate(images):
             try:
-                picture = future.result()
+                image = future.result()
             except (ValueError, OSError) as error:
                 unreadable.note(place, error)
                 shapes.append(None)
                 continue
-            shapes.append(list(picture.shape[:2]))
-            file.write(np.ascontiguousarray(picture).data)
-            total += picture.size
+            shapes.append(list(image.shape[:2]))
+            file.write(np.ascontiguousarray(image).data)
+            total += image.size
         file.seek(0)
         file.write(_header(total))
         file.flush()
@@ -167,9 +167,9 @@ def _header(count):
     return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117).encode() + b"\n"
 
 
-def _picture(annotation, size_hw):
-    picture = Sample.of(annotation).picture  # checks the size that the annotation speaks of
-    return picture if size_hw is None else resize_bilinear(picture, size_hw)
+def _image(annotation, size_hw):
+    image = Sample.of(annotation).image  # checks the size that the annotation speaks of
+    return image if size_hw is None else resize_bilinear(image, size_hw)
 
 
 def _opened(data, folder, index):
@@ -182,19 +182,19 @@ def _opened(data, folder, index):
         if shape is None:
             continue
         height, width = shape
-        picture = CachedPicture(path, start, (height, width, 3))
+        image = CachedImage(path, start, (height, width, 3))
         start += height * width * 3
-        annotations.append(_scaled(annotation, picture))
+        annotations.append(_scaled(annotation, image))
     return dataclasses.replace(data, annotations=annotations, problems=(*data.problems, *left_out))
 
 
-def _scaled(annotation, picture):
-    """The annotation in the pixels of the cached picture."""
-    height, width, _ = picture.shape
+def _scaled(annotation, image):
+    """The annotation in the pixels of the cached image."""
+    height, width, _ = image.shape
     old = annotation.size_hw or (height, width)
     if old == (height, width):
-        return dataclasses.replace(annotation, picture=picture, size_hw=old)
+        return dataclasses.replace(annotation, image=image, size_hw=old)
     factors = np.array([width / old[1], height / old[0]] * 2)
     boxes = (annotation.boxes_xyxy * factors).astype(np.float32)
     areas = annotation.areas * (factors[0] * factors[1])
-    return dataclasses.replace(annotation, picture=picture, size_hw=(height, width), boxes_xyxy=boxes, areas=areas)
+    return dataclasses.replace(annotation, image=image, size_hw=(height, width), boxes_xyxy=boxes, areas=areas)

@@ -1,4 +1,4 @@
-"""Looking at all of a dataset: every fault of every split, every picture decoded, copies and leaks."""
+"""Looking at all of a dataset: every fault of every split, every image decoded, copies and leaks."""
 
 import dataclasses
 import itertools
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.formats.table import CsvLayout
-from keras_ssd.data.picture_files import file_digest, look
+from keras_ssd.data.image_files import file_digest, look
 from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.reading import read_to_check
 from keras_ssd.data.summaries import counted
-from keras_ssd.pictures import PictureError, is_image_name, read_picture
+from keras_ssd.images import ImageError, is_image_name, read_image
 
-_BETWEEN = ("duplicate picture",)  # what reading all splits at once tells of pictures that two of them hold
+_BETWEEN = ("duplicate image",)  # what reading all splits at once tells of images that two of them hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Checked:
     def text(self, shown=20):
         """The report: the splits, then the problems by kind, `shown` of each."""
         lines = [
-            f"{data.name}: {counted(len(data), 'picture')}, {counted(data.num_objects, 'object')}, "
+            f"{data.name}: {counted(len(data), 'image')}, {counted(data.num_objects, 'object')}, "
             f"{counted(len(data.classes), 'class', 'classes')}"
             for data in self.splits.values()
         ]
@@ -58,7 +58,7 @@ def check(
     decode: bool = True,
     format: str | None = None,
     classes: Sequence[str] | None = None,
-    pictures: str | os.PathLike | None = None,
+    images: str | os.PathLike | None = None,
     csv: CsvLayout | None = None,
     progress: bool = False,
 ) -> Checked:
@@ -66,8 +66,8 @@ def check(
 
     Args:
         path: as `keras_ssd.data.read` takes it.
-        decode: whether to decode every picture too: broken ones, wrong sizes, copies and look-alikes are found so.
-        format, classes, pictures, csv: as `keras_ssd.data.read` takes them.
+        decode: whether to decode every image too: broken ones, wrong sizes, copies and look-alikes are found so.
+        format, classes, images, csv: as `keras_ssd.data.read` takes them.
         progress: whether to show progress bars on a terminal.
 
     Returns:
@@ -79,7 +79,7 @@ def check(
     Example:
         >>> print(keras_ssd.data.check("BCCD"))
     """
-    options = {"format": format, "classes": classes, "pictures": pictures, "csv": csv, "progress": progress}
+    options = {"format": format, "classes": classes, "images": images, "csv": csv, "progress": progress}
     try:
         splits, whole = read_to_check(path, **options)
     except DataError as error:  # nothing is left of a split
@@ -88,7 +88,7 @@ def check(
     problems += [problem for problem in whole.problems if problem.kind not in _BETWEEN]
     problems += _unused(whole, splits)
     if decode:
-        problems += _picture_problems(splits, progress)
+        problems += _image_problems(splits, progress)
     problems += _unlabelled(splits, whole)
     return Checked(splits, _plain(problems))
 
@@ -99,25 +99,25 @@ def _plain(problems):
 
 
 def _unused(whole, splits):
-    listed = {annotation.picture for data in splits.values() for annotation in data}
+    listed = {annotation.image for data in splits.values() for annotation in data}
     for annotation in whole:
-        if annotation.picture not in listed:
-            yield Problem("unused", annotation.source or "", "no split lists it", picture=annotation.name)
+        if annotation.image not in listed:
+            yield Problem("unused", annotation.source or "", "no split lists it", image=annotation.name)
 
 
-def _picture_problems(splits, progress):
-    """Problems of the pictures themselves, each file looked at once."""
+def _image_problems(splits, progress):
+    """Problems of the images themselves, each file looked at once."""
     homes, first = {}, {}
     for split, data in splits.items():
         for annotation in data:
-            homes.setdefault(annotation.picture, set()).add(split)
-            first.setdefault(annotation.picture, annotation)
+            homes.setdefault(annotation.image, set()).add(split)
+            first.setdefault(annotation.image, annotation)
     found, copies, looks = [], {}, {}
-    with worked_ahead(_view, [*first.values()], "looking at pictures", progress) as views:
+    with worked_ahead(_view, [*first.values()], "looking at images", progress) as views:
         for annotation, future in views:
             problem = _noted(annotation, future, copies, looks)
             found += [problem] if problem else []
-    homes_of = {digest: set().union(*(homes[picture] for picture in same)) for digest, same in copies.items()}
+    homes_of = {digest: set().union(*(homes[image] for image in same)) for digest, same in copies.items()}
     unions = _unions(homes_of, splits)
     found += [problem for digest, same in copies.items() for problem in _copies(same, homes_of[digest], unions)]
     found += [problem for alike in looks.values() for problem in _look_alikes([*alike.values()], homes, unions)]
@@ -125,25 +125,25 @@ def _picture_problems(splits, progress):
 
 
 def _noted(annotation, future, copies, looks):
-    """Files a picture by what it holds and what it looks like; the problem that it has itself, or None."""
+    """Files an image by what it holds and what it looks like; the problem that it has itself, or None."""
     try:
         digest, seen, size_hw = future.result()
-    except (PictureError, OSError) as error:
+    except (ImageError, OSError) as error:
         what = getattr(error, "reason", str(error))
-        return Problem("broken picture", annotation.picture, what, picture=annotation.name)
-    copies.setdefault(digest, []).append(annotation.picture)
+        return Problem("broken image", annotation.image, what, image=annotation.name)
+    copies.setdefault(digest, []).append(annotation.image)
     if seen is not None:
-        looks.setdefault(seen, {}).setdefault(digest, annotation.picture)
+        looks.setdefault(seen, {}).setdefault(digest, annotation.image)
     if size_hw == annotation.size_hw:
         return None
     is_size, said = (f"{size[1]} x {size[0]}" for size in (size_hw, annotation.size_hw))
-    what = f"the picture {annotation.picture} is {is_size} pixels, and its annotation says {said}"
-    return Problem("picture size", annotation.source or "", what, picture=annotation.name)
+    what = f"the image {annotation.image} is {is_size} pixels, and its annotation says {said}"
+    return Problem("image size", annotation.source or "", what, image=annotation.name)
 
 
 def _view(annotation):
-    picture = read_picture(annotation.picture)
-    return file_digest(annotation.picture), look(picture), picture.shape[:2]
+    image = read_image(annotation.image)
+    return file_digest(annotation.image), look(image), image.shape[:2]
 
 
 def _unions(homes, splits):
@@ -166,24 +166,24 @@ def _copies(same, where, unions):
     leaks = [pair for pair in itertools.combinations(where, 2) if not ({pair, pair[::-1]} & unions)]
     for pair in leaks:
         copies = "" if len(same) == 1 else f", as {' and '.join(same[1:4])}"
-        yield Problem("leak", same[0], f"the same picture is in {pair[0]} and in {pair[1]}{copies}")
+        yield Problem("leak", same[0], f"the same image is in {pair[0]} and in {pair[1]}{copies}")
     if len(same) > 1 and len(where) == 1:
-        yield Problem("duplicate picture", same[0], f"the same bytes are in {' and '.join(same[1:4])}")
+        yield Problem("duplicate image", same[0], f"the same bytes are in {' and '.join(same[1:4])}")
 
 
-def _look_alikes(pictures, homes, unions):
+def _look_alikes(images, homes, unions):
     wholes = {whole for whole, _ in unions}
-    for one, other in itertools.pairwise(pictures):
+    for one, other in itertools.pairwise(images):
         if not (homes[one] & homes[other]) - wholes:
             yield Problem("look-alike", one, f"it looks like {other}, which is in another split")
 
 
 def _unlabelled(splits, whole):
-    """Pictures beside annotated ones that no annotation speaks of."""
+    """Images beside annotated ones that no annotation speaks of."""
     every = [*splits.values(), whole]
-    known = {os.path.abspath(annotation.picture) for data in every for annotation in data}
-    named = {problem.picture.rsplit("/")[-1] for data in every for problem in data.problems}
-    for folder in sorted({os.path.dirname(picture) for picture in known if os.path.isfile(picture)}):
+    known = {os.path.abspath(annotation.image) for data in every for annotation in data}
+    named = {problem.image.rsplit("/")[-1] for data in every for problem in data.problems}
+    for folder in sorted({os.path.dirname(image) for image in known if os.path.isfile(image)}):
         for name in sorted(os.listdir(folder)):
             stem = os.path.splitext(name)[0]
             whole = os.path.join(folder, name)

@@ -1,4 +1,4 @@
-"""Many pictures with their boxes on one: the look at the data that comes before training."""
+"""Many images with their boxes on one: the look at the data that comes before training."""
 
 import math
 
@@ -9,7 +9,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.sample import Sample
 from keras_ssd.drawing import Label, class_colours, draw_boxes, text_colour
-from keras_ssd.pictures import resize_bilinear
+from keras_ssd.images import resize_bilinear
 
 _GAP = 8
 _BACKGROUND = "#202020"
@@ -17,28 +17,28 @@ _LEGEND_CLASSES = 7  # as many as have a colour of their own that everyone tells
 
 
 @checked_arguments
-def contact_sheet(pictures, classes, *, columns=None, cell=320):
-    """Draws pictures side by side, each with its boxes and name; a legend tells the classes' colours.
+def contact_sheet(images, classes, *, columns=None, cell=320):
+    """Draws images side by side, each with its boxes and name; a legend tells the classes' colours.
 
     Args:
-        pictures: `Annotation`s or `Sample`s, at least one; a `Dataset` is a list of them.
+        images: `Annotation`s or `Sample`s, at least one; a `Dataset` is a list of them.
         classes: names of the classes.
         columns: how many stand side by side; by default as many as make the sheet about square.
-        cell: longest side of a picture on the sheet, in pixels.
+        cell: longest side of an image on the sheet, in pixels.
 
     Returns:
         A PIL image.
 
     Raises:
-        ValueError: there is no picture.
-        PictureError: one cannot be read.
+        ValueError: there is no image.
+        ImageError: one cannot be read.
 
     Example:
         >>> contact_sheet(train.sample(16), train.classes).save("sheet.png")
     """
-    samples = [Sample.of(item) if isinstance(item, Annotation) else item for item in pictures]
+    samples = [Sample.of(item) if isinstance(item, Annotation) else item for item in images]
     if not samples:
-        raise ValueError("A contact sheet needs at least one picture.")
+        raise ValueError("A contact sheet needs at least one image.")
     labels = len(classes) > _LEGEND_CLASSES
     tiles = [_tile(sample, classes, cell, labels) for sample in samples]
     columns = columns or math.ceil(math.sqrt(len(tiles)))
@@ -47,14 +47,14 @@ def contact_sheet(pictures, classes, *, columns=None, cell=320):
 
 
 def _tile(sample, classes, cell, labels):
-    """(PIL image of the picture with its boxes, its name)."""
+    """(PIL image of the image with its boxes, its name)."""
     height, width = sample.size_hw
     factor = min(1.0, cell / max(height, width))
     size_hw = max(1, round(height * factor)), max(1, round(width * factor))
-    picture = np.clip(np.rint(sample.picture), 0, 255).astype(np.uint8)
+    image = np.clip(np.rint(sample.image), 0, 255).astype(np.uint8)
     palette = class_colours(classes)
     colours = [palette[class_id] for class_id in sample.class_ids]
-    small = _shrunk(picture, size_hw)
+    small = _shrunk(image, size_hw)
     order = np.argsort(bx.area(sample.boxes_xyxy), kind="stable")  # small objects lie on top of large ones
     boxes = bx.scale(sample.boxes_xyxy, size_hw)[order]
     colours = [colours[row] for row in order]
@@ -62,13 +62,13 @@ def _tile(sample, classes, cell, labels):
     return draw_boxes(small, boxes, colours, texts, line_width=max(2, cell // 100), font_size=11), sample.name
 
 
-def _shrunk(picture, size_hw):
+def _shrunk(image, size_hw):
     """Smoothed, unlike what SSD sees: a sheet is for eyes."""
     from PIL import Image
 
-    if min(size_hw) >= min(picture.shape[:2]):
-        return resize_bilinear(picture, size_hw)
-    return np.asarray(Image.fromarray(picture).resize(size_hw[::-1], Image.Resampling.LANCZOS))
+    if min(size_hw) >= min(image.shape[:2]):
+        return resize_bilinear(image, size_hw)
+    return np.asarray(Image.fromarray(image).resize(size_hw[::-1], Image.Resampling.LANCZOS))
 
 
 def _label(sample, row, classes):
@@ -111,7 +111,7 @@ def _draw_legend(pen, classes, font):
 
 
 def _fitted(name, pen, font, width):
-    """The name, or its end where it is wider than the picture: ends tell files apart."""
+    """The name, or its end where it is wider than the image: ends tell files apart."""
     if pen.textlength(name, font=font) <= width:
         return name
     while name and pen.textlength("..." + name, font=font) > width:

@@ -1,4 +1,4 @@
-"""A dataset: pictures with objects, the names of the classes, and what was wrong."""
+"""A dataset: images with objects, the names of the classes, and what was wrong."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ from keras_ssd.names import check_class_names, unknown_name
 @checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Annotated pictures of one set of classes.
+    """Annotated images of one set of classes.
 
     It cannot be changed; `filter`, `split`, `sample`, `merge` and `with_classes` make new ones. `data[3]` is an
     `Annotation`, `data[:100]`, `data[[4, 2]]` and `data[mask]` are datasets.
@@ -38,7 +38,7 @@ class Dataset:
     Example:
         >>> data = Dataset("cats", ("cat", "dog"), [Annotation("a", "a.jpg", [[1, 2, 3, 4]], [1], (9, 9))])
         >>> print(data)
-        cats: 1 picture, 1 object, 2 classes
+        cats: 1 image, 1 object, 2 classes
           dog 1, cat 0
     """
 
@@ -96,7 +96,7 @@ class Dataset:
         for annotation in self.annotations:
             if annotation.name == name:
                 return annotation
-        raise KeyError(unknown_name("picture", name, [annotation.name for annotation in self.annotations]))
+        raise KeyError(unknown_name("image", name, [annotation.name for annotation in self.annotations]))
 
     def __eq__(self, other):
         """Same classes and equal annotations in the same order."""
@@ -108,7 +108,7 @@ class Dataset:
 
     def __repr__(self):
         kind = f", {self.format}" if self.format else ""
-        sizes = f"{counted(len(self), 'picture')}, {counted(len(self.classes), 'class', 'classes')}"
+        sizes = f"{counted(len(self), 'image')}, {counted(len(self.classes), 'class', 'classes')}"
         return f"Dataset({self.name!r}, {sizes}{kind})"
 
     def __str__(self):
@@ -116,7 +116,7 @@ class Dataset:
 
     @property
     def num_objects(self):
-        """How many objects all pictures hold."""
+        """How many objects all images hold."""
         return sum(len(annotation) for annotation in self.annotations)
 
     def counts(self):
@@ -127,12 +127,12 @@ class Dataset:
 
     @checked_arguments
     def report(self, shown=20):
-        """What was found: pictures, objects, classes, splits, and the problems (`shown` of each kind) as text."""
+        """What was found: images, objects, classes, splits, and the problems (`shown` of each kind) as text."""
         return summary(self, shown)
 
     @checked_arguments
     def filter(self, *, include=None, exclude=(), difficult=True, truncated=True, crowd=True, empty=True, where=None):
-        """The pictures and objects that pass every test.
+        """The images and objects that pass every test.
 
         The classes stay, so that class ids keep their meaning; `with_classes` removes classes.
 
@@ -140,8 +140,8 @@ class Dataset:
             include: classes to keep, a name or several; None for all.
             exclude: classes to leave out.
             difficult, truncated, crowd: False leaves out objects with that mark.
-            empty: False leaves out pictures without objects, of which the other tests may make more.
-            where: function of an annotation: True for pictures to keep.
+            empty: False leaves out images without objects, of which the other tests may make more.
+            where: function of an annotation: True for images to keep.
 
         Raises:
             ValueError: a class that is not there.
@@ -207,24 +207,24 @@ class Dataset:
 
     @checked_arguments
     def sample(self, count, seed=0):
-        """A random choice of pictures, in their order; the same for the same seed.
+        """A random choice of images, in their order; the same for the same seed.
 
         Raises:
             ValueError: more than there are.
         """
         if not 0 <= count <= len(self):
-            raise ValueError(f"{self.name} has {len(self)} pictures. Received: count={count}")
+            raise ValueError(f"{self.name} has {len(self)} images. Received: count={count}")
         return self[sorted(np.random.default_rng(seed).permutation(len(self))[:count])]
 
     @checked_arguments
     def split(self, *fractions, seed=0, group=None):
-        """Cuts it at random into parts that share no picture; the same for the same seed.
+        """Cuts it at random into parts that share no image; the same for the same seed.
 
         Args:
             fractions: share of each part. If they leave a rest, it is a part of its own.
             seed: of the random order.
-            group: function of an annotation; pictures for which it gives the same (the patient, the film) stay
-                together, since a test on neighbours of training pictures tells nothing.
+            group: function of an annotation; images for which it gives the same (the patient, the film) stay
+                together, since a test on neighbours of training images tells nothing.
 
         Returns:
             Tuple of datasets.
@@ -256,7 +256,7 @@ class Dataset:
     def merge(self, *others, class_map=None, name=None):
         """One dataset out of several.
 
-        Classes of the same name are one class; a picture whose name is taken gets its dataset's name in front.
+        Classes of the same name are one class; an image whose name is taken gets its dataset's name in front.
 
         Args:
             others: datasets.
@@ -264,7 +264,7 @@ class Dataset:
             name: of the whole; the names joined by "+".
 
         Raises:
-            ValueError: `class_map` speaks of a class that none of them has, or one picture file is in two of them.
+            ValueError: `class_map` speaks of a class that none of them has, or one image file is in two of them.
 
         Example:
             >>> both = voc.merge(coco, class_map={"aeroplane": "airplane", "tvmonitor": "tv"})
@@ -292,11 +292,11 @@ class Dataset:
 
 
 def _note_file(files, annotation, part):
-    if not isinstance(annotation.picture, str):
+    if not isinstance(annotation.image, str):
         return
-    path = os.path.abspath(annotation.picture)
+    path = os.path.abspath(annotation.image)
     if path in files:
-        raise ValueError(f"{path} is a picture of both {files[path]} and {part.name}. Leave it out of one of them.")
+        raise ValueError(f"{path} is an image of both {files[path]} and {part.name}. Leave it out of one of them.")
     files[path] = part.name
 
 

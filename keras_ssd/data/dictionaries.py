@@ -1,6 +1,6 @@
 """Bounding-box dictionaries of Keras and KerasCV, and `tf.data` of them, in and out.
 
-{"images": ..., "bounding_boxes": {"boxes": ..., "labels": ...}}, one picture or a batch, padded with -1 or ragged.
+{"images": ..., "bounding_boxes": {"boxes": ..., "labels": ...}}, one image or a batch, padded with -1 or ragged.
 KerasCV says "classes" for "labels"; both are read. No library is needed: what converts to numpy arrays is taken.
 """
 
@@ -13,8 +13,8 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problems, check_policy
 from keras_ssd.data.records import CORNER_BOXES, Record
+from keras_ssd.images import read_image, resize_bilinear
 from keras_ssd.names import check_class_names, unknown_name
-from keras_ssd.pictures import read_picture, resize_bilinear
 
 _PLAIN = {
     "xyxy": (lambda boxes: boxes, lambda boxes: boxes),
@@ -29,11 +29,11 @@ PADDING = -1
 
 @checked_arguments
 def from_dictionaries(source, classes, bounding_box_format="xyxy", *, policy=DEFAULT_POLICY):
-    """Annotations, with their pictures, from bounding-box dictionaries.
+    """Annotations, with their images, from bounding-box dictionaries.
 
     Args:
-        source: iterable of dictionaries, or of pairs (images, bounding_boxes), of one picture or of batches: a list,
-            a generator, a `tf.data.Dataset`, a loader of PyTorch. Pictures are (H, W, 3) RGB in 0..255.
+        source: iterable of dictionaries, or of pairs (images, bounding_boxes), of one image or of batches: a list,
+            a generator, a `tf.data.Dataset`, a loader of PyTorch. Images are (H, W, 3) RGB in 0..255.
         classes: names of the classes that the labels 0..C-1 stand for.
         bounding_box_format: one of `BOUNDING_BOX_FORMATS`: Keras's names for them; "rel_" for fractions.
         policy: as in `keras_ssd.data.read`.
@@ -46,7 +46,7 @@ def from_dictionaries(source, classes, bounding_box_format="xyxy", *, policy=DEF
         ValueError: an unknown format, or no such dictionary.
 
     Example:
-        >>> pair = {"images": picture, "bounding_boxes": {"boxes": [[4, 8, 9, 12]], "labels": [0]}}
+        >>> pair = {"images": image, "bounding_boxes": {"boxes": [[4, 8, 9, 12]], "labels": [0]}}
         >>> [annotation] = from_dictionaries([pair], ["cat"])
     """
     to_corners, fractions = _conversion(bounding_box_format, 0)
@@ -58,19 +58,19 @@ def from_dictionaries(source, classes, bounding_box_format="xyxy", *, policy=DEF
 def _annotations(source, classes, conversion, policy):
     count = 0
     for item in source:
-        for picture, boxes, labels in _rows(item, count):
-            record, found = _record(str(count), picture, boxes, labels, conversion)
+        for image, boxes, labels in _rows(item, count):
+            record, found = _record(str(count), image, boxes, labels, conversion)
             _name_labels(record, classes)
             annotations = assembling.annotations_of([record], CORNER_BOXES, classes, policy, found)
             faults = Problems(found).faults
             if faults and policy == "error":
                 raise DataError(faults, "Correct them, or pass policy='drop' or policy='clip'.")
-            yield from annotations  # none of a picture that lost an object
+            yield from annotations  # none of an image that lost an object
             count += 1
 
 
 def _rows(item, count):
-    """(picture, boxes, labels) of each picture of an item of a source."""
+    """(image, boxes, labels) of each image of an item of a source."""
     images, boxes = _parts(item, count)
     labels = boxes.get("labels", boxes.get("classes"))
     if _batched(images):
@@ -108,22 +108,22 @@ def _dense(values):
     return np.asarray(values)
 
 
-def _record(name, picture, boxes, labels, conversion):
+def _record(name, image, boxes, labels, conversion):
     to_corners, fractions = conversion
-    picture = read_picture(picture, name=f"picture {name}")
+    image = read_image(image, name=f"image {name}")
     boxes = boxes.astype(np.float64).reshape(-1, 4)
     labels = labels.reshape(-1)
     if len(boxes) != len(labels):
-        raise ValueError(f"Picture {name} has {len(boxes)} boxes and {len(labels)} labels. Expected as many of each.")
+        raise ValueError(f"Image {name} has {len(boxes)} boxes and {len(labels)} labels. Expected as many of each.")
     kept = labels != PADDING
     boxes, labels = boxes[kept], labels[kept]
     finite = np.isfinite(boxes).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
-        raise ValueError(f"Box {row} of picture {name} is not finite: {boxes[row].tolist()}. Expected four numbers.")
+        raise ValueError(f"Box {row} of image {name} is not finite: {boxes[row].tolist()}. Expected four numbers.")
     corners = to_corners(boxes)
-    corners = bx.scale(corners, picture.shape[:2]) if fractions else corners
-    record = Record(name, picture, f"picture {name}", picture.shape[:2])
+    corners = bx.scale(corners, image.shape[:2]) if fractions else corners
+    record = Record(name, image, f"image {name}", image.shape[:2])
     for label, box in zip(labels.tolist(), corners.tolist(), strict=True):
         record.add(label, box)
     return record, []
@@ -138,20 +138,20 @@ def _name_labels(record, classes):
 
 @checked_arguments
 def to_dictionaries(data, bounding_box_format="xyxy", *, labels="labels", size_hw=None, max_boxes=None):
-    """Bounding-box dictionaries, one a picture, read while iterating.
+    """Bounding-box dictionaries, one an image, read while iterating.
 
     Args:
         data: a `Dataset`, or annotations.
         bounding_box_format: one of `BOUNDING_BOX_FORMATS`.
         labels: "labels" for Keras, "classes" for KerasCV.
-        size_hw: size that all pictures are resized to, None for their own.
-        max_boxes: pads every picture to so many objects with -1, so that pictures can be batched.
+        size_hw: size that all images are resized to, None for their own.
+        max_boxes: pads every image to so many objects with -1, so that images can be batched.
 
     Yields:
         {"images": (H, W, 3) uint8, "bounding_boxes": {"boxes": (M, 4) float32, labels: (M,) float32}}.
 
     Raises:
-        ValueError: an unknown format, or a picture with more objects than `max_boxes`.
+        ValueError: an unknown format, or an image with more objects than `max_boxes`.
 
     Example:
         >>> pairs = lambda: to_dictionaries(train, size_hw=(300, 300), max_boxes=100)
@@ -167,7 +167,7 @@ def _dictionary(annotation, conversion, labels, size_hw, max_boxes):
     from keras_ssd.data.sample import Sample
 
     sample = Sample.of(annotation)
-    picture = sample.picture if size_hw is None else resize_bilinear(sample.picture, tuple(size_hw))
+    image = sample.image if size_hw is None else resize_bilinear(sample.image, tuple(size_hw))
     from_corners, fractions = conversion
     if fractions:
         corners = sample.boxes_xyxy
@@ -178,11 +178,11 @@ def _dictionary(annotation, conversion, labels, size_hw, max_boxes):
     boxes, ids = from_corners(corners), sample.class_ids
     if max_boxes is not None:
         if len(ids) > max_boxes:
-            raise ValueError(f"Picture {sample.name!r} has {len(ids)} objects. Received: max_boxes={max_boxes}")
+            raise ValueError(f"Image {sample.name!r} has {len(ids)} objects. Received: max_boxes={max_boxes}")
         lacking = max_boxes - len(ids)
         boxes = np.pad(boxes, ((0, lacking), (0, 0)), constant_values=PADDING)
         ids = np.pad(ids, (0, lacking), constant_values=PADDING)
-    return {"images": picture, "bounding_boxes": {"boxes": boxes.astype(np.float32), labels: ids.astype(np.float32)}}
+    return {"images": image, "bounding_boxes": {"boxes": boxes.astype(np.float32), labels: ids.astype(np.float32)}}
 
 
 def _conversion(name, direction):

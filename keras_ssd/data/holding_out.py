@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 
 from keras_ssd.data.dataset import Dataset
-from keras_ssd.data.picture_files import look
+from keras_ssd.data.image_files import look
 from keras_ssd.data.progress import worked_ahead
-from keras_ssd.pictures import read_picture
+from keras_ssd.images import read_image
 
 SHARE, LEAST = 0.15, 10
 ALIKE = 3  # of 64 bits, in which two looks of one image may differ
@@ -107,9 +107,7 @@ def _looks(dataset, progress):
 
 
 def _look(annotation):
-    return look(
-        read_picture(annotation.picture, name=annotation.name if not isinstance(annotation.picture, str) else None)
-    )
+    return look(read_image(annotation.image, name=annotation.name if not isinstance(annotation.image, str) else None))
 
 
 def _joined(names, looks):

@@ -3,11 +3,13 @@
 import collections
 import dataclasses
 
+from keras_ssd.calling import former_attributes
+
 POLICIES = ("error", "drop", "clip")
 DEFAULT_POLICY = "error"
 SHOWN = 20  # problems that a message lists
 SHOWN_FILES = 1000  # files and images that it lists besides, since each has to be mended by itself
-WHOLE_FILES = ("file", "missing picture", "broken picture", "picture size")
+WHOLE_FILES = ("file", "missing image", "broken image", "image size")
 
 # Kinds of faults, which a policy decides about, and of notes, which leave the data as it is.
 FAULTS = {
@@ -16,27 +18,28 @@ FAULTS = {
     "label": "unknown labels",
     "no area": "boxes without area",
     "swapped": "boxes with swapped corners",
-    "outside": "boxes that leave the picture",
-    "missing picture": "pictures that are missing",
-    "broken picture": "pictures that cannot be read",
-    "picture size": "pictures of another size than their annotation says",
+    "outside": "boxes that leave the image",
+    "missing image": "images that are missing",
+    "broken image": "images that cannot be read",
+    "image size": "images of another size than their annotation says",
     "duplicate id": "ids or names that occur twice",
-    "leak": "pictures in more than one split",
+    "leak": "images in more than one split",
     "empty split": "splits without images",
 }
 NOTES = {
     "incomplete": "images that lose an object, and are left out where faults are dropped",
-    "edge": "boxes that left the picture by at most a pixel, and were clipped",
+    "edge": "boxes that left the image by at most a pixel, and were clipped",
     "duplicate object": "objects that are marked twice",
-    "duplicate picture": "pictures that occur twice",
-    "look-alike": "pictures of different splits that look the same",
-    "unlabelled": "pictures without annotation",
+    "duplicate image": "images that occur twice",
+    "look-alike": "images of different splits that look the same",
+    "unlabelled": "images without annotation",
     "unused": "annotation that was not used",
     "assumed": "things that were taken for granted",
     "absent split": "splits that are named and not there",
 }
 
 
+@former_attributes(picture="image")
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """One thing that is wrong.
@@ -46,7 +49,7 @@ class Problem:
         file: the file where it shows.
         what: a sentence without the place.
         line: of the file, 0 where there are no lines.
-        picture: name of the picture, if it is about one.
+        image: name of the image, if it is about one.
         done: what was done about it: "left out", "clipped"; empty for nothing.
     """
 
@@ -54,7 +57,7 @@ class Problem:
     file: str
     what: str
     line: int = 0
-    picture: str = ""
+    image: str = ""
     done: str = ""
 
     def __str__(self):

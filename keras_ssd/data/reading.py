@@ -17,7 +17,7 @@ from keras_ssd.names import check_class_names, nearest
 
 FORMATS = {module.NAME: module for module in (voc, coco, yolo, table)}
 ADVICE = (
-    "Correct them, or pass policy='drop' to leave them out, or policy='clip' to cut boxes to their pictures and to "
+    "Correct them, or pass policy='drop' to leave them out, or policy='clip' to cut boxes to their images and to "
     "leave out the rest."
 )
 
@@ -29,7 +29,7 @@ def read(
     *,
     format: str | None = None,
     classes: Sequence[str] | None = None,
-    pictures: str | os.PathLike | None = None,
+    images: str | os.PathLike | None = None,
     policy: str = DEFAULT_POLICY,
     csv: CsvLayout | None = None,
     decode: bool = True,
@@ -39,12 +39,12 @@ def read(
 
     Args:
         path: a folder as VOC, COCO, YOLO or CSV data lie on disks, or its data.yaml, json or CSV file.
-        split: name of a split, such as "train"; None for all pictures.
+        split: name of a split, such as "train"; None for all images.
         format: "voc", "coco", "yolo" or "csv" where a folder holds several.
         classes: names of the classes in the order of their ids, where the files do not say, or say otherwise. A
             label that is none of them is a fault. By default the order of the files' own list (COCO's
             categories, data.yaml, classes.txt), or the alphabet's.
-        pictures: folder of the pictures, where they are not beside their annotations.
+        images: folder of the images, where they are not beside their annotations.
         policy: what becomes of faults: "error" refuses the data and names all faults; "drop" leaves out images that
             cannot be read or that have a faulty object, since without it they would teach that it is background
             (a box without area marks nothing, and goes alone while its image has others); "clip" cuts boxes to their
@@ -67,7 +67,7 @@ def read(
         >>> train = keras_ssd.data.read("BCCD", "train", policy="drop")
         >>> print(train)
     """
-    layout = _layout(path, format, classes, pictures, csv, progress)
+    layout = _layout(path, format, classes, images, csv, progress)
     chosen = layout.chosen(split)
     check_policy(policy)
     reading = _Reading(layout, policy, decode)
@@ -80,7 +80,7 @@ def read_splits(
     *,
     format: str | None = None,
     classes: Sequence[str] | None = None,
-    pictures: str | os.PathLike | None = None,
+    images: str | os.PathLike | None = None,
     policy: str = DEFAULT_POLICY,
     csv: CsvLayout | None = None,
     decode: bool = True,
@@ -91,7 +91,7 @@ def read_splits(
     Data without splits are one, of the name "".
 
     Args:
-        path, format, classes, pictures, policy, csv, decode, progress: as `read` takes them.
+        path, format, classes, images, policy, csv, decode, progress: as `read` takes them.
 
     Raises:
         DataError, ValueError, FileNotFoundError: as `read` raises them; one `DataError` tells of all splits.
@@ -101,10 +101,10 @@ def read_splits(
         >>> train, test = splits["train"], splits["test"]
     """
     check_policy(policy)
-    return _every_split(_Reading(_layout(path, format, classes, pictures, csv, progress), policy, decode))
+    return _every_split(_Reading(_layout(path, format, classes, images, csv, progress), policy, decode))
 
 
-def read_to_check(path, *, format, classes, pictures, csv, progress):
+def read_to_check(path, *, format, classes, images, csv, progress):
     """All that can be read, images with faulty objects too: (`read_splits`' dictionary, `read`'s dataset).
 
     Args:
@@ -113,7 +113,7 @@ def read_to_check(path, *, format, classes, pictures, csv, progress):
     Raises:
         DataError, ValueError, FileNotFoundError: as `read_splits` raises them.
     """
-    reading = _Reading(_layout(path, format, classes, pictures, csv, progress), "drop", False, keep_incomplete=True)
+    reading = _Reading(_layout(path, format, classes, images, csv, progress), "drop", False, keep_incomplete=True)
     splits = _every_split(reading)
     return splits, reading.dataset(None, reading.layout.chosen(None)) if [*splits] != [""] else splits[""]
 
@@ -136,7 +136,7 @@ def _every_split(reading):
     return found
 
 
-def _layout(path, format, classes, pictures, csv, progress):
+def _layout(path, format, classes, images, csv, progress):
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(_no_such_path(path))
@@ -152,9 +152,9 @@ def _layout(path, format, classes, pictures, csv, progress):
         kinds = " and ".join(layout.format for layout in layouts)
         raise ValueError(f"{path} holds data of several formats: {kinds}. Say which with format={layouts[0].format!r}.")
     [layout] = layouts
-    more = {"pictures": Path(pictures)} if pictures is not None else {}
-    if pictures is not None and not Path(pictures).is_dir():
-        raise FileNotFoundError(f"There is no folder {pictures} for the pictures.")
+    more = {"images": Path(images)} if images is not None else {}
+    if images is not None and not Path(images).is_dir():
+        raise FileNotFoundError(f"There is no folder {images} for the images.")
     more |= {"options": csv} if csv else {}
     more |= {"classes": check_class_names("classes", classes)} if classes is not None else {}
     return dataclasses.replace(layout, progress=progress, **more)
@@ -222,7 +222,7 @@ class _Reading:
             contents = self.module.read(self.layout, part, own)
             if not contents.records and not Problems(own).faults:
                 what = f"the split {name!r} holds no images" if name else "there are no images"
-                own.append(Problem("empty split", str(self.layout.pictures or self.layout.root), what, done="left out"))
+                own.append(Problem("empty split", str(self.layout.images or self.layout.root), what, done="left out"))
             self._parts[key] = contents, own
         contents, own = self._parts[key]
         problems += own
@@ -242,4 +242,4 @@ class _Reading:
         problems = Problems(problems)
         if problems.faults:
             return DataError(problems, ADVICE if self.policy == "error" else "Nothing is left that could be used.")
-        return ValueError(f"{self.layout.root} holds no pictures with objects, so that there are no classes.")
+        return ValueError(f"{self.layout.root} holds no images with objects, so that there are no classes.")

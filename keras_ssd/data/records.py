@@ -17,7 +17,7 @@ class BoxFormat:
         columns: what the file calls them.
         corners: whether they are xmin, ymin, xmax, ymax.
         centre: whether the first two are the centre, if they are no corners; else the upper left corner.
-        fractions: whether they are fractions of the picture rather than pixels.
+        fractions: whether they are fractions of the image rather than pixels.
         inclusive: whether they are the first and the last pixel, counted from 1 (VOC).
     """
 
@@ -74,22 +74,22 @@ CORNER_FRACTIONS = BoxFormat(_CORNERS, fractions=True)
 
 @dataclasses.dataclass
 class Record:
-    """One picture as a reader found it: numbers are finite, nothing else is checked.
+    """One image as a reader found it: numbers are finite, nothing else is checked.
 
     Args:
-        name: unique name of the picture.
-        picture: its path, or None if there is none.
+        name: unique name of the image.
+        image: its path, or None if there is none.
         source: the file that speaks of it.
         size_hw: (height, width), None if the source does not say.
         labels: a class name an object.
         raw: four numbers an object, as the file has them.
         lines, difficult, truncated, crowd, areas: one an object; `areas` None if the source has none.
-        picture_id: the source's own id.
+        image_id: the source's own id.
         lost: how many objects the source has of which nothing could be made.
     """
 
     name: str
-    picture: str | None
+    image: str | None
     source: str
     size_hw: tuple[int, int] | None = None
     labels: list = dataclasses.field(default_factory=list)
@@ -99,7 +99,7 @@ class Record:
     truncated: list = dataclasses.field(default_factory=list)
     crowd: list = dataclasses.field(default_factory=list)
     areas: list | None = None
-    picture_id: object = None
+    image_id: object = None
     lost: int = 0
 
     def add(self, label, raw, line=0, *, difficult=False, truncated=False, crowd=False):
@@ -176,7 +176,7 @@ def mark(value):
 
 
 def side(value):
-    """A picture's side in whole pixels, or None if the file does not know it (0 or empty, as some tools write)."""
+    """An image's side in whole pixels, or None if the file does not know it (0 or empty, as some tools write)."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -1,24 +1,25 @@
-"""One picture in memory with its objects: what augmentation takes and gives, and targets are made from."""
+"""One image in memory with its objects: what augmentation takes and gives, and targets are made from."""
 
 import dataclasses
 
 import numpy as np
 
-from keras_ssd.calling import checked_arguments
-from keras_ssd.pictures import read_picture
+from keras_ssd.calling import checked_arguments, former_attributes
+from keras_ssd.images import read_image
 
 
+@former_attributes(picture="image")
 @checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Sample:
-    """A picture and the boxes in it, as fractions, so that resizing leaves the boxes alone.
+    """An image and the boxes in it, as fractions, so that resizing leaves the boxes alone.
 
     Args:
-        picture: (H, W, 3) RGB, uint8, or float32 in 0..255.
-        boxes_xyxy: (M, 4) xmin, ymin, xmax, ymax as fractions of the picture, float32.
+        image: (H, W, 3) RGB, uint8, or float32 in 0..255.
+        boxes_xyxy: (M, 4) xmin, ymin, xmax, ymax as fractions of the image, float32.
         class_ids: (M,) int32 from 0; background does not count.
         difficult: (M,) bool; None for none.
-        name: of the picture, for messages.
+        name: of the image, for messages.
 
     Raises:
         ValueError: shapes do not agree.
@@ -29,7 +30,7 @@ class Sample:
         ((100, 200), 1)
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     boxes_xyxy: np.ndarray
     class_ids: np.ndarray
     difficult: np.ndarray | None = None
@@ -40,11 +41,11 @@ class Sample:
         boxes = np.asarray(self.boxes_xyxy, np.float32)
         boxes = boxes.reshape(-1, 4) if not boxes.size else boxes
         difficult = np.zeros(len(ids), bool) if self.difficult is None else np.asarray(self.difficult, bool)
-        shapes = (np.ndim(self.picture), boxes.shape, ids.shape, difficult.shape)
-        if shapes != (3, (len(ids), 4), (len(ids),), (len(ids),)) or self.picture.shape[2] != 3:
+        shapes = (np.ndim(self.image), boxes.shape, ids.shape, difficult.shape)
+        if shapes != (3, (len(ids), 4), (len(ids),), (len(ids),)) or self.image.shape[2] != 3:
             raise ValueError(
-                "A sample takes a picture (H, W, 3), boxes_xyxy (M, 4), class_ids (M,) and difficult (M,). "
-                f"Received for {self.name!r}: {np.shape(self.picture)}, {boxes.shape}, {ids.shape}, {difficult.shape}"
+                "A sample takes an image (H, W, 3), boxes_xyxy (M, 4), class_ids (M,) and difficult (M,). "
+                f"Received for {self.name!r}: {np.shape(self.image)}, {boxes.shape}, {ids.shape}, {difficult.shape}"
             )
         object.__setattr__(self, "boxes_xyxy", boxes)
         object.__setattr__(self, "class_ids", ids)
@@ -52,7 +53,7 @@ class Sample:
 
     @classmethod
     def of(cls, annotation):
-        """Reads the picture of an annotation.
+        """Reads the image of an annotation.
 
         Crowd regions count as difficult, as Caffe's SSD reads COCO (`ReadJSONToAnnotatedDatum`).
 
@@ -60,22 +61,22 @@ class Sample:
             annotation: `keras_ssd.data.Annotation`.
 
         Raises:
-            PictureError: the picture cannot be read.
-            ValueError: the picture is not of the size that the annotation speaks of, so that its boxes would lie
+            ImageError: the image cannot be read.
+            ValueError: the image is not of the size that the annotation speaks of, so that its boxes would lie
                 elsewhere.
         """
-        picture = read_picture(annotation.picture, name=annotation.name if _in_memory(annotation) else None)
-        size_hw = picture.shape[:2]
+        image = read_image(annotation.image, name=annotation.name if _in_memory(annotation) else None)
+        size_hw = image.shape[:2]
         if annotation.size_hw not in (None, size_hw):
             raise ValueError(other_size(annotation, size_hw))
         known = dataclasses.replace(annotation, size_hw=size_hw)
-        return cls(picture, known.boxes_fraction, known.class_ids, known.difficult | known.crowd, known.name)
+        return cls(image, known.boxes_fraction, known.class_ids, known.difficult | known.crowd, known.name)
 
     def __len__(self):
         return len(self.class_ids)
 
     def __getitem__(self, rows):
-        """The same picture with some of its objects: a mask, a slice or a list of places."""
+        """The same image with some of its objects: a mask, a slice or a list of places."""
         rows = np.asarray(rows, int) if isinstance(rows, list) and not rows else rows
         kept = {name: getattr(self, name)[rows] for name in ("boxes_xyxy", "class_ids", "difficult")}
         return dataclasses.replace(self, **kept)
@@ -86,18 +87,18 @@ class Sample:
 
     @property
     def size_hw(self):
-        """(height, width) of the picture in pixels."""
-        return tuple(self.picture.shape[:2])
+        """(height, width) of the image in pixels."""
+        return tuple(self.image.shape[:2])
 
 
 def other_size(annotation, size_hw):
     """What is said of an annotation of another size than its image's, `size_hw`: its boxes would lie elsewhere."""
     return (
         f"Image {annotation.name!r} is {size_hw[1]} x {size_hw[0]} pixels, and its annotation speaks of "
-        f"{annotation.size_hw[1]} x {annotation.size_hw[0]} ({annotation.source or annotation.picture}). "
+        f"{annotation.size_hw[1]} x {annotation.size_hw[0]} ({annotation.source or annotation.image}). "
         "Correct the size in the annotation and its boxes, or leave the image out."
     )
 
 
 def _in_memory(annotation):
-    return not isinstance(annotation.picture, str)
+    return not isinstance(annotation.image, str)

@@ -1,9 +1,9 @@
 """The sizes that annotations state, held against the images themselves, before long work begins."""
 
-from keras_ssd.data.picture_files import picture_size
+from keras_ssd.data.image_files import image_size
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import other_size
-from keras_ssd.pictures import PictureError
+from keras_ssd.images import ImageError
 
 _SHOWN = 5
 
@@ -33,10 +33,10 @@ def check_sizes(dataset, progress=False):
 
 
 def _size(annotation):
-    if not isinstance(annotation.picture, str):
-        shape = getattr(annotation.picture, "shape", None)
+    if not isinstance(annotation.image, str):
+        shape = getattr(annotation.image, "shape", None)
         return None if shape is None else tuple(shape[:2])
     try:
-        return picture_size(annotation.picture)
-    except (PictureError, OSError):
+        return image_size(annotation.image)
+    except (ImageError, OSError):
         return None

@@ -6,31 +6,32 @@ import numpy as np
 
 from keras_ssd import boxes as bx
 from keras_ssd.anchors.overlaps import best_iou
-from keras_ssd.calling import checked_arguments
+from keras_ssd.calling import checked_arguments, former_attributes
 
 
+@former_attributes(pictures="images", per_picture="per_image", picture_sizes="image_sizes")
 @dataclasses.dataclass(frozen=True, eq=False)
 class Statistics:
     """Numbers of a dataset.
 
     Args:
         classes: names.
-        pictures: how many.
+        images: how many.
         class_ids: (M,) of all objects.
-        sizes: (M,) side of a square of the box's area, as a fraction of that of the picture's.
-        aspect_ratios: (M,) width / height in pixels of a square input, which SSD warps pictures to.
-        per_picture: (pictures,) objects of each.
-        picture_sizes: dictionary from (height, width) to how many pictures have it, the most frequent first.
+        sizes: (M,) side of a square of the box's area, as a fraction of that of the image's.
+        aspect_ratios: (M,) width / height in pixels of a square input, which SSD warps images to.
+        per_image: (images,) objects of each.
+        image_sizes: dictionary from (height, width) to how many images have it, the most frequent first.
         best_iou: (M,) IoU of each object with the anchor that overlaps it most; None without anchors.
     """
 
     classes: tuple[str, ...]
-    pictures: int
+    images: int
     class_ids: np.ndarray
     sizes: np.ndarray
     aspect_ratios: np.ndarray
-    per_picture: np.ndarray
-    picture_sizes: dict
+    per_image: np.ndarray
+    image_sizes: dict
     best_iou: np.ndarray | None = None
 
     @checked_arguments
@@ -62,16 +63,16 @@ class Statistics:
         return "\n".join([*self.summary(), "", *_aligned(self.rows())])
 
     def summary(self):
-        """Lines about the pictures and all objects."""
+        """Lines about the images and all objects."""
         objects = len(self.class_ids)
-        per = self.per_picture
+        per = self.per_image
         spread = f"{per.min()} to {per.max()}, median {np.median(per):g}" if len(per) else "none"
-        shown = [f"{width} x {height} ({count})" for (height, width), count in [*self.picture_sizes.items()][:4]]
-        more = f", ... ({len(self.picture_sizes) - 4} more)" if len(self.picture_sizes) > 4 else ""
+        shown = [f"{width} x {height} ({count})" for (height, width), count in [*self.image_sizes.items()][:4]]
+        more = f", ... ({len(self.image_sizes) - 4} more)" if len(self.image_sizes) > 4 else ""
         lines = [
-            f"{self.pictures} pictures, {objects} objects; objects a picture: {spread}",
-            f"picture sizes, width x height: {', '.join(shown)}{more}",
-            "size: side of the box as a fraction of the picture's; aspect ratio: width / height of the warped picture",
+            f"{self.images} images, {objects} objects; objects an image: {spread}",
+            f"image sizes, width x height: {', '.join(shown)}{more}",
+            "size: side of the box as a fraction of the image's; aspect ratio: width / height of the warped image",
         ]
         if self.best_iou is not None:
             count = int(self.unmatched().sum())

@@ -4,9 +4,9 @@ _CLASSES = 12  # that a line names
 
 
 def summary(data, shown):
-    """Pictures, objects, classes, marks, splits and problems of a `Dataset`, `shown` problems of each kind."""
+    """Images, objects, classes, marks, splits and problems of a `Dataset`, `shown` problems of each kind."""
     kind = f" ({data.format.upper()})" if data.format else ""
-    sizes = [counted(len(data), "picture"), counted(data.num_objects, "object")]
+    sizes = [counted(len(data), "image"), counted(data.num_objects, "object")]
     lines = [f"{data.name}{kind}: {', '.join(sizes)}, {counted(len(data.classes), 'class', 'classes')}"]
     ranked = sorted(data.counts().items(), key=lambda item: -item[1])
     hidden = f", ... ({len(ranked) - _CLASSES} more)" if len(ranked) > _CLASSES else ""
@@ -17,7 +17,7 @@ def summary(data, shown):
         for name in ("difficult", "truncated", "crowd")
     }
     facts = [f"{count} {name}" for name, count in marks.items() if count]
-    facts += [f"{counted(empty, 'picture')} without objects"] if empty else []
+    facts += [f"{counted(empty, 'image')} without objects"] if empty else []
     lines += ["  " + ", ".join(facts)] if facts else []
     lines += [f"  splits: {', '.join(data.splits)}"] if data.splits else []
     lines += ["  " + line for line in data.problems.text(shown).splitlines()]
@@ -25,5 +25,5 @@ def summary(data, shown):
 
 
 def counted(count, one, many=None):
-    """ "1 picture", "2 pictures"."""
+    """ "1 image", "2 images"."""
     return f"{count} {one if count == 1 else many or one + 's'}"

@@ -8,10 +8,10 @@ the same frame; boxes that do not were drawn on the image as it is stored, and n
 import numpy as np
 
 from keras_ssd.data.formats.layout import Assumed
-from keras_ssd.data.picture_files import may_be_turned, picture_size
+from keras_ssd.data.image_files import image_size, may_be_turned
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import worked_ahead
-from keras_ssd.pictures import PictureError
+from keras_ssd.images import ImageError
 
 ASSUMED = "a size is given before EXIF rotation; the boxes fit the image as it is shown"
 _EDGE = 1.0  # pixels
@@ -38,15 +38,15 @@ def as_shown(records, boxes, problems, progress=False):
                 continue
             if _fit(record, boxes, shown):
                 record.size_hw = shown
-                assumed.add(ASSUMED, record.source, 0, record.name, f"{record.picture} is {_told(shown)}")
+                assumed.add(ASSUMED, record.source, 0, record.name, f"{record.image} is {_told(shown)}")
                 continue
             lost.add(id(record))
             what = (
-                f"{record.picture} is {_told(shown)} as its EXIF orientation shows it, the annotation says "
+                f"{record.image} is {_told(shown)} as its EXIF orientation shows it, the annotation says "
                 f"{_told(stated)}, and its boxes leave the shown image: they were drawn before EXIF rotation. Turn "
                 "the image's pixels and remove the EXIF orientation, or turn the boxes"
             )
-            problems.append(Problem("picture size", record.source, what, 0, record.name, "left out"))
+            problems.append(Problem("image size", record.source, what, 0, record.name, "left out"))
     problems += assumed.problems()
     return [record for record in records if id(record) not in lost]
 
@@ -54,8 +54,8 @@ def as_shown(records, boxes, problems, progress=False):
 def _shown_size(record):
     """(height, width) of an image that viewers may turn; None for others, and for what is told when it is read."""
     try:
-        return picture_size(record.picture) if may_be_turned(record.picture) else None
-    except (PictureError, OSError):
+        return image_size(record.image) if may_be_turned(record.image) else None
+    except (ImageError, OSError):
         return None
 
 

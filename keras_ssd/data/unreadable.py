@@ -6,7 +6,7 @@ import threading
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems
 from keras_ssd.data.sample import Sample
 from keras_ssd.data.whole import broken, only_whole
-from keras_ssd.pictures import PictureError
+from keras_ssd.images import ImageError
 
 ADVICE = "Mend them or leave them out; reading the data with policy='drop' leaves them out."
 log = logging.getLogger("keras_ssd")
@@ -45,7 +45,7 @@ class Unreadable:
                 continue
             try:
                 return Sample.of(self.dataset[place])
-            except (ValueError, OSError) as error:  # a PictureError is a ValueError
+            except (ValueError, OSError) as error:  # a ImageError is a ValueError
                 self.note(place, error)
         raise DataError(self.problems, "No image of the data can be read.")
 
@@ -68,15 +68,15 @@ class Unreadable:
             if self._refusal is None:
                 every = []
                 only_whole([self.dataset[place] for place in range(len(self.dataset))], every)
-                if problem.picture not in {other.picture for other in every}:
+                if problem.image not in {other.image for other in every}:
                     every.append(problem)
                 self._refusal = DataError(Problems(every), ADVICE)
         return self._refusal
 
 
 def _problem(annotation, error):
-    if isinstance(error, PictureError):
+    if isinstance(error, ImageError):
         return broken(annotation, error)
-    source = annotation.picture if isinstance(annotation.picture, str) else annotation.name
-    kind = "picture size" if isinstance(error, ValueError) else "broken picture"
-    return Problem(kind, source, str(error), picture=annotation.name, done="left out")
+    source = annotation.image if isinstance(annotation.image, str) else annotation.name
+    kind = "image size" if isinstance(error, ValueError) else "broken image"
+    return Problem(kind, source, str(error), image=annotation.name, done="left out")

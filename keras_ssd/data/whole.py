@@ -6,7 +6,7 @@ import sqlite3
 
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import worked_ahead
-from keras_ssd.pictures import PictureError, PictureTooLargeError, check_picture
+from keras_ssd.images import ImageError, ImageTooLargeError, check_image
 from keras_ssd.zoo.cache import home
 
 REMEMBERED_FROM = 1000  # images; fewer are decoded anew each time, which takes about a second
@@ -26,11 +26,11 @@ def only_whole(annotations, problems, progress=False, known=None):
         List of `Annotation`.
     """
     known = {} if known is None else known
-    paths = dict.fromkeys(a.picture for a in annotations if isinstance(a.picture, str) and a.picture not in known)
+    paths = dict.fromkeys(a.image for a in annotations if isinstance(a.image, str) and a.image not in known)
     known |= _examined([*paths], progress)
     kept = []
     for annotation in annotations:
-        problem = _problem(annotation, known.get(annotation.picture) if isinstance(annotation.picture, str) else None)
+        problem = _problem(annotation, known.get(annotation.image) if isinstance(annotation.image, str) else None)
         if problem is None:
             kept.append(annotation)
         else:
@@ -41,29 +41,29 @@ def only_whole(annotations, problems, progress=False, known=None):
 def broken(annotation, error):
     """The `Problem` of an annotation whose image cannot be read."""
     what = f"the image cannot be read: {without_advice(error).reason}"
-    file = annotation.picture if isinstance(annotation.picture, str) else annotation.name
-    return Problem("broken picture", file, what, picture=annotation.name, done="left out")
+    file = annotation.image if isinstance(annotation.image, str) else annotation.name
+    return Problem("broken image", file, what, image=annotation.name, done="left out")
 
 
 def without_advice(error):
-    """A `PictureError` that names no argument: what reads whole datasets takes none for the limit."""
-    if isinstance(error, PictureTooLargeError):
-        return PictureTooLargeError(error.source, error.size, error.limit, option=None)
+    """A `ImageError` that names no argument: what reads whole datasets takes none for the limit."""
+    if isinstance(error, ImageTooLargeError):
+        return ImageTooLargeError(error.source, error.size, error.limit, option=None)
     return error
 
 
 def _problem(annotation, found):
-    if isinstance(found, PictureError):
+    if isinstance(found, ImageError):
         return broken(annotation, found)
     if found is None or annotation.size_hw in (None, found):
         return None
     is_size, said = (f"{width} x {height}" for height, width in (found, annotation.size_hw))
-    what = f"the picture {annotation.picture} is {is_size} pixels, and its annotation says {said}"
-    return Problem("picture size", annotation.source or "", what, picture=annotation.name, done="left out")
+    what = f"the image {annotation.image} is {is_size} pixels, and its annotation says {said}"
+    return Problem("image size", annotation.source or "", what, image=annotation.name, done="left out")
 
 
 def _examined(paths, progress):
-    """Dictionary from path to (height, width) or `PictureError`."""
+    """Dictionary from path to (height, width) or `ImageError`."""
     if len(paths) < REMEMBERED_FROM:
         return _decode(paths, progress, {})
     with _Memory() as memory:
@@ -86,8 +86,8 @@ def _decode(paths, progress, found):
 
 def _size_or_error(path):
     try:
-        return check_picture(path)
-    except PictureError as error:
+        return check_image(path)
+    except ImageError as error:
         return error
 
 

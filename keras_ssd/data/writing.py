@@ -10,19 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssd.calling import checked_arguments
+from keras_ssd.calling import checked_arguments, former_attributes
 from keras_ssd.data.dataset import Dataset
-from keras_ssd.data.picture_files import picture_size
+from keras_ssd.data.image_files import image_size
 from keras_ssd.data.problems import DataError, Problem, Problems, check_policy
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.reading import FORMATS
-from keras_ssd.pictures import read_picture, write_picture
+from keras_ssd.images import read_image, write_image
 from keras_ssd.replacing import naming_full_disks
 
-PICTURES = ("copy", "link", "none")
+IMAGES = ("copy", "link", "none")
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"|?*]')  # in names of files on one system or another
 
 
+@former_attributes(pictures="images")
 @dataclasses.dataclass(frozen=True)
 class Written:
     """What was written.
@@ -30,28 +31,28 @@ class Written:
     Args:
         path: the folder.
         format: its format.
-        pictures, objects: how many, over all splits.
+        images, objects: how many, over all splits.
         problems: `Problems`: what the format cannot hold.
     """
 
     path: str
     format: str
-    pictures: int
+    images: int
     objects: int
     problems: Problems
 
     def __str__(self):
-        text = f"{self.path}: {self.pictures} pictures, {self.objects} objects as {self.format.upper()}"
+        text = f"{self.path}: {self.images} images, {self.objects} objects as {self.format.upper()}"
         return "\n".join([text, *self.problems.text().splitlines()])
 
 
-@checked_arguments(place="pictures")
+@checked_arguments(place="images")
 def write(
     data: Dataset | Mapping[str, Dataset],
     path: str | os.PathLike,
     format: str,
     *,
-    pictures: str = "copy",
+    images: str = "copy",
     policy: str = "error",
     progress: bool = False,
 ) -> Written:
@@ -64,8 +65,8 @@ def write(
         data: a `Dataset`, or a dictionary from names of splits to datasets of the same classes.
         path: of the folder; it must not exist, or be empty.
         format: "voc", "coco", "yolo" or "csv".
-        pictures: "copy" them, "link" to them (hard links where the disk allows, else symbolic ones), or "none": boxes
-            alone. Pictures in memory become PNG files.
+        images: "copy" them, "link" to them (hard links where the disk allows, else symbolic ones), or "none": boxes
+            alone. Images in memory become PNG files.
         policy: "error", or "drop" to leave out boxes that the format cannot hold: VOC's pixels cannot tell a box
             of one pixel or less from a click.
         progress: whether to show a progress bar on a terminal.
@@ -75,7 +76,7 @@ def write(
 
     Raises:
         ValueError: the folder is in use, or an argument is none of those named. (`DataError`: see `policy`.)
-        PictureError: a picture cannot be read.
+        ImageError: an image cannot be read.
         OSError: nothing can be written, or the disk is full; nothing is left behind.
 
     Example:
@@ -83,7 +84,7 @@ def write(
     """
     splits = _checked_splits(data)
     path = Path(path)
-    _check(path, format, pictures, policy)
+    _check(path, format, images, policy)
     problems = []
     splits = {split: _fitting(part, format, policy, problems) for split, part in splits.items()}
     faults = Problems(problems).faults
@@ -91,7 +92,7 @@ def write(
         raise DataError(faults, "Pass policy='drop' to leave them out, or write COCO.")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    target = Target(part, pictures, _Bar(sum(map(len, splits.values())), progress))
+    target = Target(part, images, _Bar(sum(map(len, splits.values())), progress))
     try:
         with naming_full_disks(path):
             part.mkdir()
@@ -119,11 +120,11 @@ def _checked_splits(data):
     return splits
 
 
-def _check(path, format, pictures, policy):
+def _check(path, format, images, policy):
     if format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}. Received: format={format!r}")
-    if pictures not in PICTURES:
-        raise ValueError(f"pictures must be one of {', '.join(map(repr, PICTURES))}. Received: pictures={pictures!r}")
+    if images not in IMAGES:
+        raise ValueError(f"images must be one of {', '.join(map(repr, IMAGES))}. Received: images={images!r}")
     check_policy(policy)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path} is there already. Name a new folder, or remove it first.")
@@ -154,9 +155,9 @@ def _lost_marks(data):
 
 
 def _size(annotation):
-    if isinstance(annotation.picture, str):
-        return picture_size(annotation.picture)
-    return read_picture(annotation.picture, name=annotation.name).shape[:2]
+    if isinstance(annotation.image, str):
+        return image_size(annotation.image)
+    return read_image(annotation.image, name=annotation.name).shape[:2]
 
 
 def _without_single_pixels(annotation, problems):
@@ -174,22 +175,22 @@ class Target:
 
     Args:
         folder: a `Path`.
-        pictures: one of `PICTURES`.
+        images: one of `IMAGES`.
         bar: progress.
     """
 
-    def __init__(self, folder, pictures, bar):
-        self.folder, self.pictures, self.bar = folder, pictures, bar
+    def __init__(self, folder, images, bar):
+        self.folder, self.images, self.bar = folder, images, bar
         self.placed = {}
         self._names, self._taken = {}, set()
 
     def safe_name(self, annotation):
-        """The annotation's name as a path below the folder; the same for the same picture, and else another."""
-        key = annotation.picture if isinstance(annotation.picture, str) else id(annotation.picture)
+        """The annotation's name as a path below the folder; the same for the same image, and else another."""
+        key = annotation.image if isinstance(annotation.image, str) else id(annotation.image)
         if (key, annotation.name) not in self._names:
             parts = re.split(r"[\\/]+", _FORBIDDEN.sub("_", annotation.name))
             parts = [re.sub(r"^\.", "_", part) for part in parts if part not in ("", ".", "..")]
-            wanted = name = "/".join(parts) or "picture"
+            wanted = name = "/".join(parts) or "image"
             count = 1
             while name.casefold() in self._taken:  # some disks do not tell A from a
                 count += 1
@@ -199,33 +200,33 @@ class Target:
         return self._names[key, annotation.name]
 
     def place(self, annotation, name):
-        """Puts the picture where the format wants it.
+        """Puts the image where the format wants it.
 
         Args:
-            annotation: whose picture.
+            annotation: whose image.
             name: path below the folder, without ending.
 
         Returns:
             The same with ending.
         """
         self.bar.advance()
-        picture = annotation.picture
-        on_disk = isinstance(picture, str)
-        file = name + (os.path.splitext(picture)[1] if on_disk else ".png")
+        image = annotation.image
+        on_disk = isinstance(image, str)
+        file = name + (os.path.splitext(image)[1] if on_disk else ".png")
         if name in self.placed:
             return self.placed[name]
         self.placed[name] = file
-        if self.pictures == "none":
+        if self.images == "none":
             return file
         path = self._path(file)
         if not on_disk:
             from PIL import Image
 
-            write_picture(Image.fromarray(read_picture(picture, name=annotation.name)), path)
-        elif self.pictures == "copy":
-            shutil.copyfile(picture, path)
+            write_image(Image.fromarray(read_image(image, name=annotation.name)), path)
+        elif self.images == "copy":
+            shutil.copyfile(image, path)
         else:
-            _link(picture, path)
+            _link(image, path)
         return file
 
     def text(self, name, text):
@@ -238,11 +239,11 @@ class Target:
         return path
 
 
-def _link(picture, path):
+def _link(image, path):
     try:
-        os.link(os.path.realpath(picture), path)
+        os.link(os.path.realpath(image), path)
     except OSError:  # another disk, or one without links
-        os.symlink(os.path.abspath(picture), path)
+        os.symlink(os.path.abspath(image), path)
 
 
 class _Bar:

@@ -1,12 +1,12 @@
 """Decoding on numpy arrays, for people who hold raw predictions and for eager PyTorch on the CPU.
 
-Plain greedy suppression, one picture and class after the other: the shortest form of what the graph version computes.
+Plain greedy suppression, one image and class after the other: the shortest form of what the graph version computes.
 """
 
 import numpy as np
 
+from keras_ssd import box_coder
 from keras_ssd import boxes as bx
-from keras_ssd import coding
 from keras_ssd.calling import checked_arguments
 
 MOST_PAIRED = 1500  # candidates of a class up to which comparing all pairs is faster than going box by box
@@ -17,20 +17,20 @@ def decode_arrays(predictions, options, *, from_logits=True):
     """Detections of raw predictions held as a numpy array.
 
     Args:
-        predictions: (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
+        predictions: (B, N, C + 1 + 12), see `keras_ssd.box_coder.Predictions`.
         options: a `keras_ssd.decoding.DecodeOptions`.
         from_logits: False if the class columns are probabilities already.
 
     Returns:
         (B, K, 6) float32 rows [class id 0..C-1, score, xmin, ymin, xmax, ymax] by falling score, boxes as fractions
-        of the picture; unused rows have class -1.
+        of the image; unused rows have class -1.
     """
-    parts = coding.Predictions.split(np.asarray(predictions, np.float32))
+    parts = box_coder.Predictions.split(np.asarray(predictions, np.float32))
     probabilities = SCORING[options.kind_of_scores(from_logits)](parts.logits)
     boxes = options.boxes(parts)
     rows = [detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)]
     keep = options.sizes(boxes.shape[1], parts.num_classes)[2]
-    return np.array(rows, np.float32).reshape(-1, keep, 6)  # also of a batch without pictures
+    return np.array(rows, np.float32).reshape(-1, keep, 6)  # also of a batch without images
 
 
 def softmax(logits):
@@ -49,7 +49,7 @@ SCORING = {"softmax": softmax, "sigmoid": sigmoid, "probabilities": np.asarray}
 
 
 def detection_rows_arrays(probabilities, boxes_xyxy, options, *, background=0):
-    """Detections of one picture from class scores and decoded boxes.
+    """Detections of one image from class scores and decoded boxes.
 
     Args:
         probabilities: (N, S) scores of all S classes, the background included.

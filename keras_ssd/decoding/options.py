@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ssd import coding
+from keras_ssd import box_coder
 from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 
@@ -22,7 +22,7 @@ class DecodeOptions:
         confidence_threshold: a candidate's score must be larger; 0..1, or None for no threshold.
         iou_threshold: a box is dropped if its IoU with a better kept one of its class is larger; 0..1.
         top_k: best candidates a class that enter suppression; None for all (ssd_keras).
-        keep_top_k: best detections of a picture over all classes; None for all.
+        keep_top_k: best detections of an image over all classes; None for all.
         max_per_class: most boxes that suppression keeps in a class; None for no limit besides `top_k`
             (ssd_keras: 400 with `top_k=None`).
         eta: below 1 the IoU threshold shrinks by this factor after each kept box while it is above 0.5.
@@ -30,9 +30,9 @@ class DecodeOptions:
             suppression serves all classes (ssd_keras's fast decoder).
         average_boxes: each kept box becomes the mean, weighted by score, of itself and the boxes that it
             suppresses.
-        code_type: how offsets are coded, see `keras_ssd.coding.decode`.
+        code_type: how offsets are coded, see `keras_ssd.box_coder.decode`.
         variance_encoded_in_target: the offsets already carry the variances.
-        clip_boxes: clamp boxes to the picture: True at the end, "before" suppression (torchvision, and OpenCV where a
+        clip_boxes: clamp boxes to the image: True at the end, "before" suppression (torchvision, and OpenCV where a
             Caffe net says `clip`).
         scores: how scores follow from the class columns: "softmax" over them; "sigmoid" of each; or "probabilities",
             which they are already.
@@ -70,7 +70,7 @@ class DecodeOptions:
                 )
         if self.clip_boxes not in (False, True, "before"):
             raise ValueError(f"`clip_boxes` must be False, True or 'before'. Received: clip_boxes={self.clip_boxes!r}")
-        coding.check_code_type(self.code_type)
+        box_coder.check_code_type(self.code_type)
         if self.scores not in SCORES:
             raise ValueError(unknown_name("kind of scores", self.scores, SCORES))
         for name, value in vars(self).items():  # numpy's numbers would not go into a saved config
@@ -92,8 +92,8 @@ class DecodeOptions:
         return self.scores if from_logits else "probabilities"
 
     def boxes(self, parts, xp=np):
-        """Boxes (B, N, 4) of the parts of a predictions tensor, `keras_ssd.coding.Predictions`."""
-        boxes = coding.decode(
+        """Boxes (B, N, 4) of the parts of a predictions tensor, `keras_ssd.box_coder.Predictions`."""
+        boxes = box_coder.decode(
             parts.offsets,
             parts.anchors_cxcywh,
             parts.variances,
@@ -104,7 +104,7 @@ class DecodeOptions:
         return xp.clip(boxes, 0.0, 1.0) if self.clip_boxes == "before" else boxes
 
     def sizes(self, num_anchors, num_classes):
-        """Static sizes: candidates a class, kept a class, and rows a picture."""
+        """Static sizes: candidates a class, kept a class, and rows an image."""
         candidates = min(self.top_k or num_anchors, num_anchors)
         per_class = min(self.max_per_class or candidates, candidates)
         total = per_class * (1 if self.class_agnostic else num_classes)

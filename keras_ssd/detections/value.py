@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_ssd.calling import checked_arguments
+from keras_ssd.calling import checked_arguments, former_attributes
 from keras_ssd.detections.checks import category_ids_of, check, class_ids_of, shortest
 
 
@@ -27,23 +27,24 @@ class Detection(NamedTuple):
     class_id: int
 
 
+@former_attributes(picture="image")
 @checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Detections:
-    """The objects found in one picture, best first.
+    """The objects found in one image, best first.
 
     The arrays cannot be written to; every change makes a new object. `found[found.scores > 0.9]`, `found[:3]`
     and `found[[2, 0]]` are `Detections` again, `found[0]` and iteration give a `Detection`.
 
     Args:
-        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the original picture; x runs from 0 at the left
-            edge to the picture's width at the right edge.
+        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the original image; x runs from 0 at the left
+            edge to the image's width at the right edge.
         scores: (K,) 0..1. Rows are brought into falling order.
         class_ids: (K,) places in `class_names`, from 0; background does not count.
         class_names: names of all classes that the model knows.
-        size_hw: the original picture's (height, width) in pixels.
-        source: path or URL of the picture, or a name for one in memory. None if unknown.
-        picture: the picture itself (array or PIL image) where it exists only in memory; `draw` uses it.
+        size_hw: the original image's (height, width) in pixels.
+        source: path or URL of the image, or a name for one in memory. None if unknown.
+        image: the image itself (array or PIL image) where it exists only in memory; `draw` uses it.
 
     Raises:
         ValueError: shapes do not agree, a number is not finite, or a class id has no name.
@@ -60,7 +61,7 @@ class Detections:
     class_names: tuple[str, ...]
     size_hw: tuple[int, int]
     source: str | None = None
-    picture: Any = None
+    image: Any = None
 
     def __post_init__(self):
         boxes = np.array(self.boxes_xyxy, np.float32)
@@ -77,9 +78,9 @@ class Detections:
             object.__setattr__(self, "source", os.fspath(self.source))
 
     @classmethod
-    def empty(cls, class_names, size_hw, source=None, picture=None):
-        """Of a picture in which nothing was found."""
-        return cls(np.zeros((0, 4)), [], [], class_names, size_hw, source, picture)
+    def empty(cls, class_names, size_hw, source=None, image=None):
+        """Of an image in which nothing was found."""
+        return cls(np.zeros((0, 4)), [], [], class_names, size_hw, source, image)
 
     def __len__(self):
         return len(self.scores)
@@ -99,7 +100,7 @@ class Detections:
         return dataclasses.replace(self, boxes_xyxy=boxes, scores=scores, class_ids=class_ids)
 
     def __eq__(self, other):
-        """Same objects, classes, picture size and source; a picture kept in memory is not compared."""
+        """Same objects, classes, image size and source; an image kept in memory is not compared."""
         if not isinstance(other, Detections):
             return NotImplemented
         facts = (self.class_names, self.size_hw, self.source) == (
@@ -199,7 +200,7 @@ class Detections:
         """Rows of a COCO results file.
 
         Args:
-            image_id: the picture's id in the COCO annotations.
+            image_id: the image's id in the COCO annotations.
             category_ids: the data set's category id of each class, in the order of `class_names`, or a
                 mapping from name to id. None writes the class ids as they are, from 0.
 
@@ -218,37 +219,37 @@ class Detections:
         return rows
 
     @checked_arguments
-    def draw(self, picture=None, *, line_width=None, font_size=None, labels=True):
-        """The picture with a box and a label around each object.
+    def draw(self, image=None, *, line_width=None, font_size=None, labels=True):
+        """The image with a box and a label around each object.
 
         Args:
-            picture: path, PIL image or array to draw on; by default the one in memory, or the file or URL
+            image: path, PIL image or array to draw on; by default the one in memory, or the file or URL
                 that `source` names, which is read again. It may have another size than the original.
-            line_width, font_size: in pixels; by default they grow with the picture.
+            line_width, font_size: in pixels; by default they grow with the image.
             labels: False draws boxes alone.
 
         Returns:
             A new PIL image.
 
         Raises:
-            PictureError: the picture cannot be read.
+            ImageError: the image cannot be read.
         """
         from keras_ssd.drawing import draw_detections
-        from keras_ssd.pictures import read_picture
+        from keras_ssd.images import read_image
 
-        if picture is None:
-            picture = self.picture if self.picture is not None else self.source
-        if picture is None:
-            raise ValueError("These detections do not know their picture. Pass it: found.draw(picture).")
-        picture = read_picture(picture, name=None if isinstance(picture, str) else self.source)
-        return draw_detections(picture, self, line_width=line_width, font_size=font_size, labels=labels)
+        if image is None:
+            image = self.image if self.image is not None else self.source
+        if image is None:
+            raise ValueError("These detections do not know their image. Pass it: found.draw(image).")
+        image = read_image(image, name=None if isinstance(image, str) else self.source)
+        return draw_detections(image, self, line_width=line_width, font_size=font_size, labels=labels)
 
     def __repr__(self):
-        return f"<Detections: {len(self)} in {self.source or 'a picture'}>"
+        return f"<Detections: {len(self)} in {self.source or 'an image'}>"
 
     def __str__(self):
         height, width = self.size_hw
-        title = f"{self.source or 'picture'} ({width} x {height}): {len(self) or 'nothing'} found"
+        title = f"{self.source or 'image'} ({width} x {height}): {len(self) or 'nothing'} found"
         if not len(self):
             return title
         longest = max(5, *(len(name) for name in self.names))
@@ -258,7 +259,7 @@ class Detections:
         return "\n".join(lines)
 
     def _repr_png_(self):
-        """What a notebook shows: the drawn picture, at most 1,000 pixels wide and high, or else the text."""
+        """What a notebook shows: the drawn image, at most 1,000 pixels wide and high, or else the text."""
         import io
 
         try:

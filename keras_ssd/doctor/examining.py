@@ -1,4 +1,4 @@
-"""`examine`: a model and some pictures -> a diagnosis."""
+"""`examine`: a model and some images -> a diagnosis."""
 
 import numpy as np
 
@@ -6,25 +6,25 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.doctor.checks import CHECKS
 from keras_ssd.doctor.findings import FAULT, Diagnosis, Finding
 from keras_ssd.doctor.probe import Probe
+from keras_ssd.images import expand_sources, read_image
 from keras_ssd.models import SSD
 from keras_ssd.names import unknown_name
-from keras_ssd.pictures import expand_sources, read_picture
 
-MOST = 32  # pictures that are looked at
+MOST = 32  # images that are looked at
 
 
 @checked_arguments
-def examine(model, pictures=()):
+def examine(model, images=()):
     """Finds out why a detector finds nothing, or nothing right.
 
     Colour order and mean, class names against heads, anchors against the weights, scores before the threshold, dead
-    heads, sizes of pictures and the backend's arithmetic are tried on the model itself: it is fed otherwise, decoded
-    otherwise, and the answers are compared. With annotated pictures the comparison is by average precision; with
+    heads, sizes of images and the backend's arithmetic are tried on the model itself: it is fed otherwise, decoded
+    otherwise, and the answers are compared. With annotated images the comparison is by average precision; with
     plain ones by how sure the model is, and class names and anchor sizes cannot be judged.
 
     Args:
         model: `SSD`.
-        pictures: a `keras_ssd.data.Dataset`, or sources as `detect` takes them; of many the first 32 are looked at.
+        images: a `keras_ssd.data.Dataset`, or sources as `detect` takes them; of many the first 32 are looked at.
             None are needed for a part of the checks.
 
     Returns:
@@ -32,7 +32,7 @@ def examine(model, pictures=()):
 
     Raises:
         TypeError: not an `SSD`.
-        PictureError: a picture that cannot be read.
+        ImageError: an image that cannot be read.
 
     Example:
         >>> print(keras_ssd.doctor.examine(model, keras_ssd.data.read("photos")))
@@ -41,9 +41,9 @@ def examine(model, pictures=()):
         raise TypeError(
             f"`model` must be a keras_ssd model, which knows its anchors and classes. Received: {type(model).__name__}"
         )
-    arrays, truth, trouble = _taken(model, pictures)
+    arrays, truth, trouble = _taken(model, images)
     probe = Probe(model, arrays, truth)
-    kind = "annotated pictures" if truth is not None else "pictures" if arrays else "made-up pictures"
+    kind = "annotated images" if truth is not None else "images" if arrays else "made-up images"
     height, width = model.input_size
     about = f"{model.name}: {len(model.class_names)} classes, {height}x{width}, {len(probe.inputs)} {kind}"
     findings = list(trouble)
@@ -54,17 +54,17 @@ def examine(model, pictures=()):
     return Diagnosis(tuple(findings), about)
 
 
-def _taken(model, pictures):
+def _taken(model, images):
     """(arrays, annotations with the model's class ids or None, findings about the classes of the data)."""
-    if not hasattr(pictures, "annotations"):
-        sources = expand_sources(pictures) if not (isinstance(pictures, (list, tuple)) and not pictures) else ()
+    if not hasattr(images, "annotations"):
+        sources = expand_sources(images) if not (isinstance(images, (list, tuple)) and not images) else ()
         some = [source for source, _ in zip(sources, range(MOST), strict=False)]
-        return [read_picture(source.picture, name=source.name) for source in some], None, ()
-    some = _with_objects(pictures)[:MOST]
-    arrays = [read_picture(annotation.picture, name=annotation.name) for annotation in some]
-    unknown = [name for name in pictures.classes if name not in model.class_names]
+        return [read_image(source.image, name=source.name) for source in some], None, ()
+    some = _with_objects(images)[:MOST]
+    arrays = [read_image(annotation.image, name=annotation.name) for annotation in some]
+    unknown = [name for name in images.classes if name not in model.class_names]
     if unknown:
-        text = f"the pictures are marked with classes that the model does not have: {', '.join(unknown)}. "
+        text = f"the images are marked with classes that the model does not have: {', '.join(unknown)}. "
         text += unknown_name("class", unknown[0], model.class_names)
         advice = "Name the classes alike: keras_ssd.data's with_classes maps names, model.class_names renames them."
         return arrays, None, (Finding("classes", FAULT, text, advice),)
@@ -72,6 +72,6 @@ def _taken(model, pictures):
 
 
 def _with_objects(dataset):
-    """The dataset with its pictures without objects last."""
+    """The dataset with its images without objects last."""
     empty = np.array([not len(annotation) for annotation in dataset], bool)
     return dataset[np.argsort(empty, kind="stable")]

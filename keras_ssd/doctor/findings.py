@@ -12,7 +12,7 @@ class Finding:
     """One thing that was looked at.
 
     Args:
-        check: what was looked at: "backend", "heads", "background", "preprocessing", "anchors", "classes", "pictures"
+        check: what was looked at: "backend", "heads", "background", "preprocessing", "anchors", "classes", "images"
             or "scores".
         level: "fault" (this alone explains bad detections), "doubt" (worth a look), or "fine".
         text: what was seen, with numbers.

@@ -1,4 +1,4 @@
-"""The patient on the table: a model, pictures at its input size, their truth if known, and what the model answers."""
+"""The patient on the table: a model, images at its input size, their truth if known, and what the model answers."""
 
 import copy
 import functools
@@ -6,46 +6,46 @@ import functools
 import keras
 import numpy as np
 
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import DecodeOptions, decode_arrays
 from keras_ssd.decoding.arrays import SCORING
-from keras_ssd.evaluation.measures import measure
+from keras_ssd.evaluation.metrics import measure
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
+from keras_ssd.images import resize_bilinear
 from keras_ssd.layers import AnchorBoxes
-from keras_ssd.pictures import resize_bilinear
 
 BATCH = 8
-NOISE = 4  # made-up pictures where none are given
+NOISE = 4  # made-up images where none are given
 SURE = 0.5  # score from which a detection counts as one
 LEAST = 0.02  # lowest score that is looked at
 FAR = 20.0  # offsets beyond this are no boxes any more, whatever the anchors
 
 
 class Probe:
-    """A model and pictures, ready for experiments.
+    """A model and images, ready for experiments.
 
     Args:
         model: `SSD` of raw predictions or with its decoder.
-        pictures: list of (H, W, 3) uint8 RGB arrays; none for made-up ones.
-        truth: list of `Annotation`s of these pictures whose class ids are the model's, or None.
+        images: list of (H, W, 3) uint8 RGB arrays; none for made-up ones.
+        truth: list of `Annotation`s of these images whose class ids are the model's, or None.
     """
 
-    def __init__(self, model, pictures=(), truth=None):
+    def __init__(self, model, images=(), truth=None):
         self.model = model
-        self.given = bool(len(pictures))
-        self.sizes_hw = [picture.shape[:2] for picture in pictures]
+        self.given = bool(len(images))
+        self.sizes_hw = [image.shape[:2] for image in images]
         self.truth = truth
         anchors = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
         self.network = keras.Model(model.inputs[0], anchors[0].output) if model.has_decoder else model
         if self.given:
-            self.inputs = np.stack([resize_bilinear(picture, model.input_size) for picture in pictures])
+            self.inputs = np.stack([resize_bilinear(image, model.input_size) for image in images])
             self.inputs = self.inputs.astype(np.float32)
         else:
             self.inputs = np.random.default_rng(0).uniform(0, 255, (NOISE, *model.input_size, 3)).astype(np.float32)
         self.options = DecodeOptions(**{**model.decoding, "confidence_threshold": LEAST})
 
     def first(self, count):
-        """The same with the first pictures alone."""
+        """The same with the first images alone."""
         few = copy.copy(self)
         for name in ("raw", "probabilities", "_objects"):
             few.__dict__.pop(name, None)
@@ -69,7 +69,7 @@ class Probe:
         return SCORING[self.options.kind_of_scores(True)](Predictions.split(self.raw).logits)
 
     def rows(self, raw, anchors_cxcywh=None):
-        """Decoded (n, K, 6) rows of raw predictions, in fractions of the picture; with other anchors if given."""
+        """Decoded (n, K, 6) rows of raw predictions, in fractions of the image; with other anchors if given."""
         parts = Predictions.split(raw)
         anchors = (
             parts.anchors_cxcywh if anchors_cxcywh is None else np.broadcast_to(anchors_cxcywh, parts.offsets.shape)
@@ -81,7 +81,7 @@ class Probe:
     def worth(self, rows):
         """How good an answer looks: the mean AP at IoU 0.5 where the truth is known, else its sure detections.
 
-        The latter is the sum of scores above a half, a picture. A net that is fed what it was trained on is surer of
+        The latter is the sum of scores above a half, an image. A net that is fed what it was trained on is surer of
         more than one that is not.
         """
         if self.truth is None:
@@ -101,7 +101,7 @@ class Probe:
         """A worth in words."""
         if self.truth is not None:
             return f"AP {worth:.2f}"
-        return f"{worth:.1f} sure detections a picture"
+        return f"{worth:.1f} sure detections an image"
 
     @functools.cached_property
     def _objects(self):
@@ -119,8 +119,8 @@ class Probe:
         return tuple(str(place) for place in range(len(self.inputs)))
 
     def _table(self, rows):
-        picture, place = np.nonzero(rows[..., 0] >= 0)
-        found = rows[picture, place]
-        height, width = np.array(self.sizes_hw, np.float32)[picture].T
+        image, place = np.nonzero(rows[..., 0] >= 0)
+        found = rows[image, place]
+        height, width = np.array(self.sizes_hw, np.float32)[image].T
         boxes = found[:, 2:].clip(0, 1) * np.stack([width, height, width, height], axis=1)
-        return DetectionTable(self._names, self.model.class_names, picture, found[:, 0], found[:, 1], boxes)
+        return DetectionTable(self._names, self.model.class_names, image, found[:, 0], found[:, 1], boxes)

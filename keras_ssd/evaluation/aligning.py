@@ -1,4 +1,4 @@
-"""Detections and a dataset brought to the same pictures and classes, so that a measure can compare them."""
+"""Detections and a dataset brought to the same images and classes, so that a measure can compare them."""
 
 import logging
 
@@ -12,9 +12,9 @@ log = logging.getLogger("keras_ssd")
 
 
 def aligned(found, dataset):
-    """Tables of the same pictures and classes: those of the dataset, in its order.
+    """Tables of the same images and classes: those of the dataset, in its order.
 
-    Pictures and classes are matched by name. Detections of classes that the dataset does not have change no class's
+    Images and classes are matched by name. Detections of classes that the dataset does not have change no class's
     value; they are left out, and a warning is logged.
 
     Args:
@@ -25,13 +25,13 @@ def aligned(found, dataset):
         (`DetectionTable`, `ObjectTable`)
 
     Raises:
-        ValueError: detections of other pictures, pictures that the detector has not seen, or objects of classes that it
+        ValueError: detections of other images, images that the detector has not seen, or objects of classes that it
             does not know.
     """
     truth = ObjectTable.of(dataset)
     _check_classes(found, dataset)
-    pictures = _places(found.pictures, truth.pictures)
-    _check_pictures(found, truth, pictures, dataset)
+    images = _places(found.images, truth.images)
+    _check_images(found, truth, images, dataset)
     classes = _places(found.class_names, truth.class_names)
     known = classes[found.class_ids] >= 0
     if not known.all():
@@ -45,9 +45,9 @@ def aligned(found, dataset):
         )
         found = found[known]
     table = DetectionTable(
-        truth.pictures,
+        truth.images,
         truth.class_names,
-        pictures[found.picture],
+        images[found.image],
         classes[found.class_ids],
         found.scores,
         found.boxes_xyxy,
@@ -74,18 +74,18 @@ def _check_classes(found, dataset):
     )
 
 
-def _check_pictures(found, truth, places, dataset):
+def _check_images(found, truth, places, dataset):
     if (places < 0).any():
-        lost = [name for name, place in zip(found.pictures, places, strict=True) if place < 0]
+        lost = [name for name, place in zip(found.images, places, strict=True) if place < 0]
         raise ValueError(
-            f"There are detections of {len(lost)} pictures that {dataset.name} does not have. "
-            + unknown_name("picture", lost[0], truth.pictures)
+            f"There are detections of {len(lost)} images that {dataset.name} does not have. "
+            + unknown_name("image", lost[0], truth.images)
         )
-    seen = set(found.pictures)
-    lost = [name for name in truth.pictures if name not in seen]
+    seen = set(found.images)
+    lost = [name for name in truth.images if name not in seen]
     if lost:
         raise ValueError(
-            f"The detector has not looked at {len(lost)} of the {len(truth.pictures)} pictures of {dataset.name}: "
+            f"The detector has not looked at {len(lost)} of the {len(truth.images)} images of {dataset.name}: "
             f"{listed(lost)}. Evaluate it on those that it has seen (dataset[mask]), or merge the tables of all "
             "workers."
         )

@@ -1,4 +1,4 @@
-"""Detections of many pictures, collected compactly while the network runs."""
+"""Detections of many images, collected compactly while the network runs."""
 
 import contextlib
 import hashlib
@@ -11,12 +11,12 @@ from keras_ssd.data.unreadable import Unreadable
 from keras_ssd.evaluation.formats import check_target, write_detections
 from keras_ssd.evaluation.journal import ROW, Journal, journal_path
 from keras_ssd.evaluation.tables import DetectionTable
-from keras_ssd.pictures import PictureError, Source
+from keras_ssd.images import ImageError, Source
 
 
 @checked_arguments
 class Collector:
-    """Takes `Detections` picture by picture and holds 24 bytes for each.
+    """Takes `Detections` image by image and holds 24 bytes for each.
 
     Args:
         class_names: names of the class ids, without background.
@@ -30,57 +30,57 @@ class Collector:
 
     def __init__(self, class_names):
         self.class_names = tuple(class_names)
-        self._counts = {}  # name of a picture -> its detections
+        self._counts = {}  # name of an image -> its detections
         self._rows = bytearray()
 
     def __len__(self):
         return len(self._counts)
 
-    def add(self, picture, found):
-        """Takes the detections of one picture.
+    def add(self, image, found):
+        """Takes the detections of one image.
 
         Args:
-            picture: its name.
+            image: its name.
             found: `Detections` with the collector's classes.
 
         Raises:
-            ValueError: a picture for the second time, or other classes.
+            ValueError: an image for the second time, or other classes.
         """
-        if picture in self._counts:
-            raise ValueError(f"The detections of picture {picture!r} are here already.")
+        if image in self._counts:
+            raise ValueError(f"The detections of image {image!r} are here already.")
         if found.class_names != self.class_names:
             raise ValueError(
-                f"The detections of picture {picture!r} have the classes {', '.join(found.class_names)}. Expected "
+                f"The detections of image {image!r} have the classes {', '.join(found.class_names)}. Expected "
                 f"{', '.join(self.class_names)}"
             )
         rows = np.empty(len(found), ROW)
         rows["class_id"], rows["score"], rows["box_xyxy"] = found.class_ids, found.scores, found.boxes_xyxy
         # Equal scores stand by class, which every file format can tell again.
         self._rows += rows[np.lexsort((found.class_ids, -found.scores))].tobytes()
-        self._counts[picture] = len(rows)
+        self._counts[image] = len(rows)
 
     def table(self):
         """All of it as a `DetectionTable`."""
         rows = np.frombuffer(self._rows, ROW)
-        picture = np.repeat(np.arange(len(self._counts), dtype=np.int32), list(self._counts.values()))
-        pictures = tuple(self._counts)
+        image = np.repeat(np.arange(len(self._counts), dtype=np.int32), list(self._counts.values()))
+        images = tuple(self._counts)
         return DetectionTable(
-            pictures, self.class_names, picture, rows["class_id"], rows["score"], rows["box_xyxy"].reshape(-1, 4)
+            images, self.class_names, image, rows["class_id"], rows["score"], rows["box_xyxy"].reshape(-1, 4)
         )
 
 
 @checked_arguments
 def merge(tables):
-    """One table out of those of several workers, each of which looked at pictures of its own.
+    """One table out of those of several workers, each of which looked at images of its own.
 
     Args:
         tables: `DetectionTable`s of the same classes.
 
     Returns:
-        `DetectionTable`, the pictures in the order of the tables.
+        `DetectionTable`, the images in the order of the tables.
 
     Raises:
-        ValueError: none, other classes, or a picture in two of them.
+        ValueError: none, other classes, or an image in two of them.
 
     Example:
         >>> halves = [collect(model, data[place::2]) for place in range(2)]  # each in a process of its own
@@ -96,23 +96,23 @@ def merge(tables):
                 "Tables that are merged must have the same classes in the same order. Received: "
                 f"{', '.join(first.class_names)}; and {', '.join(table.class_names)}"
             )
-    pictures, seen = [], set()
+    images, seen = [], set()
     for table in tables:
-        twice = seen & set(table.pictures)
+        twice = seen & set(table.images)
         if twice:
             raise ValueError(
-                f"{len(twice)} pictures are in more than one table, such as {min(twice)!r}. Each worker must look at "
-                "pictures of its own."
+                f"{len(twice)} images are in more than one table, such as {min(twice)!r}. Each worker must look at "
+                "images of its own."
             )
-        seen |= set(table.pictures)
-        pictures += table.pictures
-    starts = np.cumsum([0, *(len(table.pictures) for table in tables)])
-    picture = np.concatenate([table.picture + start for table, start in zip(tables, starts, strict=False)])
+        seen |= set(table.images)
+        images += table.images
+    starts = np.cumsum([0, *(len(table.images) for table in tables)])
+    image = np.concatenate([table.image + start for table, start in zip(tables, starts, strict=False)])
     columns = {
         name: np.concatenate([getattr(table, name) for table in tables])
         for name in ("class_ids", "scores", "boxes_xyxy")
     }
-    return DetectionTable(tuple(pictures), first.class_names, picture, **columns)
+    return DetectionTable(tuple(images), first.class_names, image, **columns)
 
 
 @checked_arguments
@@ -124,16 +124,16 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
 
     Args:
         model: see `keras_ssd.detect`.
-        dataset: `keras_ssd.data.Dataset`; its pictures are looked at, its objects are not.
+        dataset: `keras_ssd.data.Dataset`; its images are looked at, its objects are not.
         confidence: lowest score that is kept, 0..1. A measure needs the unlikely ones, too.
-        batch_size: pictures that the network sees at once.
+        batch_size: images that the network sees at once.
         save: file to write the detections to when all are done, see `write_detections`.
         save_format: of that file; None goes by its ending.
-        workers: threads that read pictures; None is one a processor.
+        workers: threads that read images; None is one a processor.
         progress: whether to show a bar with the time left on a terminal.
 
     Returns:
-        `DetectionTable` of the dataset's pictures, in its order, and the model's classes. An image that turns out to be
+        `DetectionTable` of the dataset's images, in its order, and the model's classes. An image that turns out to be
         unreadable is not among them where the dataset was read under the policy "drop" or "clip"; a warning names it.
 
     Raises:
@@ -143,7 +143,7 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
     from keras_ssd.detecting import detect, detections_or_errors
 
     names = class_names_of(model)
-    sources = [Source(a.picture, a.picture if isinstance(a.picture, str) else a.name) for a in dataset]
+    sources = [Source(a.image, a.image if isinstance(a.image, str) else a.name) for a in dataset]
     unreadable = Unreadable(dataset)
     options = {"confidence": confidence, "batch_size": batch_size, "workers": workers}
     detect(model, (), **options)  # refuses wrong arguments before there is a file
@@ -172,9 +172,9 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
 def _take(collector, unreadable, place, found, journal=None):
     """Takes what was found in an image, or notes that it cannot be read."""
     annotation = unreadable.dataset[place]
-    error = found if isinstance(found, PictureError) else None
+    error = found if isinstance(found, ImageError) else None
     if found is None:
-        error = PictureError(annotation.name, "it could not be read when this run began.")
+        error = ImageError(annotation.name, "it could not be read when this run began.")
     elif error is None and annotation.size_hw not in (None, found.size_hw):
         is_size, said = (f"{width} x {height}" for height, width in (found.size_hw, annotation.size_hw))
         error = ValueError(f"the image is {is_size} pixels, and its annotation says {said}")
@@ -192,7 +192,7 @@ def seen_in(table, dataset):
     Raises:
         ValueError: none.
     """
-    names = set(table.pictures)
+    names = set(table.images)
     if len(names) == len(dataset):
         return dataset
     if not names:
@@ -202,8 +202,8 @@ def seen_in(table, dataset):
 
 def no_detections(dataset, class_names):
     """The `DetectionTable` of a dataset in which nothing was found."""
-    pictures = tuple(annotation.name for annotation in dataset)
-    return DetectionTable(pictures, class_names, [], [], [], np.zeros((0, 4)))
+    images = tuple(annotation.name for annotation in dataset)
+    return DetectionTable(images, class_names, [], [], [], np.zeros((0, 4)))
 
 
 def class_names_of(model):
@@ -223,9 +223,9 @@ def class_names_of(model):
 
 def _run(model, names, dataset, confidence):
     """What must be the same for a run to go on: plain values."""
-    pictures = hashlib.blake2b("\n".join(annotation.name for annotation in dataset).encode(), digest_size=8)
+    images = hashlib.blake2b("\n".join(annotation.name for annotation in dataset).encode(), digest_size=8)
     return {
-        "the pictures": f"{len(dataset)}, {pictures.hexdigest()}",
+        "the images": f"{len(dataset)}, {images.hexdigest()}",
         "the classes": list(names),
         "the confidence": float(confidence),
         "the model": f"{model.name}, weights {_digest_of_weights(model)}",

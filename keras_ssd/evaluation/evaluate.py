@@ -1,4 +1,4 @@
-"""`evaluate`: from a detector and annotated pictures to how good it is."""
+"""`evaluate`: from a detector and annotated images to how good it is."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ from keras_ssd.data.sizes import check_sizes
 from keras_ssd.evaluation.aligning import aligned
 from keras_ssd.evaluation.collecting import class_names_of, collect, no_detections, seen_in
 from keras_ssd.evaluation.formats import read_detections, write_detections
-from keras_ssd.evaluation.measures import measure as measured
+from keras_ssd.evaluation.metrics import measure as measured
 from keras_ssd.evaluation.origin import origin_of
 from keras_ssd.evaluation.result import Result
 from keras_ssd.evaluation.tables import DetectionTable
@@ -30,9 +30,9 @@ def evaluate(
     workers: int | None = None,
     progress: bool = True,
 ) -> Result:
-    """How good a detector is on annotated pictures.
+    """How good a detector is on annotated images.
 
-    Classes are matched by name, and so are pictures. With `save`, a run that is interrupted goes on where it stopped
+    Classes are matched by name, and so are images. With `save`, a run that is interrupted goes on where it stopped
     when it is started again.
 
     Args:
@@ -46,10 +46,10 @@ def evaluate(
         plus_one: whether the VOC measures count the last pixel of a box as part of it in boxes that say so; ours do
             not, see docs/evaluation.md.
         confidence: lowest score that a model's detections have; 0.01 as in the original SSD's evaluation.
-        batch_size: pictures that a model sees at once.
+        batch_size: images that a model sees at once.
         save: file for the detections, see `write_detections`; what was found so far lies beside it while the model
             runs.
-        workers: threads that read pictures; None is one a processor.
+        workers: threads that read images; None is one a processor.
         progress: whether to show a bar with the time left on a terminal.
 
     Returns:
@@ -57,7 +57,7 @@ def evaluate(
 
     Raises:
         ValueError: images of another size than their annotations say, objects of classes that the detector does not
-            know, other pictures, nothing to be found, a wrong
+            know, other images, nothing to be found, a wrong
             argument, or as `read_detections` and `collect`.
         DataError: images cannot be read and the dataset's policy is "error"; else they are left out, as `collect` says.
         ImportError: COCO's measure without the extra `coco`.

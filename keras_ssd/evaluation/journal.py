@@ -1,4 +1,4 @@
-"""What a run has found so far, on disk: a file that only grows, so that a killed run loses at most one picture."""
+"""What a run has found so far, on disk: a file that only grows, so that a killed run loses at most one image."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 from keras_ssd.detections import Detections
 
 ROW = np.dtype([("class_id", "<i4"), ("score", "<f4"), ("box_xyxy", "<f4", 4)])
-_HEAD = struct.Struct("<IIII")  # place of the picture, its height and width, how many rows follow
+_HEAD = struct.Struct("<IIII")  # place of the image, its height and width, how many rows follow
 _SUM = struct.Struct("<I")
 _FORMAT = "keras_ssd detections in progress"
 _VERSION = 1
@@ -27,7 +27,7 @@ def journal_path(save):
 
 
 class Journal:
-    """Detections of pictures in a fixed order, appended one picture at a time.
+    """Detections of images in a fixed order, appended one image at a time.
 
     Each record carries a checksum. When the file is opened again, the records up to the first that is not whole are
     what was found, and the rest is cut off.
@@ -66,7 +66,7 @@ class Journal:
             )
 
     def keep(self, count):
-        """Forgets all but the first `count` pictures."""
+        """Forgets all but the first `count` images."""
         if count < len(self._records):
             self._file.seek(self._records[count - 1][2] if count else self._first)
             self._file.truncate()
@@ -77,7 +77,7 @@ class Journal:
         return self._done
 
     def add(self, found):
-        """Appends the detections of the next picture, or None if it could not be read."""
+        """Appends the detections of the next image, or None if it could not be read."""
         rows = np.empty(0 if found is None else len(found), ROW)
         if found is not None:
             rows["class_id"], rows["score"], rows["box_xyxy"] = found.class_ids, found.scores, found.boxes_xyxy

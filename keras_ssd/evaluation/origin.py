@@ -85,7 +85,7 @@ def read_training(weights):
     try:
         run = json.loads((folder / _RUN).read_text(encoding="utf-8"))
         train = run["train"]
-        return Training(rows, dict(run["settings"]), f"{train['name']}, {train['pictures']} images")
+        return Training(rows, dict(run["settings"]), f"{train['name']}, {train['images']} images")
     except (OSError, ValueError, KeyError, TypeError):
         return Training(rows, {})
 

@@ -1,4 +1,4 @@
-"""Which detection answers for which object, worked out for all pictures and classes at once.
+"""Which detection answers for which object, worked out for all images and classes at once.
 
 Two rules are in use. VOC's looks at the object that a detection overlaps most, whether or not another has found it.
 ILSVRC's and COCO's look at the objects that are still free.
@@ -39,7 +39,7 @@ def nearest(found, truth, *, same_class=True, plus_one=False):
 
     Args:
         found: `DetectionTable` of K rows.
-        truth: `ObjectTable` of the same pictures and classes.
+        truth: `ObjectTable` of the same images and classes.
         same_class: False looks at the objects of all classes.
         plus_one: whether xmax and ymax are the last pixel of a box, not the edge behind it.
 
@@ -63,7 +63,7 @@ def pair_nearest(found, truth, iou_threshold=0.5, *, plus_one=False):
 
     Args:
         found: `DetectionTable`. Of equal scores, the earlier row is first.
-        truth: `ObjectTable` of the same pictures and classes.
+        truth: `ObjectTable` of the same images and classes.
         iou_threshold: smallest overlap of a true detection, above 0 to 1, or (M,) one for each object.
         plus_one: as in `nearest`.
 
@@ -133,14 +133,14 @@ class Pairs:
 
 
 def all_pairs(found, truth, same_class, plus_one, inside=None):
-    """`Pairs` of each detection with each object of its picture (and class), some detections at a time.
+    """`Pairs` of each detection with each object of its image (and class), some detections at a time.
 
     Args:
         inside: (M,) mask of the objects for which the share of the detection inside counts.
     """
     classes = max(len(truth.class_names), 1) if same_class else 0
     found_keys, truth_keys = (
-        table.picture * np.int64(classes) + table.class_ids if same_class else table.picture for table in (found, truth)
+        table.image * np.int64(classes) + table.class_ids if same_class else table.image for table in (found, truth)
     )
     order = np.argsort(truth_keys, kind="stable")
     truth_keys = truth_keys[order]
@@ -185,11 +185,11 @@ def _candidates(found, truth, thresholds, plus_one, inside):
 
 
 def _rounds(pairs, found):
-    """The pairs in rounds, each with at most one detection of a picture and class, the best scores first."""
+    """The pairs in rounds, each with at most one detection of an image and class, the best scores first."""
     rows = np.unique(pairs.rows)
-    rows = rows[np.lexsort((-found.scores[rows], found.class_ids[rows], found.picture[rows]))]
+    rows = rows[np.lexsort((-found.scores[rows], found.class_ids[rows], found.image[rows]))]
     new = np.ones(len(rows), bool)
-    new[1:] = (np.diff(found.picture[rows]) != 0) | (np.diff(found.class_ids[rows]) != 0)
+    new[1:] = (np.diff(found.image[rows]) != 0) | (np.diff(found.class_ids[rows]) != 0)
     turn = np.arange(len(rows)) - np.maximum.accumulate(np.where(new, np.arange(len(rows)), 0))
     turns = np.zeros(len(found), int)
     turns[rows] = turn

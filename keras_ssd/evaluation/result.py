@@ -36,7 +36,7 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """How good a detector is on a set of pictures, by one measure.
+    """How good a detector is on a set of images, by one measure.
 
     `print(result)` shows a table of the classes. A class without objects has no value: it is NaN here, "n/a" in print
     and None in `to_dict`, and stays out of every mean. A class without detections has 0.
@@ -49,7 +49,7 @@ class Result:
         settings: dictionary of what the figures depend on; "iou_threshold" is that of the curves.
         found: the `DetectionTable` that was measured.
         truth: the `ObjectTable` that it was compared with.
-        dataset: the `Dataset` that the objects come from, if there is one: reports show its pictures.
+        dataset: the `Dataset` that the objects come from, if there is one: reports show its images.
         anchors: the `AnchorSpec` of the detector, where it is a model: the analysis tells which objects they can match.
         origin: `Origin` of the detector, where it is a model: reports tell its network, weights and training.
     """
@@ -84,7 +84,7 @@ class Result:
     @functools.cached_property
     def pairing(self):
         """What became of each detection: the `Pairing` that the curves come from, at "iou_threshold"."""
-        from keras_ssd.evaluation.measures import RULES
+        from keras_ssd.evaluation.metrics import RULES
 
         settings = self.settings
         rule = RULES[self.measure]
@@ -102,8 +102,8 @@ class Result:
         """Writes one HTML page that shows what this result means.
 
         Args:
-            folder: where the page is written, with its pictures inside.
-            others: `Result`s of other detectors on the same pictures, to be compared side by side.
+            folder: where the page is written, with its images inside.
+            others: `Result`s of other detectors on the same images, to be compared side by side.
 
         Returns:
             The path of the page.
@@ -124,7 +124,7 @@ class Result:
             "per_class": {name: _or_none(value) for name, value in self.per_class.items()},
             "objects": self.objects,
             "detections": self.detections,
-            "pictures": len(self.truth.pictures),
+            "images": len(self.truth.images),
             "settings": dict(self.settings),
         }
 
@@ -149,11 +149,11 @@ class Result:
         return "\n".join(lines)
 
     def __repr__(self):
-        return f"Result({self.measure!r}, map={shown(self.map)}, {len(self.truth.pictures)} pictures)"
+        return f"Result({self.measure!r}, map={shown(self.map)}, {len(self.truth.images)} images)"
 
     def _title(self):
-        pictures = len(self.truth.pictures)
-        facts = [f"{pictures} picture{'' if pictures == 1 else 's'}"]
+        images = len(self.truth.images)
+        facts = [f"{images} image{'' if images == 1 else 's'}"]
         thresholds = self.settings.get("iou_thresholds", [self.settings["iou_threshold"]])
         facts.append(f"IoU {' to '.join(f'{value:g}' for value in sorted({thresholds[0], thresholds[-1]}))}")
         facts += ["small objects less"] if self.measure == "ilsvrc" else []

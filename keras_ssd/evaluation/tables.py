@@ -1,59 +1,63 @@
-"""Detections and objects of many pictures as a few long arrays: 28 bytes a detection."""
+"""Detections and objects of many images as a few long arrays: 28 bytes a detection."""
 
 import dataclasses
 
 import numpy as np
 
+from keras_ssd.calling import former_attributes
 
+
+@former_attributes(pictures="images", picture="image")
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class DetectionTable:
-    """What a detector found in a set of pictures.
+    """What a detector found in a set of images.
 
-    Rows stand in the order in which they were found: by picture, and within one as the detector gave them. The arrays
+    Rows stand in the order in which they were found: by image, and within one as the detector gave them. The arrays
     cannot be written to.
 
     Args:
-        pictures: (P) names of all pictures that were looked at, those without a detection too; each once.
+        images: (P) names of all images that were looked at, those without a detection too; each once.
         class_names: names of the class ids, without background.
-        picture: (K,) places in `pictures`, int32.
+        image: (K,) places in `images`, int32.
         class_ids: (K,) places in `class_names`, int32.
         scores: (K,) float32.
-        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the picture, float32; x runs from 0 at the left edge to
-            the picture's width at the right edge.
+        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the image, float32; x runs from 0 at the left edge to
+            the image's width at the right edge.
 
     Raises:
         ValueError: shapes do not agree, a number is not finite, a side is negative, or a place is out of range.
     """
 
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     class_names: tuple[str, ...]
-    picture: np.ndarray
+    image: np.ndarray
     class_ids: np.ndarray
     scores: np.ndarray
     boxes_xyxy: np.ndarray
 
     def __post_init__(self):
-        _freeze(self, {"picture": np.int32, "class_ids": np.int32, "scores": np.float32})
+        _freeze(self, {"image": np.int32, "class_ids": np.int32, "scores": np.float32})
 
     def __len__(self):
         return len(self.scores)
 
     def __getitem__(self, rows):
-        """The same pictures with some of the detections: a mask, a slice or an array of places."""
-        return _some(self, rows, ("picture", "class_ids", "scores", "boxes_xyxy"))
+        """The same images with some of the detections: a mask, a slice or an array of places."""
+        return _some(self, rows, ("image", "class_ids", "scores", "boxes_xyxy"))
 
 
+@former_attributes(pictures="images", picture="image")
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ObjectTable:
-    """The objects that are to be found in a set of pictures.
+    """The objects that are to be found in a set of images.
 
     Args:
-        pictures: (P) names of all pictures; each once.
+        images: (P) names of all images; each once.
         class_names: names of the class ids, without background.
-        sizes_hw: (P, 2) heights and widths of the pictures in pixels, int32; 0 where unknown.
-        picture: (M,) places in `pictures`, int32.
+        sizes_hw: (P, 2) heights and widths of the images in pixels, int32; 0 where unknown.
+        image: (M,) places in `images`, int32.
         class_ids: (M,) places in `class_names`, int32.
-        boxes_xyxy: (M, 4) in pixels of the picture, float32, as in `DetectionTable`.
+        boxes_xyxy: (M, 4) in pixels of the image, float32, as in `DetectionTable`.
         difficult, truncated, crowd: (M,) bool.
         areas: (M,) square pixels that an object covers, float32.
 
@@ -64,10 +68,10 @@ class ObjectTable:
         >>> truth = ObjectTable.of(keras_ssd.data.read("BCCD", split="test"))
     """
 
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     class_names: tuple[str, ...]
     sizes_hw: np.ndarray
-    picture: np.ndarray
+    image: np.ndarray
     class_ids: np.ndarray
     boxes_xyxy: np.ndarray
     difficult: np.ndarray
@@ -76,22 +80,22 @@ class ObjectTable:
     areas: np.ndarray
 
     def __post_init__(self):
-        columns = {"picture": np.int32, "class_ids": np.int32, "areas": np.float32}
+        columns = {"image": np.int32, "class_ids": np.int32, "areas": np.float32}
         _freeze(self, columns | dict.fromkeys(("difficult", "truncated", "crowd"), bool))
         sizes = np.array(self.sizes_hw, np.int32).reshape(-1, 2)
         sizes.flags.writeable = False
         object.__setattr__(self, "sizes_hw", sizes)
-        if len(sizes) != len(self.pictures):
+        if len(sizes) != len(self.images):
             raise ValueError(
-                f"sizes_hw must have a row for each of the {len(self.pictures)} pictures. Received: {len(sizes)} rows"
+                f"sizes_hw must have a row for each of the {len(self.images)} images. Received: {len(sizes)} rows"
             )
 
     def __len__(self):
         return len(self.class_ids)
 
     def __getitem__(self, rows):
-        """The same pictures with some of the objects: a mask, a slice or an array of places."""
-        return _some(self, rows, ("picture", "class_ids", "boxes_xyxy", "difficult", "truncated", "crowd", "areas"))
+        """The same images with some of the objects: a mask, a slice or an array of places."""
+        return _some(self, rows, ("image", "class_ids", "boxes_xyxy", "difficult", "truncated", "crowd", "areas"))
 
     @classmethod
     def of(cls, dataset):
@@ -125,14 +129,14 @@ def _freeze(table, columns):
     shapes = {name: len(array) for name, array in arrays.items()}
     if set(shapes.values()) != {len(boxes)}:
         raise ValueError(f"The columns of a {kind} must be of one length. Received: boxes_xyxy={len(boxes)}, {shapes}")
-    for name, names in (("picture", table.pictures), ("class_ids", table.class_names)):
+    for name, names in (("image", table.images), ("class_ids", table.class_names)):
         array = arrays[name]
         if len(array) and not (array.min() >= 0 and array.max() < len(names)):
             raise ValueError(
                 f"{name} of a {kind} must lie in 0..{len(names) - 1}. Received: {array.min()} to {array.max()}"
             )
-    if len(set(table.pictures)) != len(table.pictures):
-        raise ValueError(f"The pictures of a {kind} must have names that occur once.")
+    if len(set(table.images)) != len(table.images):
+        raise ValueError(f"The images of a {kind} must have names that occur once.")
     wrong = ~np.isfinite(boxes).all(axis=1)
     for name in arrays.keys() & {"scores", "areas"}:
         wrong |= ~np.isfinite(arrays[name])
@@ -141,12 +145,12 @@ def _freeze(table, columns):
         row = int(np.flatnonzero(wrong | negative)[0])
         what = "a negative side" if negative[row] and not wrong[row] else "a number that is NaN or infinite"
         raise ValueError(
-            f"Row {row} of a {kind}, in picture {table.pictures[arrays['picture'][row]]!r}, has {what}. Received: "
+            f"Row {row} of a {kind}, in image {table.images[arrays['image'][row]]!r}, has {what}. Received: "
             f"boxes_xyxy={boxes[row].tolist()}"
             + "".join(f", {name}={arrays[name][row]}" for name in sorted(arrays.keys() & {"scores", "areas"}))
         )
     for name, array in {**arrays, "boxes_xyxy": boxes}.items():
         array.flags.writeable = False
         object.__setattr__(table, name, array)
-    for name in ("pictures", "class_names"):
+    for name in ("images", "class_names"):
         object.__setattr__(table, name, tuple(str(one) for one in getattr(table, name)))

@@ -77,10 +77,10 @@ class PostProcessing:
 
     Args:
         scores: "sigmoid" or "softmax", of the class columns.
-        anchors_cxcywh: (N, 4) fractions of the picture, as the file stores them.
+        anchors_cxcywh: (N, 4) fractions of the image, as the file stores them.
         anchors_step: what the stored anchors are rounded to; 0 where they are floats.
         variances: factors of the coded boxes: cx, cy, w, h.
-        input_size: (height, width) of its pictures in pixels.
+        input_size: (height, width) of its images in pixels.
         settings: the rest, as the file calls it, such as {"nms_iou_threshold": 0.6, "max_detections": 10}.
     """
 

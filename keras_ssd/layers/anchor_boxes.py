@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_ssd.anchors import AnchorSpec
+from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
-from keras_ssd.coding import Predictions
 from keras_ssd.layers.single_precision import in_float32
 
 
@@ -32,7 +32,7 @@ class AnchorBoxes(keras.layers.Layer):
         confidence_maps: list of (B, H, W, boxes * (C + 1)), one a level, class fastest, background first.
         offset_maps: list of (B, H, W, boxes * 4), one a level.
 
-    Output: (B, N, C + 1 + 12) float32, see `keras_ssd.coding.Predictions`.
+    Output: (B, N, C + 1 + 12) float32, see `keras_ssd.box_coder.Predictions`.
 
     Raises:
         ValueError: maps that are not the spec's in number, grid or channels.
@@ -68,7 +68,7 @@ class AnchorBoxes(keras.layers.Layer):
                 if shape[1:3] != level.grid_hw:
                     raise ValueError(
                         f"The {kind} map of level {index} has the grid {shape[1:3]}, and the anchors of that level are "
-                        f"made for {level.grid_hw} (height, width). Build the AnchorSpec for this picture size."
+                        f"made for {level.grid_hw} (height, width). Build the AnchorSpec for this image size."
                     )
             boxes = level.boxes_per_cell
             if offsets[3] != boxes * 4 or confidence[3] % boxes or confidence[3] < boxes * 2:

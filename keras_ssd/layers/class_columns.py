@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_ssd.box_coder import NO_BACKGROUND as NEVER
 from keras_ssd.calling import checked_arguments
-from keras_ssd.coding import NO_BACKGROUND as NEVER
 
 
 @checked_arguments

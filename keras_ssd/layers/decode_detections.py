@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
-from keras_ssd.coding import Predictions
 from keras_ssd.decoding import DecodeOptions, decode_predictions
 from keras_ssd.layers.single_precision import in_float32
 
@@ -24,10 +24,10 @@ class DecodeDetections(keras.layers.Layer):
         confidence_threshold and those after it: the fields of `keras_ssd.DecodeOptions`, with its defaults.
         **kwargs: of `keras.layers.Layer`. Whatever `dtype` says, coordinates and scores are float32.
 
-    Input: raw predictions (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
+    Input: raw predictions (B, N, C + 1 + 12), see `keras_ssd.box_coder.Predictions`.
 
     Output: (B, K, 6) float32 rows [class id 0..C-1, score, xmin, ymin, xmax, ymax] by falling score, boxes as fractions
-    of the picture; unused rows have class -1 and score 0.
+    of the image; unused rows have class -1 and score 0.
 
     Raises:
         ValueError: an option outside its range.

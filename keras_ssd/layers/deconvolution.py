@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.layers.windows import size_pair
+from keras_ssd.layers.padding import size_pair
 
 
 @checked_arguments
@@ -149,7 +149,7 @@ class Deconvolution2D(keras.layers.Layer):
         if any(size is not None and size < 1 for size in shape[1:3]):
             raise ValueError(
                 f"With the padding {self.padding} nothing is left of a map of {tuple(input_shape[1:3])}. "
-                "Use a larger picture."
+                "Use a larger image."
             )
         return shape
 

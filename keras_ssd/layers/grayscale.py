@@ -1,4 +1,4 @@
-"""The layer between pictures in RGB and networks that take grey."""
+"""The layer between images in RGB and networks that take grey."""
 
 import keras
 from keras import ops

@@ -13,7 +13,7 @@ class MeanVarianceNormalization(keras.layers.Layer):
 
     Args:
         normalize_variance: False takes only the mean away.
-        across_channels: one mean and deviation for all channels of a picture.
+        across_channels: one mean and deviation for all channels of an image.
         epsilon: added to the deviation, outside the root.
         **kwargs: of `keras.layers.Layer`.
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.layers.windows import caffe_padding, size_pair
+from keras_ssd.layers.padding import caffe_padding, size_pair
 
 
 @checked_arguments
@@ -14,7 +14,7 @@ class PaddedAveragePooling2D(keras.layers.Layer):
     """Averages over windows as Caffe does: padding counts as zeros, and the number of windows is rounded up.
 
     Keras's "same" leaves padding out of the mean. Here a window's sum is divided by its area inside the padded
-    picture; what reaches beyond the padding, because of the rounding, does not count. PyTorch's
+    image; what reaches beyond the padding, because of the rounding, does not count. PyTorch's
     `AvgPool2d(ceil_mode=True)` is the same.
 
     Args:
@@ -51,7 +51,7 @@ class PaddedAveragePooling2D(keras.layers.Layer):
         for axis, (size, kernel) in enumerate(zip(input_shape[1:3], self.pool_size, strict=True)):
             starts = self._windows(size, axis, self.pads(input_shape)[axis])
             ends = np.minimum(starts + kernel, size + 2 * self.padding[axis])
-            lengths.append(np.maximum(ends - starts, 1))  # a window behind the picture is empty: its mean is 0
+            lengths.append(np.maximum(ends - starts, 1))  # a window behind the image is empty: its mean is 0
         return self.pool_size[0] * self.pool_size[1] / np.outer(*lengths)
 
     def _windows(self, size, axis, pads):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_ssd.box_coder import NO_BACKGROUND, NO_BACKGROUND_IN_BFLOAT16
 from keras_ssd.calling import checked_arguments
-from keras_ssd.coding import NO_BACKGROUND, NO_BACKGROUND_IN_BFLOAT16
 from keras_ssd.losses.checks import check_choice, number
 
 ACTIVATIONS = ("softmax", "sigmoid")
@@ -24,7 +24,7 @@ class ConfidenceLoss:
     Args:
         activation: "softmax" (one decision between background and classes) or "sigmoid" (each of the C + 1 columns
             by itself, the background's included: Caffe's LOGISTIC). A background column that the model only fills
-            in, since its network has none (`keras_ssd.coding.NO_BACKGROUND`), costs nothing with "sigmoid".
+            in, since its network has none (`keras_ssd.box_coder.NO_BACKGROUND`), costs nothing with "sigmoid".
         from_logits: scores are raw; False for probabilities.
         label_smoothing: 0..1, the share of the target that is spread evenly over all columns ("softmax") or moved
             towards one half ("sigmoid").

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from keras_ssd import box_coder
 from keras_ssd import boxes as bx
-from keras_ssd import coding
 from keras_ssd.calling import checked_arguments
 
 IOU_LOSSES = ("giou", "diou", "ciou")
 LOCALIZATIONS = ("smooth_l1", "l1", "l2", *IOU_LOSSES)
-# exp(10) anchors is wider than any picture. Beyond these limits a box has no gradient, instead of an infinite area.
+# exp(10) anchors is wider than any image. Beyond these limits a box has no gradient, instead of an infinite area.
 LARGEST_SHIFT, LARGEST_LOG_SIZE = 1000.0, 10.0
 TINY = 1e-12
 
@@ -19,7 +19,7 @@ TINY = 1e-12
 @checked_arguments
 @dataclass(frozen=True)
 class Coder:
-    """How the offsets of a model become boxes, see `keras_ssd.coding.decode`.
+    """How the offsets of a model become boxes, see `keras_ssd.box_coder.decode`.
 
     Raises:
         ValueError: an unknown code type.
@@ -29,7 +29,7 @@ class Coder:
     variance_encoded_in_target: bool = False
 
     def __post_init__(self):
-        coding.check_code_type(self.code_type)
+        box_coder.check_code_type(self.code_type)
 
     def boxes(self, predictions, offsets):
         """Boxes (B, N, 4) of offsets at the anchors of `predictions`, with finite areas whatever the offsets are."""
@@ -37,7 +37,9 @@ class Coder:
         size = LARGEST_LOG_SIZE if self.code_type == "center_size" else LARGEST_SHIFT
         limits = ops.convert_to_tensor([LARGEST_SHIFT, LARGEST_SHIFT, size, size], dtype=offsets.dtype)
         scaled = ops.clip(offsets if self.variance_encoded_in_target else offsets * variances, -limits, limits)
-        return coding.decode(scaled, anchors, None, code_type=self.code_type, variance_encoded_in_target=True, xp=ops)
+        return box_coder.decode(
+            scaled, anchors, None, code_type=self.code_type, variance_encoded_in_target=True, xp=ops
+        )
 
 
 @checked_arguments
@@ -47,7 +49,7 @@ def localization_loss(kind, predictions, offsets, is_object, coder):
     Args:
         kind: "smooth_l1", "l1" or "l2" (half the square) of the offsets, summed over the four; or of the decoded
             boxes one minus "giou", "diou" (also the distance of the centres) or "ciou" (also the shape).
-        predictions: `keras_ssd.coding.Predictions` of tensors.
+        predictions: `keras_ssd.box_coder.Predictions` of tensors.
         offsets: (B, N, 4) target offsets.
         is_object: (B, N) bool.
         coder: the `Coder` of the offsets; matters to the losses of boxes alone.

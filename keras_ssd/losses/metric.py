@@ -13,7 +13,7 @@ class SSDLossMetric(keras.metrics.Metric):
     """Three numbers from the tensors that `SSDLoss` sees, in one pass.
 
     - `localization_loss`, `confidence_loss`: their sum is the loss (without regularisation).
-    - `positives`: anchors that answer for an object, on average in a picture.
+    - `positives`: anchors that answer for an object, on average in an image.
 
     Args:
         loss: the `SSDLoss` that is trained with; None for one with its defaults.
@@ -34,7 +34,7 @@ class SSDLossMetric(keras.metrics.Metric):
         self.loss = loss or SSDLoss()
         self.sums = {
             key: self.add_variable((), "zeros", dtype="float32", name=key)
-            for key in ("pictures", "positives", "localization_loss", "confidence_loss")
+            for key in ("images", "positives", "localization_loss", "confidence_loss")
         }
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -43,12 +43,12 @@ class SSDLossMetric(keras.metrics.Metric):
         Args:
             y_true: targets, as in `SSDLoss`.
             y_pred: raw predictions, as in `SSDLoss`.
-            sample_weight: (B,) weights of the pictures in the two losses; None for 1.
+            sample_weight: (B,) weights of the images in the two losses; None for 1.
         """
         terms = self.loss.terms(y_true, y_pred)
         weights = 1.0 if sample_weight is None else ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
         new = {
-            "pictures": ops.shape(terms.positives)[0],
+            "images": ops.shape(terms.positives)[0],
             "positives": ops.sum(ops.cast(terms.positives, "float32")),
             "localization_loss": ops.sum(terms.localization * weights),
             "confidence_loss": ops.sum(terms.confidence * weights),
@@ -58,9 +58,9 @@ class SSDLossMetric(keras.metrics.Metric):
 
     def result(self):
         """The three numbers by name."""
-        pictures = self.sums["pictures"]
-        per_picture = ("localization_loss", "confidence_loss", "positives")
-        return {key: ops.divide_no_nan(self.sums[key], pictures) for key in per_picture}
+        images = self.sums["images"]
+        per_image = ("localization_loss", "confidence_loss", "positives")
+        return {key: ops.divide_no_nan(self.sums[key], images) for key in per_image}
 
     def get_config(self):
         return {**super().get_config(), "loss": keras.saving.serialize_keras_object(self.loss)}

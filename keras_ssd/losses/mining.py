@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from keras import ops
 
-from keras_ssd.calling import checked_arguments
+from keras_ssd.calling import checked_arguments, warn_of_former_name
 from keras_ssd.fastpaths import at_least
 from keras_ssd.losses.checks import check_choice, number
 
-POOLS = ("picture", "batch", None)
+POOLS = ("image", "batch", None)
 NEGATIVE_IMAGES = ("ignore", "mine", None)
 
 
@@ -22,13 +22,13 @@ class HardNegatives:
     small loss.
 
     Args:
-        mining: "picture" (each picture has its own negatives, as in Caffe), "batch" (one choice from all pictures,
+        mining: "image" (each image has its own negatives, as in Caffe), "batch" (one choice from all images,
             as in ssd_keras), or None: every background anchor counts.
         neg_pos_ratio: negatives for each positive; the product is cut to a whole number.
-        n_neg_min: at least so many, a picture or a batch.
-        negative_images: pictures without a positive anchor. "ignore": none of their anchors counts, and
-            `n_neg_min` does not either. "mine": they give negatives; with "picture" as many as if they had one
-            positive. None is Caffe's and ssd_keras's way: "ignore" with `mining="picture"`, else "mine".
+        n_neg_min: at least so many, an image or a batch.
+        negative_images: images without a positive anchor. "ignore": none of their anchors counts, and
+            `n_neg_min` does not either. "mine": they give negatives; with "image" as many as if they had one
+            positive. None is Caffe's and ssd_keras's way: "ignore" with `mining="image"`, else "mine".
 
     Raises:
         ValueError: an unknown choice, or a number outside its range.
@@ -36,12 +36,15 @@ class HardNegatives:
     Source: weiliu89/caffe, branch ssd, src/caffe/util/bbox_util.cpp, MineHardExamples (MAX_NEGATIVE).
     """
 
-    mining: str | None = "picture"
+    mining: str | None = "image"
     neg_pos_ratio: float = 3.0
     n_neg_min: int = 0
     negative_images: str | None = None
 
     def __post_init__(self):
+        if self.mining == "picture":
+            warn_of_former_name("mining='picture'", "mining='image'")
+            object.__setattr__(self, "mining", "image")
         check_choice("mining", self.mining, POOLS)
         check_choice("negative_images", self.negative_images, NEGATIVE_IMAGES)
         object.__setattr__(self, "neg_pos_ratio", number("neg_pos_ratio", self.neg_pos_ratio))
@@ -51,8 +54,8 @@ class HardNegatives:
 
     @property
     def ignores_negative_images(self):
-        """Whether pictures without a positive take no part."""
-        return (self.negative_images or ("ignore" if self.mining == "picture" else "mine")) == "ignore"
+        """Whether images without a positive take no part."""
+        return (self.negative_images or ("ignore" if self.mining == "image" else "mine")) == "ignore"
 
     def choose(self, losses, background, positives):
         """The negatives.

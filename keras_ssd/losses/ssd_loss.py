@@ -6,9 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ssd import coding, fastpaths
+from keras_ssd import box_coder, fastpaths
+from keras_ssd.box_coder import BACKGROUND, Predictions, Targets
 from keras_ssd.calling import checked_arguments
-from keras_ssd.coding import BACKGROUND, Predictions, Targets
 from keras_ssd.losses.checks import check_choice, number
 from keras_ssd.losses.confidence import ConfidenceLoss
 from keras_ssd.losses.localization import LOCALIZATIONS, Coder, localization_loss
@@ -19,7 +19,7 @@ NORMALIZATIONS = ("valid", "full", "batch_size", "none")
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What `SSDLoss` is made of, picture by picture.
+    """What `SSDLoss` is made of, image by image.
 
     The values are scaled so that their mean over the batch is the loss.
 
@@ -55,30 +55,30 @@ class SSDLoss(keras.losses.Loss):
         confidence: "softmax" or "sigmoid", see `keras_ssd.losses.ConfidenceLoss`.
         localization: "smooth_l1", "l1", "l2", "giou", "diou" or "ciou", see `keras_ssd.losses.localization_loss`.
         alpha: weight of the localisation.
-        mining: "picture" (Caffe), "batch" (ssd_keras; of a replica's share if several train one batch) or None: every
+        mining: "image" (Caffe), "batch" (ssd_keras; of a replica's share if several train one batch) or None: every
             background anchor counts, as focal loss wants it.
         neg_pos_ratio: negatives for each positive.
-        n_neg_min: at least so many negatives, a picture or a batch.
-        negative_images: "ignore" or "mine" pictures without positives, see `keras_ssd.losses.HardNegatives`.
+        n_neg_min: at least so many negatives, an image or a batch.
+        negative_images: "ignore" or "mine" images without positives, see `keras_ssd.losses.HardNegatives`.
         normalization: what the sum is divided by: "valid" positives of the batch (at least 1), "full" anchors,
-            "batch_size" pictures, or "none".
+            "batch_size" images, or "none".
         label_smoothing: 0..1, taken from the true class and spread over all.
         focal_gamma: above 0 for focal loss (2 is usual, with `mining=None`).
         focal_alpha: 0..1, weight of objects against 1 - alpha for background; None for no such weight.
         class_weights: C factors of the confidence loss of each class, background not counted.
-        code_type: how offsets are coded, see `keras_ssd.coding.decode`; matters to losses of boxes alone.
+        code_type: how offsets are coded, see `keras_ssd.box_coder.decode`; matters to losses of boxes alone.
         variance_encoded_in_target: offsets already carry the variances; matters to losses of boxes alone.
-        reduction: Keras's. Each picture's share is multiplied with the batch size (but for "sum"), so that Keras's mean
-            gives the loss, and `sample_weight` (B,) weighs pictures; None gives the shares (B,).
+        reduction: Keras's. Each image's share is multiplied with the batch size (but for "sum"), so that Keras's mean
+            gives the loss, and `sample_weight` (B,) weighs images; None gives the shares (B,).
         name: Keras's.
         dtype: Keras's; at least float32 whatever the model's dtype policy is.
 
     Called with `y_true`, targets (B, N, 1 + 4) or one-hot targets of ssd_keras (B, N, C + 1 + 12), see
-    `keras_ssd.coding.Targets`; and `y_pred`, raw predictions (B, N, C + 1 + 12).
+    `keras_ssd.box_coder.Targets`; and `y_pred`, raw predictions (B, N, C + 1 + 12).
 
     Several replicas that train one batch (`tf.distribute`, `keras.distribution`, `torch.distributed`) divide by the
     positives of the whole batch, not each by its own: the gradient is that of one device. Loss and gradient are
-    finite where no picture has an object, and for any scores; only offsets of a positive anchor near the largest float
+    finite where no image has an object, and for any scores; only offsets of a positive anchor near the largest float
     can make the loss infinite.
 
     Caffe's HARD_EXAMPLE mining, suppression among negatives, matching by predicted boxes, and variances in targets
@@ -101,7 +101,7 @@ class SSDLoss(keras.losses.Loss):
         confidence="softmax",
         localization="smooth_l1",
         alpha=1.0,
-        mining="picture",
+        mining="image",
         neg_pos_ratio=3.0,
         n_neg_min=0,
         negative_images=None,
@@ -190,7 +190,7 @@ class SSDLoss(keras.losses.Loss):
         return negatives, ops.where(ops.logical_or(positives, negatives), losses, 0.0)
 
     def _factor(self, positives):
-        """What turns a picture's sum into its share of the loss: batch size / normaliser."""
+        """What turns an image's sum into its share of the loss: batch size / normaliser."""
         batch, anchors = ops.shape(positives)[0], ops.shape(positives)[1]
         batch = ops.cast(batch, "float32")
         total = {
@@ -217,7 +217,7 @@ def _tensor(values):
 
 def _check_shapes(y_true, y_pred):
     true, pred = tuple(y_true.shape), tuple(y_pred.shape)
-    wide = len(true) == 3 and true[-1] is not None and true[-1] != coding.NUM_TARGET_COLUMNS
+    wide = len(true) == 3 and true[-1] is not None and true[-1] != box_coder.NUM_TARGET_COLUMNS
     fits = len(true) == len(pred) == 3 and (None in (true[1], pred[1]) or true[1] == pred[1])
     if not fits or (wide and true[-1] != pred[-1]):
         raise ValueError(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd import boxes as bx
-from keras_ssd.anchors.windows import WINDOW_IOU, GridWindows
-from keras_ssd.matching.double import there_and_back
+from keras_ssd.anchors.candidate_search import WINDOW_IOU, GridWindows
+from keras_ssd.matching.float64 import there_and_back
 from keras_ssd.matching.rules import MatchRules
 
 # Objects that are compared with all anchors at once: enough to save calls, few enough to stay in the cache.
@@ -16,7 +16,7 @@ BLOCK = 8
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Which anchor answers for which object of one picture.
+    """Which anchor answers for which object of one image.
 
     Args:
         object_of_anchor: (N,) int32, index of the object, -1 for none.
@@ -52,7 +52,7 @@ class AnchorOverlaps:
     """IoU with a fixed set of anchors: what `keras_ssd.boxes.iou` gives, to the same bit, in a third of its time.
 
     Args:
-        anchors_xyxy: (N, 4) fractions of the picture.
+        anchors_xyxy: (N, 4) fractions of the image.
         rules: `MatchRules`, which may leave out anchors: their IoU with everything is 0.
         levels: the `AnchorLevel`s whose anchors they are, which saves most comparisons; None if they are of no grid.
     """
@@ -112,11 +112,11 @@ def _shared_length(low_a, high_a, low_b, high_b, out, low):
 
 
 def match(boxes_xyxy, anchors_xyxy, rules=None):
-    """Matches the objects of one picture with the anchors.
+    """Matches the objects of one image with the anchors.
 
     Args:
-        boxes_xyxy: (M, 4) objects, fractions of the picture; one without area overlaps nothing.
-        anchors_xyxy: (N, 4) fractions of the picture, or their `AnchorOverlaps`, which saves time when many pictures
+        boxes_xyxy: (M, 4) objects, fractions of the image; one without area overlaps nothing.
+        anchors_xyxy: (N, 4) fractions of the image, or their `AnchorOverlaps`, which saves time when many images
             are matched.
         rules: `MatchRules`; None for the original SSD's.
 

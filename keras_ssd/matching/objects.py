@@ -14,7 +14,7 @@ def checked_objects(boxes_xyxy, class_ids, num_classes, dtype, where):
         boxes_xyxy, class_ids: what `TargetEncoder.encode` was given.
         num_classes: classes without background.
         dtype: of the boxes.
-        where: begins the text of an error, such as the picture's place.
+        where: begins the text of an error, such as the image's place.
 
     Raises:
         ValueError: arrays that do not fit together, a box without area or not of finite numbers, a class id outside
@@ -54,7 +54,7 @@ def checked_objects(boxes_xyxy, class_ids, num_classes, dtype, where):
     wrong = np.flatnonzero(objects & (np.abs(boxes).max(axis=1) > LARGEST_FRACTION))
     if wrong.size:
         raise ValueError(
-            f"{where}boxes must be fractions of the picture, 0 to 1; these look like pixels. Divide x by the width and "
+            f"{where}boxes must be fractions of the image, 0 to 1; these look like pixels. Divide x by the width and "
             f"y by the height. Received: boxes_xyxy[{wrong[0]}]={boxes[wrong[0]].tolist()}"
         )
     return boxes, whole

@@ -25,7 +25,7 @@ class MatchRules:
     - `"caffe"`: the pair of highest IoU of all is matched, then the highest of the objects and anchors left, and so
       on. Of equal pairs the first anchor's goes first, then the first object's. An object that no free anchor overlaps
       (IoU above 1e-6) gets none.
-    - `"ssd_keras"`: the same, but if an object finds no free anchor that overlaps it, then it *and the picture's first
+    - `"ssd_keras"`: the same, but if an object finds no free anchor that overlaps it, then it *and the image's first
       object* are given anchor 0, which answers for the last of them. Meant for comparing with ssd_keras; with
       `float64` to the last tie.
     - `"torchvision"`: each object takes the anchor that it overlaps most (anchor 0 if it overlaps none), the last
@@ -38,7 +38,7 @@ class MatchRules:
             (Caffe's `neg_overlap`, ssd_keras's `neg_iou_limit`, there 0.3 unless given); None for no neutral anchors.
         per_anchor: whether there is a second stage (Caffe's PER_PREDICTION, ssd_keras's `multi`) or not
             (BIPARTITE, `bipartite`).
-        ignore_cross_boundary: anchors that reach beyond the picture match nothing and are neutral (Caffe's
+        ignore_cross_boundary: anchors that reach beyond the image match nothing and are neutral (Caffe's
             `ignore_cross_boundary_bbox`).
         float64: compute IoUs in float64 and in ssd_keras's order of operations: where an object lies inside several
             anchors of one shape, rounding decides which one gets it. Only for `"ssd_keras"`, and only on the host.
@@ -86,7 +86,7 @@ class MatchRules:
         return min(asked, default=2.0)
 
     def anchors_left_out(self, anchors_xyxy):
-        """(N,) bool: anchors that match nothing because they reach beyond the picture."""
+        """(N,) bool: anchors that match nothing because they reach beyond the image."""
         if not self.ignore_cross_boundary:
             return np.zeros(len(anchors_xyxy), bool)
         return np.any((anchors_xyxy < 0) | (anchors_xyxy > 1), axis=1)

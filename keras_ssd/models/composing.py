@@ -53,7 +53,7 @@ def ssd(
     `print(model.composition)` shows all of it.
 
     Args:
-        backbone: a name of `keras_ssd.backbones.backbone_names()`, or any functional `keras.Model` from pictures
+        backbone: a name of `keras_ssd.backbones.backbone_names()`, or any functional `keras.Model` from images
             (B, H, W, 3), channels last. One of `keras.applications` is recognised and gets its family's preprocessing;
             others must have theirs inside. A model that needs none becomes part of the SSD; any other is copied.
         taps: layer names or `Tap`s, from the finest feature map to the coarsest; "P3" and the like for backbones of
@@ -77,11 +77,11 @@ def ssd(
         name: the model's name.
 
     Returns:
-        An `SSD` whose output is raw predictions (B, N, C + 1 + 12), see `keras_ssd.coding.Predictions`.
+        An `SSD` whose output is raw predictions (B, N, C + 1 + 12), see `keras_ssd.box_coder.Predictions`.
 
     Raises:
         TypeError: no functional model.
-        ValueError: unknown backbone, taps or freeze patterns (possible taps are listed), bad class names, a picture
+        ValueError: unknown backbone, taps or freeze patterns (possible taps are listed), bad class names, an image
             that is too small, anchors that do not fit the feature maps.
 
     Example:
@@ -108,18 +108,18 @@ def ssd(
         x = extra(x, style)
         taps.append(Tap(extra.layer))
         maps.append(x)
-    pictures = body.inputs[0]
-    spec = _fitted(anchors, pictures, maps, found, isinstance(head, SharedHead))
+    images = body.inputs[0]
+    spec = _fitted(anchors, images, maps, found, isinstance(head, SharedHead))
     sources = [(tap, x, level.boxes_per_cell) for tap, x, level in zip(taps, maps, spec.levels, strict=True)]
     predictions = AnchorBoxes(spec, name="predictions")(*head.maps(sources, len(classes), style))
     names = [tap.source for tap in taps]
-    model = SSD(pictures, predictions, name=name, class_names=classes, decoding=decoding, sources=names)
+    model = SSD(images, predictions, name=name, class_names=classes, decoding=decoding, sources=names)
     freeze_layers(model, freeze)
     return model
 
 
 def _tapped_body(backbone, taps, build):
-    """(the backbone as a model of pictures, its feature maps, its `Tap`s)."""
+    """(the backbone as a model of images, its feature maps, its `Tap`s)."""
     levels = pyramid_of(backbone)
     body, mode, strides = resolve_backbone(backbone, **build)
     found = feature_maps(body)
@@ -167,11 +167,11 @@ def _extras(extras, anchors, taps, x, separable, filters):
     return derive_extras(x.shape[1:3], extras, separable=separable, filters=filters)
 
 
-def _fitted(anchors, pictures, maps, found, even):
+def _fitted(anchors, images, maps, found, even):
     """The `AnchorSpec` of the feature maps."""
-    size, grids = tuple(pictures.shape[1:3]), [tuple(x.shape[1:3]) for x in maps]
+    size, grids = tuple(images.shape[1:3]), [tuple(x.shape[1:3]) for x in maps]
     if anchors is None:
-        seen = feature_maps(keras.Model(pictures, maps))
+        seen = feature_maps(keras.Model(images, maps))
         strides = [seen[x._keras_history.operation.name].stride_hw for x in maps]
         return spread_spec(size, grids, strides, even=even)
     if isinstance(anchors, AnchorRecipe):
@@ -184,7 +184,7 @@ def _fitted(anchors, pictures, maps, found, even):
         raise TypeError(f"`anchors` must be an AnchorSpec or an AnchorRecipe. Received: anchors={anchors!r}")
     if list(anchors.grids) != grids or anchors.image_size != size:
         raise ValueError(
-            f"The anchors are made for pictures of {anchors.image_size} and grids {list(anchors.grids)}; the network "
+            f"The anchors are made for images of {anchors.image_size} and grids {list(anchors.grids)}; the network "
             f"has {size} and {grids}. Use an AnchorRecipe, which adapts, or other taps. "
             f"Possible taps: {possible_taps(found)}."
         )

@@ -12,7 +12,7 @@ class Composition:
 
     Args:
         rows: (`FeatureMap` or None, `AnchorLevel`) of each level; None where nothing tells what the head reads.
-        preprocessing: names of the layers between the pictures and the first convolution.
+        preprocessing: names of the layers between the images and the first convolution.
         num_anchors: of all levels.
     """
 
@@ -39,7 +39,7 @@ class Composition:
         widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
         prepared = ", ".join(self.preprocessing) or "none"
-        return "\n".join([*lines, f"{self.num_anchors:,} anchors; layers that prepare the pictures: {prepared}"])
+        return "\n".join([*lines, f"{self.num_anchors:,} anchors; layers that prepare the images: {prepared}"])
 
 
 def _facts(seen):

@@ -9,7 +9,7 @@ class Conventions:
     """What goes with the weights of a project's VGG16 SSDs.
 
     Args:
-        mean_rgb: subtracted from RGB pictures in 0..255.
+        mean_rgb: subtracted from RGB images in 0..255.
         scales: the anchor table, or None where the project has several.
         truncate_sizes, clamp_sizes: as of an `AnchorRecipe`.
         decoding: options of `DecodeDetections` other than the original's.
@@ -22,7 +22,7 @@ class Conventions:
     decoding: dict = field(default_factory=dict)
 
 
-# Source: pytorch/vision, models/detection/ssd.py (means and deviations are of pictures in 0..1); amdegroot/ssd.pytorch,
+# Source: pytorch/vision, models/detection/ssd.py (means and deviations are of images in 0..1); amdegroot/ssd.pytorch,
 # data/config.py; lufficc/SSD, config/defaults.py; open-mmlab/mmdetection, configs/_base_/models/ssd300.py.
 CONVENTIONS = MappingProxyType(
     {

@@ -35,7 +35,7 @@ def with_decoder(
     scores: str = OWN,
     from_logits: bool = True,
 ) -> SSD:
-    """An end-to-end model: pictures in, detections out. It shares its weights with `model`; export this one.
+    """An end-to-end model: images in, detections out. It shares its weights with `model`; export this one.
 
     Args:
         model: an `SSD` of raw predictions.
@@ -45,7 +45,7 @@ def with_decoder(
 
     Returns:
         An `SSD` from (B, H, W, 3) to (B, K, 6) rows [class id, score, xmin, ymin, xmax, ymax], boxes as fractions of
-        the picture, unused rows with class -1.
+        the image, unused rows with class -1.
 
     Raises:
         TypeError: not an `SSD`, or an unknown option.

@@ -65,7 +65,7 @@ def derive_extras(grid_hw, count=None, *, separable=False, filters=FILTERS):
     if count is not None and len(extras) < count:
         raise ValueError(
             f"After {len(extras)} extra feature maps the grid is 1x1, and no smaller one follows: it begins at "
-            f"{grid_hw[0]}x{grid_hw[1]}. Received: {count} extras. Tap a finer map, take larger pictures, or ask for "
+            f"{grid_hw[0]}x{grid_hw[1]}. Received: {count} extras. Tap a finer map, take larger images, or ask for "
             "fewer."
         )
     return tuple(extras)

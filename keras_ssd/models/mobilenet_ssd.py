@@ -12,7 +12,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
 from keras_ssd.models.model import SSD
-from keras_ssd.models.starting import start_from
+from keras_ssd.models.pretrained import start_from
 
 TAPS = tuple(
     Tap(f"{name}--relu", kernel_size=1, confidence_name=f"{name}_mbox_conf", offsets_name=f"{name}_mbox_loc")
@@ -51,7 +51,7 @@ def mobilenet_ssd(
         name: the model's name.
 
     Returns:
-        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+        `SSD` from RGB images (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
 
     Raises:
         ValueError: weights of another network, neither weights nor classes.

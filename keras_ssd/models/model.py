@@ -8,15 +8,15 @@ import keras
 
 from keras_ssd._version import __version__
 from keras_ssd.anchors import Levels
+from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
-from keras_ssd.coding import Predictions
 from keras_ssd.decoding import Confidence, DecodeOptions
+from keras_ssd.images import MAX_PIXELS
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.map_limits import check_model
 from keras_ssd.models.composition import Composition
 from keras_ssd.models.feeding import telling_failures
 from keras_ssd.models.habits import check_same_classes, check_training, refuse_quantizing
-from keras_ssd.pictures import MAX_PIXELS
 from keras_ssd.replacing import replacing
 from keras_ssd.results import Results
 from keras_ssd.zoo.label_fitting import fitted_names
@@ -24,7 +24,7 @@ from keras_ssd.zoo.label_fitting import fitted_names
 
 @keras.saving.register_keras_serializable("keras_ssd")
 class SSD(keras.Model):
-    """A functional `keras.Model` from RGB pictures to raw predictions, or to detections.
+    """A functional `keras.Model` from RGB images to raw predictions, or to detections.
 
     Everything of `keras.Model` works as ever: `fit`, `save`, `summary`, `export`, callbacks. What belongs to a detector
     travels inside its `.keras` file: anchors (in the layer `AnchorBoxes`), preprocessing (in the layer

@@ -109,7 +109,7 @@ def _checked(anchors, model):
         raise TypeError(f"`anchors` must be an AnchorSpec or an AnchorRecipe. Received: anchors={anchors!r}")
     if (anchors.image_size, anchors.grids) != (known.image_size, known.grids):
         raise ValueError(
-            f"The anchors are made for pictures of {anchors.image_size} and grids {list(anchors.grids)}; model "
+            f"The anchors are made for images of {anchors.image_size} and grids {list(anchors.grids)}; model "
             f"'{model.name}' has {known.image_size} and {list(known.grids)}. "
             "`keras_ssd.anchors.fit(data, model)` makes anchors that fit."
         )

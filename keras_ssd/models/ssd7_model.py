@@ -13,7 +13,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
 from keras_ssd.models.model import SSD
-from keras_ssd.models.starting import start_from
+from keras_ssd.models.pretrained import start_from
 
 TAPS = tuple(Tap(f"elu{i}", confidence_name=f"classes{i}", offsets_name=f"boxes{i}") for i in range(4, 8))
 
@@ -42,7 +42,7 @@ def ssd7(
         weights_classes: what a weight file was trained on, where `classes` picks from them.
         input_size: (height, width) in pixels; None is the file's, or (300, 480).
         anchors: an `AnchorRecipe` or `AnchorSpec`; None is the file's, or ssd_keras's five scales 0.1 to 0.9.
-        mean, std: numbers; pictures (RGB, 0..255) enter as (x - mean) / std. None is what a .keras file does, or
+        mean, std: numbers; images (RGB, 0..255) enter as (x - mean) / std. None is what a .keras file does, or
             127.5.
         l2: factor of Keras's L2 penalty on the kernels.
         kernel_initializer: of fresh kernels.
@@ -50,7 +50,7 @@ def ssd7(
         name: the model's name.
 
     Returns:
-        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+        `SSD` from RGB images (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
 
     Raises:
         ValueError: a file that cannot be read or does not fit, neither weights nor classes.
@@ -79,7 +79,7 @@ def ssd7(
 
 
 def _preprocessing(mean, std, trained):
-    """(scale, offset) of the pictures."""
+    """(scale, offset) of the images."""
     if mean is None and std is None and trained and trained.preprocessing:
         return trained.preprocessing
     mean, std = (127.5 if value is None else value for value in (mean, std))
@@ -99,7 +99,7 @@ def _input_size(trained):
 
 
 def _anchors(trained):
-    """What the file states; steps and offsets that it does not state are those of SSD7: picture size / grid, 0.5."""
+    """What the file states; steps and offsets that it does not state are those of SSD7: image size / grid, 0.5."""
     if trained and trained.spec:
         return trained.spec
     config = trained and trained.arrays.config

@@ -14,7 +14,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.heads import Tap
 from keras_ssd.models.model import SSD
-from keras_ssd.models.starting import start_from
+from keras_ssd.models.pretrained import start_from
 
 RECIPE = "ssd_mobilenet_v1"
 # (1x1 filters, 3x3 filters) of conv14 .. conv17, each behind the one before
@@ -63,7 +63,7 @@ def ssd_mobilenet_v1(
         name: the model's name.
 
     Returns:
-        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+        `SSD` from RGB images (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
 
     Raises:
         ValueError: weights of another network or width, anchors that are not the file's, neither weights nor classes.
@@ -143,7 +143,7 @@ def _check_anchors(trained, spec: AnchorSpec):
     if not same or not np.abs(stored - spec.anchors_cxcywh()).max() <= room:
         raise ValueError(
             f"{trained.arrays.source} has {len(stored)} anchors that are not the {spec.num_anchors} of TensorFlow's "
-            f"ssd_anchor_generator for pictures of {ending.input_size}. Give the AnchorSpec that it was trained with, "
+            f"ssd_anchor_generator for images of {ending.input_size}. Give the AnchorSpec that it was trained with, "
             "`anchors=...`."
         )
 

@@ -11,7 +11,7 @@ from keras_ssd.backbones.small import small_body
 from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.model import SSD
-from keras_ssd.models.starting import start_from
+from keras_ssd.models.pretrained import start_from
 
 TAPS = ("stage8", "stage16", "stage32")
 ANCHORS = ("general", "cells")
@@ -33,7 +33,7 @@ def ssd_small(
     """A compact SSD of 1.5 million parameters: plain convolutions, heads at strides 8, 16 and 32.
 
     It is made for training from nothing on a CPU. Its anchors cover objects of about a twelfth to four fifths of the
-    picture's height; give others where yours are of other sizes.
+    image's height; give others where yours are of other sizes.
 
     Args:
         weights: a catalogue name, the path of a weight file, or None.
@@ -48,10 +48,10 @@ def ssd_small(
         name: the model's name.
 
     Returns:
-        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+        `SSD` from RGB images (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
 
     Raises:
-        ValueError: weights of another network, neither weights nor classes, or a picture that is too small.
+        ValueError: weights of another network, neither weights nor classes, or an image that is too small.
 
     Example:
         >>> model = keras_ssd.ssd_small(classes=["RBC", "WBC", "Platelets"], anchors="cells")

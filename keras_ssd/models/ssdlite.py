@@ -11,7 +11,7 @@ from keras_ssd.backbones.mobilenet_v3 import MobileNetV3Style, mobilenet_v3_larg
 from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import Extra, ssd
 from keras_ssd.models.model import SSD
-from keras_ssd.models.starting import start_from
+from keras_ssd.models.pretrained import start_from
 
 TAPS = ("block13_expand", "top")
 EXTRAS = tuple(
@@ -23,7 +23,7 @@ EXTRAS = tuple(
     )
     for index, filters in enumerate((512, 256, 256, 128), start=1)
 )
-# torchvision's thresholds; it clips boxes to the picture before suppression.
+# torchvision's thresholds; it clips boxes to the image before suppression.
 DECODING = {
     "confidence_threshold": 0.001,
     "iou_threshold": 0.55,
@@ -63,10 +63,10 @@ def ssdlite320(
         name: the model's name.
 
     Returns:
-        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+        `SSD` from RGB images (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
 
     Raises:
-        ValueError: weights of another network, neither weights nor classes, or a picture that is too small.
+        ValueError: weights of another network, neither weights nor classes, or an image that is too small.
 
     Example:
         >>> model = keras_ssd.ssdlite320(weights="coco")

@@ -25,13 +25,13 @@ def proposed_taps(body, found, levels, strides):
         List of `Tap`.
 
     Raises:
-        ValueError: the backbone has no map coarser than the picture.
+        ValueError: the backbone has no map coarser than the image.
     """
     known = {name: found[name] for name in levels.values() if name in found}
     maps = propose_taps(known or found, strides)
     if not maps:
         raise ValueError(
-            f"Backbone '{body.name}' has no feature map that is coarser than the picture. Give `taps=[...]`, or a "
+            f"Backbone '{body.name}' has no feature map that is coarser than the image. Give `taps=[...]`, or a "
             "network with pooling or strides."
         )
     plain = not any(each.normalized for each in found.values())

@@ -13,7 +13,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import Extra, ssd
 from keras_ssd.models.heads import Tap
 from keras_ssd.models.model import SSD
-from keras_ssd.models.starting import start_from
+from keras_ssd.models.pretrained import start_from
 from keras_ssd.models.weights import recipe_for
 
 TAPS = (Tap("conv4_3", l2_scale=20.0), Tap("fc7"))
@@ -72,7 +72,7 @@ _DOC = """{title}: the original {size}x{size} model on VGG16, numerically equal 
         name: the model's name.
 
     Returns:
-        `SSD` from RGB pictures (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
+        `SSD` from RGB images (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
 
     Raises:
         ValueError: an unknown name, a file that cannot be read or does not fit, neither weights nor classes.
@@ -131,7 +131,7 @@ def _build(architecture, weights, classes, weights_classes, input_size, anchors,
     recipe = recipe_for(start.detector, architecture.name, anchors)
     if anchors is None and isinstance(recipe, AnchorSpec) and recipe.image_size != input_size:
         raise ValueError(
-            f"{start.trained.arrays.source} has anchors for pictures of {recipe.image_size}. Give `anchors=` for "
+            f"{start.trained.arrays.source} has anchors for images of {recipe.image_size}. Give `anchors=` for "
             f"another input size. Received: input_size={input_size}"
         )
     model = ssd(
@@ -149,7 +149,7 @@ def _build(architecture, weights, classes, weights_classes, input_size, anchors,
 
 
 def _mean_rgb(trained):
-    """What was subtracted from the pictures that the weights saw."""
+    """What was subtracted from the images that the weights saw."""
     if trained is None or trained.preprocessing is None:
         return MEAN_RGB
     return tuple(-value for value in trained.preprocessing[1])

@@ -35,7 +35,7 @@ class TrainedWeights:
         entry: the catalogue's `WeightSet`, or None for a file that it does not know.
         classes: the trained classes in order, or None where nothing tells.
         spec: the `AnchorSpec` of a model of this package that the file held, or None.
-        preprocessing: (scale, offset) of the pictures, where the file or its project tells, or None.
+        preprocessing: (scale, offset) of the images, where the file or its project tells, or None.
         decoding: options of `DecodeDetections` that the file or its project wants; None for the factory's.
     """
 

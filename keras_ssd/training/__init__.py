@@ -9,9 +9,9 @@ from keras_ssd.training.caffe_sgd import CaffeSGD as CaffeSGD
 
 _LATER = {"DivergedError": "keeper", "History": "trainer", "train": "trainer"}
 if TYPE_CHECKING:
-    from keras_ssd.training.keeper import DivergedError as DivergedError
     from keras_ssd.training.trainer import History as History
     from keras_ssd.training.trainer import train as train
+    from keras_ssd.training.training_callback import DivergedError as DivergedError
 
 
 def __getattr__(name):

@@ -9,7 +9,7 @@ SHOWN = {
     "loss": "loss",
     "localization_loss": "boxes",
     "confidence_loss": "classes",
-    "rate": "rate",
+    "learning_rate": "rate",
     "val_mAP": "AP50",
     "seconds": "seconds",
 }
@@ -36,7 +36,7 @@ def epoch_line(row, epochs):
 
 def _number(name, value):
     value = float(value)
-    if name == "rate":
+    if name == "learning_rate":
         return f"{value:.2e}"
     return f"{value:.1f}" if name == "seconds" else f"{value:.3f}"
 
@@ -75,7 +75,7 @@ class Bars(keras.callbacks.Callback):
     def __init__(self, bars, epochs, steps):
         super().__init__()
         self.bars, self.epochs, self.steps = bars, epochs, steps
-        self.task, self.rate, self.measured = None, 0.0, {}
+        self.task, self.learning_rate, self.measured = None, 0.0, {}
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.task is None:
@@ -85,9 +85,9 @@ class Bars(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if batch % RATE_EVERY == 0:
-            self.rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+            self.learning_rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         values = {name: keras.ops.convert_to_numpy(value) for name, value in (logs or {}).items() if name in SHOWN}
-        values |= {"rate": self.rate, **self.measured}
+        values |= {"learning_rate": self.learning_rate, **self.measured}
         numbers = ", ".join(f"{title} {_number(name, values[name])}" for name, title in SHOWN.items() if name in values)
         self.bars.update(self.task, advance=1, numbers=numbers)
 

@@ -10,15 +10,15 @@ from keras_ssd.training.caffe_sgd import CaffeSGD
 NOT_DECAYED = ("bias", "beta", "gamma")
 
 
-def caffe_sgd(steps=120_000, rate=1e-3, *, drops=(2 / 3, 5 / 6), weight_decay=5e-4, **options):
+def caffe_sgd(steps=120_000, learning_rate=1e-3, *, drops=(2 / 3, 5 / 6), weight_decay=5e-4, **options):
     """The original recipe: SGD with momentum 0.9, the rate cut to a tenth at two thirds and five sixths.
 
-    The original trains 120,000 steps of 32 pictures from the ImageNet VGG, without warm-up and without clipping; give
+    The original trains 120,000 steps of 32 images from the ImageNet VGG, without warm-up and without clipping; give
     `global_clipnorm` where the loss runs away at the start.
 
     Args:
         steps: of the whole training.
-        rate: at the start; 1e-3 for 32 pictures a step.
+        learning_rate: at the start; 1e-3 for 32 images a step.
         drops: shares of `steps` at which the rate falls to a tenth.
         weight_decay: as in Caffe.
         **options: of `CaffeSGD`.
@@ -28,22 +28,22 @@ def caffe_sgd(steps=120_000, rate=1e-3, *, drops=(2 / 3, 5 / 6), weight_decay=5e
 
     Source: weiliu89/caffe, branch ssd, examples/ssd/ssd_pascal.py: 80,000 and 100,000 of 120,000 steps.
     """
-    _check(steps, rate)
+    _check(steps, learning_rate)
     # Caffe drops the rate *at* the step, Keras's schedule after it.
     boundaries = [max(round(share * steps) - 1, 0) for share in drops]
     if not boundaries:
-        return CaffeSGD(rate, weight_decay=weight_decay, **options)
-    values = [rate * 0.1**power for power in range(len(boundaries) + 1)]
+        return CaffeSGD(learning_rate, weight_decay=weight_decay, **options)
+    values = [learning_rate * 0.1**power for power in range(len(boundaries) + 1)]
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
     return CaffeSGD(schedule, weight_decay=weight_decay, **options)
 
 
-def modern(steps, rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, average=0.998, **options):
+def modern(steps, learning_rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, average=0.998, **options):
     """AdamW with warm-up, cosine decay, clipping, and a running average of the weights.
 
     Args:
         steps: of the whole training.
-        rate: the highest.
+        learning_rate: the highest.
         warm_up: steps in which the rate rises to it; None is a twentieth, at most 500.
         weight_decay: decoupled; biases and normalisations have none.
         clip: largest norm of all gradients together; None for no clipping.
@@ -55,10 +55,10 @@ def modern(steps, rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, aver
         A Keras optimizer. With `average`, use `keras.callbacks.SwapEMAWeights` or the package's trainer, so that
         validation and checkpoints see the averaged weights.
     """
-    _check(steps, rate)
+    _check(steps, learning_rate)
     warm_up = min(500, max(steps // 20, 1)) if warm_up is None else warm_up
     schedule = keras.optimizers.schedules.CosineDecay(
-        rate / 100, max(steps - warm_up, 1), alpha=0.01, warmup_target=rate, warmup_steps=warm_up
+        learning_rate / 100, max(steps - warm_up, 1), alpha=0.01, warmup_target=learning_rate, warmup_steps=warm_up
     )
     options = {"weight_decay": weight_decay, "global_clipnorm": clip, **options}
     if average is None:
@@ -69,15 +69,15 @@ def modern(steps, rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, aver
     return optimizer
 
 
-def small_data(steps, rate=2e-3, **options):
-    """`modern` for a few hundred pictures and a small network from nothing: a higher rate, 60 steps of warm-up.
+def small_data(steps, learning_rate=2e-3, **options):
+    """`modern` for a few hundred images and a small network from nothing: a higher rate, 60 steps of warm-up.
 
     Args:
         steps: of the whole training.
-        rate: the highest.
+        learning_rate: the highest.
         **options: of `modern`.
     """
-    return modern(steps, rate, **{"warm_up": min(60, max(steps // 4, 1)), **options})
+    return modern(steps, learning_rate, **{"warm_up": min(60, max(steps // 4, 1)), **options})
 
 
 RECIPES = {"caffe": caffe_sgd, "modern": modern, "small-data": small_data}
@@ -95,8 +95,8 @@ def named(name):
     return RECIPES[name]
 
 
-def _check(steps, rate):
+def _check(steps, learning_rate):
     if not steps >= 1:
         raise ValueError(f"`steps` must be at least 1. Received: steps={steps!r}")
-    if not rate > 0:
-        raise ValueError(f"`rate` must be positive. Received: rate={rate!r}")
+    if not learning_rate > 0:
+        raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={learning_rate!r}")

@@ -20,7 +20,7 @@ LINES = ("#0072B2", "#D55E00", "#009E73")  # Okabe and Ito's, those that show on
 PANELS = (
     ("loss and its parts", ("loss", "localization_loss", "confidence_loss")),
     ("AP at IoU 0.5 on the validation set", ("val_mAP",)),
-    ("learning rate", ("rate",)),
+    ("learning rate", ("learning_rate",)),
 )
 
 
@@ -32,7 +32,7 @@ def tensorboard(out):
 
 
 def write(model, history, dataset):
-    """Writes both pictures into the folder of a training.
+    """Writes both images into the folder of a training.
 
     Args:
         model: the trained `SSD`.
@@ -91,7 +91,7 @@ def _panel(title, lines):
 
 
 def _axes(pen, font, ticks_x, ticks_y):
-    """Draws grid and numbers; returns the function from (epoch, value) to a place on the picture."""
+    """Draws grid and numbers; returns the function from (epoch, value) to a place on the image."""
     top, right, bottom, left = MARGINS
     width, height = PANEL_HW[1] - left - right, PANEL_HW[0] - top - bottom
 

@@ -17,13 +17,13 @@ class Settings:
     """Two trainings with equal settings, data and starting weights end with equal weights.
 
     Args:
-        epochs: passes through the pictures.
-        batch_size: pictures a step.
+        epochs: passes through the images.
+        batch_size: images a step.
         recipe: "caffe", "modern" or "small-data", see `keras_ssd.recipes`; or a function from the number of all
             steps to a Keras optimizer.
-        rate: the recipe's highest learning rate; None for its own.
+        learning_rate: the recipe's highest learning rate; None for its own.
         augment: a chain's name, a `Block`, or None.
-        seed: of pictures' order and augmentation.
+        seed: of images' order and augmentation.
         precision: "float32", or "mixed_bfloat16": weights in float32, products in bfloat16.
 
     Raises:
@@ -33,7 +33,7 @@ class Settings:
     epochs: int
     batch_size: int
     recipe: object = "small-data"
-    rate: float | None = None
+    learning_rate: float | None = None
     augment: object = "light"
     seed: int = 0
     precision: str = "float32"
@@ -43,20 +43,22 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or int(value) != value or value < 1:
                 raise ValueError(f"`{name}` must be a whole number from 1 on. Received: {name}={value!r}")
-        if self.rate is not None and not self.rate > 0:
-            raise ValueError(f"`rate` must be positive. Received: rate={self.rate!r}")
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={self.learning_rate!r}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}")
         if not callable(self.recipe):
             recipes.named(self.recipe)
-        elif self.rate is not None:
-            raise ValueError("`rate` is for a recipe by name; a function sets its own. Leave one of them out.")
+        elif self.learning_rate is not None:
+            raise ValueError("`learning_rate` is for a recipe by name; a function sets its own. Leave one of them out.")
 
     def optimizer(self, steps):
         """The recipe's optimizer for so many steps in all."""
         if callable(self.recipe):
             return self.recipe(steps)
-        return recipes.named(self.recipe)(steps, **({} if self.rate is None else {"rate": self.rate}))
+        return recipes.named(self.recipe)(
+            steps, **({} if self.learning_rate is None else {"learning_rate": self.learning_rate})
+        )
 
     def loss(self, decoding):
         """The recipe's loss for a model with these decoder options (`SSD.decoding`)."""
@@ -64,7 +66,7 @@ class Settings:
         scores = decoding.get("scores", "softmax")
         options |= {"confidence": "sigmoid"} if scores == "sigmoid" else {}
         options |= {"from_logits": False} if scores == "probabilities" else {}
-        # The original takes no negatives from pictures without objects. With few pictures each one counts.
+        # The original takes no negatives from images without objects. With few images each one counts.
         options |= {} if self.recipe == "caffe" else {"n_neg_min": 10, "negative_images": "mine"}
         return SSDLoss(**options)
 
@@ -91,19 +93,19 @@ def identity(model, train_set, validation_set, settings, loss):
         **settings.to_dict(),
         "loss": _digest(json.dumps(keras.losses.serialize(loss), default=str, sort_keys=True)),
         "model": f"{model.name}, anchors {_digest(json.dumps(model.anchor_spec.to_dict()))}",
-        "training set": _pictures(train_set),
-        "validation set": "none" if validation_set is None else _pictures(validation_set),
+        "training set": _images(train_set),
+        "validation set": "none" if validation_set is None else _images(validation_set),
     }
 
 
-def _pictures(dataset):
-    """A text that is the same for the same pictures and boxes in the same order."""
+def _images(dataset):
+    """A text that is the same for the same images and boxes in the same order."""
     digest = hashlib.sha256(json.dumps(dataset.classes).encode())
     for annotation in dataset:
         digest.update(annotation.name.encode())
         for array in (annotation.boxes_xyxy, annotation.class_ids, annotation.difficult):
             digest.update(array.tobytes())
-    return f"{len(dataset)} pictures, {digest.hexdigest()[:16]}"
+    return f"{len(dataset)} images, {digest.hexdigest()[:16]}"
 
 
 def _digest(text):

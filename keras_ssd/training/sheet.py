@@ -7,7 +7,7 @@ import numpy as np
 from keras_ssd import boxes as bx
 from keras_ssd.detecting import detections_or_errors
 from keras_ssd.drawing import Label, class_colours, draw_boxes, draw_detections
-from keras_ssd.pictures import PictureError, Source, read_picture
+from keras_ssd.images import ImageError, Source, read_image
 
 IMAGES = 6
 CONFIDENCE = 0.3  # of a model that has none of its own
@@ -31,13 +31,13 @@ def sheet(model, dataset):
     from PIL import Image, ImageDraw, ImageFont
 
     chosen = [dataset[place] for place in telling(dataset)]
-    sources = [Source(annotation.picture, annotation.name) for annotation in chosen]
+    sources = [Source(annotation.image, annotation.name) for annotation in chosen]
     least = CONFIDENCE if model.confidence is None else model.confidence.value
     found = detections_or_errors(model, sources, confidence=least)
     pairs = [
         _pair(annotation, detections)
         for annotation, detections in zip(chosen, found, strict=True)
-        if not isinstance(detections, PictureError)  # it was there when the training began
+        if not isinstance(detections, ImageError)  # it was there when the training began
     ]
     columns = min(COLUMNS, len(pairs))
     rows = [pairs[start : start + columns] for start in range(0, len(pairs), columns)]
@@ -95,11 +95,11 @@ def _pair(annotation, found):
     """The truth of one image beside what was found in it."""
     from PIL import Image
 
-    picture = read_picture(annotation.picture, name=None if isinstance(annotation.picture, str) else annotation.name)
-    height, width = picture.shape[:2]
+    image = read_image(annotation.image, name=None if isinstance(annotation.image, str) else annotation.name)
+    height, width = image.shape[:2]
     scale = min(CELL_HW[0] / height, CELL_HW[1] / width)
     size_hw = max(1, round(height * scale)), max(1, round(width * scale))
-    small = np.asarray(Image.fromarray(picture).resize(size_hw[::-1], Image.Resampling.LANCZOS))
+    small = np.asarray(Image.fromarray(image).resize(size_hw[::-1], Image.Resampling.LANCZOS))
     pair = Image.new("RGB", (2 * CELL_HW[1] + 4, TITLE + size_hw[0]), PAPER)
     truth = _truth(small, annotation.boxes_xyxy * scale, annotation.class_ids, found.class_names)
     drawn = truth, draw_detections(small, found)
@@ -113,13 +113,13 @@ def _pair(annotation, found):
     return pair
 
 
-def _truth(picture, boxes_xyxy, class_ids, class_names):
+def _truth(image, boxes_xyxy, class_ids, class_names):
     """The image with its objects, small ones on top."""
     order = np.argsort(bx.area(boxes_xyxy), kind="stable")
     palette = class_colours(class_names)
     ids = class_ids[order].tolist()
     labels = [Label(class_names[class_id], name=class_names[class_id]) for class_id in ids]
-    return draw_boxes(picture, boxes_xyxy[order], [palette[class_id] for class_id in ids], labels)
+    return draw_boxes(image, boxes_xyxy[order], [palette[class_id] for class_id in ids], labels)
 
 
 def _titled(part, text, back):

@@ -1,4 +1,4 @@
-"""`train`: from a model and annotated pictures to a trained model, in a folder that a training can go on from."""
+"""`train`: from a model and annotated images to a trained model, in a folder that a training can go on from."""
 
 import dataclasses
 import math
@@ -19,10 +19,10 @@ from keras_ssd.training import checkpoint, finishing, report
 from keras_ssd.training.display import display_for
 from keras_ssd.training.fresh import fresh_folder
 from keras_ssd.training.interrupts import Interrupt
-from keras_ssd.training.keeper import BEST, LAST, Keeper
 from keras_ssd.training.pace import measured_pace
 from keras_ssd.training.settings import Settings, identity
-from keras_ssd.training.twin import twin_of
+from keras_ssd.training.training_callback import BEST, LAST, Keeper
+from keras_ssd.training.training_copy import twin_of
 
 MOST_BYTES_IN_MEMORY = 1 << 30
 
@@ -87,7 +87,7 @@ def train(
     patience: int | None = None,
     batch_size: int = 8,
     recipe: Any = "small-data",
-    rate: float | None = None,
+    learning_rate: float | None = None,
     augment: Any = "light",
     loss: keras.losses.Loss | None = None,
     seed: int = 0,
@@ -113,8 +113,8 @@ def train(
         train_set: `keras_ssd.data.Dataset` with the model's classes.
         validation_set: another one, whose mean AP at IoU 0.5 is measured after each epoch; or None.
         out: folder to write to; made if it is missing.
-        epochs, batch_size, recipe, rate, augment, seed, precision: see `Settings`. Without `epochs` they follow from
-            `minutes`.
+        epochs, batch_size, recipe, learning_rate, augment, seed, precision: see `Settings`. Without `epochs` they
+            follow from `minutes`.
         minutes: that the training may take; a few steps are timed, and as many epochs are done as fit. The schedule of
             the rate comes to its end in them.
         patience: end when so many epochs brought no better measurement on the validation set; None for all epochs.
@@ -133,7 +133,7 @@ def train(
     Raises:
         ValueError: settings out of range, data of other classes, a folder that holds a training already, or none to
             resume, or one with other settings.
-        DivergedError: the loss became infinite or NaN; names the pictures.
+        DivergedError: the loss became infinite or NaN; names the images.
         DataError: an image cannot be read, and the data were not read with a policy that leaves it out.
 
     Example:
@@ -148,7 +148,7 @@ def train(
         raise ValueError(f"`minutes` must be positive. Received: minutes={minutes!r}")
     if epochs is None and resume:
         epochs = checkpoint.read_facts(out / checkpoint.NAME)["identity"]["epochs"]
-    settings = Settings(1 if epochs is None else epochs, batch_size, recipe, rate, augment, seed, precision)
+    settings = Settings(1 if epochs is None else epochs, batch_size, recipe, learning_rate, augment, seed, precision)
     loss = loss or settings.loss(model.decoding)
     _check_validation(validation_set, model)
     facts = identity(model, train_set, validation_set, settings, loss)
@@ -260,7 +260,7 @@ def _check_validation(dataset, model):
 
 
 def _source(train_set, model, settings, workers):
-    """The batches; pictures stay in memory where all of them fit easily."""
+    """The batches; images stay in memory where all of them fit easily."""
     sizes = [annotation.size_hw for annotation in train_set]
     fits = None not in sizes and sum(3 * height * width for height, width in sizes) <= MOST_BYTES_IN_MEMORY
     return batches(
@@ -270,5 +270,5 @@ def _source(train_set, model, settings, workers):
         settings.batch_size,
         seed=settings.seed,
         workers=workers,
-        pictures_in_memory=fits,
+        images_in_memory=fits,
     )

@@ -36,7 +36,7 @@ class PortReport:
         source: the file, or what else the arrays came from.
         layers: target layers that were written.
         parameters: the number of values written.
-        turned: the first convolution, if its input channels were turned from BGR to RGB.
+        channels_reversed: the first convolution, if its input channels were turned from BGR to RGB.
         kept: target layers that stayed as they were, on request.
         ignored: source layers that were left out, on request.
         classes: the `SubsampleReport`, if the class heads were sub-sampled.
@@ -45,15 +45,15 @@ class PortReport:
     source: str
     layers: tuple[str, ...]
     parameters: int
-    turned: str | None = None
+    channels_reversed: str | None = None
     kept: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     classes: object = field(default=None)
 
     def __str__(self):
         lines = [f"Loaded {len(self.layers)} layers with {self.parameters:,} values from {self.source}."]
-        if self.turned:
-            lines.append(f"Turned the input channels of {self.turned} from BGR to RGB.")
+        if self.channels_reversed:
+            lines.append(f"Turned the input channels of {self.channels_reversed} from BGR to RGB.")
         if self.kept:
             lines.append("Left as they were: " + ", ".join(self.kept) + ".")
         if self.ignored:
@@ -104,7 +104,7 @@ def port(model, arrays, *, rename=None, ignore=(), keep=()):
         source=arrays.source,
         layers=_layers(target),
         parameters=sum(array.size for array in source.values()),
-        turned=(rename or {}).get(first, first),
+        channels_reversed=(rename or {}).get(first, first),
         kept=kept,
         ignored=ignored,
     )

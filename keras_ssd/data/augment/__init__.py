@@ -1,4 +1,4 @@
-"""Augmentation: pictures and boxes changed together, at random and yet reproducible.
+"""Augmentation: images and boxes changed together, at random and yet reproducible.
 
 Everything is a block, `block(sample, rng)` gives a sample, and a `Chain` of blocks is a block. Blocks hold no state:
 what happens follows from the generator that is handed over, and `sample_rng(seed, epoch, index)` makes one for each
@@ -24,7 +24,6 @@ from keras_ssd.data.augment.color import Hue as Hue
 from keras_ssd.data.augment.color import JpegNoise as JpegNoise
 from keras_ssd.data.augment.color import Saturation as Saturation
 from keras_ssd.data.augment.color import distortion as distortion
-from keras_ssd.data.augment.foreign import KerasLayer as KerasLayer
 from keras_ssd.data.augment.geometry import DropSmall as DropSmall
 from keras_ssd.data.augment.geometry import Flip as Flip
 from keras_ssd.data.augment.geometry import QuarterTurns as QuarterTurns
@@ -32,6 +31,7 @@ from keras_ssd.data.augment.geometry import Resize as Resize
 from keras_ssd.data.augment.geometry import Translate as Translate
 from keras_ssd.data.augment.geometry import Zoom as Zoom
 from keras_ssd.data.augment.interpolation import INTERPOLATIONS as INTERPOLATIONS
+from keras_ssd.data.augment.keras_layers import KerasLayer as KerasLayer
 from keras_ssd.data.augment.labels import BoxRule as BoxRule
 from keras_ssd.data.augment.labels import Labels as Labels
 from keras_ssd.data.augment.labels import Need as Need

@@ -18,7 +18,7 @@ class PatchSampler:
 
     Args:
         scale: (smallest, largest): a patch has scale * sqrt(aspect) of the width, scale / sqrt(aspect) of the height.
-        aspect: (lowest, highest), relative to the picture's own; kept within scale^2..1 / scale^2, so that patches fit.
+        aspect: (lowest, highest), relative to the image's own; kept within scale^2..1 / scale^2, so that patches fit.
         trials: how many patches are drawn at most.
         jaccard: (least, most) IoU of patch and object, None for no bound; at least one object must lie within.
         sample_coverage: the same for the share of the patch that the object covers.
@@ -44,7 +44,7 @@ class PatchSampler:
             raise ValueError(f"A sampler tries at least once. Received: trials={self.trials}")
 
     def patches(self, rng):
-        """(trials, 4) boxes_xyxy float32, fractions of the picture."""
+        """(trials, 4) boxes_xyxy float32, fractions of the image."""
         draws = rng.random((4, self.trials))
         scale = self.scale[0] + draws[0] * (self.scale[1] - self.scale[0])
         aspect = self.aspect[0] + draws[1] * (self.aspect[1] - self.aspect[0])
@@ -55,7 +55,7 @@ class PatchSampler:
 
     @property
     def unconditional(self):
-        """Whether any patch will do, even in a picture without objects."""
+        """Whether any patch will do, even in an image without objects."""
         return {self.jaccard, self.sample_coverage, self.object_coverage} == {(None, None)}
 
     def accepts(self, patches_xyxy, boxes_xyxy):
@@ -98,7 +98,7 @@ CAFFE_SAMPLERS = (
 class BatchSampler(Block):
     """Crops as the original SSD: each sampler looks for a patch, and one of those found is drawn.
 
-    So the whole picture stays with probability 1 / (number of samplers that succeeded), between 1/7 and 1. Objects
+    So the whole image stays with probability 1 / (number of samplers that succeeded), between 1/7 and 1. Objects
     whose centre lies in the patch stay, clipped to it. A patch may meet its condition with an object whose centre
     lies outside, so the result may be empty, as in Caffe.
 
@@ -116,7 +116,7 @@ class BatchSampler(Block):
     keep: BoxRule | None = CENTER
 
     def find(self, labels, rng):
-        """(K, 4) boxes_xyxy: the first good patch of each sampler that had one, as fractions of the picture."""
+        """(K, 4) boxes_xyxy: the first good patch of each sampler that had one, as fractions of the image."""
         found = []
         for sampler in self.samplers:
             patches = sampler.patches(rng)

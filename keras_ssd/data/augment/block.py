@@ -31,7 +31,7 @@ class Block:
 
     `block(sample, rng)` gives a changed sample. Behind it are two parts: `draw` decides from the labels alone, and
     gives steps; `render` applies them to pixels. A kind of block overrides `steps`. One that must see the pixels
-    to know what happens to the boxes, or that needs more pictures than one, is `opaque` and overrides `apply`.
+    to know what happens to the boxes, or that needs more images than one, is `opaque` and overrides `apply`.
 
     Args:
         probability: 0..1 that the block does anything.
@@ -58,7 +58,7 @@ class Block:
         return self.probability >= 1 or rng.random() < self.probability
 
     def draw(self, labels, rng):
-        """Decides what to do to a picture with these labels.
+        """Decides what to do to an image with these labels.
 
         Args:
             labels: `Labels`.
@@ -82,17 +82,17 @@ class Block:
         Args:
             sample: `Sample`.
             rng: `numpy.random.Generator`; `sample_rng` makes one.
-            others: for blocks that mix pictures: a function of a generator that gives another sample, drawn with it.
+            others: for blocks that mix images: a function of a generator that gives another sample, drawn with it.
 
         Returns:
-            (sample, `Track`): the track takes boxes of the result back to the picture that went in.
+            (sample, `Track`): the track takes boxes of the result back to the image that went in.
         """
         if self.opaque:
             if not self.happens(rng):
                 return sample, Track()
             return self.apply(sample, rng, others)
         steps, labels = self.draw(Labels.of(sample), rng)
-        return labels.put_into(sample, render(sample.picture, steps)), Track(tuple(steps))
+        return labels.put_into(sample, render(sample.image, steps)), Track(tuple(steps))
 
     def apply(self, sample, rng, others):
         """What an opaque block does: (sample, track)."""
@@ -140,7 +140,7 @@ class Chain(Block):
 
     Example:
         >>> chain = Chain([Brightness(-32, 32, probability=0.5), Flip(probability=0.5), Resize((300, 300))])
-        >>> chain(sample, sample_rng(seed=0, epoch=0, index=7)).picture.shape
+        >>> chain(sample, sample_rng(seed=0, epoch=0, index=7)).image.shape
         (300, 300, 3)
     """
 

@@ -1,4 +1,4 @@
-"""Chains with names: the original SSD's, those of ssd_keras, and light ones for few pictures."""
+"""Chains with names: the original SSD's, those of ssd_keras, and light ones for few images."""
 
 from keras_ssd.data.augment.batch_sampler import BatchSampler
 from keras_ssd.data.augment.block import Chain, OneOf
@@ -29,7 +29,7 @@ def _strong_colour():
 
 
 def satellite(size_hw):
-    """ssd_keras's for pictures from above, which have no up and down."""
+    """ssd_keras's for images from above, which have no up and down."""
     return [
         # There, contrast always comes before saturation and hue.
         distortion(**_strong_colour()).blocks[0],
@@ -43,7 +43,7 @@ def satellite(size_hw):
 
 
 def constant(size_hw):
-    """ssd_keras's for pictures of one size: shift, then enlarge; or shrink, then shift."""
+    """ssd_keras's for images of one size: shift, then enlarge; or shrink, then shift."""
     early, late = distortion(**_strong_colour()).blocks
     shift = Translate((0.03, 0.5), (0.03, 0.5), probability=0.5)
     larger, smaller = Zoom(1.0, 2.0, probability=0.5), Zoom(0.5, 1.0, probability=0.5)
@@ -56,7 +56,7 @@ def constant(size_hw):
 
 
 def variable(size_hw):
-    """ssd_keras's for pictures of many sizes: one random patch instead of expanding and cropping."""
+    """ssd_keras's for images of many sizes: one random patch instead of expanding and cropping."""
     return [
         distortion(**_strong_colour()).blocks[0],
         RandomPatch((0.3, 2.0), (0.5, 2.0)),
@@ -71,7 +71,7 @@ def _weak_colour():
 
 
 def light(size_hw):
-    """For few pictures, and for models that are nearly good: weak colours, mirror, a zoom of 3/4 to 4/3.
+    """For few images, and for models that are nearly good: weak colours, mirror, a zoom of 3/4 to 4/3.
 
     The original's crops and canvases need tens of thousands of steps before they pay.
     """
@@ -85,7 +85,7 @@ def light(size_hw):
 
 
 def light_turns(size_hw):
-    """`light` for pictures that have no up and down, as those of a microscope."""
+    """`light` for images that have no up and down, as those of a microscope."""
     return [
         _weak_colour(),
         Flip(probability=0.5),
@@ -98,7 +98,7 @@ def light_turns(size_hw):
 
 
 def mosaic(size_hw):
-    """Four pictures in one half of the time, two blended 15 % of the time, then as `light`."""
+    """Four images in one half of the time, two blended 15 % of the time, then as `light`."""
     return [Mosaic(size_hw, probability=0.5), MixUp(probability=0.15), *light(size_hw)]
 
 
@@ -133,7 +133,7 @@ def named_chain(name, size_hw=(300, 300)):
         ValueError: there is no such chain.
 
     Example:
-        >>> named_chain("ssd", (512, 512))(sample, sample_rng(0, 0, 7)).picture.shape
+        >>> named_chain("ssd", (512, 512))(sample, sample_rng(0, 0, 7)).image.shape
         (512, 512, 3)
     """
     if name not in CHAINS:

@@ -101,7 +101,7 @@ class Gamma(Block):
 
 @dataclasses.dataclass(frozen=True)
 class HistogramEqualization(Block):
-    """Spreads the picture's values (of hue, saturation, value) evenly."""
+    """Spreads the image's values (of hue, saturation, value) evenly."""
 
     def steps(self, labels, rng):
         return (color_steps.Equalize(),)
@@ -133,9 +133,9 @@ class Grayscale(Block):
 
 @dataclasses.dataclass(frozen=True)
 class JpegNoise(Block):
-    """Compresses the picture as JPEG with quality `low` to `high` (1..100).
+    """Compresses the image as JPEG with quality `low` to `high` (1..100).
 
-    Caffe's SSD did so without meaning to: between its steps pictures are held as JPEG, of OpenCV's quality 95.
+    Caffe's SSD did so without meaning to: between its steps images are held as JPEG, of OpenCV's quality 95.
     """
 
     low: int = 95

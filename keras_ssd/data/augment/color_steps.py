@@ -38,8 +38,8 @@ class LevelStep(PixelStep):
     def composed(first, second):
         return Table(second.table[first.table])
 
-    def pixels(self, picture):
-        return look_up(picture, self.table)
+    def pixels(self, image):
+        return look_up(image, self.table)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,8 +90,8 @@ class HueSaturationStep(PixelStep):
     def composed(first, second):
         return HueSaturation(tuple(after[before] for before, after in zip(first.tables, second.tables, strict=True)))
 
-    def pixels(self, picture):
-        return look_up_hsv(picture, *self.tables)
+    def pixels(self, image):
+        return look_up_hsv(image, *self.tables)
 
 
 _UNCHANGED = LEVELS.astype(np.uint8)
@@ -140,36 +140,36 @@ class ReorderChannels(PixelStep):
 
     order: tuple[int, int, int]
 
-    def pixels(self, picture):
-        return np.ascontiguousarray(picture[..., list(self.order)])
+    def pixels(self, image):
+        return np.ascontiguousarray(image[..., list(self.order)])
 
 
 @dataclasses.dataclass(frozen=True)
 class ToGrey(PixelStep):
     """Three equal channels: the brightness that the eye sees (ITU-R 601)."""
 
-    def pixels(self, picture):
-        grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+    def pixels(self, image):
+        grey = image @ np.array([0.299, 0.587, 0.114], np.float32)
         return np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Equalize(Step):
-    """The values (of hue, saturation, value) of the whole picture spread evenly over 0..255."""
+    """The values (of hue, saturation, value) of the whole image spread evenly over 0..255."""
 
-    def pixels(self, picture):
-        return look_up_hsv(picture, _UNCHANGED, _UNCHANGED, equalized(rgb_to_hsv(picture)[2]))
+    def pixels(self, image):
+        return look_up_hsv(image, _UNCHANGED, _UNCHANGED, equalized(rgb_to_hsv(image)[2]))
 
 
 @dataclasses.dataclass(frozen=True)
 class Recompress(Step):
-    """The picture as a JPEG file of this quality (1..100) would hold it."""
+    """The image as a JPEG file of this quality (1..100) would hold it."""
 
     quality: int
 
-    def pixels(self, picture):
+    def pixels(self, image):
         from PIL import Image
 
         file = io.BytesIO()
-        Image.fromarray(picture).save(file, "jpeg", quality=self.quality)
+        Image.fromarray(image).save(file, "jpeg", quality=self.quality)
         return np.asarray(Image.open(file))

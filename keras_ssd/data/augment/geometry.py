@@ -1,4 +1,4 @@
-"""Blocks that move the picture as a whole, and its boxes with it."""
+"""Blocks that move the image as a whole, and its boxes with it."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ PARTLY_VISIBLE = BoxRule("area", (0.3, 1.0))
 
 @dataclasses.dataclass(frozen=True)
 class Resize(Block):
-    """Warps the picture to a size, whatever its shape.
+    """Warps the image to a size, whatever its shape.
 
     Args:
         size_hw: (height, width) in pixels.
@@ -45,7 +45,7 @@ class Resize(Block):
 
 @dataclasses.dataclass(frozen=True)
 class Flip(Block):
-    """Turns the picture over: "horizontal" swaps left and right, "vertical" top and bottom."""
+    """Turns the image over: "horizontal" swaps left and right, "vertical" top and bottom."""
 
     direction: str = "horizontal"
 
@@ -60,12 +60,12 @@ class Flip(Block):
 
 @dataclasses.dataclass(frozen=True)
 class QuarterTurns(Block):
-    """Turns the picture by a multiple of 90 degrees.
+    """Turns the image by a multiple of 90 degrees.
 
     Args:
         turns: quarters counterclockwise; of several one is drawn, each equally often.
-        keep_size: cut and pad a picture that is not square to the size that it had, at a place drawn at random, so
-            that objects are not squeezed when the picture is resized later.
+        keep_size: cut and pad an image that is not square to the size that it had, at a place drawn at random, so
+            that objects are not squeezed when the image is resized later.
         fill: (red, green, blue), 0..255, of what is padded.
         keep: `BoxRule` for what is cut.
     """
@@ -90,7 +90,7 @@ class QuarterTurns(Block):
 
 
 def place_within(size_hw, window_hw, rng):
-    """(top, left) of a window, at random so that along each side as much of the picture is seen as can be."""
+    """(top, left) of a window, at random so that along each side as much of the image is seen as can be."""
     rooms = (size_hw[0] - window_hw[0], size_hw[1] - window_hw[1])
     return tuple(int(rng.integers(min(room, 0), max(room, 0), endpoint=True)) for room in rooms)
 
@@ -105,14 +105,14 @@ def first_good(candidates, labels, need):
 
 @dataclasses.dataclass(frozen=True)
 class Translate(Block):
-    """Shifts the picture; what comes in is filled.
+    """Shifts the image; what comes in is filled.
 
     Args:
         down, right: (least, most) shift as fractions of height and width; each direction is drawn with its sign.
         fill: (red, green, blue), 0..255.
         keep: which boxes stay.
         need: what makes a shift good; None: every shift is.
-        trials: so many shifts are drawn until one is good; after them the picture stays as it is.
+        trials: so many shifts are drawn until one is good; after them the image stays as it is.
     """
 
     down: tuple[float, float] = (0.03, 0.3)
@@ -141,11 +141,11 @@ class Translate(Block):
 
 @dataclasses.dataclass(frozen=True)
 class Zoom(Block):
-    """Makes what is seen `low` to `high` times as large, about the middle; the picture keeps its size.
+    """Makes what is seen `low` to `high` times as large, about the middle; the image keeps its size.
 
     Args:
-        low, high: factors; below 1 the picture shrinks and a border is filled.
-        anywhere: draw the place instead of the middle; shrunk pictures stay whole, enlarged ones fill the frame.
+        low, high: factors; below 1 the image shrinks and a border is filled.
+        anywhere: draw the place instead of the middle; shrunk images stay whole, enlarged ones fill the frame.
         fill, keep, need, trials: as in `Translate`.
     """
 

@@ -3,47 +3,47 @@
 import numpy as np
 
 from keras_ssd.data.augment.pixels import opencv
-from keras_ssd.pictures import resize_bilinear
+from keras_ssd.images import resize_bilinear
 
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic", "lanczos4")  # in the order of ssd_pascal.py
 
 
-def resize(picture, size_hw, interpolation="linear"):
-    """Warps a picture to a size as OpenCV's `resize` does; without OpenCV within one grey level of it.
+def resize(image, size_hw, interpolation="linear"):
+    """Warps an image to a size as OpenCV's `resize` does; without OpenCV within one grey level of it.
 
     Args:
-        picture: (H, W, 3) uint8.
+        image: (H, W, 3) uint8.
         size_hw: wanted (height, width) in pixels.
-        interpolation: one of `INTERPOLATIONS`. None but "area" smooths a picture that shrinks.
+        interpolation: one of `INTERPOLATIONS`. None but "area" smooths an image that shrinks.
 
     Returns:
         (height, width, 3) uint8.
     """
     height, width = size_hw
-    if picture.shape[:2] == (height, width):
-        return picture
+    if image.shape[:2] == (height, width):
+        return image
     if interpolation == "linear":
-        return resize_bilinear(picture, size_hw)
+        return resize_bilinear(image, size_hw)
     cv2 = opencv()
     if cv2 is not None:
-        return cv2.resize(picture, (width, height), interpolation=getattr(cv2, f"INTER_{interpolation.upper()}"))
-    return _resize_numpy(picture, (height, width), interpolation)
+        return cv2.resize(image, (width, height), interpolation=getattr(cv2, f"INTER_{interpolation.upper()}"))
+    return _resize_numpy(image, (height, width), interpolation)
 
 
-def _resize_numpy(picture, size_hw, interpolation):
-    lengths = picture.shape[:2]
+def _resize_numpy(image, size_hw, interpolation):
+    lengths = image.shape[:2]
     if interpolation == "nearest":
         rows, columns = map(_nearest, lengths, size_hw)
-        return picture[rows[:, None], columns]
+        return image[rows[:, None], columns]
     shrinks = lengths[0] >= size_hw[0] and lengths[1] >= size_hw[1]
     if interpolation == "area" and shrinks:
         vertical, horizontal = map(_area_weights, lengths, size_hw)
-        lines = vertical @ picture.reshape(lengths[0], -1).astype(np.float32)  # (height, W * 3)
+        lines = vertical @ image.reshape(lengths[0], -1).astype(np.float32)  # (height, W * 3)
         lines = lines.reshape(size_hw[0], lengths[1], 3).transpose(1, 0, 2).reshape(lengths[1], -1)
         result = (horizontal @ lines).reshape(size_hw[1], size_hw[0], 3).transpose(1, 0, 2)
         return _rounded(result)
     taps = {"area": _area_taps, "cubic": _cubic_taps, "lanczos4": _lanczos_taps}[interpolation]
-    result = _along(picture, *taps(lengths[0], size_hw[0]))
+    result = _along(image, *taps(lengths[0], size_hw[0]))
     result = _along(result.transpose(1, 0, 2), *taps(lengths[1], size_hw[1]))
     return _rounded(result.transpose(1, 0, 2))
 
@@ -61,12 +61,12 @@ def _rounded(result):
     return np.rint(np.clip(result, 0, 255)).astype(np.uint8)
 
 
-def _along(picture, places, weights):
+def _along(image, places, weights):
     """Weighted sums of rows: places and weights are (wanted, taps)."""
-    places = places.clip(0, picture.shape[0] - 1)  # beyond the border its last row is repeated
-    result = picture[places[:, 0]] * weights[:, 0, None, None]
+    places = places.clip(0, image.shape[0] - 1)  # beyond the border its last row is repeated
+    result = image[places[:, 0]] * weights[:, 0, None, None]
     for tap in range(1, places.shape[1]):
-        result += picture[places[:, tap]] * weights[:, tap, None, None]
+        result += image[places[:, tap]] * weights[:, tap, None, None]
     return result
 
 

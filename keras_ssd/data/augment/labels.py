@@ -7,7 +7,7 @@ import numpy as np
 from keras_ssd import boxes as formulas
 
 WHOLE = np.array([0, 0, 1, 1], np.float32)
-THINNEST = 0.01  # pixels; what is left of a box that only touches the picture is rounding, not area
+THINNEST = 0.01  # pixels; what is left of a box that only touches the image is rounding, not area
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,8 +15,8 @@ class Labels:
     """What a block may look at before it decides: all of a sample but its pixels.
 
     Args:
-        size_hw: (height, width) of the picture in pixels.
-        boxes_xyxy: (M, 4) float32, fractions of the picture.
+        size_hw: (height, width) of the image in pixels.
+        boxes_xyxy: (M, 4) float32, fractions of the image.
         class_ids: (M,) int32.
         difficult: (M,) bool.
     """
@@ -28,8 +28,8 @@ class Labels:
 
     @classmethod
     def of(cls, sample):
-        """A sample's; boxes are clipped to the picture, those without area are dropped."""
-        return cls(tuple(sample.picture.shape[:2]), sample.boxes_xyxy, sample.class_ids, sample.difficult).placed(
+        """A sample's; boxes are clipped to the image, those without area are dropped."""
+        return cls(tuple(sample.image.shape[:2]), sample.boxes_xyxy, sample.class_ids, sample.difficult).placed(
             sample.boxes_xyxy
         )
 
@@ -37,11 +37,11 @@ class Labels:
         return len(self.class_ids)
 
     def placed(self, boxes_xyxy, size_hw=None, keep=None):
-        """The same objects elsewhere: those that a rule keeps, clipped to the picture, as far as area is left.
+        """The same objects elsewhere: those that a rule keeps, clipped to the image, as far as area is left.
 
         Args:
             boxes_xyxy: (M, 4) where they are now; parts may lie outside 0..1.
-            size_hw: of the picture now.
+            size_hw: of the image now.
             keep: a `BoxRule`.
         """
         size_hw = size_hw or self.size_hw
@@ -55,13 +55,13 @@ class Labels:
         return Labels(size_hw, inside[stay], self.class_ids[stay], self.difficult[stay])
 
     def joined(self, *others):
-        """The objects of several, in one picture of this one's size."""
+        """The objects of several, in one image of this one's size."""
         every = (self, *others)
         return Labels(self.size_hw, *(np.concatenate([getattr(one, name) for one in every]) for name in PER_BOX))
 
-    def put_into(self, sample, picture):
-        """A sample with this picture and these objects, and all else of `sample`."""
-        return dataclasses.replace(sample, picture=picture, **{name: getattr(self, name) for name in PER_BOX})
+    def put_into(self, sample, image):
+        """A sample with this image and these objects, and all else of `sample`."""
+        return dataclasses.replace(sample, image=image, **{name: getattr(self, name) for name in PER_BOX})
 
 
 PER_BOX = ("boxes_xyxy", "class_ids", "difficult")
@@ -69,11 +69,11 @@ PER_BOX = ("boxes_xyxy", "class_ids", "difficult")
 
 @dataclasses.dataclass(frozen=True)
 class BoxRule:
-    """Which boxes count as being in a picture that was cut or moved.
+    """Which boxes count as being in an image that was cut or moved.
 
     Args:
-        criterion: "center": the box's centre lies in the picture or on its edge (Caffe's emit constraint).
-            "area": the visible share of the box lies within `bounds`. "iou": the IoU of box and picture is above the
+        criterion: "center": the box's centre lies in the image or on its edge (Caffe's emit constraint).
+            "area": the visible share of the box lies within `bounds`. "iou": the IoU of box and image is above the
             lower and at most the upper bound.
         bounds: (lower, upper), 0..1.
 
@@ -95,7 +95,7 @@ class BoxRule:
             raise ValueError(f"bounds are (lower, upper) within 0..1. Received: bounds={self.bounds}")
 
     def __call__(self, boxes_xyxy):
-        """(M,) bool: which boxes, in fractions of the picture and not clipped to it, are in it."""
+        """(M,) bool: which boxes, in fractions of the image and not clipped to it, are in it."""
         if self.criterion == "center":
             centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
             return ((centres >= 0) & (centres <= 1)).all(axis=1)
@@ -112,9 +112,9 @@ class BoxRule:
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """When a random change counts as good: enough objects are still in the picture.
+    """When a random change counts as good: enough objects are still in the image.
 
-    A picture that had no object needs none.
+    An image that had no object needs none.
 
     Args:
         rule: a `BoxRule`.
@@ -131,7 +131,7 @@ class Need:
             raise ValueError(f"boxes is a number from 1, or None for all of them. Received: boxes={self.boxes}")
 
     def __call__(self, boxes_xyxy):
-        """Whether boxes, in fractions of the new picture and not clipped to it, suffice."""
+        """Whether boxes, in fractions of the new image and not clipped to it, suffice."""
         if not len(boxes_xyxy):
             return True
         return int(self.rule(boxes_xyxy).sum()) >= (len(boxes_xyxy) if self.boxes is None else self.boxes)

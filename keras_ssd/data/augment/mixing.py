@@ -1,4 +1,4 @@
-"""Blocks that make one picture of several. They ask `others(rng)` for each further sample."""
+"""Blocks that make one image of several. They ask `others(rng)` for each further sample."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ def _ask(block, others, rng):
     if others is None:
         name = type(block).__name__
         raise ValueError(
-            f"{name} mixes several pictures, and has one. Call it with `others`, a function of a generator "
+            f"{name} mixes several images, and has one. Call it with `others`, a function of a generator "
             f"that gives another sample: chain(sample, rng, others=lambda rng: samples[rng.integers(len(samples))])"
         )
     return others(rng)
@@ -23,15 +23,15 @@ def _ask(block, others, rng):
 
 @dataclasses.dataclass(frozen=True)
 class Mosaic(Block):
-    """Four pictures in one: the sample above on the left, three others around it.
+    """Four images in one: the sample above on the left, three others around it.
 
-    The point where they meet is random. Each picture gives the largest patch of its tile's shape, warped to the tile,
+    The point where they meet is random. Each image gives the largest patch of its tile's shape, warped to the tile,
     so objects keep their shape and nothing is padded.
 
     Args:
         size_hw: (height, width) of the result, pixels.
         meeting: (lowest, highest) place of the meeting point as a fraction of each side.
-        keep: which boxes of a cut picture stay.
+        keep: which boxes of a cut image stay.
 
     Source: YOLOv4, section 3.4.
     """
@@ -74,17 +74,17 @@ class Mosaic(Block):
             crop = MaxCropToAspect(width / height, keep=self.keep, need=None)
             tile = Resize((height, width))(crop(one, rng), rng)
             if canvas is None:
-                canvas = on_canvas(tile.picture[:0, :0], (0, 0), self.size_hw, (0, 0, 0))
-            canvas[top : top + height, left : left + width] = tile.picture
+                canvas = on_canvas(tile.image[:0, :0], (0, 0), self.size_hw, (0, 0, 0))
+            canvas[top : top + height, left : left + width] = tile.image
             parts.append(Window((height, width), -top, -left, *self.size_hw).labels(Labels.of(tile)))
         return parts[0].joined(*parts[1:]).put_into(sample, canvas), Track((Opaque("Mosaic"),))
 
 
 @dataclasses.dataclass(frozen=True)
 class MixUp(Block):
-    """Another picture shines through, and its objects count too.
+    """Another image shines through, and its objects count too.
 
-    The other picture is warped to this one's size.
+    The other image is warped to this one's size.
 
     Args:
         share: (lowest, highest) share of the sample itself in the blend.
@@ -111,6 +111,6 @@ class MixUp(Block):
         other = _ask(self, others, rng)
         share = rng.uniform(*self.share)
         labels = Labels.of(sample)
-        picture = blended(as_uint8(sample.picture), resize(as_uint8(other.picture), labels.size_hw), share)
+        image = blended(as_uint8(sample.image), resize(as_uint8(other.image), labels.size_hw), share)
         # The sample's own pixels stay where they were, so boxes can be taken back: there is no step to undo.
-        return labels.joined(Labels.of(other)).put_into(sample, picture), Track()
+        return labels.joined(Labels.of(other)).put_into(sample, image), Track()

@@ -1,4 +1,4 @@
-"""Blocks that cut patches out of the picture or put it onto a larger canvas."""
+"""Blocks that cut patches out of the image or put it onto a larger canvas."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ MEAN_RGB = (123, 117, 104)  # of ImageNet; SSD's models subtract it, so a canvas
 
 @dataclasses.dataclass(frozen=True)
 class Expand(Block):
-    """Puts the picture somewhere on a canvas up to `most` times as wide and high, so that objects become small.
+    """Puts the image somewhere on a canvas up to `most` times as wide and high, so that objects become small.
 
     Args:
         most: the ratio is uniform in 1..most.
@@ -28,11 +28,11 @@ class Expand(Block):
     def __post_init__(self):
         super().__post_init__()
         if self.most < 1:
-            raise ValueError(f"A canvas is at least as large as its picture. Received: most={self.most}")
+            raise ValueError(f"A canvas is at least as large as its image. Received: most={self.most}")
 
     def steps(self, labels, rng):
         ratio = rng.uniform(1.0, self.most)
-        if ratio - 1 < 1e-2:  # Caffe leaves such a picture alone
+        if ratio - 1 < 1e-2:  # Caffe leaves such an image alone
             return ()
         height, width = (int(side * ratio) for side in labels.size_hw)
         down = math.floor(rng.uniform(0.0, height - labels.size_hw[0]))
@@ -42,10 +42,10 @@ class Expand(Block):
 
 @dataclasses.dataclass(frozen=True)
 class CropPad(Block):
-    """The picture seen through one window: cropped where the window cuts, padded where it looks past the edge.
+    """The image seen through one window: cropped where the window cuts, padded where it looks past the edge.
 
     Args:
-        top, left, height, width: of the window, pixels of the picture; top and left may be negative.
+        top, left, height, width: of the window, pixels of the image; top and left may be negative.
         fill: (red, green, blue), 0..255.
         keep: which boxes stay.
     """
@@ -67,19 +67,19 @@ class CropPad(Block):
         if not (-self.height < self.top < height and -self.width < self.left < width):
             raise ValueError(
                 f"The window (top={self.top}, left={self.left}, height={self.height}, width={self.width}) shows "
-                f"nothing of a picture of height {height} and width {width}."
+                f"nothing of an image of height {height} and width {width}."
             )
         return (Window(labels.size_hw, self.top, self.left, self.height, self.width, self.fill, self.keep),)
 
 
 @dataclasses.dataclass(frozen=True)
 class RandomPatch(Block):
-    """A patch of random size, shape and place; patches larger than the picture pad it.
+    """A patch of random size, shape and place; patches larger than the image pad it.
 
-    The patch lies so that as much as possible of the picture is seen along each side.
+    The patch lies so that as much as possible of the image is seen along each side.
 
     Args:
-        scale: (smallest, largest) width as a fraction of the picture's; without `aspect` the height's too.
+        scale: (smallest, largest) width as a fraction of the image's; without `aspect` the height's too.
         aspect: (lowest, highest) width / height of the patch in pixels; None draws the height from `scale` as well.
         uniform: without `aspect`: one scale for both sides.
         fill, keep, need, trials: as in `Translate`.
@@ -102,14 +102,14 @@ class RandomPatch(Block):
             if limits is not None and not 0 < limits[0] <= limits[1]:
                 raise ValueError(f"{name} is (lowest, highest), above 0. Received: {name}={limits}")
 
-    def size_hw(self, picture_hw, rng):
+    def size_hw(self, image_hw, rng):
         """(height, width) of a patch, in pixels."""
         width = rng.uniform(*self.scale)
         if self.aspect is not None:
-            width = max(1, int(width * picture_hw[1]))
+            width = max(1, int(width * image_hw[1]))
             return max(1, int(width / rng.uniform(*self.aspect))), width
         height = width if self.uniform else rng.uniform(*self.scale)
-        return max(1, int(height * picture_hw[0])), max(1, int(width * picture_hw[1]))
+        return max(1, int(height * image_hw[0])), max(1, int(width * image_hw[1]))
 
     def steps(self, labels, rng):
         def drawn():
@@ -151,11 +151,11 @@ class MaxCropToAspect(Block):
 
 @dataclasses.dataclass(frozen=True)
 class PadToAspect(Block):
-    """The smallest canvas of a fixed shape that holds the picture, which lies at a random place or in the middle.
+    """The smallest canvas of a fixed shape that holds the image, which lies at a random place or in the middle.
 
     Args:
         aspect: width / height of the canvas in pixels.
-        centered: put the picture into the middle.
+        centered: put the image into the middle.
         fill: (red, green, blue), 0..255.
     """
 

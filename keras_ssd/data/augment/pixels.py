@@ -1,13 +1,13 @@
 """What augmentation does to pixels, with OpenCV where it is installed and with numpy otherwise.
 
-Pictures are (H, W, 3) uint8 RGB. Both ways give results that differ by at most one grey level.
+Images are (H, W, 3) uint8 RGB. Both ways give results that differ by at most one grey level.
 """
 
 import functools
 
 import numpy as np
 
-from keras_ssd.pictures import resizing
+from keras_ssd.images import resizing
 
 
 def opencv():
@@ -15,27 +15,27 @@ def opencv():
     return resizing._opencv()
 
 
-def as_uint8(picture):
-    """A float picture (0..255) rounded to whole grey levels; uint8 comes back as it is."""
-    if picture.dtype == np.uint8:
-        return picture
-    return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+def as_uint8(image):
+    """A float image (0..255) rounded to whole grey levels; uint8 comes back as it is."""
+    if image.dtype == np.uint8:
+        return image
+    return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
 
 
-def look_up(picture, table):
+def look_up(image, table):
     """Each grey level replaced by its entry in a (256,) uint8 table."""
     cv2 = opencv()
-    return cv2.LUT(picture, table) if cv2 is not None else np.take(table, picture)
+    return cv2.LUT(image, table) if cv2 is not None else np.take(table, image)
 
 
-def look_up_hsv(picture, hue, saturation, value):
+def look_up_hsv(image, hue, saturation, value):
     """The same in hue (0..179), saturation and value, with a (256,) uint8 table each."""
     cv2 = opencv()
     if cv2 is not None:
-        hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
         cv2.LUT(hsv, np.stack([hue, saturation, value], axis=-1)[None], hsv)
         return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-    h, s, v = rgb_to_hsv(picture)
+    h, s, v = rgb_to_hsv(image)
     return hsv_to_rgb(hue[h], saturation[s], value[v])
 
 
@@ -48,9 +48,9 @@ def _divisions():
     return np.insert(saturation, 0, 0), np.insert(hue, 0, 0)
 
 
-def rgb_to_hsv(picture):
+def rgb_to_hsv(image):
     """Planes of hue in 0..179 (half degrees), saturation and value in 0..255, as OpenCV computes them for uint8."""
-    red, green, blue = (np.ascontiguousarray(picture[..., i]).astype(np.int32) for i in range(3))
+    red, green, blue = (np.ascontiguousarray(image[..., i]).astype(np.int32) for i in range(3))
     value = np.maximum(np.maximum(red, green), blue)
     spread = value - np.minimum(np.minimum(red, green), blue)
     by_value, by_spread = _divisions()
@@ -71,35 +71,35 @@ def _shades():
 
 def hsv_to_rgb(hue, saturation, value):
     """(H, W, 3) uint8 of planes as `rgb_to_hsv` gives them."""
-    picture = np.empty((*hue.shape, 3), np.uint8)
+    image = np.empty((*hue.shape, 3), np.uint8)
     value = value.astype(np.float32)
     chroma = value * saturation.astype(np.float32) * np.float32(1 / 255)
     value += 0.5  # truncation then rounds to the nearest grey level
     for channel, shade in enumerate(_shades()):
-        picture[..., channel] = value - chroma * shade[hue]
-    return picture
+        image[..., channel] = value - chroma * shade[hue]
+    return image
 
 
-def mirrored(picture, axis):
+def mirrored(image, axis):
     """Turned over along an axis of the array: 1 swaps left and right, 0 top and bottom."""
     cv2 = opencv()
     if cv2 is not None:
-        return cv2.flip(picture, axis)
-    return np.ascontiguousarray(np.flip(picture, axis))
+        return cv2.flip(image, axis)
+    return np.ascontiguousarray(np.flip(image, axis))
 
 
-def on_canvas(picture, corner, size_hw, fill):
-    """Lays a picture on a canvas of one colour.
+def on_canvas(image, corner, size_hw, fill):
+    """Lays an image on a canvas of one colour.
 
     Args:
-        picture: (H, W, 3) uint8; it must fit on the canvas.
-        corner: (top, left) of the picture on the canvas.
+        image: (H, W, 3) uint8; it must fit on the canvas.
+        corner: (top, left) of the image on the canvas.
         size_hw: of the canvas.
         fill: (red, green, blue) in 0..255.
     """
-    (top, left), (height, width) = corner, picture.shape[:2]
+    (top, left), (height, width) = corner, image.shape[:2]
     if (height, width) == tuple(size_hw):
-        return picture
+        return image
     # Whole rows are copied: numpy would lay the three numbers of a colour down pixel by pixel.
     canvas = np.empty((size_hw[0], size_hw[1], 3), np.uint8)
     row = np.tile(np.asarray(fill, np.uint8), size_hw[1]).reshape(-1, 3)
@@ -108,16 +108,16 @@ def on_canvas(picture, corner, size_hw, fill):
     middle = canvas[top : top + height]
     middle[:, :left] = row[:left]
     middle[:, left + width :] = row[left + width :]
-    middle[:, left : left + width] = picture
+    middle[:, left : left + width] = image
     return canvas
 
 
-def blended(picture, other, share):
-    """`share` of one picture and the rest of another of the same size."""
+def blended(image, other, share):
+    """`share` of one image and the rest of another of the same size."""
     cv2 = opencv()
     if cv2 is not None:
-        return cv2.addWeighted(picture, share, other, 1 - share, 0)
-    mixed = picture.astype(np.float32) * np.float32(share)
+        return cv2.addWeighted(image, share, other, 1 - share, 0)
+    mixed = image.astype(np.float32) * np.float32(share)
     mixed += other.astype(np.float32) * np.float32(1 - share)
     mixed += 0.5
     return mixed.astype(np.uint8)

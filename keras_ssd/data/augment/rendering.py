@@ -11,28 +11,28 @@ from keras_ssd.data.augment.pixels import as_uint8
 from keras_ssd.data.augment.steps import Window
 
 
-def render(picture, steps):
-    """The picture after all steps.
+def render(image, steps):
+    """The image after all steps.
 
     Args:
-        picture: (H, W, 3) uint8, or float in 0..255, which is rounded first.
-        steps: as blocks drew them for a picture of this size.
+        image: (H, W, 3) uint8, or float in 0..255, which is rounded first.
+        steps: as blocks drew them for an image of this size.
 
     Returns:
         (height, width, 3) uint8.
     """
-    picture = as_uint8(picture)
+    image = as_uint8(image)
     colours, windows = [], []
     for step in steps:
         if isinstance(step, Window):
             _append(windows, step, within)
         elif isinstance(step, PixelStep):
             if windows:  # what they filled is coloured too, so it has to be there first
-                picture, colours, windows = _seen(picture, colours, windows), [], []
+                image, colours, windows = _seen(image, colours, windows), [], []
             _append(colours, step, PixelStep.joined)
         else:
-            picture, colours, windows = step.pixels(_seen(picture, colours, windows)), [], []
-    return _seen(picture, colours, windows)
+            image, colours, windows = step.pixels(_seen(image, colours, windows)), [], []
+    return _seen(image, colours, windows)
 
 
 def _append(steps, step, join):
@@ -43,13 +43,13 @@ def _append(steps, step, join):
         steps[-1] = both
 
 
-def _seen(picture, colours, windows):
-    """The picture after colour steps and then windows."""
+def _seen(image, colours, windows):
+    """The image after colour steps and then windows."""
     if windows:
-        return _seen(windows[0].pixels(picture, colours), (), windows[1:])
+        return _seen(windows[0].pixels(image, colours), (), windows[1:])
     for step in colours:
-        picture = step.pixels(picture)
-    return picture
+        image = step.pixels(image)
+    return image
 
 
 def within(first, second):

@@ -1,4 +1,4 @@
-"""Steps: what a block decided for one picture. They move boxes and pixels alike, and take boxes back.
+"""Steps: what a block decided for one image. They move boxes and pixels alike, and take boxes back.
 
 A step is drawn from the labels alone. So a chain knows everything that will happen before it touches a pixel, can leave
 out work on pixels that a later crop throws away (`rendering.py`), and can be tested by what it drew.
@@ -20,28 +20,28 @@ class Step:
         """`Labels` after the step."""
         return labels
 
-    def pixels(self, picture):
+    def pixels(self, image):
         """(H, W, 3) uint8 after the step."""
-        return picture
+        return image
 
     def project(self, boxes_xyxy):
-        """Boxes in fractions of the picture before the step -> in fractions of the picture after it, not clipped."""
+        """Boxes in fractions of the image before the step -> in fractions of the image after it, not clipped."""
         return boxes_xyxy
 
     def invert(self, boxes_xyxy):
-        """Boxes in fractions of the picture after the step -> in fractions of the picture before it."""
+        """Boxes in fractions of the image after the step -> in fractions of the image before it."""
         return boxes_xyxy
 
 
 @dataclasses.dataclass(frozen=True)
 class Window(Step):
-    """The picture seen through a window: inside it crops, outside it pads with one colour.
+    """The image seen through a window: inside it crops, outside it pads with one colour.
 
     Args:
-        size_hw: of the picture before the step, pixels.
-        top, left: the window's corner in that picture; negative where it begins outside.
-        height, width: of the window, which is the picture after the step.
-        fill: (red, green, blue), 0..255, where the window looks past the picture.
+        size_hw: of the image before the step, pixels.
+        top, left: the window's corner in that image; negative where it begins outside.
+        height, width: of the window, which is the image after the step.
+        fill: (red, green, blue), 0..255, where the window looks past the image.
         keep: `BoxRule`, or None to keep every box of which something is visible.
     """
 
@@ -62,18 +62,18 @@ class Window(Step):
 
     @property
     def visible(self):
-        """(top, left, bottom, right) of what the window shows of the picture, in the picture's pixels."""
+        """(top, left, bottom, right) of what the window shows of the image, in the image's pixels."""
         height, width = self.size_hw
         bottom, right = self.top + self.height, self.left + self.width
         (top, bottom), (left, right) = np.clip([self.top, bottom], 0, height), np.clip([self.left, right], 0, width)
         return int(top), int(left), int(bottom), int(right)
 
-    def pixels(self, picture, before=()):
+    def pixels(self, image, before=()):
         """The window; of what it shows, after the steps `before`, each of which changes a pixel by itself alone."""
         top, left, bottom, right = self.visible
-        part = picture[top:bottom, left:right]
+        part = image[top:bottom, left:right]
         if not part.size:
-            return on_canvas(picture[:0, :0], (0, 0), (self.height, self.width), self.fill)
+            return on_canvas(image[:0, :0], (0, 0), (self.height, self.width), self.fill)
         for step in before:
             part = step.pixels(part)
         return on_canvas(part, (top - self.top, left - self.left), (self.height, self.width), self.fill)
@@ -85,7 +85,7 @@ class Window(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Mirror(Step):
-    """The picture turned over: axis 1 swaps left and right, axis 0 top and bottom."""
+    """The image turned over: axis 1 swaps left and right, axis 0 top and bottom."""
 
     axis: int
 
@@ -98,8 +98,8 @@ class Mirror(Step):
     def labels(self, labels):
         return labels.placed(self.project(labels.boxes_xyxy))
 
-    def pixels(self, picture):
-        return mirrored(picture, self.axis)
+    def pixels(self, image):
+        return mirrored(image, self.axis)
 
     def invert(self, boxes_xyxy):
         return self.project(boxes_xyxy)
@@ -107,7 +107,7 @@ class Mirror(Step):
 
 @dataclasses.dataclass(frozen=True)
 class QuarterTurn(Step):
-    """The picture turned by this many quarters counterclockwise."""
+    """The image turned by this many quarters counterclockwise."""
 
     turns: int
 
@@ -123,8 +123,8 @@ class QuarterTurn(Step):
         size_hw = labels.size_hw[::-1] if self.turns % 2 else labels.size_hw
         return labels.placed(self.project(labels.boxes_xyxy), size_hw)
 
-    def pixels(self, picture):
-        return np.ascontiguousarray(np.rot90(picture, self.turns))
+    def pixels(self, image):
+        return np.ascontiguousarray(np.rot90(image, self.turns))
 
     def project(self, boxes_xyxy):
         return self._turn(boxes_xyxy, self.turns)
@@ -135,7 +135,7 @@ class QuarterTurn(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Warp(Step):
-    """The picture resized to a size by one of `INTERPOLATIONS`, whatever that does to its shape."""
+    """The image resized to a size by one of `INTERPOLATIONS`, whatever that does to its shape."""
 
     size_hw: tuple[int, int]
     interpolation: str = "linear"
@@ -143,13 +143,13 @@ class Warp(Step):
     def labels(self, labels):
         return dataclasses.replace(labels, size_hw=self.size_hw)
 
-    def pixels(self, picture):
-        return resize(picture, self.size_hw, self.interpolation)
+    def pixels(self, image):
+        return resize(image, self.size_hw, self.interpolation)
 
 
 @dataclasses.dataclass(frozen=True)
 class Drop(Step):
-    """Boxes below an area (pixels of the picture at this place of the chain) are dropped."""
+    """Boxes below an area (pixels of the image at this place of the chain) are dropped."""
 
     min_area: float
 
@@ -168,7 +168,7 @@ class Drop(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Opaque(Step):
-    """Stands in a track for work that nobody can take back: a foreign layer, a picture mixed of several."""
+    """Stands in a track for work that nobody can take back: a foreign layer, an image mixed of several."""
 
     name: str
 
@@ -181,12 +181,12 @@ class Opaque(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """All steps that one sample went through, in order; takes boxes back to the original picture."""
+    """All steps that one sample went through, in order; takes boxes back to the original image."""
 
     steps: tuple[Step, ...] = ()
 
     def invert(self, boxes_xyxy):
-        """Boxes of the result as boxes of the original picture.
+        """Boxes of the result as boxes of the original image.
 
         Args:
             boxes_xyxy: (M, 4) fractions of the result.
@@ -195,7 +195,7 @@ class Track:
             (M, 4) float32, fractions of the original; what lay in a padded border lies outside 0..1.
 
         Raises:
-            ValueError: a foreign layer or a mix of several pictures is among the steps.
+            ValueError: a foreign layer or a mix of several images is among the steps.
         """
         boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
         for step in reversed(self.steps):
@@ -203,16 +203,16 @@ class Track:
         return boxes
 
     def restore(self, detections, size_hw):
-        """`Detections` in the augmented picture as `Detections` in the original one, clipped to it.
+        """`Detections` in the augmented image as `Detections` in the original one, clipped to it.
 
         Args:
             detections: found in the result; pixels of the result.
-            size_hw: (height, width) of the original picture, pixels.
+            size_hw: (height, width) of the original image, pixels.
         """
         boxes = self.invert(detections.boxes_xyxy / _sides(detections.size_hw))
         boxes = np.clip(boxes, 0, 1) * _sides(size_hw)
         seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        return dataclasses.replace(detections, boxes_xyxy=boxes, size_hw=tuple(size_hw), picture=None)[seen]
+        return dataclasses.replace(detections, boxes_xyxy=boxes, size_hw=tuple(size_hw), image=None)[seen]
 
 
 def _sides(size_hw):

@@ -73,7 +73,7 @@ def read(layout, part, problems):
     records = _records(data["images"], _finder(layout, part), layout.root, book)
     add_objects(records, data["annotations"], names, book)
     problems += book.assumed.problems()
-    found = [record for record in records.values() if record.picture is not None]
+    found = [record for record in records.values() if record.image is not None]
     ids = tuple(plain_id(key) for key in names)
     return lay.Contents(found, COCO_BOXES, tuple(names.values()), ids, str(part))
 
@@ -85,7 +85,7 @@ class _Book:
         self.path, self.problems, self.assumed = str(path), problems, lay.Assumed()
 
     def report(self, kind, what, record=None, done="left out"):
-        self.problems.append(Problem(kind, self.path, what, picture=record.name if record else "", done=done))
+        self.problems.append(Problem(kind, self.path, what, image=record.name if record else "", done=done))
 
     def assume(self, what, example, record=None):
         self.assumed.add(what, self.path, 0, record.name if record else "", example)
@@ -112,14 +112,14 @@ def _kind(value):
 def _finder(layout, path):
     """Where the images of a file may be: in the folder of its split before others."""
     split, root = _split_name(path), layout.root
-    named = [layout.pictures] if layout.pictures else []
+    named = [layout.images] if layout.images else []
     own = [*named, root / "images" / split, root / split]
-    inside = [base / name for base in (root, path.parent) for name in lay.PICTURE_FOLDERS]
+    inside = [base / name for base in (root, path.parent) for name in lay.IMAGE_FOLDERS]
     return ImageFinder([*own, *inside, path.parent, root], own, below=named or [path.parent, root])
 
 
 def _records(rows, finder, root, book):
-    """{id: `Record`} of the images; without `picture` where it is not there."""
+    """{id: `Record`} of the images; without `image` where it is not there."""
     records, homes = {}, {}
     for number, row in enumerate(rows):
         key, file = (plain_id(row.get("id")), row.get("file_name")) if isinstance(row, dict) else (None, None)
@@ -129,19 +129,19 @@ def _records(rows, finder, root, book):
         name = lay.stem(file)
         if key in records:
             what = f"image id {shortened(key)}, file {shortened(file)}: another image has that id"
-            book.problems.append(Problem("duplicate id", book.path, what, picture=name, done="left out"))
+            book.problems.append(Problem("duplicate id", book.path, what, image=name, done="left out"))
             continue
         found = finder.find(file)
         if found.path is not None and (not found.exact or lay.leaves(file)):
             name = lay.stem(lay.below(found.path, root))
         if found.path is not None and homes.setdefault(found.path, key) != key:
             what = f"image id {shortened(key)}, file {shortened(file)}: image id {homes[found.path]} is that file too"
-            book.problems.append(Problem("duplicate id", book.path, what, picture=name, done="left out"))
+            book.problems.append(Problem("duplicate id", book.path, what, image=name, done="left out"))
             found = Found()
         else:
             finder.tell(found, file, name, (book.path, 0), (book.problems, book.assumed))
         size_hw = size_of(row.get("height"), row.get("width"))
-        records[key] = Record(name, found.path, book.path, size_hw, areas=[], picture_id=key)
+        records[key] = Record(name, found.path, book.path, size_hw, areas=[], image_id=key)
     return records
 
 
@@ -155,12 +155,12 @@ def write(splits, target):
     for split, data in splits.items():
         ids = data.category_ids or range(1, len(data.classes) + 1)
         categories = [{"id": key, "name": name} for key, name in zip(ids, data.classes, strict=True)]
-        keys = _picture_ids(data)
+        keys = _image_ids(data)
         images, annotations = [], []
         for annotation, key in zip(data, keys, strict=True):
-            picture = target.place(annotation, f"images/{target.safe_name(annotation)}")
+            image = target.place(annotation, f"images/{target.safe_name(annotation)}")
             height, width = annotation.size_hw
-            file_name = picture.removeprefix("images/")
+            file_name = image.removeprefix("images/")
             images.append({"id": key, "file_name": file_name, "width": width, "height": height})
             annotations += _rows(annotation, key, ids, len(annotations))
         content = {"images": images, "annotations": annotations, "categories": categories}
@@ -168,20 +168,20 @@ def write(splits, target):
         target.text(name, json.dumps(content, ensure_ascii=False))
 
 
-def _picture_ids(data):
-    """The pictures' own ids if all have one, and else numbers from 1."""
-    ids = [annotation.picture_id for annotation in data]
+def _image_ids(data):
+    """The images' own ids if all have one, and else numbers from 1."""
+    ids = [annotation.image_id for annotation in data]
     return ids if all(is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(data) + 1)
 
 
-def _rows(annotation, picture_id, category_ids, first):
+def _rows(annotation, image_id, category_ids, first):
     rows = []
     for row, box in enumerate(annotation.boxes_xyxy):
         marks = {key: 1 for name, key in MARKS.items() if getattr(annotation, name)[row]}
         rows.append(
             {
                 "id": first + row + 1,
-                "image_id": picture_id,
+                "image_id": image_id,
                 "category_id": category_ids[annotation.class_ids[row]],
                 "bbox": exact_xywh(box),
                 "area": float(str(annotation.areas[row])),

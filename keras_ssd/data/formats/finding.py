@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.problems import Problem
+from keras_ssd.images import has_image_ending, is_image_name
 from keras_ssd.names import listed
-from keras_ssd.pictures import has_image_ending, is_image_name
 
 BY_TAIL = "an image is found by the end of the path that names it"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: c:// is a drive
@@ -60,7 +60,7 @@ class ImageFinder:
     """
 
     def __init__(self, folders, own=(), below=None):
-        self._index = lay.PictureIndex(folders)
+        self._index = lay.ImageIndex(folders)
         self._own = tuple(str(folder) + os.sep for folder in own)
         self._below = [str(folder) for folder in (folders if below is None else below)]
         self._files = None
@@ -113,9 +113,9 @@ class ImageFinder:
         problems, assumed = told
         if found.candidates:
             what = f"{name} may be {listed(found.candidates, 3)}"
-            problems.append(Problem("missing picture", str(place[0]), what, place[1], record_name, "left out"))
+            problems.append(Problem("missing image", str(place[0]), what, place[1], record_name, "left out"))
         elif found.path is None:
-            problems.append(lay.missing_picture(record_name, place[0], name, place[1]))
+            problems.append(lay.missing_image(record_name, place[0], name, place[1]))
         elif not found.exact:
             assumed.add(BY_TAIL, *place, record_name, f"{name} is {found.path}")
 

@@ -1,4 +1,4 @@
-"""Where the parts of a dataset lie: which files belong to which split, and where its pictures are."""
+"""Where the parts of a dataset lie: which files belong to which split, and where its images are."""
 
 import collections
 import dataclasses
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import BoxFormat
+from keras_ssd.images import is_image_name
 from keras_ssd.names import unknown_name
-from keras_ssd.pictures import is_image_name
 from keras_ssd.text_files import TextError, read_text
 
-PICTURE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "img", "data")
+IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "imgs", "img", "data")
 MAX_FOLDERS = 100_000
 
 
@@ -21,10 +21,10 @@ class Layout:
 
     Args:
         format: its name.
-        root: its folder; names of pictures are paths below it.
+        root: its folder; names of images are paths below it.
         splits: dictionary from a split's name to what the format needs to know of it.
-        whole: what it needs to know of all pictures: a dictionary of the same kind. By default all splits.
-        pictures: folder of the pictures, if the caller named one.
+        whole: what it needs to know of all images: a dictionary of the same kind. By default all splits.
+        images: folder of the images, if the caller named one.
         classes: class names, if the caller gave them.
         options: what else is known, for one format.
         absent: dictionary from a split that the data name, and that is not there, to its `Problem`: a note, unless
@@ -37,7 +37,7 @@ class Layout:
     root: Path
     splits: dict
     whole: dict | None = None
-    pictures: Path | None = None
+    images: Path | None = None
     classes: tuple | None = None
     options: object = None
     progress: bool = False
@@ -84,21 +84,21 @@ class Assumed:
     def __init__(self):
         self._first, self._counts = {}, collections.Counter()
 
-    def add(self, what, file, line=0, picture="", example=""):
+    def add(self, what, file, line=0, image="", example=""):
         """Takes note of it; the first example is told."""
-        self._first.setdefault(what, (str(file), line, picture, example))
+        self._first.setdefault(what, (str(file), line, image, example))
         self._counts[what] += 1
 
     def problems(self):
         """A `Problem` a thing."""
-        for what, (file, line, picture, example) in self._first.items():
+        for what, (file, line, image, example) in self._first.items():
             times = f" ({self._counts[what]} times)" if self._counts[what] > 1 else ""
             such = f": {example}" if example else ""
-            yield Problem("assumed", file, what + times + such, line, picture)
+            yield Problem("assumed", file, what + times + such, line, image)
 
 
-class PictureIndex:
-    """Finds pictures by path or by name without ending, with one look into each folder.
+class ImageIndex:
+    """Finds images by path or by name without ending, with one look into each folder.
 
     Args:
         folders: where to look, the likeliest first.
@@ -117,7 +117,7 @@ class PictureIndex:
         return ()
 
     def by_path(self, path):
-        """The path of a picture given with its ending, None if there is none."""
+        """The path of an image given with its ending, None if there is none."""
         for folder in self._folders:
             whole = folder / path
             if whole.name in self._names(whole.parent):
@@ -269,6 +269,6 @@ def unique_names(names, source):
     return names
 
 
-def missing_picture(record_name, source, looked_for, line=0):
-    """The problem of a picture that is not there."""
-    return Problem("missing picture", str(source), f"there is no picture {looked_for}", line, record_name, "left out")
+def missing_image(record_name, source, looked_for, line=0):
+    """The problem of an image that is not there."""
+    return Problem("missing image", str(source), f"there is no image {looked_for}", line, record_name, "left out")

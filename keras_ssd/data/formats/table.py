@@ -20,7 +20,7 @@ from keras_ssd.data.formats.table_columns import CORNERS, EXAMPLE, MARKS, RETINA
 from keras_ssd.data.formats.table_rows import is_table, rows_of
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import COCO_BOXES, CORNER_BOXES, CORNER_FRACTIONS, EntryError, Record, finite, mark, size_of
-from keras_ssd.pictures import has_image_ending
+from keras_ssd.images import has_image_ending
 
 NAME = "csv"
 SSD_KERAS_COLUMNS = ("image_name", "xmin", "xmax", "ymin", "ymax", "class_id")
@@ -115,11 +115,11 @@ class _Table:
     """Gathers the lines of a file into records, one an image."""
 
     def __init__(self, layout, path, columns, problems):
-        named = [layout.pictures] if layout.pictures else []
+        named = [layout.images] if layout.images else []
         bases = (path.parent, layout.root)
-        inside = [base / name for base in bases for name in (*lay.PICTURE_FOLDERS, path.stem)]
+        inside = [base / name for base in bases for name in (*lay.IMAGE_FOLDERS, path.stem)]
         own = () if path.parent == layout.root else (path.parent,)
-        self.pictures = ImageFinder([*named, *bases, *inside], own, below=[*named, *bases])
+        self.images = ImageFinder([*named, *bases, *inside], own, below=[*named, *bases])
         self.path, self.columns, self.problems = path, columns, problems
         self.records, self.files = {}, {}  # by path of the image; path by what the file calls it, None if missing
         self.assumed = lay.Assumed()
@@ -177,12 +177,12 @@ class _Table:
         return self.inside[True] > 0 and self.inside[True] >= 9 * self.inside[False]
 
     def _record(self, cell, line):
-        file = cell["picture"]
+        file = cell["image"]
         if not file:
-            raise EntryError("it names no picture")
+            raise EntryError("it names no image")
         if file not in self.files:
             told = self.problems, self.assumed
-            self.files[file] = self.pictures.path_of(file, lay.stem(file), (self.path, line), told)
+            self.files[file] = self.images.path_of(file, lay.stem(file), (self.path, line), told)
         found = self.files[file]
         if found is not None and found not in self.records:
             size_hw = size_of(cell.get("height"), cell.get("width"))
@@ -195,7 +195,7 @@ class _Table:
         plain = file if usable else lay.below(found, self.path.parent)
         parts = (lay.stem(plain) if has_image_ending(plain) else plain).split("/")
         parts = [part for part in parts if part not in ("", ".")]
-        return "/".join(parts[1:] if len(parts) > 1 and parts[0] in lay.PICTURE_FOLDERS else parts)
+        return "/".join(parts[1:] if len(parts) > 1 and parts[0] in lay.IMAGE_FOLDERS else parts)
 
 
 def write(splits, target):
@@ -210,8 +210,8 @@ def write(splits, target):
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(WRITTEN)
         for annotation in data:
-            picture = target.place(annotation, f"images/{target.safe_name(annotation)}")
-            start = [picture, *annotation.size_hw[::-1]]
+            image = target.place(annotation, f"images/{target.safe_name(annotation)}")
+            start = [image, *annotation.size_hw[::-1]]
             for row, box in enumerate(annotation.boxes_xyxy):
                 marks = [int(getattr(annotation, mark)[row]) for mark in WRITTEN[-3:]]
                 rows.writerow([*start, *map(str, box), data.classes[annotation.class_ids[row]], *marks])

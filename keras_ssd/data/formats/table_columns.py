@@ -3,7 +3,7 @@
 import dataclasses
 
 from keras_ssd.data.records import EntryError, finite
-from keras_ssd.pictures import has_image_ending
+from keras_ssd.images import has_image_ending
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SIZES = ("x", "y", "w", "h")
@@ -13,7 +13,7 @@ EXAMPLE = "image,width,height,xmin,ymin,xmax,ymax,class"
 
 # What columns are called, in lower case and without spaces, underscores and hyphens.
 _MEANINGS = {
-    "picture": (
+    "image": (
         *("image", "imagename", "filename", "frame", "picture", "path", "imagepath", "filepath", "imageid"),
         *("img", "imgname", "imgpath", "file"),
     ),
@@ -100,11 +100,11 @@ def _places(header):
 
 
 def _lost(places):
-    if {"picture", "shape", "attributes"} <= places.keys():
+    if {"image", "shape", "attributes"} <= places.keys():
         return []
     corners = [name for name in CORNERS if name not in places]
     sizes = [name for name in SIZES if name not in places]
-    lost = [] if "picture" in places else ["the picture (image)"]
+    lost = [] if "image" in places else ["the image (image)"]
     lost += [f"the box ({', '.join(corners)})"] if corners and sizes else []
     return lost + ([] if {"label", "number"} & places.keys() else ["the class (class or class_id)"])
 
@@ -112,7 +112,7 @@ def _lost(places):
 def _trimmed(places):
     """Without the columns of a second way to tell the box."""
     if "shape" in places:
-        return {name: place for name, place in places.items() if name in ("picture", "shape", "attributes")}
+        return {name: place for name, place in places.items() if name in ("image", "shape", "attributes")}
     other = SIZES if {*CORNERS} <= places.keys() else CORNERS
     return {name: place for name, place in places.items() if name not in other}
 

@@ -1,7 +1,7 @@
-"""PASCAL VOC: an xml file a picture, with pixels counted from 1.
+"""PASCAL VOC: an xml file an image, with pixels counted from 1.
 
 Read as they lie in VOCdevkit/VOC2007 (Annotations, JPEGImages, ImageSets/Main), with the xml files beside the
-pictures, or with a folder of these a split. Source of the format: the VOC2007 development kit's documentation.
+images, or with a folder of these a split. Source of the format: the VOC2007 development kit's documentation.
 """
 
 import math
@@ -15,7 +15,7 @@ from keras_ssd.data.formats.xml import XmlError, escaped, read_xml
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import VOC_BOXES, EntryError, Record, finite, mark, size_of
-from keras_ssd.pictures import has_image_ending
+from keras_ssd.images import has_image_ending
 from keras_ssd.text_files import beginning, read_text
 
 NAME = "voc"
@@ -63,14 +63,14 @@ def read(layout, part, problems):
         `Contents`.
     """
     folder, listed = part
-    beside = [folder.parent / name for name in lay.PICTURE_FOLDERS]
-    named = [layout.pictures] if layout.pictures else []
-    inside = [*(folder / name for name in lay.PICTURE_FOLDERS), folder.parent]
+    beside = [folder.parent / name for name in lay.IMAGE_FOLDERS]
+    named = [layout.images] if layout.images else []
+    inside = [*(folder / name for name in lay.IMAGE_FOLDERS), folder.parent]
     own = () if folder.parent == layout.root else (folder.parent,)
-    pictures = ImageFinder([*named, *beside, folder, *inside], own, below=[*named, folder.parent, folder])
+    images = ImageFinder([*named, *beside, folder, *inside], own, below=[*named, folder.parent, folder])
     paths = _all_names(folder) if listed is None else _listed_names(folder, listed, problems)
     names = tracked([*paths], "reading annotations", layout.progress)
-    files = _Files(pictures, problems)
+    files = _Files(images, problems)
     records = [record for name in names if (record := files.record(name, paths[name]))]
     problems += files.assumed.problems()
     for base in () if layout.classes else (layout.root, folder, folder.parent):
@@ -119,8 +119,8 @@ def _listed_names(folder, listed, problems):
 class _Files:
     """Reads xml files, and keeps what it takes for granted."""
 
-    def __init__(self, pictures, problems):
-        self.pictures, self.problems = pictures, problems
+    def __init__(self, images, problems):
+        self.images, self.problems = images, problems
         self.assumed = lay.Assumed()
 
     def record(self, name, path):
@@ -133,10 +133,10 @@ class _Files:
             what = f"it cannot be read: {lay.reason(error)}"
             self.problems.append(Problem("file", path, what, lay.line_of(error), name, "left out"))
             return None
-        picture = self._picture(name, path, root)
-        if picture is None:
+        image = self._image(name, path, root)
+        if image is None:
             return None
-        record = Record(name, picture, path, size_of(root.get("size/height"), root.get("size/width")))
+        record = Record(name, image, path, size_of(root.get("size/height"), root.get("size/width")))
         for number, element in enumerate(root.all("object")):
             try:
                 self._add_object(record, element)
@@ -146,21 +146,21 @@ class _Files:
                 record.lost += 1
         return record
 
-    def _picture(self, name, path, root):
+    def _image(self, name, path, root):
         """The image of the file's own name, or of what the file says: of several, the one that both mean."""
         told = [text for tag in ("filename", "path") if (text := root.get(tag))]
-        found = self.pictures.by_stem(name)
+        found = self.images.by_stem(name)
         last = {os.path.basename(text.replace("\\", "/")).casefold() for text in told}
         both = [each for each in found.candidates if os.path.basename(each).casefold() in last]
         if len(both) == 1:
             return both[0]
         if not found:
-            tries = [*map(self.pictures.find, told), self.pictures.find(name)]
+            tries = [*map(self.images.find, told), self.images.find(name)]
             found = next((each for each in tries if each.path), None) or next(filter(None, tries), found)
         element = root.find("filename")
         place = path, element.line if element else 0
         said = told[0] if told else f"{name}.jpg"
-        self.pictures.tell(found, said, name, place, (self.problems, self.assumed))
+        self.images.tell(found, said, name, place, (self.problems, self.assumed))
         return found.path
 
     def _add_object(self, record, element):
@@ -227,8 +227,8 @@ def write(splits, target):
     for split, data in splits.items():
         for annotation in data:
             name = target.safe_name(annotation)
-            picture = target.place(annotation, f"JPEGImages/{name}")
-            target.text(f"Annotations/{name}.xml", _xml(annotation, os.path.basename(picture), data.classes))
+            image = target.place(annotation, f"JPEGImages/{name}")
+            target.text(f"Annotations/{name}.xml", _xml(annotation, os.path.basename(image), data.classes))
         if split:
             names = "".join(f"{target.safe_name(annotation)}\n" for annotation in data)
             target.text(f"ImageSets/Main/{split}.txt", names)

@@ -17,7 +17,7 @@ from keras_ssd.data.formats.yolo_labels import label_file, label_files
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import YOLO_BOXES, EntryError, Record, finite
-from keras_ssd.pictures import has_image_ending, is_image_name
+from keras_ssd.images import has_image_ending, is_image_name
 from keras_ssd.text_files import beginning, read_text
 
 NAME = yolo_layout.NAME
@@ -48,9 +48,9 @@ def read(layout, part, problems):
         )
     lay.unique_names(options.classes, options.source)
     assumed = lay.Assumed()
-    found = [item for place in part for item in _pictures(place, layout, (problems, assumed))]
-    texts, taken = label_files([picture for _, picture in found], (problems, assumed))
-    found = [(name, picture, texts[picture]) for name, picture in found if picture in texts]
+    found = [item for place in part for item in _images(place, layout, (problems, assumed))]
+    texts, taken = label_files([image for _, image in found], (problems, assumed))
+    found = [(name, image, texts[image]) for name, image in found if image in texts]
     records = [_record(*item, options, problems) for item in tracked(found, "reading labels", layout.progress)]
     _name_orphans(part, taken, problems)
     problems += assumed.problems()
@@ -66,7 +66,7 @@ def _listed(layout, part):
     return yolo_layout.YoloOptions()
 
 
-def _pictures(place, layout, told):
+def _images(place, layout, told):
     """(name, path) of each image of a folder or list."""
     if place.is_dir():
         for path in lay.files_below(place, is_image_name):
@@ -106,7 +106,7 @@ def _name_orphans(part, known, problems):
                 known.add(os.path.abspath(path))
                 name = lay.stem(lay.below(path, folder))
                 image = name if has_image_ending(name) else f"{name}.jpg, or of another ending"
-                problems.append(lay.missing_picture(name, path, image))
+                problems.append(lay.missing_image(name, path, image))
 
 
 def _holds_labels(path):
@@ -120,8 +120,8 @@ def _holds_labels(path):
         return False
 
 
-def _record(name, picture, path, options, problems):
-    record = Record(name, picture, str(path))
+def _record(name, image, path, options, problems):
+    record = Record(name, image, str(path))
     if not path.is_file():
         return record
     try:

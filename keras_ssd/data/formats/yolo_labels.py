@@ -12,19 +12,19 @@ _IMAGE_FOLDERS = ("images", "JPEGImages")  # for which Darknet and Ultralytics l
 LOOSELY = "a label file bears its image's name in another case or Unicode form"
 
 
-def label_file(picture):
+def label_file(image):
     """Where the objects of an image are written: `labels` for the last `images` of its path, or beside it.
 
     a.jpg.txt, which can be of a.jpg alone, comes before a.txt.
     """
-    usual = _usual(picture)
-    places = [path for plain in usual for path in (Path(f"{plain}{Path(picture).suffix}.txt"), Path(f"{plain}.txt"))]
+    usual = _usual(image)
+    places = [path for plain in usual for path in (Path(f"{plain}{Path(image).suffix}.txt"), Path(f"{plain}.txt"))]
     return next((path for path in places if path.is_file()), Path(f"{usual[0]}.txt"))
 
 
-def _usual(picture):
+def _usual(image):
     """The path without ending in `labels`, and that beside the image."""
-    path = Path(picture)
+    path = Path(image)
     beside = path.with_name(path.stem)
     places = [place for place, part in enumerate(path.parts[:-1]) if part in _IMAGE_FOLDERS]
     if not places:
@@ -32,11 +32,11 @@ def _usual(picture):
     return [Path(*path.parts[: places[-1]], "labels", *beside.parts[places[-1] + 1 :]), beside]
 
 
-def label_files(pictures, told):
+def label_files(images, told):
     """The label file of each image, and which files are taken.
 
     Args:
-        pictures: paths of images.
+        images: paths of images.
         told: (list that takes `Problem`s, `Assumed`).
 
     Returns:
@@ -44,24 +44,24 @@ def label_files(pictures, told):
         one are left out, set of the absolute paths that are taken).
     """
     problems, assumed = told
-    texts = {picture: label_file(picture) for picture in dict.fromkeys(pictures)}
+    texts = {image: label_file(image) for image in dict.fromkeys(images)}
     owners = collections.defaultdict(list)
-    for picture, text in texts.items():
-        owners[text].append(picture)
+    for image, text in texts.items():
+        owners[text].append(image)
     there = {text for text in owners if text.is_file()}
     taken = {os.path.abspath(text) for text in there}
-    for picture, text in _loosely([text for text in owners if text not in there], owners, taken):
-        assumed.add(LOOSELY, text, example=f"{os.path.basename(text)} and {os.path.basename(picture)}")
-        texts[picture] = text
+    for image, text in _loosely([text for text in owners if text not in there], owners, taken):
+        assumed.add(LOOSELY, text, example=f"{os.path.basename(text)} and {os.path.basename(image)}")
+        texts[image] = text
         taken.add(os.path.abspath(text))
     for text in there:
-        files = {os.path.realpath(picture): picture for picture in owners[text]}
+        files = {os.path.realpath(image): image for image in owners[text]}
         if len(files) > 1:
             first = os.path.basename(owners[text][0])
             what = f"it may be of {listed([*files.values()], 3)}: call it {first}.txt where it is of {first}"
-            problems.append(Problem("duplicate id", str(text), what, picture=text.stem, done="left out"))
-            for picture in owners[text]:
-                del texts[picture]
+            problems.append(Problem("duplicate id", str(text), what, image=text.stem, done="left out"))
+            for image in owners[text]:
+                del texts[image]
     return texts, taken
 
 

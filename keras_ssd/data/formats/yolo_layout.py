@@ -8,7 +8,7 @@ from pathlib import Path, PureWindowsPath
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.yaml import read_yaml
 from keras_ssd.data.problems import Problem
-from keras_ssd.pictures import has_image_ending, is_image_name
+from keras_ssd.images import has_image_ending, is_image_name
 from keras_ssd.text_files import beginning, read_text
 
 NAME = "yolo"
@@ -174,7 +174,7 @@ def _tails(place, bases):
     for start in range(len(parts)):
         tail = parts[start:]
         # `images` alone is in every dataset: /home/me/pets/test/images is none of it.
-        if start and len(tail) == 1 and tail[0] in lay.PICTURE_FOLDERS and parts[start - 1] != bases[0].resolve().name:
+        if start and len(tail) == 1 and tail[0] in lay.IMAGE_FOLDERS and parts[start - 1] != bases[0].resolve().name:
             return
         yield from (base.joinpath(*tail) for base in bases)
 

@@ -2,7 +2,7 @@
 
 from keras_ssd.doctor.checks.anchors import check_anchors
 from keras_ssd.doctor.checks.answers import check_background, check_classes, check_scores
-from keras_ssd.doctor.checks.feeding import check_pictures, check_preprocessing
+from keras_ssd.doctor.checks.feeding import check_images, check_preprocessing
 from keras_ssd.doctor.checks.network import check_backend, check_heads
 
 CHECKS = (
@@ -12,6 +12,6 @@ CHECKS = (
     check_preprocessing,
     check_anchors,
     check_classes,
-    check_pictures,
+    check_images,
     check_scores,
 )

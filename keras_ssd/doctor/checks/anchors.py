@@ -13,7 +13,7 @@ def check_anchors(probe):
     spec = probe.model.anchor_spec
     about = f"{spec.num_anchors:,} on {len(spec.levels)} feature maps"
     if probe.truth is None:
-        return Finding("anchors", FINE, f"{about}; whether their sizes are right only annotated pictures can tell.")
+        return Finding("anchors", FINE, f"{about}; whether their sizes are right only annotated images can tell.")
     before = probe.worth(probe.rows(probe.raw))
     best = (before, None)
     for name, anchors in _others(probe.model, spec):

@@ -43,7 +43,7 @@ def check_classes(probe):
         text = f"the model has no class names; its {len(names)} classes are numbered."
         return Finding("classes", DOUBT, text, "Set model.class_names, in the order in which it was trained.")
     if probe.truth is None:
-        text = f"{len(names)} classes, named; whether in the right order only annotated pictures can tell."
+        text = f"{len(names)} classes, named; whether in the right order only annotated images can tell."
         return Finding("classes", FINE, text)
     confusion = _confusion(probe)
     seen = confusion.sum()
@@ -89,22 +89,22 @@ def _confusion(probe):
 def check_scores(probe):
     """How sure the model is, before any threshold."""
     if not probe.given:
-        return Finding("scores", FINE, "give pictures to see how sure the model is of what is in them.")
+        return Finding("scores", FINE, "give images to see how sure the model is of what is in them.")
     best = probe.probabilities[..., 1:].max(axis=(1, 2))
     middle, count = float(np.median(best)), len(best)
     above = int((best >= SURE).sum())
-    text = f"the best score of a picture is {middle:.2f} in the middle of {count}; {above} have one of {SURE} or more."
+    text = f"the best score of an image is {middle:.2f} in the middle of {count}; {above} have one of {SURE} or more."
     if above * 2 >= count:
         return Finding("scores", FINE, text)
     if middle >= FAINT:
         advice = (
-            f"Detect with confidence={max(0.05, middle / 2):.2g}; train longer or on more pictures for higher scores."
+            f"Detect with confidence={max(0.05, middle / 2):.2g}; train longer or on more images for higher scores."
         )
         return Finding("scores", FAULT, f"{text} They are there, below the usual threshold.", advice)
     return Finding(
         "scores",
         FAULT,
         f"{text} The model sees hardly anything in them.",
-        "Try pictures like those it was trained on: if these work, it needs training on yours; if not, the weights are "
+        "Try images like those it was trained on: if these work, it needs training on yours; if not, the weights are "
         "others than you think (keras-ssd zoo inspect FILE).",
     )

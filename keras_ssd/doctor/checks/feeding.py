@@ -1,4 +1,4 @@
-"""Whether the network is fed what its weights were trained on: colour order, mean, scale, and size of pictures."""
+"""Whether the network is fed what its weights were trained on: colour order, mean, scale, and size of images."""
 
 import keras
 import numpy as np
@@ -18,12 +18,12 @@ HABITS = {
         -np.array([0.485, 0.456, 0.406]) / np.array([0.229, 0.224, 0.225]),
     ),
 }
-SOME = 8  # pictures to experiment with
+SOME = 8  # images to experiment with
 LARGE = 4  # times the input's size, from which small objects vanish
 WARPED = 2.5  # times wider or higher than the input's shape
 HALF = 0.5
 STRANGE = 0.2  # divergence from what a network was trained on that is nothing
-BLIND = 0.5  # sure detections a picture below which a network sees nothing
+BLIND = 0.5  # sure detections an image below which a network sees nothing
 CONTRAST = 4  # times its own contrast at which a network can still be believed
 
 
@@ -32,7 +32,7 @@ def check_preprocessing(probe):
     own = own_habit(probe.network)
     told = _told(own)
     if not probe.given:
-        return Finding("preprocessing", FINE, f"the model feeds its network {told}; give pictures to try others.")
+        return Finding("preprocessing", FINE, f"the model feeds its network {told}; give images to try others.")
     few = probe.first(SOME)
     name, why = _scale(few, own)
     habit = own if name is None else HABITS[name]
@@ -55,7 +55,7 @@ def _scale(probe, own):
     """The name of the habit that suits the network clearly better than its own, or None; and why, a list of texts.
 
     Batch normalisations remember the mean and variance of what they were trained on, so they tell mean and scale
-    apart from any pictures of the kind. Without them the answers must do.
+    apart from any images of the kind. Without them the answers must do.
     """
     others = {name: habit for name, habit in HABITS.items() if not _same(habit, own)}
     memory = _Memory.of(probe.network)
@@ -86,7 +86,7 @@ class _Memory:
     """What the first batch normalisation of a network was trained on.
 
     Args:
-        network: from pictures to predictions.
+        network: from images to predictions.
         norm: the layer.
     """
 
@@ -105,9 +105,9 @@ class _Memory:
                 return None if fresh else memory
         return None
 
-    def strangeness(self, pictures):
+    def strangeness(self, images):
         """Divergence (Kullback-Leibler, a channel) of what arrives there from what is remembered, as normal numbers."""
-        arrived = np.asarray(keras.ops.convert_to_numpy(self.reach(pictures, training=False)), float)
+        arrived = np.asarray(keras.ops.convert_to_numpy(self.reach(images, training=False)), float)
         mean, variance = arrived.mean(axis=(0, 1, 2)), arrived.var(axis=(0, 1, 2)) + 1e-12
         ratio = variance / self.variance
         return float(np.mean(ratio - np.log(ratio) - 1 + (mean - self.mean) ** 2 / self.variance) / 2)
@@ -128,9 +128,9 @@ def own_habit(network):
     return (light - dark) / 255, dark
 
 
-def _as_if(pictures, habit, own):
-    """Pictures from which the model's own preprocessing makes what another one makes of the given."""
-    return ((pictures * habit[0] + habit[1] - own[1]) / own[0]).astype(np.float32)
+def _as_if(images, habit, own):
+    """Images from which the model's own preprocessing makes what another one makes of the given."""
+    return ((images * habit[0] + habit[1] - own[1]) / own[0]).astype(np.float32)
 
 
 def _same(habit, own):
@@ -145,10 +145,10 @@ def _told(own):
     return f"values {np.min(low):g}..{np.max(high):g}"
 
 
-def check_pictures(probe):
-    """Whether objects keep a size at which anchors can answer when pictures are warped to the input."""
+def check_images(probe):
+    """Whether objects keep a size at which anchors can answer when images are warped to the input."""
     if not probe.given:
-        return Finding("pictures", FINE, "none were given.")
+        return Finding("images", FINE, "none were given.")
     height, width = probe.model.input_size
     sizes = np.array(probe.sizes_hw, float)
     input_told = f"the network's {height}x{width}"
@@ -156,25 +156,25 @@ def check_pictures(probe):
         middle, smallest = _middle_object(probe), _smallest_anchor(probe.model)
         if middle < HALF * smallest:
             return Finding(
-                "pictures",
+                "images",
                 FAULT,
-                f"half of the objects are below {middle:.0f} pixels when pictures are warped to {input_told}, and the "
+                f"half of the objects are below {middle:.0f} pixels when images are warped to {input_told}, and the "
                 f"smallest anchor has {smallest:.0f}: no anchor can answer for them.",
-                "Cut the pictures into tiles, take a larger input_size, or smaller anchors (keras-ssd anchors report).",
+                "Cut the images into tiles, take a larger input_size, or smaller anchors (keras-ssd anchors report).",
             )
     times = float(np.median((sizes / [height, width]).min(axis=1)))
     if times >= LARGE:
         text = f"half of them are {times:.0f} times as large as {input_told} or larger: small objects vanish."
-        return Finding("pictures", DOUBT, text, "Cut them into tiles, or take a larger input_size.")
+        return Finding("images", DOUBT, text, "Cut them into tiles, or take a larger input_size.")
     warp = np.log(sizes[:, 1] / sizes[:, 0] / (width / height))
     if np.median(np.abs(warp)) > np.log(WARPED):
         squeezed = np.exp(np.median(np.abs(warp)))
         text = f"half of them are {squeezed:.1f} times as wide or high as {input_told}: all is squeezed."
-        return Finding("pictures", DOUBT, text, "Cut or pad them to a shape nearer to the input's.")
-    if all(np.ptp(picture, axis=-1).max() < 1 for picture in probe.inputs):
+        return Finding("images", DOUBT, text, "Cut or pad them to a shape nearer to the input's.")
+    if all(np.ptp(image, axis=-1).max() < 1 for image in probe.inputs):
         text = "all of them are grey; the network was most likely trained on colours."
-        return Finding("pictures", DOUBT, text, "Take pictures in colour, or train on grey ones.")
-    return Finding("pictures", FINE, f"{len(sizes)}, of sizes that {input_told} can hold.")
+        return Finding("images", DOUBT, text, "Take images in colour, or train on grey ones.")
+    return Finding("images", FINE, f"{len(sizes)}, of sizes that {input_told} can hold.")
 
 
 def _smallest_anchor(model):

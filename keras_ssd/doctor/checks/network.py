@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.doctor.findings import DOUBT, FAULT, FINE, Finding
 from keras_ssd.names import listed
 
@@ -42,7 +42,7 @@ def _apart(found, expected):
     return float(np.abs(found - expected).max() / max(expected.std(), 1e-12))
 
 
-def _one_convolution(network, pictures):
+def _one_convolution(network, images):
     """The first plain convolution's outputs at some places, from the backend and from numpy."""
     for layer in network.layers:
         plain = isinstance(layer, keras.layers.Conv2D) and layer.groups == 1 and set(layer.dilation_rate) == {1}
@@ -53,7 +53,7 @@ def _one_convolution(network, pictures):
     else:
         return np.zeros(1), np.ones(1)
     parts = keras.Model(network.inputs[0], [layer.input, layer.output])
-    x, y = (np.asarray(keras.ops.convert_to_numpy(part), np.float64)[0] for part in parts(pictures, training=False))
+    x, y = (np.asarray(keras.ops.convert_to_numpy(part), np.float64)[0] for part in parts(images, training=False))
     kernel = np.asarray(keras.ops.convert_to_numpy(layer.kernel), np.float64)
     bias = 0 if layer.bias is None else np.asarray(keras.ops.convert_to_numpy(layer.bias), np.float64)
     size, strides = np.array(kernel.shape[:2]), np.array(layer.strides)
@@ -90,7 +90,7 @@ def check_heads(probe):
             names = ("background", *probe.model.class_names)
             still += [f"{names[i]!r} on feature map {number + 1}" for i in np.flatnonzero(moves < STILL)]
     if still:
-        text = f"always the same answer, at every place of every picture: {listed(still)}."
+        text = f"always the same answer, at every place of every image: {listed(still)}."
         return Finding("heads", FAULT, text, advice)
     count = len(probe.model.anchor_spec.levels)
     return Finding("heads", FINE, f"those of all {count} feature maps answer, and not everywhere the same.")

@@ -14,7 +14,7 @@ from keras_ssd.evaluation.analysis import misses as ms
 from keras_ssd.evaluation.analysis import sizes as sz
 from keras_ssd.evaluation.analysis import working as wk
 from keras_ssd.evaluation.analysis.rules import rule_of
-from keras_ssd.evaluation.measures import curves as cv
+from keras_ssd.evaluation.metrics import curves as cv
 from keras_ssd.evaluation.tables import DetectionTable
 
 

@@ -1,4 +1,4 @@
-"""Whether one detector is better than another, or only luckier with these pictures: the paired bootstrap."""
+"""Whether one detector is better than another, or only luckier with these images: the paired bootstrap."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import numpy as np
 from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis.rules import rule_of
-from keras_ssd.evaluation.measures import coco
+from keras_ssd.evaluation.metrics import coco
 from keras_ssd.evaluation.result import Curve
 
 _REPLICATES = 200, 1000  # at least, at most
@@ -17,11 +17,11 @@ _WORK = 2e8  # numbers to go through, which decides between them: some seconds
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A figure and where it would lie, in 95 of 100 cases, on other pictures of the same kind.
+    """A figure and where it would lie, in 95 of 100 cases, on other images of the same kind.
 
     Args:
         value: the figure.
-        low, high: bounds of the interval; NaN where nothing can be said (fewer than two pictures).
+        low, high: bounds of the interval; NaN where nothing can be said (fewer than two images).
     """
 
     value: float
@@ -36,14 +36,14 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """How good several detectors are on the same pictures.
+    """How good several detectors are on the same images.
 
     Args:
         maps: an `Interval` of the mean average precision for each result.
         per_class: for each result a dictionary from class name to `Interval`.
         differences: for each result that of its mean to the first result's.
         class_differences: the same for each class.
-        replicates: how often the pictures were drawn anew.
+        replicates: how often the images were drawn anew.
     """
 
     maps: tuple
@@ -57,19 +57,19 @@ class Comparison:
 def compare(results, replicates=None, seed=0):
     """Compares results with each other, and says how sure each figure is.
 
-    Pictures are drawn anew with replacement, as many as there are, the same ones for every detector; detections and
-    objects stay with their picture. The middle 95 % of what comes out, moved to lie around the figure, is the interval.
+    Images are drawn anew with replacement, as many as there are, the same ones for every detector; detections and
+    objects stay with their image. The middle 95 % of what comes out, moved to lie around the figure, is the interval.
 
     Args:
-        results: `Result`s of the same measure, pictures, classes and objects; one is enough for its own interval.
-        replicates: how often pictures are drawn; None for 1000, and down to 200 where there are many detections.
+        results: `Result`s of the same measure, images, classes and objects; one is enough for its own interval.
+        replicates: how often images are drawn; None for 1000, and down to 200 where there are many detections.
         seed: of the draws.
 
     Returns:
         `Comparison`.
 
     Raises:
-        ValueError: the results are not of the same measure, settings, pictures, classes and objects.
+        ValueError: the results are not of the same measure, settings, images, classes and objects.
 
     Example:
         >>> better = compare([before, after]).differences[1]
@@ -83,12 +83,12 @@ def compare(results, replicates=None, seed=0):
     is_coco = results[0].measure == "coco"
     lines = [_Resampled(result, coco.IOU_THRESHOLDS if is_coco else None) for result in results]
     replicates = replicates or int(np.clip(_WORK / max(sum(line.size for line in lines), 1), *_REPLICATES))
-    pictures = len(results[0].truth.pictures)
+    images = len(results[0].truth.images)
     rng = np.random.default_rng(seed)
-    values = np.stack([line.values(np.ones(pictures)) for line in lines])  # (R, C)
-    drawn = np.full((replicates if pictures > 1 else 0, *values.shape), np.nan)
+    values = np.stack([line.values(np.ones(images)) for line in lines])  # (R, C)
+    drawn = np.full((replicates if images > 1 else 0, *values.shape), np.nan)
     for row in drawn:
-        weights = np.bincount(rng.integers(0, pictures, pictures), minlength=pictures).astype(float)
+        weights = np.bincount(rng.integers(0, images, images), minlength=images).astype(float)
         row[:] = [line.values(weights) for line in lines]
     means, mean = _means(drawn), _means(values)
     names = results[0].truth.class_names
@@ -103,7 +103,7 @@ def compare(results, replicates=None, seed=0):
 
 
 def check_comparable(results):
-    """Raises ValueError unless all results are of one measure, and of the same pictures, classes and objects."""
+    """Raises ValueError unless all results are of one measure, and of the same images, classes and objects."""
     if not results:
         raise ValueError("There is no result to compare. Give at least one.")
     first = results[0]
@@ -112,7 +112,7 @@ def check_comparable(results):
             "measure": (first.measure, other.measure),
             "IoU threshold or added pixel": (rule_of(first)[1:], rule_of(other)[1:]),
             "class names": (first.truth.class_names, other.truth.class_names),
-            "pictures": (first.truth.pictures, other.truth.pictures),
+            "images": (first.truth.images, other.truth.images),
             "objects": (_objects(first.truth), _objects(other.truth)),
         }
         for what, (ours, theirs) in parts.items():
@@ -125,7 +125,7 @@ def check_comparable(results):
 
 
 def _objects(truth):
-    return truth.picture.tobytes(), truth.class_ids.tobytes(), truth.boxes_xyxy.tobytes()
+    return truth.image.tobytes(), truth.class_ids.tobytes(), truth.boxes_xyxy.tobytes()
 
 
 def _means(values):
@@ -136,7 +136,7 @@ def _means(values):
 
 
 def _interval(value, drawn, lowest=-1):
-    """Pictures that come twice make curves smoother and their values a little higher: the middle is moved back."""
+    """Images that come twice make curves smoother and their values a little higher: the middle is moved back."""
     drawn = drawn[~np.isnan(drawn)]
     if not len(drawn):
         return Interval(float(value), float("nan"), float("nan"))
@@ -149,7 +149,7 @@ def _by_name(names, values, drawn, lowest=-1):
 
 
 class _Resampled:
-    """A result whose average precision can be worked out again with pictures that count several times or not at all.
+    """A result whose average precision can be worked out again with images that count several times or not at all.
 
     Args:
         result: `Result`.
@@ -162,10 +162,10 @@ class _Resampled:
         found, truth = result.found, result.truth
         classes = len(truth.class_names)
         counted = ~(truth.difficult | truth.crowd)
-        keys = truth.picture[counted] * np.int64(classes) + truth.class_ids[counted]
-        self._wanted = np.bincount(keys, minlength=len(truth.pictures) * classes).reshape(-1, classes).astype(float)
+        keys = truth.image[counted] * np.int64(classes) + truth.class_ids[counted]
+        self._wanted = np.bincount(keys, minlength=len(truth.images) * classes).reshape(-1, classes).astype(float)
         order = np.lexsort((-found.scores, found.class_ids))
-        self._picture = found.picture[order]
+        self._image = found.image[order]
         bounds = np.searchsorted(found.class_ids[order], np.arange(classes + 1))
         self._lines = [
             _Line(rule.pair(found, truth, float(iou), plus_one).verdicts[order], bounds)
@@ -175,16 +175,16 @@ class _Resampled:
     @property
     def size(self):
         """How many numbers a draw goes through, about."""
-        return len(self._picture) + sum(line.size for line in self._lines)
+        return len(self._image) + sum(line.size for line in self._lines)
 
     def values(self, weights):
         """(C,) average precision of each class, NaN without objects.
 
         Args:
-            weights: (P,) how often each picture counts.
+            weights: (P,) how often each image counts.
         """
         wanted = weights @ self._wanted
-        each = weights[self._picture]
+        each = weights[self._image]
         sums = _sums(each)
         return np.mean([line.values(each, sums, wanted, self._value) for line in self._lines], axis=0)
 

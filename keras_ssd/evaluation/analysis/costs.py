@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis import errors as er
-from keras_ssd.evaluation.measures import curves as cv
+from keras_ssd.evaluation.metrics import curves as cv
 
 KINDS = (*er.KINDS, "all false alarms", "all misses")
 

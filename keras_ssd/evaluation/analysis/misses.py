@@ -10,7 +10,7 @@ from keras_ssd.evaluation.analysis.sizes import SIZES
 from keras_ssd.matching import MatchRules
 from keras_ssd.matching.arrays import AnchorOverlaps, match
 
-_EDGE = 2  # pixels: an object that ends nearer to the picture's edge is taken for cut off
+_EDGE = 2  # pixels: an object that ends nearer to the image's edge is taken for cut off
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +58,12 @@ _SIZE = (
     ("medium: 32² to 96²", "medium-sized"),
     ("large: 96² and more", "large"),
 )
-_SHARE = (  # of the root of the picture's area
-    ("below 5 % of the picture's side", "tiny in the picture"),
-    ("5 to 10 %", "small in the picture"),
-    ("10 to 20 %", "of middling size in the picture"),
-    ("20 to 40 %", "large in the picture"),
-    ("40 % and more", "very large in the picture"),
+_SHARE = (  # of the root of the image's area
+    ("below 5 % of the image's side", "tiny in the image"),
+    ("5 to 10 %", "small in the image"),
+    ("10 to 20 %", "of middling size in the image"),
+    ("20 to 40 %", "large in the image"),
+    ("40 % and more", "very large in the image"),
 )
 _RATIO = (
     ("very tall: width below 1/3 of height", "very tall"),
@@ -73,8 +73,8 @@ _RATIO = (
     ("very wide: width above 3 times height", "very wide"),
 )
 _CUT = (
-    ("whole, inside the picture", "whole"),
-    ("touching the picture's edge", "at the picture's edge"),
+    ("whole, inside the image", "whole"),
+    ("touching the image's edge", "at the image's edge"),
     ("marked as truncated", "truncated"),
 )
 _CROWD = (
@@ -104,7 +104,7 @@ def split_misses(truth, counted, accepted, ever, anchors=None, plus_one=False):
     """
     properties = {
         "size in pixels": (_SIZE, _by_size(truth)),
-        "size in the picture": (_SHARE, _by_share(truth)),
+        "size in the image": (_SHARE, _by_share(truth)),
         "aspect ratio": (_RATIO, _by_ratio(truth)),
         "truncation": (_CUT, _by_truncation(truth)),
         "crowding": (_CROWD, _by_crowding(truth, plus_one)),
@@ -128,8 +128,8 @@ def _by_size(truth):
 
 
 def _by_share(truth):
-    """By the root of the share of the picture that a box covers."""
-    areas = np.prod(truth.sizes_hw.astype(float), axis=1)[truth.picture]
+    """By the root of the share of the image that a box covers."""
+    areas = np.prod(truth.sizes_hw.astype(float), axis=1)[truth.image]
     known = areas > 0
     side = np.sqrt(bx.area(truth.boxes_xyxy) / np.where(known, areas, 1))
     return np.where(known, np.digitize(side, [0.05, 0.1, 0.2, 0.4]), -1)
@@ -142,14 +142,14 @@ def _by_ratio(truth):
 
 
 def _by_truncation(truth):
-    limits = truth.sizes_hw[truth.picture][:, ::-1]
+    limits = truth.sizes_hw[truth.image][:, ::-1]
     ends = (truth.boxes_xyxy[:, 2:] > limits - _EDGE).any(axis=1) & (limits > 0).all(axis=1)
     edge = ends | (truth.boxes_xyxy[:, :2] < _EDGE).any(axis=1)
     return np.where(truth.truncated, 2, edge.astype(int))
 
 
 def _by_crowding(truth, plus_one):
-    """By the highest IoU with another object of the picture, of any class; crowd regions are no objects."""
+    """By the highest IoU with another object of the image, of any class; crowd regions are no objects."""
     objects = np.flatnonzero(~truth.crowd)
     pairs = overlaps(truth[objects], truth[objects], plus_one)
     most, _ = pairs[pairs.rows != pairs.others].best(len(objects))
@@ -163,10 +163,10 @@ def _by_anchor(truth, anchors):
     rules = MatchRules()
     known = AnchorOverlaps(anchors.anchors_xyxy(), rules, anchors.levels)
     places = np.full(len(truth), -1)
-    order = np.argsort(truth.picture, kind="stable")
-    bounds = np.searchsorted(truth.picture[order], np.arange(len(truth.pictures) + 1))
-    for picture, (height, width) in enumerate(truth.sizes_hw.tolist()):
-        rows = order[bounds[picture] : bounds[picture + 1]]
+    order = np.argsort(truth.image, kind="stable")
+    bounds = np.searchsorted(truth.image[order], np.arange(len(truth.images) + 1))
+    for image, (height, width) in enumerate(truth.sizes_hw.tolist()):
+        rows = order[bounds[image] : bounds[image + 1]]
         if not len(rows) or not height * width:
             continue
         matches = match(truth.boxes_xyxy[rows] / np.array([width, height] * 2, np.float32), known, rules)

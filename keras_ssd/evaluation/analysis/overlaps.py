@@ -1,4 +1,4 @@
-"""Which boxes of a picture overlap: long lists of pairs instead of a matrix a picture."""
+"""Which boxes of an image overlap: long lists of pairs instead of a matrix an image."""
 
 import dataclasses
 
@@ -34,10 +34,10 @@ class Overlaps:
 
 
 def overlaps(table, others, plus_one=False):
-    """All pairs of boxes of one picture that overlap, whatever their classes.
+    """All pairs of boxes of one image that overlap, whatever their classes.
 
     Args:
-        table, others: a `DetectionTable` or an `ObjectTable` each, of the same pictures.
+        table, others: a `DetectionTable` or an `ObjectTable` each, of the same images.
         plus_one: boxes are a pixel wider and higher, as inclusive pixels have it.
     """
     kept = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]

@@ -1,6 +1,6 @@
 """The rule that a result was made by, at the one IoU threshold that its errors are looked at."""
 
-from keras_ssd.evaluation.measures.rules import RULES
+from keras_ssd.evaluation.metrics.rules import RULES
 from keras_ssd.names import unknown_name
 
 

@@ -8,9 +8,9 @@ from keras_ssd import boxes as bx
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis import errors as er
 from keras_ssd.evaluation.analysis.costs import class_values
-from keras_ssd.evaluation.measures.coco import AREAS
+from keras_ssd.evaluation.metrics.coco import AREAS
 
-SIZES = dict(zip(("small", "medium", "large"), AREAS[1:], strict=True))  # square pixels of the picture
+SIZES = dict(zip(("small", "medium", "large"), AREAS[1:], strict=True))  # square pixels of the image
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

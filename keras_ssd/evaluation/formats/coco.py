@@ -1,6 +1,6 @@
 """COCO's results: one json list of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}.
 
-The ids are those of the annotations, `Annotation.picture_id` and `Dataset.category_ids`, and where the data have none,
+The ids are those of the annotations, `Annotation.image_id` and `Dataset.category_ids`, and where the data have none,
 the numbers from 1 that `keras_ssd.data.write` gives them. Source of the format: cocodataset.org, "Results format".
 """
 
@@ -23,29 +23,29 @@ _KEYS = ("image_id", "category_id", "bbox", "score")
 
 def write(table, path, dataset=None):
     """Writes a table, a line a detection."""
-    pictures = dict(zip((one.name for one in dataset), picture_ids(dataset), strict=True))
+    images = dict(zip((one.name for one in dataset), image_ids(dataset), strict=True))
     categories = dict(zip(dataset.classes, category_ids(dataset), strict=True))
-    pictures = [pictures[name] for name in table.pictures]
+    images = [images[name] for name in table.images]
     categories = [categories.get(name) for name in table.class_names]
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         separator = "[\n"
         for part in parts(table):
-            for picture, class_id, *values in _rows(part):
-                row = dict(zip(_KEYS, (pictures[picture], categories[class_id], *values), strict=True))
+            for image, class_id, *values in _rows(part):
+                row = dict(zip(_KEYS, (images[image], categories[class_id], *values), strict=True))
                 file.write(separator + json.dumps(row))
                 separator = ",\n"
         file.write("\n]\n" if len(table) else "[]\n")
 
 
 def _rows(table):
-    """(picture, class id, bbox, score) of each detection."""
+    """(image, class id, bbox, score) of each detection."""
     corner = shortest(table.boxes_xyxy[:, :2])
     boxes = np.hstack([corner, shortest_from(table.boxes_xyxy[:, 2:], corner)])
-    return zip(table.picture, table.class_ids, boxes.tolist(), shortest(table.scores).tolist(), strict=True)
+    return zip(table.image, table.class_ids, boxes.tolist(), shortest(table.scores).tolist(), strict=True)
 
 
 def read(path, dataset, strictness):
-    """The table of a results file; it does not tell pictures without detections from those that were not looked at."""
+    """The table of a results file; it does not tell images without detections from those that were not looked at."""
     content = read_json(path)
     if not isinstance(content, list):
         raise ValueError(
@@ -53,25 +53,25 @@ def read(path, dataset, strictness):
             "keras_ssd.data.read."
         )
     rows = Rows(path, dataset, strictness, "detection")
-    pictures = Ids({key: place for place, key in enumerate(picture_ids(dataset))})
+    images = Ids({key: place for place, key in enumerate(image_ids(dataset))})
     categories = Ids({key: place for place, key in enumerate(category_ids(dataset))})
     for count, row in enumerate(content, 1):
         if not isinstance(row, dict) or any(key not in row for key in _KEYS):
             raise ValueError(f"{rows.where(count)}: expected {', '.join(_KEYS)}. Received: {shortened(row)}")
-        picture, class_id = (
+        image, class_id = (
             _place(rows, count, key, row[key], known)
-            for key, known in (("image_id", pictures), ("category_id", categories))
+            for key, known in (("image_id", images), ("category_id", categories))
         )
-        if picture is not None and class_id is not None:
+        if image is not None and class_id is not None:
             x, y, width, height = _bbox(rows, count, row["bbox"])
             score = number(row["score"], rows.where(count), "score")
-            rows.add(count, picture, class_id, score, (x, y, x + width, y + height))
+            rows.add(count, image, class_id, score, (x, y, x + width, y + height))
     return rows.table()
 
 
-def picture_ids(dataset):
-    """The pictures' own ids if all have one, and else numbers from 1."""
-    ids = [annotation.picture_id for annotation in dataset]
+def image_ids(dataset):
+    """The images' own ids if all have one, and else numbers from 1."""
+    ids = [annotation.image_id for annotation in dataset]
     return ids if all(is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(ids) + 1)
 
 

@@ -17,15 +17,15 @@ def write_detections(found, path, format=None, *, dataset=None):
     """Writes detections to a file; `read_detections` gives them back equal.
 
     Scores and coordinates are float32, and are written as the shortest decimals that give the same float32 back when
-    they are read. What reading gives back stands picture by picture, best first, which is how `collect` makes a table.
+    they are read. What reading gives back stands image by image, best first, which is how `collect` makes a table.
 
     Args:
         found: `DetectionTable`.
         path: of the file; for "voc" a new folder, or a .zip as the evaluation server takes it.
-        format: "json" (ours: knows the classes, and the pictures in which nothing was found), "coco" (results), "voc"
+        format: "json" (ours: knows the classes, and the images in which nothing was found), "coco" (results), "voc"
             (comp4_det_test_CLASS.txt), "ilsvrc" (text) or "csv". None goes by the ending: .json is ours, .zip and no
             ending VOC's, .txt ILSVRC's, .csv CSV.
-        dataset: `keras_ssd.data.Dataset` of the pictures: "coco" and "ilsvrc" write its ids.
+        dataset: `keras_ssd.data.Dataset` of the images: "coco" and "ilsvrc" write its ids.
 
     Returns:
         The path. The file appears when it is whole.
@@ -50,18 +50,18 @@ def read_detections(path, dataset, format=None, *, outside="error", others="erro
 
     Args:
         path: file or folder, as `write_detections` or `keras-ssd detect` writes them.
-        dataset: `keras_ssd.data.Dataset` of the pictures that they are about.
+        dataset: `keras_ssd.data.Dataset` of the images that they are about.
         format: as `write_detections` takes it. None finds it out.
-        outside: "error", "clip" or "keep" for boxes that leave their picture by more than a pixel: refuse the file,
+        outside: "error", "clip" or "keep" for boxes that leave their image by more than a pixel: refuse the file,
             cut them as SSD does, or measure them as they are, as the tools of VOC and COCO do.
-        others: "error" or "drop" for detections of pictures or classes that the dataset does not have.
+        others: "error" or "drop" for detections of images or classes that the dataset does not have.
 
     Returns:
-        `DetectionTable`, its pictures in the order of the dataset. From json it has those that the file names; the
-        other formats do not tell a picture in which nothing was found from one that was not looked at, so it has all.
+        `DetectionTable`, its images in the order of the dataset. From json it has those that the file names; the
+        other formats do not tell an image in which nothing was found from one that was not looked at, so it has all.
 
     Raises:
-        ValueError: what cannot be used, with file and line: a picture or class that is unknown, a number that is not
+        ValueError: what cannot be used, with file and line: an image or class that is unknown, a number that is not
             finite, a negative side, a box outside, a file that was cut off.
         FileNotFoundError: there is no such file.
 
@@ -86,7 +86,7 @@ def check_target(path, format=None, found=None, dataset=None):
 
     Args:
         path, format, dataset: as `write_detections` takes them.
-        found: `DetectionTable`, which may be an empty one of the pictures and classes to come; or None.
+        found: `DetectionTable`, which may be an empty one of the images and classes to come; or None.
 
     Returns:
         The format's name.
@@ -111,7 +111,7 @@ def check_target(path, format=None, found=None, dataset=None):
     if folder and path.is_file():
         raise ValueError(f"{path} is a file, and VOC's detections need a folder, or a name that ends in .zip.")
     if format in WITH_IDS and dataset is None:
-        raise ValueError(f"{format!r} writes the ids of pictures and classes. Pass dataset=..., which knows them.")
+        raise ValueError(f"{format!r} writes the ids of images and classes. Pass dataset=..., which knows them.")
     if found is not None:
         _check_names(format, found, dataset)
     return format
@@ -119,10 +119,10 @@ def check_target(path, format=None, found=None, dataset=None):
 
 def _check_names(format, found, dataset):
     if format == "voc":
-        voc.check(found.class_names, found.pictures)
+        voc.check(found.class_names, found.images)
     if format in WITH_IDS:
-        pictures, classes = {annotation.name for annotation in dataset}, set(dataset.classes)
-        lost = [name for name in found.pictures if name not in pictures]
+        images, classes = {annotation.name for annotation in dataset}, set(dataset.classes)
+        lost = [name for name in found.images if name not in images]
         lost += [name for place, name in enumerate(found.class_names) if name not in classes]
         if lost:
             raise ValueError(

@@ -1,6 +1,6 @@
 """ILSVRC DET: one text file, `image_index class_id score xmin ymin xmax ymax` a line.
 
-The index of a picture is its line in the list of the dataset, from 1; class ids are 1..200 in the order of the
+The index of an image is its line in the list of the dataset, from 1; class ids are 1..200 in the order of the
 challenge, and for data of other classes the place in the dataset's classes, from 1. Source: the ILSVRC2015 development
 kit's readme.
 """
@@ -19,19 +19,19 @@ _COLUMNS = ("image_index", "class_id", "score", "xmin", "ymin", "xmax", "ymax")
 
 def write(table, path, dataset=None):
     """Writes a table."""
-    pictures = {annotation.name: place for place, annotation in enumerate(dataset, 1)}
-    pictures = [pictures[name] for name in table.pictures]
+    images = {annotation.name: place for place, annotation in enumerate(dataset, 1)}
+    images = [images[name] for name in table.images]
     ids = dict(zip(dataset.classes, class_numbers(dataset.classes), strict=True))
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         for part in parts(table):
-            for picture, class_id, row in zip(part.picture, part.class_ids, texts(part), strict=True):
-                file.write(f"{pictures[picture]} {ids[table.class_names[class_id]]} {row}\n")
+            for image, class_id, row in zip(part.image, part.class_ids, texts(part), strict=True):
+                file.write(f"{images[image]} {ids[table.class_names[class_id]]} {row}\n")
 
 
 def read(path, dataset, strictness):
-    """The table of a file; it does not tell pictures without detections from those that were not looked at."""
+    """The table of a file; it does not tell images without detections from those that were not looked at."""
     rows = Rows(path, dataset, strictness)
-    pictures = Ids({index: index - 1 for index in range(1, len(dataset) + 1)})
+    images = Ids({index: index - 1 for index in range(1, len(dataset) + 1)})
     classes = Ids({key: place for place, key in enumerate(class_numbers(dataset.classes))})
     with opened(path) as file:
         for count, line in enumerate(file, 1):
@@ -40,12 +40,12 @@ def read(path, dataset, strictness):
                 continue
             if len(words) != len(_COLUMNS):
                 raise ValueError(f"{rows.where(count)}: expected {' '.join(_COLUMNS)}. Received: {line[:80].rstrip()}")
-            picture = _place(rows, count, "image_index", words[0], pictures)
+            image = _place(rows, count, "image_index", words[0], images)
             class_id = _place(rows, count, "class_id", words[1], classes)
-            if picture is not None and class_id is not None:
+            if image is not None and class_id is not None:
                 where = rows.where(count)
                 score, *box = (number(word, where, name) for word, name in zip(words[2:], _COLUMNS[2:], strict=True))
-                rows.add(count, picture, class_id, score, exclusive(*box))
+                rows.add(count, image, class_id, score, exclusive(*box))
     return rows.table()
 
 

@@ -1,6 +1,6 @@
-"""Our own json: pictures in which nothing was found are in it, too, and so are the detector's classes.
+"""Our own json: images in which nothing was found are in it, too, and so are the detector's classes.
 
-    {"format": "keras_ssd detections", "version": 1, "class_names": ["cat", "dog"], "pictures": [
+    {"format": "keras_ssd detections", "version": 1, "class_names": ["cat", "dog"], "images": [
     {"name": "street", "class_ids": [1], "scores": [0.9], "boxes_xyxy": [[10.0, 20.0, 30.0, 60.0]]}
     ]}
 
@@ -24,14 +24,14 @@ _COLUMNS = ("class_ids", "scores", "boxes_xyxy")
 
 
 def write(table, path, dataset=None):
-    """Writes a table, a line a picture."""
-    table = table[np.argsort(table.picture, kind="stable")]
-    ends = np.searchsorted(table.picture, np.arange(len(table.pictures)), side="right")
+    """Writes a table, a line an image."""
+    table = table[np.argsort(table.image, kind="stable")]
+    ends = np.searchsorted(table.image, np.arange(len(table.images)), side="right")
     head = {"format": FORMAT, "version": VERSION, "class_names": list(table.class_names)}
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "pictures": [')
+        file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "images": [')
         start, separator = 0, "\n"
-        for name, end in zip(table.pictures, ends.tolist(), strict=True):
+        for name, end in zip(table.images, ends.tolist(), strict=True):
             rows = slice(start, end)
             values = (table.class_ids[rows], shortest(table.scores[rows]), shortest(table.boxes_xyxy[rows]))
             row = {"name": name, **{key: value.tolist() for key, value in zip(_COLUMNS, values, strict=True)}}
@@ -41,7 +41,7 @@ def write(table, path, dataset=None):
 
 
 def read(path, dataset, strictness):
-    """The table that a file holds; its pictures are those that the file names, in the order of the dataset."""
+    """The table that a file holds; its images are those that the file names, in the order of the dataset."""
     content = read_json(path, _compact)
     if isinstance(content, list):
         return _read_detect(path, content, dataset, strictness)
@@ -50,10 +50,11 @@ def read(path, dataset, strictness):
     if content.get("version") != VERSION:
         raise ValueError(f"{path} is of version {content.get('version')!r} of its format. Expected {VERSION}")
     names = _class_names(path, content.get("class_names"))
-    if not isinstance(content.get("pictures"), list):
-        raise ValueError(f"{path} has no list of pictures.")
-    rows, places = Rows(path, dataset, strictness, "picture"), set()
-    for count, entry in enumerate(content["pictures"], 1):
+    entries = content.get("images", content.get("pictures"))  # its former name
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} has no list of images.")
+    rows, places = Rows(path, dataset, strictness, "image"), set()
+    for count, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or "name" not in entry or any(name not in entry for name in _COLUMNS):
             raise ValueError(f"{rows.where(count)}: expected name, {', '.join(_COLUMNS)}. Received: {shortened(entry)}")
         ids, scores, boxes = (_column(rows.where(count), entry, name) for name in _COLUMNS)
@@ -70,7 +71,7 @@ def _read_detect(path, content, dataset, strictness):
     """What `keras-ssd detect` wrote: a list of what `Detections.to_dict` gives."""
     first = content[0] if content and isinstance(content[0], dict) else {}
     names = _class_names(path, first.get("class_names")) if content else tuple(dataset.classes)
-    rows, places = Rows(path, dataset, strictness, "picture"), set()
+    rows, places = Rows(path, dataset, strictness, "image"), set()
     for count, entry in enumerate(content, 1):
         try:
             found = [(row["class_id"], row["score"], row["box_xyxy"]) for row in entry["detections"]]
@@ -92,11 +93,11 @@ def _read_detect(path, content, dataset, strictness):
 
 
 def _take(rows, places, count, called, found, names):
-    place = rows.picture(count, called)
+    place = rows.image(count, called)
     if place is None:
         return
     if place in places:
-        raise ValueError(f"{rows.where(count)}: picture {called!r} is there twice.")
+        raise ValueError(f"{rows.where(count)}: image {called!r} is there twice.")
     places.add(place)
     for class_id, score, box in found:
         if not (0 <= class_id < len(names) and class_id == int(class_id)):
@@ -115,7 +116,7 @@ def _class_names(path, names):
 
 
 def _compact(entry):
-    """Makes arrays of a picture's lists as soon as it is read: a tenth of the memory."""
+    """Makes arrays of an image's lists as soon as it is read: a tenth of the memory."""
     for name in _COLUMNS if "boxes_xyxy" in entry else ():
         if isinstance(entry.get(name), list):
             try:

@@ -1,4 +1,4 @@
-"""What readers of detections share: finding pictures by name, and checking rows, each error with file and line."""
+"""What readers of detections share: finding images by name, and checking rows, each error with file and line."""
 
 import array
 import contextlib
@@ -15,7 +15,7 @@ from keras_ssd.text_files import TextError, open_text
 
 OUTSIDE = ("error", "clip", "keep")
 OTHERS = ("error", "drop")
-EDGE = 1.0  # pixels by which a box may leave its picture: tools round and count pixels differently
+EDGE = 1.0  # pixels by which a box may leave its image: tools round and count pixels differently
 MAX_BYTES = 4 << 30
 
 
@@ -24,8 +24,8 @@ class Strictness:
     """What becomes of rows that do not fit the dataset.
 
     Args:
-        outside: "error", "clip" or "keep" for boxes that leave their picture by more than a pixel.
-        others: "error" or "drop" for detections of pictures and classes that the dataset does not have.
+        outside: "error", "clip" or "keep" for boxes that leave their image by more than a pixel.
+        others: "error" or "drop" for detections of images and classes that the dataset does not have.
     """
 
     outside: str = "error"
@@ -39,8 +39,8 @@ class Strictness:
                 )
 
 
-class PictureNames:
-    """Finds pictures of a dataset by what files call them: name, file name, or path.
+class ImageNames:
+    """Finds images of a dataset by what files call them: name, file name, or path.
 
     Args:
         dataset: `keras_ssd.data.Dataset`.
@@ -50,16 +50,16 @@ class PictureNames:
         self.names = [annotation.name for annotation in dataset]
         self._places = {name: place for place, name in enumerate(self.names)}
         self._paths = {
-            os.path.abspath(annotation.picture): place
+            os.path.abspath(annotation.image): place
             for place, annotation in enumerate(dataset)
-            if isinstance(annotation.picture, str)
+            if isinstance(annotation.image, str)
         }
         self._stems = {}
         for place, name in enumerate(self.names):
             self._stems.setdefault(PurePath(name).name, []).append(place)
 
     def place(self, called):
-        """The picture's place in the dataset.
+        """The image's place in the dataset.
 
         Raises:
             ValueError: there is none; the text gives the nearest.
@@ -74,8 +74,8 @@ class PictureNames:
             places = self._stems.get(PurePath(called).stem, ())
             place = places[0] if len(places) == 1 else None
         if place is None:
-            raise ValueError(unknown_name("picture", called, self.names))
-        self._places[called] = place  # files speak of each picture many times
+            raise ValueError(unknown_name("image", called, self.names))
+        self._places[called] = place  # files speak of each image many times
         return place
 
 
@@ -91,8 +91,8 @@ class Rows:
 
     def __init__(self, path, dataset, strictness, unit="line"):
         self.path, self.dataset, self.strictness, self.unit = path, dataset, strictness, unit
-        self._names = PictureNames(dataset)
-        self._picture, self._class_ids, self._lines = array.array("i"), array.array("i"), array.array("q")
+        self._names = ImageNames(dataset)
+        self._image, self._class_ids, self._lines = array.array("i"), array.array("i"), array.array("q")
         self._numbers = array.array("d")  # score, xmin, ymin, xmax, ymax
         self._sources = []  # (first row, path) where a format has several files
 
@@ -101,23 +101,23 @@ class Rows:
         self.path = path
         self._sources.append((len(self._lines), path))
 
-    def picture(self, line, called):
-        """The place of a picture in the dataset; None for one that is to be left out."""
+    def image(self, line, called):
+        """The place of an image in the dataset; None for one that is to be left out."""
         try:
             return self._names.place(called)
         except ValueError as error:
             return self.unknown(line, error)
 
     def unknown(self, line, error):
-        """Refuses a picture or class that the dataset does not have, unless those are left out."""
+        """Refuses an image or class that the dataset does not have, unless those are left out."""
         if self.strictness.others == "error":
             raise ValueError(
                 f"{self.where(line)}: {error} others='drop' leaves out the detections of what the data do not have."
             ) from None
 
-    def add(self, line, picture, class_id, score, box_xyxy):
-        """Takes a row: places of picture and class, and numbers in pixels."""
-        self._picture.append(picture)
+    def add(self, line, image, class_id, score, box_xyxy):
+        """Takes a row: places of image and class, and numbers in pixels."""
+        self._image.append(image)
         self._class_ids.append(class_id)
         self._lines.append(line)
         self._numbers.append(score)
@@ -132,18 +132,18 @@ class Rows:
 
         Args:
             class_names: of the class ids; None for the dataset's.
-            places: of the pictures that were looked at; None for all.
+            places: of the images that were looked at; None for all.
 
         Raises:
             ValueError: a number that is not finite, a negative side, or a box outside; the text gives file and line.
         """
-        picture = np.array(self._picture, np.int32)
+        image = np.array(self._image, np.int32)
         numbers = np.array(self._numbers, np.float64).reshape(-1, 5)
         with np.errstate(over="ignore"):  # what float32 cannot hold is found next
             scores, boxes = numbers[:, 0].astype(np.float32), numbers[:, 1:].astype(np.float32)
         self._refuse(~(np.isfinite(boxes).all(axis=1) & np.isfinite(scores)), numbers, "a number is NaN or infinite")
         self._refuse((boxes[:, 2:] < boxes[:, :2]).any(axis=1), numbers, "the box has a negative side")
-        boxes = self._inside(picture, boxes, numbers)
+        boxes = self._inside(image, boxes, numbers)
         places = range(len(self.dataset)) if places is None else sorted(places)
         at = np.zeros(len(self.dataset), np.int32)
         at[places] = np.arange(len(places))
@@ -151,18 +151,18 @@ class Rows:
             DetectionTable(
                 tuple(self._names.names[place] for place in places),
                 tuple(self.dataset.classes) if class_names is None else tuple(class_names),
-                at[picture],
+                at[image],
                 np.array(self._class_ids, np.int32),
                 scores,
                 boxes,
             )
         )
 
-    def _inside(self, picture, boxes, numbers):
-        """The boxes after the rule for those that leave their picture."""
+    def _inside(self, image, boxes, numbers):
+        """The boxes after the rule for those that leave their image."""
         if self.strictness.outside == "keep" or not len(boxes):
             return boxes
-        sizes = np.array([one.size_hw or (0, 0) for one in self.dataset], np.float32).reshape(-1, 2)[picture]
+        sizes = np.array([one.size_hw or (0, 0) for one in self.dataset], np.float32).reshape(-1, 2)[image]
         sizes = np.where(sizes > 0, sizes, np.inf)
         low, high = np.zeros((len(boxes), 4)), np.hstack([sizes[:, ::-1], sizes[:, ::-1]])
         away = ((boxes < low - EDGE) | (boxes > high + EDGE)).any(axis=1)
@@ -171,9 +171,9 @@ class Rows:
         if away.any():
             height, width = sizes[np.flatnonzero(away)[0]]
             size = f"{width:.0f} x {height:.0f} pixels" if np.isfinite(height) else "unknown size"
-            what = f"the box leaves its picture of {size}"
+            what = f"the box leaves its image of {size}"
             advice = (
-                f" {int(away.sum())} boxes of {len(boxes)} do. outside='clip' cuts them to their pictures, as SSD "
+                f" {int(away.sum())} boxes of {len(boxes)} do. outside='clip' cuts them to their images, as SSD "
                 "does; outside='keep' measures them as they are, as the tools of VOC and COCO do."
             )
             self._refuse(away, numbers, what, advice)
@@ -187,19 +187,19 @@ class Rows:
             if first <= row:
                 self.path = path
         score, *box = numbers[row].tolist()
-        name = self._names.names[self._picture[row]]
+        name = self._names.names[self._image[row]]
         raise ValueError(
-            f"{self.where(self._lines[row])}: {what}. Received: picture {name!r}, score={score:g}, "
+            f"{self.where(self._lines[row])}: {what}. Received: image {name!r}, score={score:g}, "
             f"xmin, ymin, xmax, ymax = {', '.join(f'{side:g}' for side in box)}.{advice}"
         )
 
 
 def arranged(table):
-    """The rows picture by picture, best first, unless that changed the order of equal scores of one class.
+    """The rows image by image, best first, unless that changed the order of equal scores of one class.
 
     Of equal scores the first counts as the better one, so the order in which a file has them says something.
     """
-    order = np.lexsort((table.class_ids, -table.scores, table.picture))
+    order = np.lexsort((table.class_ids, -table.scores, table.image))
     by_class = np.lexsort((-table.scores, table.class_ids))  # stable: ties stand as they are given
     after = order[np.lexsort((-table.scores[order], table.class_ids[order]))]
     return table[order] if np.array_equal(by_class, after) else table

@@ -1,4 +1,4 @@
-"""CSV: picture,class,score,xmin,ymin,xmax,ymax in continuous pixels; other columns may stand beside them.
+"""CSV: image,class,score,xmin,ymin,xmax,ymax in continuous pixels; other columns may stand beside them.
 
 What `keras-ssd detect --format csv` writes, with a column `source`, is read as well.
 """
@@ -13,7 +13,7 @@ from keras_ssd.names import unknown_name
 from keras_ssd.replacing import replacing
 
 NAME = "csv"
-COLUMNS = ("picture", "class", "score", "xmin", "ymin", "xmax", "ymax")
+COLUMNS = ("image", "class", "score", "xmin", "ymin", "xmax", "ymax")
 
 
 def write(table, path, dataset=None):
@@ -23,12 +23,12 @@ def write(table, path, dataset=None):
         writer.writerow(COLUMNS)
         for part in parts(table):
             numbers = np.hstack([shortest(part.scores)[:, None], shortest(part.boxes_xyxy)]).tolist()
-            for picture, class_id, row in zip(part.picture, part.class_ids, numbers, strict=True):
-                writer.writerow([table.pictures[picture], table.class_names[class_id], *row])
+            for image, class_id, row in zip(part.image, part.class_ids, numbers, strict=True):
+                writer.writerow([table.images[image], table.class_names[class_id], *row])
 
 
 def read(path, dataset, strictness):
-    """The table of a CSV file; it does not tell pictures without detections from those that were not looked at."""
+    """The table of a CSV file; it does not tell images without detections from those that were not looked at."""
     rows = Rows(path, dataset, strictness)
     places = {name: place for place, name in enumerate(dataset.classes)}
     with opened(path) as file:
@@ -46,8 +46,9 @@ def read(path, dataset, strictness):
 def _columns(path, header):
     """The place of each of `COLUMNS`."""
     header = [name.strip().lower() for name in header]
-    if "picture" not in header and "source" in header:
-        header[header.index("source")] = "picture"
+    for other in ("source", "picture"):  # of `keras-ssd detect`, and of former versions
+        if "image" not in header and other in header:
+            header[header.index(other)] = "image"
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise ValueError(
@@ -60,11 +61,11 @@ def _add(rows, count, line, columns, places):
     if len(line) <= max(columns):
         raise ValueError(f"{rows.where(count)}: the line has {len(line)} columns, fewer than the header.")
     called, label, *numbers = (line[column] for column in columns)
-    picture = rows.picture(count, called)
+    image = rows.image(count, called)
     class_id = places.get(label)
     if class_id is None:
         class_id = rows.unknown(count, unknown_name("class", label, places))
-    if picture is not None and class_id is not None:
+    if image is not None and class_id is not None:
         where = rows.where(count)
         score, *box = (number(text, where, name) for text, name in zip(numbers, COLUMNS[2:], strict=True))
-        rows.add(count, picture, class_id, score, box)
+        rows.add(count, image, class_id, score, box)

@@ -1,4 +1,4 @@
-"""VOC: a text file a class, `comp4_det_test_person.txt`, with `picture score xmin ymin xmax ymax` a line.
+"""VOC: a text file a class, `comp4_det_test_person.txt`, with `image score xmin ymin xmax ymax` a line.
 
 In a folder, or in a zip as the evaluation server takes it. Source: the VOC2012 development kit's documentation.
 """
@@ -57,30 +57,28 @@ def write(table, path, dataset=None):
         shutil.rmtree(part, ignore_errors=True)
 
 
-def check(class_names, pictures):
+def check(class_names, images):
     """Refuses names that the format cannot hold.
 
     Raises:
-        ValueError: a class that is no file name, or a picture with a space in its name.
+        ValueError: a class that is no file name, or an image with a space in its name.
     """
     for name in class_names:
         if re.search(r'[\x00-\x1f<>:"/\\|?*]', name) or name.endswith((" ", ".")):
             raise ValueError(f"VOC has a file for each class, and {name!r} cannot be part of a file name.")
-    for name in pictures:
+    for name in images:
         if re.search(r"\s", name):
-            raise ValueError(
-                f"VOC parts columns by spaces, and picture {name!r} has one in its name. Write json or csv."
-            )
+            raise ValueError(f"VOC parts columns by spaces, and image {name!r} has one in its name. Write json or csv.")
 
 
 def _texts(table):
-    check(table.class_names, table.pictures)
+    check(table.class_names, table.images)
     for class_id, name in enumerate(table.class_names):
         rows = table[table.class_ids == class_id]
         lines = [
-            f"{table.pictures[place]} {row}\n"
+            f"{table.images[place]} {row}\n"
             for part in parts(rows)
-            for place, row in zip(part.picture, texts(part), strict=True)
+            for place, row in zip(part.image, texts(part), strict=True)
         ]
         yield f"{PREFIX}{name}.txt", "".join(lines)
 
@@ -110,13 +108,13 @@ def _add_lines(rows, lines, class_id):
             if not words:
                 continue
             if len(words) != 6:
-                what = f"expected picture {' '.join(_COLUMNS)}. Received: {line[:80].rstrip()}"
+                what = f"expected image {' '.join(_COLUMNS)}. Received: {line[:80].rstrip()}"
                 raise ValueError(f"{rows.where(count)}: {what}")
-            picture = rows.picture(count, words[0])
-            if picture is not None:
+            image = rows.image(count, words[0])
+            if image is not None:
                 where = rows.where(count)
                 score, *box = (number(word, where, name) for word, name in zip(words[1:], _COLUMNS, strict=True))
-                rows.add(count, picture, class_id, score, exclusive(*box))
+                rows.add(count, image, class_id, score, exclusive(*box))
 
 
 def _files(path):

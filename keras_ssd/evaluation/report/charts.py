@@ -5,7 +5,7 @@ import math
 import numpy as np
 from markupsafe import Markup, escape
 
-from keras_ssd.evaluation.measures.curves import best_from_here
+from keras_ssd.evaluation.metrics.curves import best_from_here
 
 _LEFT, _TOP, _SIDE, _HEIGHT = 35, 8, 160, 112
 _POINTS = 80  # of a curve; more cannot be told apart at this size
@@ -16,7 +16,7 @@ def precision_recall(lines, label):
 
     Args:
         lines: (colour from 1, `Curve` or None, `WorkingPoint`) of each detector.
-        label: what the picture shows, for those who do not see it.
+        label: what the image shows, for those who do not see it.
     """
     parts = []
     for number, curve, point in lines:
@@ -39,7 +39,7 @@ def reliability(calibration, number, label):
     Args:
         calibration: `Calibration`.
         number: the detector's colour, from 1.
-        label: what the picture shows.
+        label: what the image shows.
     """
     parts = [f'<line class="promise" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>']
     for low, high, score, true in zip(

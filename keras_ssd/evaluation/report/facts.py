@@ -7,9 +7,9 @@ import json
 import numpy as np
 
 from keras_ssd._version import __version__
-from keras_ssd.evaluation.report import words
+from keras_ssd.evaluation.report import report_text
 
-_SETTINGS = ("recipe", "epochs", "batch_size", "rate", "augment", "precision", "seed")
+_SETTINGS = ("recipe", "epochs", "batch_size", "learning_rate", "augment", "precision", "seed")
 
 
 def facts(runs, measure):
@@ -23,9 +23,9 @@ def facts(runs, measure):
     truth = first.truth
     counts = ", ".join(
         (
-            words.counted(len(truth.pictures), "image"),
-            words.counted(len(truth), "object"),
-            words.counted(len(truth.class_names), "class", "classes"),
+            report_text.counted(len(truth.images), "image"),
+            report_text.counted(len(truth), "object"),
+            report_text.counted(len(truth.class_names), "class", "classes"),
         )
     )
     said = [
@@ -53,8 +53,8 @@ def fingerprint(truth):
     Args:
         truth: `ObjectTable`.
     """
-    digest = hashlib.sha256(json.dumps([list(truth.class_names), [str(name) for name in truth.pictures]]).encode())
-    for array in (truth.picture, truth.boxes_xyxy, truth.class_ids, truth.difficult, truth.crowd):
+    digest = hashlib.sha256(json.dumps([list(truth.class_names), [str(name) for name in truth.images]]).encode())
+    for array in (truth.image, truth.boxes_xyxy, truth.class_ids, truth.difficult, truth.crowd):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
@@ -72,7 +72,7 @@ def _detector(origin):
         return said
     planned = training.settings.get("epochs", training.epochs)
     done = (
-        words.counted(training.epochs, "epoch")
+        report_text.counted(training.epochs, "epoch")
         if planned == training.epochs
         else f"{training.epochs} of {planned} epochs"
     )

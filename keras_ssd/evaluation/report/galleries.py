@@ -1,4 +1,4 @@
-"""Which misses and false alarms are shown, and their pictures: cut out, small, and inside the page."""
+"""Which misses and false alarms are shown, and their images: cut out, small, and inside the page."""
 
 import base64
 import dataclasses
@@ -7,13 +7,13 @@ import io
 import numpy as np
 
 from keras_ssd.evaluation import analysis as an
-from keras_ssd.evaluation.report.words import WORDS
-from keras_ssd.pictures import read_picture
+from keras_ssd.evaluation.report.report_text import WORDS
+from keras_ssd.images import read_image
 
-LIMIT = 24  # pictures of a gallery
+LIMIT = 24  # images of a gallery
 FINDS = 12  # images of the gallery of what went right
-CHANGES = 12  # pictures of a gallery of what two detectors do differently
-PER_PICTURE = 3
+CHANGES = 12  # images of a gallery of what two detectors do differently
+PER_IMAGE = 3
 _SIDE = 320  # pixels of a cutting, at most
 _QUALITY = 78
 _BOXES = 40  # that are drawn into one cutting
@@ -21,11 +21,11 @@ _BOXES = 40  # that are drawn into one cutting
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A part of a picture with boxes.
+    """A part of an image with boxes.
 
     Args:
         title, note: what is to be seen, in a line each.
-        picture: the picture's name.
+        image: the image's name.
         alt: the same for those who do not see it.
         source: data URI of the JPEG.
         width, height: of the JPEG in pixels.
@@ -35,7 +35,7 @@ class Shown:
 
     title: str
     note: str
-    picture: str
+    image: str
     alt: str
     source: str
     width: int
@@ -57,7 +57,7 @@ def worst_alarms(result, analysis, limit=LIMIT):
     """Rows of accepted detections that are false, highest scores first."""
     rows = np.flatnonzero(analysis.accepted & (analysis.kinds < len(an.ERRORS)))
     rows = rows[np.argsort(-result.found.scores[rows], kind="stable")]
-    return _spread(rows, result.found.picture, limit)
+    return _spread(rows, result.found.image, limit)
 
 
 def best_finds(result, analysis, limit=FINDS):
@@ -67,7 +67,7 @@ def best_finds(result, analysis, limit=FINDS):
     rows = rows[np.lexsort((-analysis.ious[rows], -found.scores[rows], found.class_ids[rows]))]
     ids = found.class_ids[rows]
     turn = np.arange(len(rows)) - np.searchsorted(ids, ids)
-    return _spread(rows[np.argsort(turn, kind="stable")], found.picture, limit, 1)
+    return _spread(rows[np.argsort(turn, kind="stable")], found.image, limit, 1)
 
 
 def _missed(analysis):
@@ -80,14 +80,14 @@ def _in_turn(truth, mask, limit):
     rows = rows[np.lexsort((-truth.areas[rows], truth.class_ids[rows]))]
     ids = truth.class_ids[rows]
     turn = np.arange(len(rows)) - np.searchsorted(ids, ids)
-    return _spread(rows[np.argsort(turn, kind="stable")], truth.picture, limit)
+    return _spread(rows[np.argsort(turn, kind="stable")], truth.image, limit)
 
 
-def _spread(rows, picture, limit, each=PER_PICTURE):
+def _spread(rows, image, limit, each=PER_IMAGE):
     """The first rows, at most `each` of one image."""
     seen, kept = {}, []
     for row in rows.tolist():
-        name = int(picture[row])
+        name = int(image[row])
         seen[name] = seen.get(name, 0) + 1
         if seen[name] <= each:
             kept.append(row)
@@ -96,8 +96,8 @@ def _spread(rows, picture, limit, each=PER_PICTURE):
     return kept
 
 
-class Pictures:
-    """Cuts pictures of a result's dataset; each is read once, however many cuttings it gives.
+class Images:
+    """Cuts images of a result's dataset; each is read once, however many cuttings it gives.
 
     Args:
         results: the `Result`s of the page, of one dataset.
@@ -111,7 +111,7 @@ class Pictures:
         self.failed = 0
 
     def gallery(self, rows, describe, result, analysis):
-        """`Shown` for each row; pictures that cannot be read are left out and counted in `failed`.
+        """`Shown` for each row; images that cannot be read are left out and counted in `failed`.
 
         Args:
             rows: of objects or detections.
@@ -120,8 +120,8 @@ class Pictures:
         """
         subjects = [(place, describe(row, result, analysis)) for place, row in enumerate(rows)]
         shown = []
-        for place, subject in sorted(subjects, key=lambda one: one[1].picture):  # a picture's cuttings together
-            pixels = self._read(result.truth.pictures[subject.picture])
+        for place, subject in sorted(subjects, key=lambda one: one[1].image):  # an image's cuttings together
+            pixels = self._read(result.truth.images[subject.image])
             if pixels is None:
                 self.failed += 1
             else:
@@ -131,7 +131,7 @@ class Pictures:
     def _read(self, name):
         if self._last[0] != name:
             try:
-                pixels = read_picture(self._annotations[name].picture, name=name)
+                pixels = read_image(self._annotations[name].image, name=name)
             except (KeyError, OSError, ValueError):
                 pixels = None
             self._last = (name, pixels)
@@ -140,9 +140,9 @@ class Pictures:
 
 @dataclasses.dataclass(frozen=True)
 class _Subject:
-    """What one picture of a gallery is about: an object (-1 for none) and a detection (-1 for none)."""
+    """What one image of a gallery is about: an object (-1 for none) and a detection (-1 for none)."""
 
-    picture: int
+    image: int
     object: int
     detection: int
     title: str
@@ -164,7 +164,7 @@ def of_miss(row, result, analysis):
             an.LOCALISATION: f"box too loose, IoU {analysis.ious[finder]:.2f}, at {score:.2f}{accepted}",
         }[int(fate)]
     title = f"{truth.class_names[truth.class_ids[row]]} missed"
-    return _Subject(int(truth.picture[row]), int(row), finder, title, note)
+    return _Subject(int(truth.image[row]), int(row), finder, title, note)
 
 
 def of_alarm(row, result, analysis):
@@ -181,7 +181,7 @@ def of_alarm(row, result, analysis):
         an.DUPLICATE: f"{WORDS['duplicate'].title} on the same {real}",
         an.BACKGROUND: "nothing labelled there",
     }[kind]
-    return _Subject(int(found.picture[row]), partner, int(row), f"{name} {found.scores[row]:.2f}", note)
+    return _Subject(int(found.image[row]), partner, int(row), f"{name} {found.scores[row]:.2f}", note)
 
 
 def of_find(row, result, analysis):
@@ -189,7 +189,7 @@ def of_find(row, result, analysis):
     found = result.found
     title = f"{found.class_names[found.class_ids[row]]} {found.scores[row]:.2f}"
     note = f"found, IoU {analysis.ious[row]:.2f}"
-    return _Subject(int(found.picture[row]), int(analysis.partners[row]), int(row), title, note)
+    return _Subject(int(found.image[row]), int(analysis.partners[row]), int(row), title, note)
 
 
 def _threshold(analysis, name):
@@ -199,7 +199,7 @@ def _threshold(analysis, name):
 def _cut(pixels, subject, result, analysis):
     truth, found = result.truth, result.found
     height, width = pixels.shape[:2]
-    stated = truth.sizes_hw[subject.picture]
+    stated = truth.sizes_hw[subject.image]
     factor = np.array([width, height] * 2) / (np.array([*stated[::-1]] * 2) if stated.all() else [width, height] * 2)
     main = []
     if subject.object >= 0:
@@ -207,8 +207,8 @@ def _cut(pixels, subject, result, analysis):
     if subject.detection >= 0:
         main.append(("found", found.boxes_xyxy[subject.detection] * factor))
     others = [
-        *_others("faint truth", truth, subject.picture, np.ones(len(truth), bool), subject.object),
-        *_others("faint found", found, subject.picture, analysis.accepted, subject.detection),
+        *_others("faint truth", truth, subject.image, np.ones(len(truth), bool), subject.object),
+        *_others("faint found", found, subject.image, analysis.accepted, subject.detection),
     ]
     low, high = _window(np.array([box for _, box in main]), (width, height))
     part = pixels[low[1] : high[1], low[0] : high[0]]
@@ -217,7 +217,7 @@ def _cut(pixels, subject, result, analysis):
     drawn = [*((kind, box * factor) for kind, box in others), *main]
     boxes = [(kind, (box - [*low, *low]) * scale) for kind, box in drawn]
     boxes = [(kind, box) for kind, box in boxes if (box[2:] > 0).all() and (box[:2] < size[::-1]).all()]
-    name = truth.pictures[subject.picture]
+    name = truth.images[subject.image]
     return Shown(
         subject.title,
         subject.note,
@@ -230,8 +230,8 @@ def _cut(pixels, subject, result, analysis):
     )
 
 
-def _others(kind, table, picture, mask, but):
-    rows = np.flatnonzero((table.picture == picture) & mask)
+def _others(kind, table, image, mask, but):
+    rows = np.flatnonzero((table.image == image) & mask)
     return [(kind, table.boxes_xyxy[row]) for row in rows.tolist() if row != but]
 
 

@@ -7,7 +7,7 @@ import string
 import numpy as np
 
 from keras_ssd.evaluation.analysis import ERRORS, FOUND, KINDS, analyse, compare
-from keras_ssd.evaluation.report import charts, facts, galleries, words
+from keras_ssd.evaluation.report import charts, facts, galleries, report_text
 from keras_ssd.evaluation.result import shown
 
 CONFUSED = 20  # pairs of classes that are listed
@@ -54,17 +54,17 @@ def contents(results, names, anchors=None):
         for place, (name, result) in enumerate(zip(names, results, strict=True))
     ]
     first = runs[0]
-    pictures = galleries.Pictures(results)
+    images = galleries.Images(results)
     return {
         "runs": runs,
         "first": first,
         "measure": _MEASURES.get(first.result.measure, first.result.measure),
         "data": getattr(first.result.dataset, "name", ""),
-        "headline": words.headline(first.analysis),
-        "findings": words.findings(first.analysis),
-        "advice": words.advice(first.analysis, first.result.origin),
+        "headline": report_text.headline(first.analysis),
+        "findings": report_text.findings(first.analysis),
+        "advice": report_text.advice(first.analysis, first.result.origin),
         "facts": facts.facts(runs, _MEASURES.get(first.result.measure, first.result.measure)),
-        "kind": words.main_kind(first.analysis),
+        "kind": report_text.main_kind(first.analysis),
         "tiles": _tiles(first, compared),
         "comparison": _comparison(runs, compared) if len(runs) > 1 else None,
         "numbers": _numbers(runs) if len(first.result.numbers) > 1 else None,
@@ -78,11 +78,11 @@ def contents(results, names, anchors=None):
         "sizes": _sizes(runs),
         "confusions": [_confusion(run) for run in runs],
         "calibrations": [_calibration(run) for run in runs],
-        "galleries": _galleries(runs, pictures),
-        "pictures": pictures,
+        "galleries": _galleries(runs, images),
+        "images": images,
         "limits": galleries,
         "replicates": compared.replicates,
-        "w": words,
+        "w": report_text,
     }
 
 
@@ -93,17 +93,21 @@ def _tiles(first, compared):
     interval = compared.maps[0]
     spread = "" if math.isnan(interval.low) else f"95 % interval {shown(interval.low)} to {shown(interval.high)}"
     return [
-        (words.figure(first.result.map), "mean average precision", spread),
-        (words.percent(found, wanted), "of the objects found", f"{words.number(found)} of {words.number(wanted)}"),
+        (report_text.figure(first.result.map), "mean average precision", spread),
         (
-            words.percent(wrong, found + wrong),
-            "of the boxes wrong",
-            f"{words.number(wrong)} of {words.number(found + wrong)}",
+            report_text.percent(found, wanted),
+            "of the objects found",
+            f"{report_text.number(found)} of {report_text.number(wanted)}",
         ),
         (
-            words.number(len(first.result.truth.pictures)),
-            "pictures",
-            words.counted(len(first.result.per_class), "class", "classes"),
+            report_text.percent(wrong, found + wrong),
+            "of the boxes wrong",
+            f"{report_text.number(wrong)} of {report_text.number(found + wrong)}",
+        ),
+        (
+            report_text.number(len(first.result.truth.images)),
+            "images",
+            report_text.counted(len(first.result.per_class), "class", "classes"),
         ),
     ]
 
@@ -117,7 +121,7 @@ def _comparison(runs, compared):
         if not math.isnan(values[0].value):
             rows.append((name, values, differences, False))
     sentences = [
-        words.difference_sentence(runs[0].name, run.name, difference)
+        report_text.difference_sentence(runs[0].name, run.name, difference)
         for run, difference in zip(runs[1:], compared.differences[1:], strict=True)
     ]
     return {"sentences": sentences, "rows": rows}
@@ -142,7 +146,7 @@ def _classes(first, compared):
                 "value": value,
                 "interval": compared.per_class[0][name],
                 "point": first.analysis.working_points[name],
-                "loss": words.WORDS[worst].title if losses[worst] >= words.NOTHING else "",
+                "loss": report_text.WORDS[worst].title if losses[worst] >= report_text.NOTHING else "",
                 "cost": losses[worst],
             }
         )
@@ -157,11 +161,11 @@ def _curves(runs):
     for name in names:
         lines = [(run.number, run.analysis.curves.get(name), run.analysis.working_points[name]) for run in runs]
         said = "; ".join(
-            f"{run.name}: AP {words.figure(run.analysis.per_class[name])}, best at precision "
-            f"{words.figure(point.precision, 2)} and recall {words.figure(point.recall, 2)}"
+            f"{run.name}: AP {report_text.figure(run.analysis.per_class[name])}, best at precision "
+            f"{report_text.figure(point.precision, 2)} and recall {report_text.figure(point.recall, 2)}"
             for run, (_, _, point) in zip(runs, lines, strict=True)
         )
-        values = " / ".join(words.figure(run.analysis.per_class[name]) for run in runs)
+        values = " / ".join(report_text.figure(run.analysis.per_class[name]) for run in runs)
         drawn.append((name, values, charts.precision_recall(lines, f"Precision over recall of {name}. {said}")))
     return drawn
 
@@ -174,8 +178,8 @@ def _errors(runs):
     for kind in sorted(KINDS, key=lambda kind: -runs[0].analysis.costs[kind]):
         rows.append(
             {
-                "title": words.WORDS[kind].title,
-                "meaning": words.WORDS[kind].meaning.format(iou=iou),
+                "title": report_text.WORDS[kind].title,
+                "meaning": report_text.WORDS[kind].meaning.format(iou=iou),
                 "costs": [run.analysis.costs[kind] for run in runs],
                 "widths": [100 * run.analysis.costs[kind] / highest if highest else 0 for run in runs],
                 "all": [run.analysis.counts[kind] for run in runs],
@@ -251,15 +255,15 @@ def _calibration(run):
     return {
         "run": run,
         "chart": chart,
-        "sentence": words.calibration_sentence(run.analysis),
+        "sentence": report_text.calibration_sentence(run.analysis),
         "ece": said.ece,
         "rows": bins,
     }
 
 
-def _galleries(runs, pictures):
-    """Dictionaries of title, explanation and pictures; none without a dataset."""
-    if not pictures.there:
+def _galleries(runs, images):
+    """Dictionaries of title, explanation and images; none without a dataset."""
+    if not images.there:
         return []
     first = runs[0]
     counts = first.analysis.accepted_counts
@@ -267,18 +271,18 @@ def _galleries(runs, pictures):
         _gallery(
             "Worst misses",
             f"Objects that no detection above the thresholds finds: the largest of each class in turn, at most "
-            f"{galleries.PER_PICTURE} of a picture.",
+            f"{galleries.PER_IMAGE} of an image.",
             counts["missed"],
-            pictures.gallery(
+            images.gallery(
                 galleries.worst_misses(first.result, first.analysis), galleries.of_miss, first.result, first.analysis
             ),
         ),
         _gallery(
             "Worst false alarms",
-            f"Wrong detections above the thresholds: the highest scores first, at most {galleries.PER_PICTURE} of a "
-            "picture.",
+            f"Wrong detections above the thresholds: the highest scores first, at most {galleries.PER_IMAGE} of a "
+            "image.",
             sum(counts[kind] for kind in ERRORS),
-            pictures.gallery(
+            images.gallery(
                 galleries.worst_alarms(first.result, first.analysis), galleries.of_alarm, first.result, first.analysis
             ),
         ),
@@ -289,7 +293,7 @@ def _galleries(runs, pictures):
             "Found well",
             "Right detections above the thresholds: the highest score of each class in turn, one of an image.",
             int((first.analysis.accepted & (first.analysis.kinds == FOUND)).sum()),
-            pictures.gallery(finds, galleries.of_find, first.result, first.analysis),
+            images.gallery(finds, galleries.of_find, first.result, first.analysis),
         )
     )
     for other in runs[1:]:
@@ -301,7 +305,7 @@ def _galleries(runs, pictures):
                     f"Found by {better.name}, missed by {worse.name}",
                     f"The boxes are those of {worse.name}; the largest of each class in turn.",
                     int(lost.sum()),
-                    pictures.gallery(rows, galleries.of_miss, worse.result, worse.analysis),
+                    images.gallery(rows, galleries.of_miss, worse.result, worse.analysis),
                     f"{better.letter} finds, {worse.letter} misses",
                 )
             )

@@ -15,9 +15,9 @@ FILE = "report.html"
 
 @checked_arguments
 def write_report(results, folder, *, names=None, anchors=None):
-    """Writes the report of one or more detectors on the same pictures.
+    """Writes the report of one or more detectors on the same images.
 
-    The page holds its pictures, style and script, and fetches nothing. It reads without script, which only sorts
+    The page holds its images, style and script, and fetches nothing. It reads without script, which only sorts
     tables. The first result is what the page is about; the others stand beside it. If the results know their dataset,
     galleries show the worst misses and false alarms, and what one detector finds and the other does not.
 
@@ -32,7 +32,7 @@ def write_report(results, folder, *, names=None, anchors=None):
 
     Raises:
         ImportError: the extra `report` is not installed.
-        ValueError: the results are not of the same measure, pictures, classes and objects, or do not match the names.
+        ValueError: the results are not of the same measure, images, classes and objects, or do not match the names.
 
     Example:
         >>> write_report({"before": before, "after": after}, "report", anchors=model)

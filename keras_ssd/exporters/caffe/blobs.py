@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ssd.exporters.caffe.windows import NO_PADDING
+from keras_ssd.exporters.caffe.padding import NO_PADDING
 
 MAPS = (0, 3, 1, 2)
 
@@ -26,14 +26,14 @@ class Padding:
 class Blob:
     """A tensor of the model as a blob of the net, and what is still to be done to the blob until they are the same.
 
-    Nothing is written before a layer needs it: the picture's colours and scales go into the first convolution, padding
+    Nothing is written before a layer needs it: the image's colours and scales go into the first convolution, padding
     into the layer behind it, the order of a flattened map into the kernel of the next Dense.
 
     Args:
         name: of the blob.
         shape: of the tensor in Keras's order, batch first, before `padding` and `flat`.
         order: axis i of the blob is Keras's axis `order[i]`.
-        turned: the blob's channels stand in reverse: BGR where the model has RGB.
+        channels_reversed: the blob's channels stand in reverse: BGR where the model has RGB.
         factors: the tensor is the blob times these, one for each of the model's channels; None is once.
         padding: a `Padding` that the tensor has and the blob has not.
         flat: the tensor is this one, flattened in Keras's order.
@@ -43,7 +43,7 @@ class Blob:
     name: str
     shape: tuple
     order: tuple
-    turned: bool = False
+    channels_reversed: bool = False
     factors: tuple | None = None
     padding: Padding | None = None
     flat: bool = False
@@ -57,12 +57,12 @@ class Blob:
     @property
     def settled(self):
         """Whether blob and tensor differ in the order of axes at most."""
-        return not (self.turned or self.factors or self.padding or self.flat)
+        return not (self.channels_reversed or self.factors or self.padding or self.flat)
 
     @property
     def key(self):
         """What tells this blob from others of its name."""
-        return (self.name, self.order, self.turned, self.factors, self.padding, self.flat)
+        return (self.name, self.order, self.channels_reversed, self.factors, self.padding, self.flat)
 
     def axis(self, keras_axis):
         """Where Keras's axis (negative ones count from the end) stands in the blob."""

@@ -10,14 +10,14 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.exporters.caffe import kinds as kinds
 from keras_ssd.exporters.caffe.blobs import MAPS
 from keras_ssd.exporters.caffe.heads import ENDS, ends_of, options_of, write_heads
-from keras_ssd.exporters.caffe.pictures import write_picture
+from keras_ssd.exporters.caffe.images import write_image
 from keras_ssd.exporters.caffe.registry import writer_of
 from keras_ssd.exporters.caffe.report import CaffeExport
 from keras_ssd.exporters.caffe.writing import Net, Step
-from keras_ssd.exporters.graph import calls_of, refuse_unknown
+from keras_ssd.exporters.model_graph import calls_of, refuse_unknown
 from keras_ssd.formats.caffe import CaffeNet, write_caffemodel, write_prototxt
-from keras_ssd.graph import readers_of
 from keras_ssd.importers.caffe.names import caffe_name
+from keras_ssd.layer_calls import readers_of
 from keras_ssd.models.model import SSD
 from keras_ssd.replacing import replacing
 
@@ -40,11 +40,11 @@ def to_caffe(
     is no detector is written up to its outputs.
 
     Args:
-        model: an `SSD` with or without decoder, or another functional `keras.Model` from pictures of fixed size.
+        model: an `SSD` with or without decoder, or another functional `keras.Model` from images of fixed size.
         prototxt, caffemodel: paths to write; existing files are replaced when both are whole.
         decoding: options of `DecodeDetections` that DetectionOutput shall have, such as {"confidence_threshold": 0.3};
             what is not named is the model's own.
-        channel_order: of the net's pictures, "bgr" as Caffe and OpenCV have them, or "rgb".
+        channel_order: of the net's images, "bgr" as Caffe and OpenCV have them, or "rgb".
         mean_inside: the net subtracts the mean and scales by itself, and is given plain pixels.
 
     Returns:
@@ -57,22 +57,22 @@ def to_caffe(
     Example:
         >>> report = keras_ssd.to_caffe(model, "plates.prototxt", "plates.caffemodel")
         >>> net = cv2.dnn.readNetFromCaffe("plates.prototxt", "plates.caffemodel")
-        >>> net.setInput(cv2.dnn.blobFromImage(picture, report.scale, report.input_shape[:1:-1], report.mean))
-        >>> rows = net.forward()[0, 0]  # [picture, label, score, xmin, ymin, xmax, ymax]
+        >>> net.setInput(cv2.dnn.blobFromImage(image, report.scale, report.input_shape[:1:-1], report.mean))
+        >>> rows = net.forward()[0, 0]  # [image, label, score, xmin, ymin, xmax, ymax]
     """
     paths = Path(os.fspath(prototxt)), Path(os.fspath(caffemodel))
     if paths[0].absolute() == paths[1].absolute():
         raise ValueError(f"`prototxt` and `caffemodel` must be two files. Received: {paths[0]} for both")
-    net, picture, outputs = _written(model, decoding, channel_order, mean_inside)
+    net, image, outputs = _written(model, decoding, channel_order, mean_inside)
     made = CaffeNet(caffe_name(model.name), tuple(net.layers))
     _write_both(made, *paths)
     return CaffeExport(
         *paths,
-        picture.name,
-        (1, *picture.input_shape),
-        picture.channel_order,
-        picture.mean,
-        picture.scale,
+        image.name,
+        (1, *image.input_shape),
+        image.channel_order,
+        image.mean,
+        image.scale,
         tuple(outputs),
         sum(blob.size for layer in net.layers for blob in layer.blobs),
         tuple(model.class_names) if isinstance(model, SSD) else (),
@@ -81,7 +81,7 @@ def to_caffe(
 
 
 def _written(model, decoding, channel_order, mean_inside):
-    """(`Net`, `Picture`, names of its outputs) of a model."""
+    """(`Net`, `Image`, names of its outputs) of a model."""
     calls = calls_of(model)
     refuse_unknown(
         [call for call in calls if not isinstance(call.layer, ENDS) and writer_of(call.layer) is None],
@@ -92,11 +92,11 @@ def _written(model, decoding, channel_order, mean_inside):
     anchors, decoder = ends_of(model, calls)
     detection = None if anchors is None else options_of(model, decoder, decoding)
     net, readers = Net(), readers_of(calls)
-    picture = write_picture(net, model, readers, channel_order, mean_inside)
+    image = write_image(net, model, readers, channel_order, mean_inside)
     ends = {id(tensor) for tensor in model.outputs}
-    blobs = {id(picture.tensor): picture.blob}
+    blobs = {id(image.tensor): image.blob}
     for call in calls:
-        if call in picture.skipped or isinstance(call.layer, ENDS):
+        if call in image.skipped or isinstance(call.layer, ENDS):
             continue
         [tensor] = call.outputs
         step = Step(net, call.layer, tuple(tensor.shape))
@@ -104,8 +104,8 @@ def _written(model, decoding, channel_order, mean_inside):
         shared = len(readers.get(id(tensor), ())) > 1 or id(tensor) in ends
         blobs[id(tensor)] = replace(blob, shared=blob.shared or shared)
     if anchors is not None:
-        return net, picture, [write_heads(net, anchors, blobs, picture, detection)]
-    return net, picture, [_output(net, tensor, blobs[id(tensor)], model) for tensor in model.outputs]
+        return net, image, [write_heads(net, anchors, blobs, image, detection)]
+    return net, image, [_output(net, tensor, blobs[id(tensor)], model) for tensor in model.outputs]
 
 
 def _output(net, tensor, blob, model):

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.exporters.caffe.blobs import MAPS
 from keras_ssd.exporters.caffe.priors import prior_box
 from keras_ssd.exporters.caffe.writing import Step
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.formats.caffe import CaffeLayer
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 
@@ -59,14 +59,14 @@ def options_of(model, decoder, given):
     return options, kind
 
 
-def write_heads(net, call, blobs, picture, detection):
+def write_heads(net, call, blobs, image, detection):
     """Writes everything behind the heads' convolutions.
 
     Args:
         net: the `Net`.
         call: of the `AnchorBoxes` layer.
         blobs: {id of a tensor: `Blob`}.
-        picture: the net's `Picture`.
+        image: the net's `Image`.
         detection: (`DecodeOptions`, how scores are made).
 
     Returns:
@@ -80,12 +80,12 @@ def write_heads(net, call, blobs, picture, detection):
     offsets, confidence, priors, cut, moved = [], [], [], [], []
     for index, maps in enumerate(zip(offset_maps, confidence_maps, strict=True)):
         step = Step(net, call.layer, call.outputs[0].shape)
-        prior = prior_box(spec, index, picture.blob.shape[1:3])
+        prior = prior_box(spec, index, image.blob.shape[1:3])
         if prior.order != tuple(range(len(prior.order))):
             moved.append(f"level {index} {list(prior.order)}")
         cut += [(index, size) for size in prior.fractions]
         names = [_head_name(net, x, kind, index) for x, kind in zip(maps, ("loc", "conf"), strict=True)]
-        priors.append(_prior(step, net, maps[0], names[0], prior, picture))
+        priors.append(_prior(step, net, maps[0], names[0], prior, image))
         for x, name, width, parts in zip(maps, names, (4, classes), (offsets, confidence), strict=True):
             parts.append(_flattened(step, net, _reordered(step, x, prior.order, width), name))
     if moved:
@@ -104,7 +104,7 @@ def write_heads(net, call, blobs, picture, detection):
             "Its PriorBox layers have the fields fixed_size and density of forks, which Caffe itself and OpenCV do "
             "not know; from_caffe and OpenVINO read them."
         )
-    if spec.image_size != picture.blob.shape[1:3]:
+    if spec.image_size != image.blob.shape[1:3]:
         net.note("OpenCV does not know img_h and img_w of PriorBox, which this net needs.")
     loc = _layer(net, "mbox_loc", "Concat", offsets, {"concat_param": {"axis": 1}})
     conf = _layer(net, "mbox_conf", "Concat", confidence, {"concat_param": {"axis": 1}})
@@ -142,7 +142,7 @@ def _flattened(step, net, x, name):
     return _layer(net, f"{name}_flat", "Flatten", [bottom], {"flatten_param": {"axis": 1}})
 
 
-def _prior(step, net, x, name, prior, picture):
+def _prior(step, net, x, name, prior, image):
     """Name of the priors of a level, whose grid is that of the map that the head reads, as in the original."""
     x = step.maps(x)
     maker = net.layers[net.maker(x)]
@@ -151,7 +151,7 @@ def _prior(step, net, x, name, prior, picture):
         source = maker.bottoms[0]
     stem = name.removesuffix("_mbox_loc")
     params = {"prior_box_param": prior.settings}
-    return _layer(net, f"{stem}_mbox_priorbox", "PriorBox", [source, picture.name], params)
+    return _layer(net, f"{stem}_mbox_priorbox", "PriorBox", [source, image.name], params)
 
 
 def _keeps_size(layer):

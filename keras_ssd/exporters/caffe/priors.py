@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd.anchors import AnchorLevel
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.model_graph import ExportError
 
 CLOSE = 2e-6  # relative; float32 is exact to 6e-8, and a size passes through two roots
 
@@ -44,7 +44,7 @@ def prior_box(spec, index, input_size):
     Args:
         spec: an `AnchorSpec`.
         index: of the level.
-        input_size: (height, width) of the net's pictures.
+        input_size: (height, width) of the net's images.
 
     Raises:
         ExportError: no PriorBox layer makes these boxes.
@@ -132,7 +132,7 @@ def _alike(made, level):
 
 
 def _step(image_size, level):
-    """The fields of the step; none for picture size / grid, which PriorBox takes by itself."""
+    """The fields of the step; none for image size / grid, which PriorBox takes by itself."""
     step, whole = level.step_hw, all(value == int(value) for value in level.step_hw)
     if not whole and step == tuple(i / g for i, g in zip(image_size, level.grid_hw, strict=True)):
         return {}

@@ -45,10 +45,10 @@ class CaffeExport:
         swap = ", swapRB=True" if self.channel_order == "rgb" else ""
         lines = [
             f"{self.prototxt} and {self.caffemodel}: {self.parameters:,} values.",
-            f"Input '{self.input_blob}' {tuple(self.input_shape)}: {what} pictures of 0..255, minus ({mean}), times "
-            f"{self.scale:.9g}; in OpenCV, of a picture as imread gives it"
+            f"Input '{self.input_blob}' {tuple(self.input_shape)}: {what} images of 0..255, minus ({mean}), times "
+            f"{self.scale:.9g}; in OpenCV, of an image as imread gives it"
             f"{', turned grey' if self.channel_order == 'grey' else ''}:",
-            f"    cv2.dnn.blobFromImage(picture, {self.scale:.9g}, ({width}, {height}), ({mean}){swap})",
+            f"    cv2.dnn.blobFromImage(image, {self.scale:.9g}, ({width}, {height}), ({mean}){swap})",
             f"Outputs: {', '.join(self.outputs)}.",
         ]
         if self.class_names:

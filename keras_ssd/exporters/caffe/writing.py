@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from keras_ssd.exporters.caffe.blobs import MAPS, Blob, Padding, float32, plain_order, usual_order
-from keras_ssd.exporters.caffe.windows import NO_PADDING, convolution_of, without_idle_cells
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.caffe.padding import NO_PADDING, convolution_of, without_idle_cells
+from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.formats.caffe import CaffeLayer
 from keras_ssd.importers.caffe.names import caffe_name
 from keras_ssd.names import unique
@@ -147,7 +147,7 @@ class Step:
     def _settled(self, x):
         flat = x.flat
         padding, x = x.padding, replace(x, padding=None, flat=False)
-        if x.turned or x.factors:
+        if x.channels_reversed or x.factors:
             x = self._straight(x)
         if padding is not None:
             x = self._padded(x, padding)
@@ -157,8 +157,8 @@ class Step:
         """A convolution that only puts channels in their places, since Caffe has no layer for that."""
         channels = x.shape[-1]
         kernel = np.diag(np.ones(channels) if x.factors is None else x.factors)
-        kernel = kernel[:, ::-1] if x.turned else kernel
-        blob = replace(x, turned=False, factors=None)
+        kernel = kernel[:, ::-1] if x.channels_reversed else kernel
+        blob = replace(x, channels_reversed=False, factors=None)
         return self.convolve(blob, kernel[:, :, None, None], suffix="input")
 
     def _padded(self, x, padding):

@@ -6,40 +6,40 @@ from pathlib import Path
 import numpy as np
 
 from keras_ssd.exporters.onnx.detector import Detector
-from keras_ssd.exporters.onnx.ending import BOXES, SCORES
-from keras_ssd.exporters.onnx.inputs import PICTURES, PREPROCESSING, fed, input_kind
-from keras_ssd.pictures import read_picture, resize_bilinear
+from keras_ssd.exporters.onnx.inputs import IMAGES, PREPROCESSING, fed, input_kind
+from keras_ssd.exporters.onnx.outputs import BOXES, SCORES
+from keras_ssd.images import read_image, resize_bilinear
 
 RANDOM = "random noise"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference between two programs on one picture.
+    """The largest difference between two programs on one image.
 
     Args:
-        picture: its name.
-        boxes: in fractions of the picture; of coordinates beyond 1, as a share of them.
+        image: its name.
+        boxes: in fractions of the image; of coordinates beyond 1, as a share of them.
         scores: 0..1.
     """
 
-    picture: str
+    image: str
     boxes: float
     scores: float
 
     def __str__(self):
-        return f"{self.picture}: boxes {self.boxes:.1e}, scores {self.scores:.1e}"
+        return f"{self.image}: boxes {self.boxes:.1e}, scores {self.scores:.1e}"
 
 
 @dataclass(frozen=True)
 class OnnxCheck:
-    """How an ONNX file compares with its model, picture by picture; `print` it.
+    """How an ONNX file compares with its model, image by image; `print` it.
 
     Args:
         path: of the file.
         input: what it takes, see `to_onnx`.
         runtime: what ran it, with its version; None if nothing did.
-        differences: a `Difference` for random noise and for each picture.
+        differences: a `Difference` for random noise and for each image.
     """
 
     path: Path
@@ -64,13 +64,13 @@ class OnnxCheck:
         return "\n".join([f"{head} Largest differences in {self.runtime}:", *(f"  {row}" for row in self.differences)])
 
 
-def check_onnx(path, model, pictures=()):
+def check_onnx(path, model, images=()):
     """Runs an ONNX file with onnxruntime and compares it with the model that it was written from.
 
     Args:
         path: of a file that `to_onnx` wrote.
         model: the model.
-        pictures: paths, PIL pictures or arrays (H, W, 3) RGB, of any size, besides one of random noise.
+        images: paths, PIL images or arrays (H, W, 3) RGB, of any size, besides one of random noise.
 
     Returns:
         An `OnnxCheck`.
@@ -93,21 +93,21 @@ def check_onnx(path, model, pictures=()):
         raise ValueError(f"{path} was not written by keras_ssd.to_onnx: it does not tell which input it takes.")
     kind = input_kind(said["input"])
     rows = []
-    for name, picture in _named(pictures, detector.model.inputs[0].shape[1:3]):
-        x = fed(kind, lambda batch: detector.output_of(PREPROCESSING, batch), picture)
-        found = session.run([BOXES, SCORES], {PICTURES: x})
-        expected = detector.results(picture[None])
+    for name, image in _named(images, detector.model.inputs[0].shape[1:3]):
+        x = fed(kind, lambda batch: detector.output_of(PREPROCESSING, batch), image)
+        found = session.run([BOXES, SCORES], {IMAGES: x})
+        expected = detector.results(image[None])
         rows.append(Difference(name, *(_largest(a, b[0]) for a, b in zip(found, expected, strict=True))))
     return OnnxCheck(Path(path), said["input"], f"onnxruntime {onnxruntime.__version__}", tuple(rows))
 
 
-def _named(pictures, size_hw):
-    """(name, (H, W, 3) float32) of random noise and of each picture, in the model's size."""
+def _named(images, size_hw):
+    """(name, (H, W, 3) float32) of random noise and of each image, in the model's size."""
     noise = np.random.default_rng(0).integers(0, 256, (*size_hw, 3))
     yield RANDOM, noise.astype(np.float32)
-    for number, source in enumerate(pictures, start=1):
-        name = str(source) if isinstance(source, (str, Path)) else f"picture {number}"
-        yield name, resize_bilinear(read_picture(source), size_hw).astype(np.float32)
+    for number, source in enumerate(images, start=1):
+        name = str(source) if isinstance(source, (str, Path)) else f"image {number}"
+        yield name, resize_bilinear(read_image(source), size_hw).astype(np.float32)
 
 
 def _largest(found, expected):

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ssd.coding import Predictions
+from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.decoding.arrays import SCORING
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 
 
@@ -36,7 +36,7 @@ class Detector:
 
         Raises:
             TypeError: not a functional `keras.Model`.
-            ExportError: it does not end in predictions of this package, or its picture has no fixed size.
+            ExportError: it does not end in predictions of this package, or its image has no fixed size.
         """
         if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
             raise TypeError(f"`model` must be a functional keras.Model. Received: {type(model).__name__}")
@@ -61,15 +61,15 @@ class Detector:
             options, from_logits = DecodeOptions(**getattr(model, "final_decoding", {})), True
         return cls(model, joining[0].output, options, options.kind_of_scores(from_logits))
 
-    def results(self, pictures):
-        """(boxes (B, N, 4), scores (B, N, C)) of pictures (B, H, W, 3), as numpy arrays; no suppression."""
-        raw = keras.Model(self.model.inputs[0], self.predictions)(pictures, training=False)
+    def results(self, images):
+        """(boxes (B, N, 4), scores (B, N, C)) of images (B, H, W, 3), as numpy arrays; no suppression."""
+        raw = keras.Model(self.model.inputs[0], self.predictions)(images, training=False)
         parts = Predictions.split(ops.convert_to_numpy(raw))
         with np.errstate(over="ignore"):
             boxes = self.options.boxes(parts)
         return boxes, SCORING[self.kind_of_scores](parts.logits)[..., 1:]
 
-    def output_of(self, name, pictures):
-        """What one layer makes of pictures, as a numpy array."""
+    def output_of(self, name, images):
+        """What one layer makes of images, as a numpy array."""
         part = keras.Model(self.model.inputs[0], self.model.get_layer(name).output)
-        return ops.convert_to_numpy(part(pictures, training=False))
+        return ops.convert_to_numpy(part(images, training=False))

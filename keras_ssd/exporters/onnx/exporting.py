@@ -10,15 +10,15 @@ from typing import Any
 
 import keras
 
+from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
-from keras_ssd.coding import Predictions
-from keras_ssd.exporters.graph import ExportError, calls_of
+from keras_ssd.exporters.model_graph import ExportError, calls_of
 from keras_ssd.exporters.onnx.checking import OnnxCheck, check_onnx
 from keras_ssd.exporters.onnx.detector import Detector
-from keras_ssd.exporters.onnx.ending import BOXES, SCORES, write_boxes, write_scores
-from keras_ssd.exporters.onnx.graph import Graph, Step
-from keras_ssd.exporters.onnx.inputs import PICTURES, first_value, input_kind
+from keras_ssd.exporters.onnx.inputs import IMAGES, first_value, input_kind
 from keras_ssd.exporters.onnx.kinds import TAKE_PADDING, writer_of
+from keras_ssd.exporters.onnx.onnx_graph import Graph, Step
+from keras_ssd.exporters.onnx.outputs import BOXES, SCORES, write_boxes, write_scores
 from keras_ssd.exporters.onnx.proto import import_onnx, model_proto
 from keras_ssd.exporters.onnx.refusals import refuse_what_cannot_be_written
 from keras_ssd.layers import DecodeDetections
@@ -31,8 +31,8 @@ LIMIT = 1e-2  # far above rounding, that of half precision included, and far bel
 def to_onnx(model: keras.Model, path: str | os.PathLike, *, input: str = "rgb", check_with: Sequence[Any] = ()):
     """Writes a detector as an ONNX file, for OpenCV 5, onnxruntime and whatever else reads ONNX.
 
-    The file takes one picture, `pictures` (1, 3, H, W) float32, and gives `boxes` (N, 4), [xmin, ymin, xmax, ymax] in
-    fractions of the picture, decoded and not clipped, and `scores` (N, C) of the C classes without the background.
+    The file takes one image, `images` (1, 3, H, W) float32, and gives `boxes` (N, 4), [xmin, ymin, xmax, ymax] in
+    fractions of the image, decoded and not clipped, and `scores` (N, C) of the C classes without the background.
     Suppression is left to the caller: every program has its own, and none is ONNX's. Only operators of ONNX's opset 13
     are used, with static shapes and channels first; the file is the same on every backend. Its metadata hold the
     class names.
@@ -42,8 +42,8 @@ def to_onnx(model: keras.Model, path: str | os.PathLike, *, input: str = "rgb", 
         path: of the file, in an existing folder.
         input: "rgb" or "bgr" (as `cv2.imread` gives it): values 0..255, the preprocessing is inside. "blob": what the
             model's Caffe net took, BGR with mean and scale applied by the caller, as in `cv2.dnn.blobFromImage`; then
-            the preprocessing is left out, and a net of grey pictures takes (1, 1, H, W). "rgb_blob": the same in RGB.
-        check_with: pictures (paths, PIL pictures, arrays) to compare the file with the model on, besides random noise.
+            the preprocessing is left out, and a net of grey images takes (1, 1, H, W). "rgb_blob": the same in RGB.
+        check_with: images (paths, PIL images, arrays) to compare the file with the model on, besides random noise.
 
     Returns:
         An `OnnxCheck`: the largest differences that onnxruntime shows. Without onnxruntime nothing is compared.
@@ -70,10 +70,10 @@ def to_onnx(model: keras.Model, path: str | os.PathLike, *, input: str = "rgb", 
     return replace(checked, path=path)
 
 
-def _compared(path, model, input, pictures):
+def _compared(path, model, input, images):
     if importlib.util.find_spec("onnxruntime") is None:
         return OnnxCheck(Path(path), input, None, ())
-    checked = check_onnx(path, model, pictures)
+    checked = check_onnx(path, model, images)
     wrong = [row for row in checked.differences if max(row.boxes, row.scores) > LIMIT]
     if wrong:
         raise ExportError(
@@ -90,7 +90,7 @@ def _proto(detector, input):
     calls = [call for call in calls_of(model) if not isinstance(call.layer, DecodeDetections)]
     tensor, value, calls = first_value(input_kind(input), calls, model.inputs[0])
     refuse_what_cannot_be_written(calls)
-    graph = Graph(reserved=(PICTURES, BOXES, SCORES))
+    graph = Graph(reserved=(IMAGES, BOXES, SCORES))
     tables = _written(graph, calls, {id(tensor): value})[id(detector.predictions)]
     write_boxes(graph, tables, detector.options)
     write_scores(graph, tables, detector.kind_of_scores)
@@ -100,7 +100,7 @@ def _proto(detector, input):
         "class_names": json.dumps(list(getattr(model, "class_names", ())), ensure_ascii=False),
     }
     outputs = {BOXES: (anchors, 4), SCORES: (anchors, classes)}
-    return model_proto(graph, model.name, {PICTURES: value.stored_shape}, outputs, metadata)
+    return model_proto(graph, model.name, {IMAGES: value.stored_shape}, outputs, metadata)
 
 
 def _written(graph, calls, values):
@@ -109,8 +109,8 @@ def _written(graph, calls, values):
         missing = [x.name for x in call.inputs if id(x) not in values]
         if missing:
             raise ExportError(
-                f"Layer '{call.layer.name}' reads the picture before the layer 'preprocessing'. Use input='rgb' or "
-                "'bgr', which take pictures in 0..255."
+                f"Layer '{call.layer.name}' reads the image before the layer 'preprocessing'. Use input='rgb' or "
+                "'bgr', which take images in 0..255."
             )
         inputs = [values[id(x)] for x in call.inputs]
         if not isinstance(call.layer, TAKE_PADDING):

@@ -1,14 +1,14 @@
-"""What an ONNX model takes: pictures in RGB or BGR, or what Caffe's nets took."""
+"""What an ONNX model takes: images in RGB or BGR, or what Caffe's nets took."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporters.onnx.values import CHANNELS_FIRST, Value
 from keras_ssd.names import unknown_name
 
-PICTURES, PREPROCESSING = "pictures", "preprocessing"
+IMAGES, PREPROCESSING = "images", "preprocessing"
 
 
 @dataclass(frozen=True)
@@ -16,19 +16,19 @@ class InputKind:
     """One of the inputs that a model can be written with.
 
     Args:
-        turned: the channels are those of Keras in reverse: BGR.
+        channels_reversed: the channels are those of Keras in reverse: BGR.
         prepared: mean and scale are the caller's work.
     """
 
-    turned: bool
+    channels_reversed: bool
     prepared: bool
 
 
 INPUTS = {
-    "rgb": InputKind(turned=False, prepared=False),
-    "bgr": InputKind(turned=True, prepared=False),
-    "blob": InputKind(turned=True, prepared=True),
-    "rgb_blob": InputKind(turned=False, prepared=True),
+    "rgb": InputKind(channels_reversed=False, prepared=False),
+    "bgr": InputKind(channels_reversed=True, prepared=False),
+    "blob": InputKind(channels_reversed=True, prepared=True),
+    "rgb_blob": InputKind(channels_reversed=False, prepared=True),
 }
 
 
@@ -55,13 +55,17 @@ def first_value(kind, calls, model_input):
         (Keras tensor that the input stands for, its `Value`, the calls that are left).
 
     Raises:
-        ExportError: the caller shall prepare the picture, and the model has no layer that does.
+        ExportError: the caller shall prepare the image, and the model has no layer that does.
     """
     tensor = model_input
     if kind.prepared:
         tensor, calls = _behind_preprocessing(calls)
     shape = (1, *tensor.shape[1:])
-    return tensor, Value(PICTURES, shape, CHANNELS_FIRST, turned=kind.turned and shape[-1] > 1), calls
+    return (
+        tensor,
+        Value(IMAGES, shape, CHANNELS_FIRST, channels_reversed=kind.channels_reversed and shape[-1] > 1),
+        calls,
+    )
 
 
 def _behind_preprocessing(calls):
@@ -70,7 +74,7 @@ def _behind_preprocessing(calls):
     if not places:
         raise ExportError(
             f"The model has no layer '{PREPROCESSING}', so nothing tells where a blob would enter. "
-            "Use input='rgb' or 'bgr', which take pictures in 0..255."
+            "Use input='rgb' or 'bgr', which take images in 0..255."
         )
     [place] = places
     wanted, dropped = {id(x) for x in calls[place].inputs}, {place}
@@ -81,15 +85,15 @@ def _behind_preprocessing(calls):
     return calls[place].outputs[0], [call for at, call in enumerate(calls) if at not in dropped]
 
 
-def fed(kind, prepare, picture):
-    """The array (1, C, H, W) that a model of this kind takes for a picture.
+def fed(kind, prepare, image):
+    """The array (1, C, H, W) that a model of this kind takes for an image.
 
     Args:
         kind: an `InputKind`.
-        prepare: function from pictures (1, H, W, 3) to what the layer `preprocessing` makes of them.
-        picture: (H, W, 3) RGB, 0..255.
+        prepare: function from images (1, H, W, 3) to what the layer `preprocessing` makes of them.
+        image: (H, W, 3) RGB, 0..255.
     """
-    x = np.asarray(picture, np.float32)[None]
+    x = np.asarray(image, np.float32)[None]
     x = prepare(x) if kind.prepared else x
-    x = x[..., ::-1] if kind.turned else x
+    x = x[..., ::-1] if kind.channels_reversed else x
     return np.ascontiguousarray(x.transpose(CHANNELS_FIRST))

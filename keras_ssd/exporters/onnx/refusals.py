@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ssd.exporters.graph import ExportError
+from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporters.onnx.kinds import writer_of
 from keras_ssd.exporters.onnx.kinds.activations import FUNCTIONS
 
@@ -13,7 +13,7 @@ def refuse_what_cannot_be_written(calls):
     """Raises one ExportError that names every layer in the way, and why it is.
 
     Args:
-        calls: of the model, as `keras_ssd.exporters.graph.calls_of` gives them.
+        calls: of the model, as `keras_ssd.exporters.model_graph.calls_of` gives them.
     """
     found = {}
     for call in calls:

@@ -28,21 +28,21 @@ class Value:
 
     Keras's maps are (B, H, W, C), ONNX's operators want (B, C, H, W). A writer says which order it needs, and a
     transposition is written only if the tensor is not in that order already. So Keras's Permute costs nothing, and
-    a backbone is written without a single transposition. Likewise channels that stand in reverse, because the picture
+    a backbone is written without a single transposition. Likewise channels that stand in reverse, because the image
     is given in BGR, stay so until a layer can take it in, and padding waits for its reader.
 
     Args:
         name: of the tensor in the ONNX graph.
         shape: Keras's shape, with a batch of 1, and with the padding.
         order: axis i in the graph is Keras's axis `order[i]`.
-        turned: Keras's last axis stands in reverse.
+        channels_reversed: Keras's last axis stands in reverse.
         padding: a `Padding` that is not in the tensor yet, or None.
     """
 
     name: str
     shape: tuple
     order: tuple
-    turned: bool = False
+    channels_reversed: bool = False
     padding: Padding | None = None
 
     @classmethod

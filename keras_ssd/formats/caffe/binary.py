@@ -52,17 +52,17 @@ def read_caffemodel(path):
 
 
 def read_mean(path):
-    """Reads a mean picture.
+    """Reads a mean image.
 
     Args:
         path: a `.binaryproto` of Caffe's compute_image_mean.
 
     Returns:
-        float32, (channels, height, width), channels in the order of the pictures: BGR as a rule.
+        float32, (channels, height, width), channels in the order of the images: BGR as a rule.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CaffeFileError: the file is damaged or holds no single picture.
+        CaffeFileError: the file is damaged or holds no single image.
     """
     path = _existing(path, "mean file")
     reader = _Reader(_mapped(path), path)
@@ -71,7 +71,7 @@ def read_mean(path):
         mean = mean[0]
     if mean.ndim != 3:
         raise CaffeFileError(
-            f"{path} must hold one picture (channels, height, width). Received: an array of shape {mean.shape}."
+            f"{path} must hold one image (channels, height, width). Received: an array of shape {mean.shape}."
         )
     return mean.copy()
 

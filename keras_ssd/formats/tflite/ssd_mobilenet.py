@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd.formats.named_arrays import Budget, NamedArrays, PostProcessing, WeightFileError
-from keras_ssd.formats.tflite.graph import read_tflite
+from keras_ssd.formats.tflite.model_file import read_tflite
 from keras_ssd.formats.tflite.tensors import real_values
 
 POST_PROCESS = "TFLite_Detection_PostProcess"
@@ -224,15 +224,15 @@ def _post_processing(graph, makers, budget):
 
 
 def _input_size(graph):
-    """(height, width) of the pictures, after checking that they come as (x - 127.5) / 127.5."""
+    """(height, width) of the images, after checking that they come as (x - 127.5) / 127.5."""
     tensor = graph.tensors[graph.inputs[0]] if graph.inputs and graph.inputs[0] >= 0 else None
     if tensor is None or len(tensor.shape) != 4 or tensor.shape[3] != 3 or min(tensor.shape[1:3]) < 1:
         raise WeightFileError(
-            f"{graph.path}: its input must be pictures (1, height, width, 3). Received: {tensor and tensor.shape}"
+            f"{graph.path}: its input must be images (1, height, width, 3). Received: {tensor and tensor.shape}"
         )
     ends = tensor.range()  # floats come prepared already
     if ends is not None and max(abs(ends[0] + 1), abs(ends[1] - 1)) > 0.02:
-        raise WeightFileError(f"{graph.path}: its pictures must stand for -1..1. Received: input range {ends}")
+        raise WeightFileError(f"{graph.path}: its images must stand for -1..1. Received: input range {ends}")
     return tensor.shape[1:3]
 
 

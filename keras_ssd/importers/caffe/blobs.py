@@ -19,9 +19,9 @@ class Blob:
     are called otherwise, and the heads' permutations vanish altogether.
 
     Args:
-        tensor: symbolic Keras tensor, batch first; None for priors and for inputs other than the picture.
+        tensor: symbolic Keras tensor, batch first; None for priors and for inputs other than the image.
         order: axis i of the tensor is Caffe's axis `order[i]`.
-        turned: the channels (Caffe's axis 1) stand in reverse: RGB where the net was trained on BGR.
+        channels_reversed: the channels (Caffe's axis 1) stand in reverse: RGB where the net was trained on BGR.
         layer: the `CaffeLayer` that made it, or None.
         inputs: the blobs that it was made from.
         levels: the `AnchorLevel`s of a blob of priors, with clip and variances, see `priors.PriorLevel`.
@@ -29,15 +29,15 @@ class Blob:
 
     tensor: Any
     order: tuple = ()
-    turned: bool = False
+    channels_reversed: bool = False
     layer: Any = None
     inputs: tuple = field(default=(), repr=False)
     levels: tuple = ()
 
     @classmethod
-    def of_maps(cls, tensor, *, turned=False):
+    def of_maps(cls, tensor, *, channels_reversed=False):
         """Of a tensor (B, H, W, C) that Caffe calls (B, C, H, W)."""
-        return cls(tensor, CHANNELS_LAST, turned)
+        return cls(tensor, CHANNELS_LAST, channels_reversed)
 
     @classmethod
     def of_plain(cls, tensor):
@@ -78,9 +78,9 @@ class Blob:
 
     def straight(self):
         """This blob with its channels as Caffe has them."""
-        if not self.turned:
+        if not self.channels_reversed:
             return self
-        return replace(self, tensor=ReverseChannels()(self.tensor), turned=False)
+        return replace(self, tensor=ReverseChannels()(self.tensor), channels_reversed=False)
 
     def like(self, tensor):
         """A blob whose tensor has the axes of this one: the result of an operation on single values."""

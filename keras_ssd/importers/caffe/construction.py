@@ -7,7 +7,10 @@ from dataclasses import replace
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.importers.caffe.blobs import Blob
 from keras_ssd.importers.caffe.building import Plan, Step
-from keras_ssd.importers.caffe.graph import (
+from keras_ssd.importers.caffe.head import ACTIVATIONS
+from keras_ssd.importers.caffe.images import image_blob, image_input, preprocessing_of
+from keras_ssd.importers.caffe.names import legal_name
+from keras_ssd.importers.caffe.preparation import (
     PRIORS,
     detecting_phase,
     last_blobs,
@@ -15,9 +18,6 @@ from keras_ssd.importers.caffe.graph import (
     refuse_unsupported,
     tasks,
 )
-from keras_ssd.importers.caffe.head import ACTIVATIONS
-from keras_ssd.importers.caffe.names import legal_name
-from keras_ssd.importers.caffe.pictures import picture_blob, picture_input, preprocessing_of
 from keras_ssd.importers.caffe.priors import given_levels, prior_level
 from keras_ssd.importers.caffe.registry import BUILDERS, DATA
 from keras_ssd.importers.caffe.report import ReportRow
@@ -25,7 +25,7 @@ from keras_ssd.importers.caffe.strict import check_fields
 
 log = logging.getLogger("keras_ssd")
 
-OWN_NAMES = ("pictures", "preprocessing", "grayscale", "predictions", "detections")
+OWN_NAMES = ("images", "preprocessing", "grayscale", "predictions", "detections")
 
 
 class Construction:
@@ -63,20 +63,20 @@ class Construction:
                 f"{self.source.path or self.source.name}: no layer makes the blobs {sorted(self.open)}. "
                 f"The net has the blobs {', '.join(dict.fromkeys(made))}."
             )
-        self.picture = picture_input(self.layers, input_size)
-        preprocessing = preprocessing_of(self.picture, given, self.net, self.source, self.weights)
-        inputs, blob = picture_blob(self.picture.size_hw, preprocessing)
+        self.image = image_input(self.layers, input_size)
+        preprocessing = preprocessing_of(self.image, given, self.net, self.source, self.weights)
+        inputs, blob = image_blob(self.image.size_hw, preprocessing)
         for layer in self.layers:
             if layer.type in DATA:
                 self.blobs.update({top: Blob(None, layer=layer) for top in layer.tops})
-        self.blobs[self.picture.blob] = replace(blob, layer=self.picture.layer)
+        self.blobs[self.image.blob] = replace(blob, layer=self.image.layer)
         return inputs, preprocessing
 
     def run(self):
         """Builds every layer."""
         for task in tasks(self.layers):
             if task.layer.type in DATA:
-                note = "the picture" if self.picture.blob in task.layer.tops else "left out"
+                note = "the image" if self.image.blob in task.layer.tops else "left out"
                 self.rows.append(ReportRow(task.layer.name, task.layer.type, note=note))
             else:
                 self._build(task)
@@ -108,7 +108,7 @@ class Construction:
     def _made(self, step, inputs):
         kind = step.layer.type
         if kind in PRIORS and kind not in self.custom:
-            level = prior_level(step, inputs[0], inputs[1] if len(inputs) > 1 else self.blobs[self.picture.blob])
+            level = prior_level(step, inputs[0], inputs[1] if len(inputs) > 1 else self.blobs[self.image.blob])
             return Blob(None, levels=(level,))
         if kind in self.custom and kind in PRIORS:
             return Blob(None, levels=given_levels(step, self.custom[kind](step, *inputs)))
@@ -116,7 +116,7 @@ class Construction:
             return Blob(None, levels=tuple(level for blob in inputs for level in blob.levels))
         for name, blob in zip(step.layer.bottoms, inputs, strict=True):
             if blob.tensor is None:
-                step.fail(f"it needs the input '{name}' besides the picture, which a detector of pictures has not.")
+                step.fail(f"it needs the input '{name}' besides the image, which a detector of images has not.")
         made = self.builders[kind](step, *inputs)
         return Blob(None, levels=given_levels(step, made)) if isinstance(made, AnchorSpec) else made
 
@@ -132,7 +132,7 @@ class Construction:
             note = f"{sum(level.level.num_anchors for level in made.levels)} anchors"
         elif any(blob.tensor is made.tensor for blob in inputs):
             note = "no operation"
-        elif placed and inputs[0].turned and not made.turned:
+        elif placed and inputs[0].channels_reversed and not made.channels_reversed:
             note = "turned from BGR to RGB"
         shape = made.shape if made.tensor is not None else ()
         parameters = sum(math.prod(entry.stored.shape) for entry in placed)
@@ -143,7 +143,7 @@ class Construction:
 
     def _normalises_itself(self):
         """Whether the net's first layer is a normalisation: then its images came as they are."""
-        readers = [layer for layer in self.layers if self.picture.blob in layer.bottoms and layer.type not in PRIORS]
+        readers = [layer for layer in self.layers if self.image.blob in layer.bottoms and layer.type not in PRIORS]
         return bool(readers) and all(layer.type in ("BatchNorm", "Scale", "Power", "MVN", "BN") for layer in readers)
 
     def note_unused(self, model):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from keras_ssd.coding import CODE_TYPES
+from keras_ssd.box_coder import CODE_TYPES
 from keras_ssd.importers.caffe.priors import spec_of
 from keras_ssd.layers.class_columns import BoxesOfClasses, ClassColumns
 
@@ -136,7 +136,7 @@ def _check_size(layer, what, parts, expected, because):
     sizes = [math.prod(part.shape[1:]) for part in parts]
     if sum(sizes) != expected:
         raise ValueError(
-            f"Layer '{layer.name}' needs {expected} {what} a picture, for {because}. Received: {sum(sizes)}"
+            f"Layer '{layer.name}' needs {expected} {what} an image, for {because}. Received: {sum(sizes)}"
             + (f" = {' + '.join(map(str, sizes))}" if len(sizes) > 1 else "")
             + ". The number of classes or of priors does not fit the heads."
         )
@@ -183,7 +183,7 @@ def _permuted_activation(blob, num_classes):
     """Whether a map's activation stands before its permutation: over all channels of one prior a cell."""
     if blob.layer is None or blob.layer.type not in ACTIVATIONS or num_classes is None:
         return False
-    if blob.inputs[0].order != blob.order or blob.inputs[0].turned:
+    if blob.inputs[0].order != blob.order or blob.inputs[0].channels_reversed:
         return False
     if blob.layer.type == "Sigmoid":
         return True

@@ -13,10 +13,10 @@ from keras_ssd.formats.caffe import CaffeNet, read_caffemodel, read_prototxt
 from keras_ssd.importers.caffe import kinds as kinds
 from keras_ssd.importers.caffe.blobs import CHANNELS_LAST
 from keras_ssd.importers.caffe.construction import Construction
-from keras_ssd.importers.caffe.graph import detecting_phase
 from keras_ssd.importers.caffe.head import ending_of, heads_of
 from keras_ssd.importers.caffe.names import legal_name
 from keras_ssd.importers.caffe.outside import anchors_of, head_names, outside_heads, wanted_blobs
+from keras_ssd.importers.caffe.preparation import detecting_phase
 from keras_ssd.importers.caffe.report import ImportReport
 from keras_ssd.importers.caffe.weights import arrays_for
 from keras_ssd.importers.folding import fold_batch_normalization
@@ -51,7 +51,7 @@ def from_caffe(
 ) -> keras.Model:
     """A Caffe net as a functional Keras model, with the same outputs; Caffe is not needed.
 
-    The model keeps the contract of `ssd300()`: RGB pictures in 0..255 in, raw predictions out; `detect`,
+    The model keeps the contract of `ssd300()`: RGB images in 0..255 in, raw predictions out; `detect`,
     `with_decoder`, `fit` and `save` work. Colour order, mean and scale are taken into the model, the anchors are those
     of the PriorBox layers, and what DetectionOutput did is what `with_decoder(model)` does. Layers keep their names, a
     slash in them becomes two hyphens. `print(model.weights_report)` shows everything.
@@ -62,14 +62,14 @@ def from_caffe(
         classes: names of the classes in the order of their labels, without the background.
         input_size: (height, width) in pixels; by default what the net says. Only nets without InnerProduct layers take
             another.
-        mean, scale: the net was trained on (picture - mean) * scale of pixels in 0..255; one number, or one for each
+        mean, scale: the net was trained on (image - mean) * scale of pixels in 0..255; one number, or one for each
             channel in the net's order. By default what the net or the training net inside `caffemodel` states.
         channel_order: "bgr" (Caffe's) or "rgb" for a net that was trained on RGB.
         truncate_sizes: cut prior sizes to whole pixels, as Caffe does; False is what OpenCV does.
         fold: fold each BatchNorm into the convolution before it. The model is smaller and faster, and cannot be trained
             as well.
         layers: {layer type: function(step, *blobs)} for types that this package does not know, see docs/caffe.md.
-        outputs: names of blobs. They make a plain `keras.Model` from pictures to these blobs, channels last, of any
+        outputs: names of blobs. They make a plain `keras.Model` from images to these blobs, channels last, of any
             net, a detector or not.
         heads: for a net whose priors are computed outside it, without PriorBox and DetectionOutput: names of its blobs
             of offsets and scores, `[(offsets, scores), ...]` one pair a level, or one pair of joined blobs. Maps and
@@ -189,6 +189,6 @@ def _plain(building, inputs, outputs, name):
     for blob_name in outputs:
         blob = building.blobs[blob_name]
         if blob.tensor is None:
-            raise ValueError(f"Blob '{blob_name}' holds priors or an input, no result of the picture.")
+            raise ValueError(f"Blob '{blob_name}' holds priors or an input, no result of the image.")
         tensors.append(blob.maps() if len(blob.order) == len(CHANNELS_LAST) else blob.plain())
     return keras.Model(inputs, tensors if len(tensors) > 1 else tensors[0], name=name)

@@ -7,8 +7,8 @@ import numpy as np
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.anchors.arrays import spec_of_array
 from keras_ssd.importers.caffe.blobs import Blob
-from keras_ssd.importers.caffe.graph import last_blobs
 from keras_ssd.importers.caffe.head import ACTIVATIONS, Heads, maps_of, parts_of
+from keras_ssd.importers.caffe.preparation import last_blobs
 from keras_ssd.layers.class_columns import ClassColumns
 
 SCORES = ("softmax", "sigmoid", "probabilities")
@@ -64,11 +64,11 @@ def outside_heads(building, heads, anchors, scores, classes):
     scores = _score_kind([kind for _, kind in found], scores)
     offset_parts = [part for parts in offsets for part in parts]
     confidence_parts = [part for parts, _ in found for part in parts]
-    spec = anchors if isinstance(anchors, AnchorSpec) else anchors(building.picture.size_hw, _grids(offset_parts))
+    spec = anchors if isinstance(anchors, AnchorSpec) else anchors(building.image.size_hw, _grids(offset_parts))
     if spec.num_anchors != total:
         raise ValueError(
             f"The heads give offsets for {total} priors, {columns} scores each, and `anchors` has "
-            f"{spec.num_anchors}. The maps are {_shown(offset_parts)}, the images {building.picture.size_hw} (height, "
+            f"{spec.num_anchors}. The maps are {_shown(offset_parts)}, the images {building.image.size_hw} (height, "
             "width)."
         )
     background = _background(scores, columns, classes)

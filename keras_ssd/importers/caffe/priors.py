@@ -16,28 +16,30 @@ class PriorLevel:
     layer: str
 
 
-def prior_level(step, features, picture):
+def prior_level(step, features, image):
     """The level of a PriorBox layer.
 
     Args:
         step: the `Step` of the layer.
         features: the blob that the heads of this level read; only its grid counts.
-        picture: the blob of the picture; only its size counts.
+        image: the blob of the image; only its size counts.
     """
     s = step.settings("prior_box_param")
-    image = _pair(s, "img_size", "img_h", "img_w") or picture.shape[2:4]
+    size_hw = _pair(s, "img_size", "img_h", "img_w") or image.shape[2:4]
     variances = tuple(s["variance"]) or (0.1,)
     grid, common = features.shape[2:4], {"step": _pair(s, "step", "step_h", "step_w"), "offset": s["offset"]}
     if s["fixed_size"] or s["density"] or s["density_size"] or s["fixed_ratio"]:
-        level, clip = _dense(step, s, image, grid, common), True
+        level, clip = _dense(step, s, size_hw, grid, common), True
     else:
         sizes = (tuple(s[name]) for name in ("min_size", "max_size", "aspect_ratio"))
-        level = AnchorLevel.prior_box(image, grid, *sizes, flip=s["flip"], truncate_sizes=step.truncate_sizes, **common)
+        level = AnchorLevel.prior_box(
+            size_hw, grid, *sizes, flip=s["flip"], truncate_sizes=step.truncate_sizes, **common
+        )
         clip = s["clip"]
-    return PriorLevel(level, tuple(image), variances * (4 // len(variances)), clip, step.layer.name)
+    return PriorLevel(level, tuple(size_hw), variances * (4 // len(variances)), clip, step.layer.name)
 
 
-def _dense(step, s, image, grid, common):
+def _dense(step, s, size_hw, grid, common):
     """The level of a fork's PriorBox with `fixed_size`, whose boxes are always cut at the image's border."""
     if s["min_size"] or s["max_size"]:
         step.fail("a PriorBox has either min_size or fixed_size here. Make two layers of it.")
@@ -53,7 +55,7 @@ def _dense(step, s, image, grid, common):
         pairs = zip(extra, inverse, strict=True) if inverse else zip(extra, strict=True)
         ratios = (1.0, *(ratio for pair in pairs for ratio in pair))
     tiling = "step" if s["density_size"] and s["fixed_ratio"] else "size"
-    return AnchorLevel.density_prior_box(image, grid, sizes, densities, ratios or (1.0,), tiling=tiling, **common)
+    return AnchorLevel.density_prior_box(size_hw, grid, sizes, densities, ratios or (1.0,), tiling=tiling, **common)
 
 
 def given_levels(step, made):

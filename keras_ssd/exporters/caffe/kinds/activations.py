@@ -194,7 +194,7 @@ def absolute(step, layer, x):
 
 @writes(keras.layers.Dropout)
 def dropout(step, layer, x):
-    """Dropout, which does nothing when detecting; that of whole maps or pictures Caffe has not."""
+    """Dropout, which does nothing when detecting; that of whole maps or images Caffe has not."""
     if layer.noise_shape is not None:
         return x
     params = {"dropout_param": {"dropout_ratio": float(layer.rate)}}

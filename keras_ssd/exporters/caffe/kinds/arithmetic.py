@@ -123,7 +123,7 @@ def concatenate(step, layer, *inputs):
     inputs = step.aligned(inputs)
     axis = layer.axis % len(inputs[0].order)
     if axis == 0:
-        step.fail("the pictures of a batch cannot be joined.")
+        step.fail("the images of a batch cannot be joined.")
     if len(inputs) == 1:
         return inputs[0]
     first = inputs[0]

@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_ssd.exporters.caffe.kinds.activations import activated
 from keras_ssd.exporters.caffe.kinds.values import array
+from keras_ssd.exporters.caffe.padding import deconvolution_of, keras_padding, pair, without_gaps
 from keras_ssd.exporters.caffe.registry import writes
-from keras_ssd.exporters.caffe.windows import deconvolution_of, keras_padding, pair, without_gaps
 from keras_ssd.layers import Deconvolution2D
 
 FUSED = "activation"
@@ -25,7 +25,7 @@ def _bias(layer):
 
 
 def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
-    """A convolution with the windows of a Keras layer; the picture's colours and factors go into a kernel that sees all
+    """A convolution with the windows of a Keras layer; the image's colours and factors go into a kernel that sees all
     channels.
 
     Args:
@@ -43,8 +43,8 @@ def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
     if groups == 1 and x.padding is None:
         if x.factors is not None:
             kernel = kernel * np.asarray(x.factors)[None, :, None, None]
-        kernel = kernel[:, ::-1] if x.turned else kernel
-        x = replace(x, turned=False, factors=None)
+        kernel = kernel[:, ::-1] if x.channels_reversed else kernel
+        x = replace(x, channels_reversed=False, factors=None)
     x = step.maps(x)
     strides, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
     given = () if padding is None else (padding.cells,)

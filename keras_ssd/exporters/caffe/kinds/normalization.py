@@ -33,8 +33,8 @@ def affine(step, x, keras_axes, gamma, beta=None, *, suffix=None):
     rank = len(x.order)
     axes = sorted(axis % rank for axis in keras_axes)
     if not _neighbours(x.order, axes):
-        plain, turned = plain_order(rank), (0, rank - 1, *range(1, rank - 1))
-        x = step.ordered(x, plain if _neighbours(plain, axes) else turned)
+        plain, other = plain_order(rank), (0, rank - 1, *range(1, rank - 1))
+        x = step.ordered(x, plain if _neighbours(plain, axes) else other)
     places = sorted(x.axis(axis) for axis in axes)
     x = step.apart(x, ("Deconvolution",) if places == [1] else LINEAR)
     order = [axes.index(x.order[place]) for place in places]

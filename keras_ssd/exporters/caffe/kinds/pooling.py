@@ -8,8 +8,8 @@ import numpy as np
 from keras_ssd.exporters.caffe.blobs import NO_PADDING
 from keras_ssd.exporters.caffe.kinds.convolution import checked
 from keras_ssd.exporters.caffe.kinds.normalization import affine
+from keras_ssd.exporters.caffe.padding import keras_padding, pair, pooling_of
 from keras_ssd.exporters.caffe.registry import writes
-from keras_ssd.exporters.caffe.windows import keras_padding, pair, pooling_of
 from keras_ssd.layers import PaddedAveragePooling2D
 
 AXES = {1: "rows", 2: "columns"}

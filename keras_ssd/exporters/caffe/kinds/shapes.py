@@ -88,13 +88,13 @@ def reverse_channels(step, layer, x):
     if x.flat or x.order != MAPS:
         x = step.maps(x)
     factors = None if x.factors is None else x.factors[::-1]
-    return replace(x, turned=not x.turned, factors=factors)
+    return replace(x, channels_reversed=not x.channels_reversed, factors=factors)
 
 
 @writes(Grayscale)
 def grayscale(step, layer, x):
     """What the net's user does before it; only the first layer can be that."""
-    step.fail("grey pictures are what a whole net takes, so it must be the first layer of the model.")
+    step.fail("grey images are what a whole net takes, so it must be the first layer of the model.")
 
 
 @writes(ClassColumns)

@@ -17,7 +17,7 @@ def aligned(step, values):
     rank = max(value.rank for value in values)
     values = [_with_rank(step, value, rank) for value in values]
     first = values[0]
-    if {(value.order, value.turned) for value in values} == {(first.order, first.turned)}:
+    if {(value.order, value.channels_reversed) for value in values} == {(first.order, first.channels_reversed)}:
         return values
     orders = {value.order for value in values}
     order = CHANNELS_FIRST if CHANNELS_FIRST in orders else first.order

@@ -6,7 +6,7 @@ import keras
 
 from keras_ssd.exporters.onnx.kinds.activations import activated, part_before
 from keras_ssd.exporters.onnx.kinds.arrays import array_of
-from keras_ssd.exporters.onnx.kinds.windows import (
+from keras_ssd.exporters.onnx.kinds.padding import (
     pads_attribute,
     same_padding,
     sum_of_sides,
@@ -47,15 +47,15 @@ def _weights(step, kernel):
 
 def _result(step, x, stored):
     """The layer's output, after its activation."""
-    return activated(step, replace(x.like(stored, step.shape), turned=False))
+    return activated(step, replace(x.like(stored, step.shape), channels_reversed=False))
 
 
 def conv2d(step, x):
-    """A convolution; of a picture whose channels stand in reverse the kernel is turned instead."""
+    """A convolution; of an image whose channels stand in reverse the kernel is turned instead."""
     layer = step.layer
     x, attributes = _window(step, x)
     kernel = array_of(layer.kernel).transpose(3, 2, 0, 1)  # (filters, C / groups, h, w)
-    if x.turned and layer.groups == 1:
+    if x.channels_reversed and layer.groups == 1:
         kernel = kernel[:, ::-1]
     else:
         x = step.graph.straight(x)

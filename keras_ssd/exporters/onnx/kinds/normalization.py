@@ -1,4 +1,4 @@
-"""Normalization, and the picture's preprocessing."""
+"""Normalization, and the image's preprocessing."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ def batch_normalization(step, x):
         parts[name] = array_of(getattr(layer, name)) if used else parts[name]
     parts |= {name: array_of(getattr(layer, name)) for name in ("moving_mean", "moving_variance")}
     if x.axis(axis) == 1:
-        if x.turned:
+        if x.channels_reversed:
             parts = {name: array[::-1] for name, array in parts.items()}
         constants = [step.constant(array, name) for name, array in parts.items()]
         return x.like(step.node("BatchNormalization", x, *constants, epsilon=float(layer.epsilon)))
@@ -118,7 +118,7 @@ def grayscale(step, x):
     y = step.node("Mul", x, weights, part="weighted")
     planes = []
     for index, colour in enumerate(("red", "green", "blue")):
-        place = 2 - index if x.turned else index
+        place = 2 - index if x.channels_reversed else index
         inputs = [step.constant(np.asarray([number]), f"{colour}_{name}") for name, number in _piece(x, place)]
         planes.append(step.node("Slice", y, *inputs, part=colour))
     grey = step.node("Add", step.node("Add", *planes[:2], part="red_green"), planes[2], part="sum")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from keras_ssd.exporters.onnx.kinds.windows import (
+from keras_ssd.exporters.onnx.kinds.padding import (
     pads_attribute,
     same_padding,
     sum_of_sides,
@@ -88,7 +88,9 @@ def _global(operator):
         if step.layer.keepdims:
             return x.like(step.node(operator, x), step.shape)
         stored = step.node(operator, step.graph.straight(x), part="map")
-        return replace(x, name=step.reshape(stored, step.shape), shape=step.shape, order=(0, 1), turned=False)
+        return replace(
+            x, name=step.reshape(stored, step.shape), shape=step.shape, order=(0, 1), channels_reversed=False
+        )
 
     return write
 

@@ -18,7 +18,7 @@ def same(step, x):
 
 def reverse_channels(step, x):
     """Nothing moves before a later layer asks for it."""
-    return replace(x, turned=not x.turned)
+    return replace(x, channels_reversed=not x.channels_reversed)
 
 
 def permute(step, x):

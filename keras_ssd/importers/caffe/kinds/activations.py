@@ -53,8 +53,8 @@ def prelu(step, x):
     layer = keras.layers.PReLU(
         shared_axes=[axis for axis in range(1, rank) if shared or axis != channel], name=step.label()
     )
-    turned = x.turned and not shared
-    stored = Stored(0, (1 if shared else channels,), lambda a: (a[::-1] if turned else a).reshape(shape))
+    channels_reversed = x.channels_reversed and not shared
+    stored = Stored(0, (1 if shared else channels,), lambda a: (a[::-1] if channels_reversed else a).reshape(shape))
     return x.like(step.apply(layer, x.tensor, weights={"alpha": stored}))
 
 

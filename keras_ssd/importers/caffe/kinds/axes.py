@@ -12,11 +12,11 @@ def checked_axis(step, x, axis, name="axis"):
     if not -rank <= axis < rank:
         step.fail(f"{name} {axis} does not exist in its input of shape {x.shape}.")
     if axis % rank == 0:
-        step.fail(f"{name} {axis} is the batch, and pictures of a batch are computed apart here.")
+        step.fail(f"{name} {axis} is the batch, and images of a batch are computed apart here.")
     return axis % rank
 
 
-def picture_like(step, x):
+def image_like(step, x):
     """The tensor of a map (B, H, W, C) for layers that treat all channels alike: these may stand in either order."""
     if len(x.shape) != 4:
         step.fail(f"needs a map of four axes. Received: shape={x.shape}")
@@ -29,7 +29,7 @@ def aligned(step, blobs):
     if len(ranks) != 1:
         step.fail(f"needs inputs of as many axes. Received: shapes={[blob.shape for blob in blobs]}")
     first = blobs[0]
-    if {(blob.order, blob.turned) for blob in blobs} == {(first.order, first.turned)}:
+    if {(blob.order, blob.channels_reversed) for blob in blobs} == {(first.order, first.channels_reversed)}:
         return first, [blob.tensor for blob in blobs]
     order = CHANNELS_LAST if len(first.order) == 4 else first.order
     tensors = [blob.ordered(order) for blob in blobs]
@@ -42,7 +42,7 @@ def values_in_order(x):
     Axes of length one may stand anywhere, so a pooled (B, 1, 1, C) needs no transposition.
     """
     long = [axis for axis in x.order if x.shape[axis] != 1]
-    return x.tensor if long == sorted(long) and not x.turned else x.plain()
+    return x.tensor if long == sorted(long) and not x.channels_reversed else x.plain()
 
 
 def reshaped(step, tensor, shape, suffix="reshape"):
@@ -54,7 +54,7 @@ def reshaped(step, tensor, shape, suffix="reshape"):
 
 def spread(step, factor, x):
     """A blob of the first axes of `x`, or of axes that are one or as long, with its axes and channels as in `x`."""
-    if factor.order == x.order and factor.turned == x.turned:
+    if factor.order == x.order and factor.channels_reversed == x.channels_reversed:
         return factor.tensor
     x_shape, missing = x.shape, len(x.shape) - len(factor.shape)
     shape = factor.shape[1:] + (1,) * missing
@@ -66,6 +66,6 @@ def spread(step, factor, x):
         spread_out = reshaped(step, values, [shape[axis - 1] for axis in x.order[1:]], "spread")
     else:
         spread_out = Blob.of_plain(reshaped(step, values, shape, "spread")).ordered(x.order)
-    if x.turned and shape[0] != 1:
-        spread_out = step.apply(ReverseChannels(name=step.label("turned")), spread_out)
+    if x.channels_reversed and shape[0] != 1:
+        spread_out = step.apply(ReverseChannels(name=step.label("channels_reversed")), spread_out)
     return spread_out

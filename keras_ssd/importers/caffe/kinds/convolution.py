@@ -88,10 +88,10 @@ def _convolution(step, x, window):
     if min(reach) < 1:
         step.fail(
             f"the map of {x.shape[2:]} is too small for the kernel {window.kernel} with the padding {window.pad} and "
-            f"the dilation {window.dilation}. Use a larger picture."
+            f"the dilation {window.dilation}. Use a larger image."
         )
-    if window.groups == 1 and x.turned:
-        tensor, turn = x.tensor, (lambda a: a[:, ::-1])  # the kernel is turned instead of the picture
+    if window.groups == 1 and x.channels_reversed:
+        tensor, turn = x.tensor, (lambda a: a[:, ::-1])  # the kernel is turned instead of the image
     else:
         tensor, turn = x.maps(), (lambda a: a)
     tensor, padding = _padded(step, tensor, window)
@@ -191,11 +191,11 @@ def inner_product(step, x):
     size = int(np.prod(inner))
     kept = x.shape[1:axis]
     places = [caffe_axis - axis for caffe_axis in x.order[axis:]]
-    turned = x.turned
+    channels_reversed = x.channels_reversed
 
     def kernel(a):
         a = (a.T if transposed else a).reshape(filters, *inner)
-        a = a[:, ::-1] if turned else a
+        a = a[:, ::-1] if channels_reversed else a
         return a.transpose(*(place + 1 for place in places), 0).reshape(size, filters)
 
     tensor = x.tensor

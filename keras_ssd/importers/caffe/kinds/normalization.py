@@ -5,7 +5,7 @@ import numpy as np
 
 from keras_ssd.importers.caffe.blobs import Blob
 from keras_ssd.importers.caffe.building import Stored
-from keras_ssd.importers.caffe.kinds.axes import checked_axis, picture_like, spread
+from keras_ssd.importers.caffe.kinds.axes import checked_axis, image_like, spread
 from keras_ssd.importers.caffe.registry import builds
 from keras_ssd.layers import (
     ChannelAffine,
@@ -17,7 +17,7 @@ from keras_ssd.layers import (
 
 def _by_channel(x):
     """From values for Caffe's channels to those of the blob's."""
-    return (lambda a: a[::-1]) if x.turned else np.asarray
+    return (lambda a: a[::-1]) if x.channels_reversed else np.asarray
 
 
 @builds("BatchNorm")
@@ -91,13 +91,13 @@ def _affine(step, x, settings, has_scale, has_bias):
         shape = x.shape[first:last]
     if len(axes) > 1:
         x = x.straight()
-    turned = x.turned and axes == (1,)
+    channels_reversed = x.channels_reversed and axes == (1,)
     places = [axis for axis in x.order if axis in axes]  # Caffe's axes in the tensor's order
 
     def convert(a):
         if not axes:
             return a.reshape(1)
-        a = a[::-1] if turned else a
+        a = a[::-1] if channels_reversed else a
         return a.transpose([axes.index(axis) for axis in places])
 
     names = [name for name, has in (("gamma", has_scale), ("beta", has_bias)) if has]
@@ -125,7 +125,9 @@ def normalize(step, x):
         name=step.label(),
     )
     stored = Stored(0, (1,), lambda a: a.reshape(1)) if shared else Stored(0, (x.shape[1],), _by_channel(x))
-    return Blob.of_maps(step.apply(layer, picture_like(step, x), weights={"gamma": stored}), turned=x.turned)
+    return Blob.of_maps(
+        step.apply(layer, image_like(step, x), weights={"gamma": stored}), channels_reversed=x.channels_reversed
+    )
 
 
 @builds("LRN")
@@ -140,7 +142,7 @@ def local_response(step, x):
         within_channel=s["norm_region"] == "WITHIN_CHANNEL",
         name=step.label(),
     )
-    return Blob.of_maps(step.apply(layer, picture_like(step, x)), turned=x.turned)
+    return Blob.of_maps(step.apply(layer, image_like(step, x)), channels_reversed=x.channels_reversed)
 
 
 @builds("MVN")
@@ -150,4 +152,4 @@ def mean_variance(step, x):
     layer = MeanVarianceNormalization(
         s["normalize_variance"], across_channels=bool(s["across_channels"]), epsilon=s["eps"], name=step.label()
     )
-    return Blob.of_maps(step.apply(layer, picture_like(step, x)), turned=x.turned)
+    return Blob.of_maps(step.apply(layer, image_like(step, x)), channels_reversed=x.channels_reversed)

@@ -4,11 +4,11 @@ import keras
 
 from keras_ssd.backbones.blocks import max_pool
 from keras_ssd.importers.caffe.blobs import Blob
-from keras_ssd.importers.caffe.kinds.axes import picture_like
+from keras_ssd.importers.caffe.kinds.axes import image_like
 from keras_ssd.importers.caffe.kinds.convolution import per_axis
 from keras_ssd.importers.caffe.registry import builds
 from keras_ssd.layers import PaddedAveragePooling2D
-from keras_ssd.layers.windows import caffe_padding
+from keras_ssd.layers.padding import caffe_padding
 
 
 @builds("Pooling")
@@ -20,11 +20,11 @@ def pooling(step, x):
         step.fail(f"only the methods MAX and AVE are built. Received: pool={method}")
     if len(step.layer.tops) > 1:
         step.fail("the second output, which says where each maximum was, is not built.")
-    tensor = picture_like(step, x)
+    tensor = image_like(step, x)
     if s["global_pooling"]:
         kinds = {"MAX": keras.layers.GlobalMaxPooling2D, "AVE": keras.layers.GlobalAveragePooling2D}
         layer = kinds[method](data_format="channels_last", keepdims=True, name=step.label())
-        return Blob.of_maps(step.apply(layer, tensor), turned=x.turned)
+        return Blob.of_maps(step.apply(layer, tensor), channels_reversed=x.channels_reversed)
     kernel, stride, pad = per_axis(s, "kernel_size"), per_axis(s, "stride", (1, 1)), per_axis(s, "pad", (0, 0))
     if kernel is None or min((*kernel, *stride)) < 1 or any(p >= k for p, k in zip(pad, kernel, strict=True)):
         step.fail(
@@ -33,7 +33,7 @@ def pooling(step, x):
         )
     window = (kernel, stride, pad)
     y = _max(step, tensor, window, _rounds_up(s)) if method == "MAX" else _average(step, tensor, window, _rounds_up(s))
-    return Blob.of_maps(y, turned=x.turned)
+    return Blob.of_maps(y, channels_reversed=x.channels_reversed)
 
 
 def _rounds_up(settings):

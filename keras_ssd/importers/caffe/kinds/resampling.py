@@ -3,7 +3,7 @@
 import keras
 
 from keras_ssd.importers.caffe.blobs import Blob
-from keras_ssd.importers.caffe.kinds.axes import picture_like
+from keras_ssd.importers.caffe.kinds.axes import image_like
 from keras_ssd.importers.caffe.registry import builds
 from keras_ssd.layers import BilinearResize, ShuffleChannels
 
@@ -17,10 +17,10 @@ def interp(step, x):
     before, after = -s.get("pad_beg", 0), -s.get("pad_end", 0)
     if before < 0 or after < 0:
         step.fail(f"pad_beg and pad_end cut off, so they must not be positive. Received: {-before}, {-after}")
-    tensor = picture_like(step, x)
+    tensor = image_like(step, x)
     sizes = [_interp_size(step, s, size - before - after, name) for size, name in zip(x.shape[2:], SIDES, strict=True)]
     layer = BilinearResize(*sizes, cropping=((before, after),) * 2, name=step.label())
-    return Blob.of_maps(step.apply(layer, tensor), turned=x.turned)
+    return Blob.of_maps(step.apply(layer, tensor), channels_reversed=x.channels_reversed)
 
 
 def _interp_size(step, settings, size, name):
@@ -47,7 +47,7 @@ def upsample(step, x):
     if min(size) < 1:
         step.fail(f"needs a scale of at least 1. Received: scale={size}")
     layer = keras.layers.UpSampling2D(size, data_format="channels_last", name=step.label())
-    return Blob.of_maps(step.apply(layer, picture_like(step, x)), turned=x.turned)
+    return Blob.of_maps(step.apply(layer, image_like(step, x)), channels_reversed=x.channels_reversed)
 
 
 @builds("ShuffleChannel")
@@ -56,5 +56,5 @@ def shuffle_channel(step, x):
     groups = step.settings("shuffle_channel_param").get("group") or 1
     if groups < 1 or x.shape[1] % groups:
         step.fail(f"group must divide the channels. Received: group={groups}, {x.shape[1]} channels")
-    y = step.apply(ShuffleChannels(groups, name=step.label()), picture_like(step, x))
-    return Blob.of_maps(y, turned=x.turned)
+    y = step.apply(ShuffleChannels(groups, name=step.label()), image_like(step, x))
+    return Blob.of_maps(y, channels_reversed=x.channels_reversed)

@@ -106,7 +106,7 @@ def reshape(step, x):
 
 
 def _behind_the_batch(step, x, sizes, given):
-    """The sizes of one picture; the first number, if it is one, is the batch of the prototxt."""
+    """The sizes of one image; the first number, if it is one, is the batch of the prototxt."""
     count, rest = math.prod(x.shape[1:]), sizes[1:]
     known = math.prod(size for size in rest if size is not None and size != -1)
     fits = bool(sizes) and None not in rest and 0 not in rest and min(rest, default=1) >= -1
@@ -116,7 +116,7 @@ def _behind_the_batch(step, x, sizes, given):
         return tuple(rest)
     return step.fail(
         f"cannot give its input of shape {x.shape} the sizes {list(given)}: the first axis must remain the batch, and "
-        "each picture must keep its values."
+        "each image must keep its values."
     )
 
 

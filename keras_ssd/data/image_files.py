@@ -1,0 +1,76 @@
+"""What an image file tells without being decoded, and what it looks like at a glance."""
+
+import hashlib
+
+import numpy as np
+
+from keras_ssd.images import MAX_PIXELS, ImageError, ImageTooLargeError
+from keras_ssd.images.reading import shown_size
+
+_HEAD = 1 << 14
+
+
+def image_size(path):
+    """(height, width) in pixels as viewers show the image, from the head of its file.
+
+    Raises:
+        ImageError: the file is missing or no image.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with open(path, "rb") as file, Image.open(file) as image:
+            height, width = shown_size(image)
+    except FileNotFoundError:
+        raise ImageError(path, "there is no such file.") from None
+    except UnidentifiedImageError:
+        raise ImageError(path, "the file is no image of a kind that Pillow knows.") from None
+    except Exception as error:  # on hostile bytes Pillow's readers raise anything
+        raise ImageError(path, f"the file is damaged or incomplete ({error}).") from error
+    if width * height > MAX_PIXELS:
+        raise ImageTooLargeError(path, f"{width} x {height}", MAX_PIXELS)
+    return height, width
+
+
+def may_be_turned(path):
+    """Whether the head of a file leaves it open that viewers turn the image: most tell at once that they do not.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(b"\xff\xd8"):
+        return b"Exif\0" in head
+    if head.startswith(b"\x89PNG"):
+        return b"eXIf" in head or b"Raw profile type exif" in head
+    if head.startswith(b"RIFF"):
+        return head[12:16] == b"VP8X"
+    return not head.startswith((b"BM", b"GIF8"))
+
+
+def file_digest(path):
+    """A checksum of a file's bytes: equal for copies."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def look(image):
+    """64 bits that stay when an image is resized or compressed again: which of two neighbours is brighter.
+
+    Args:
+        image: (H, W, 3) uint8.
+
+    Returns:
+        An int; None for an image in which nothing stands out.
+
+    Source: the "difference hash", N. Krawetz, hackerfactor.com, "Kind of like that" (2013).
+    """
+    from PIL import Image
+
+    small = Image.fromarray(image).convert("L").resize((9, 8), Image.Resampling.BOX)
+    grey = np.asarray(small, np.int16)
+    steps = np.diff(grey, axis=1)
+    if np.count_nonzero(np.abs(steps) > 2) < 16:
+        return None
+    return int.from_bytes(np.packbits(steps > 0).tobytes(), "big")

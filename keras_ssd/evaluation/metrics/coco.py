@@ -1,0 +1,101 @@
+"""COCO's measure: the twelve numbers, and its rule at one threshold.
+
+Objects that are difficult count as crowds: COCO knows no other objects that need not be found.
+
+Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context"; cocodataset.org, "Detection evaluation".
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_ssd.evaluation.metrics import curves as cv
+from keras_ssd.evaluation.metrics.coco_library import tables
+from keras_ssd.evaluation.pairing import IGNORED, NONE, pair_free
+from keras_ssd.evaluation.result import Curve
+
+IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # as pycocotools has them: 0.9 is a little below 9 / 10
+MAX_DETECTIONS = (1, 10, 100)  # so many of a class in an image count, the best
+RECALLS = np.linspace(0, 1, 101)
+_ALL, _SMALL, _MEDIUM, _LARGE = range(4)  # places in AREAS
+AREAS = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))  # square pixels: any, small, medium, large
+
+
+def pairing(found, truth, iou_threshold, plus_one=False):
+    """`Pairing` by COCO's rule at one threshold. What is beyond the best 100 of a class in an image is ignored."""
+    counted = np.flatnonzero(_within_most(found))
+    pairs = pair_free(found[counted], truth, iou_threshold, plus_one=plus_one, crowd_inside=True)
+    fills = {"verdicts": IGNORED, "objects": NONE, "nearest": NONE, "ious": 0}
+    columns = {}
+    for name, fill in fills.items():
+        part = getattr(pairs, name)
+        columns[name] = np.full(len(found), fill, part.dtype)
+        columns[name][counted] = part
+    return dataclasses.replace(pairs, **columns)
+
+
+def hundred_points(curve):
+    """The mean of the highest precisions at recalls of at least 0, 0.01, ..., 1."""
+    best = np.append(cv.best_from_here(curve.precision), 0)
+    return float(best[np.searchsorted(curve.recall, RECALLS)].mean())
+
+
+def evaluate(found, truth):
+    """The twelve numbers, and what they are made of.
+
+    Args:
+        found: `DetectionTable`. Of equal scores, the earlier image comes first, and in it the earlier row.
+        truth: `ObjectTable` of the same images and classes.
+
+    Returns:
+        (C,) average precision of each class at IoU 0.50 to 0.95, NaN for one without objects; dictionary from class
+        id to `Curve` at IoU 0.5; and dictionary of the numbers, NaN where no object is of the size.
+
+    Raises:
+        ImportError: the extra `coco` is not installed.
+    """
+    precision, scores, recall = tables(found, truth, IOU_THRESHOLDS, RECALLS, AREAS, MAX_DETECTIONS)
+    whole = precision[:, :, :, _ALL, -1]  # thresholds, recalls, C
+    per_class = np.array([_mean(whole[:, :, class_id]) for class_id in range(len(truth.class_names))])
+    curves = {
+        class_id: Curve(RECALLS, own, np.where(own > 0, scores[0, :, class_id, _ALL, -1], np.nan))
+        for class_id in np.flatnonzero(~np.isnan(per_class)).tolist()
+        for own in [whole[0, :, class_id]]
+    }
+    return per_class, curves, _numbers(precision, recall)
+
+
+def _numbers(precision, recall):
+    """COCO's twelve.
+
+    Args:
+        precision: (thresholds, recalls, C, areas, most), -1 where no object is of the size.
+        recall: (thresholds, C, areas, most), likewise.
+    """
+    sizes = {"s": _SMALL, "m": _MEDIUM, "l": _LARGE}
+    whole = precision[..., _ALL, -1]
+    return {
+        "AP": _mean(whole),
+        "AP50": _mean(whole[IOU_THRESHOLDS.index(0.5)]),
+        "AP75": _mean(whole[IOU_THRESHOLDS.index(0.75)]),
+        **{f"AP{name}": _mean(precision[..., size, -1]) for name, size in sizes.items()},
+        **{f"AR{most}": _mean(recall[..., _ALL, place]) for place, most in enumerate(MAX_DETECTIONS)},
+        **{f"AR{name}": _mean(recall[..., size, -1]) for name, size in sizes.items()},
+    }
+
+
+def _mean(values):
+    """The mean without the -1 that stands for no object; NaN if nothing is left."""
+    values = values[values > -1]  # a new array, summed in the order of pycocotools
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _within_most(found, most=MAX_DETECTIONS[-1]):
+    """(K,) mask of the best so many detections of each class in each image."""
+    order = np.lexsort((-found.scores, found.class_ids, found.image))
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(found.image[order]) != 0) | (np.diff(found.class_ids[order]) != 0)
+    places = np.arange(len(order))
+    inside = np.empty(len(order), bool)
+    inside[order] = places - np.maximum.accumulate(np.where(new, places, 0)) < most
+    return inside

@@ -1,0 +1,36 @@
+"""ILSVRC DET's average precision: small objects need less overlap.
+
+An object of w x h pixels is found by a detection that overlaps it by at least min(0.5, wh / ((w + 10)(h + 10))), which
+leaves five pixels on each side. Each detection may take an object that is still free. The area under the curve is
+VOC's. Images have no difficult objects there; those of other data are ignored, as VOC does.
+
+The devkit's list of image and class pairs that do not count is for the caller to leave out of both tables.
+
+Source: Russakovsky et al. 2015, "ImageNet Large Scale Visual Recognition Challenge", section 4.3; ILSVRC2014 devkit,
+eval_detection.m.
+"""
+
+import numpy as np
+
+from keras_ssd.evaluation.pairing import pair_free
+
+_TOLERANCE = 10  # pixels
+
+
+def thresholds(boxes_xyxy, most=0.5, plus_one=False):
+    """(M,) the overlap that each object needs.
+
+    Args:
+        boxes_xyxy: (M, 4) in pixels.
+        most: the overlap that large objects need.
+        plus_one: whether xmax and ymax are the last pixel of a box, not the edge behind it.
+    """
+    boxes = np.asarray(boxes_xyxy, float)
+    width, height = (boxes[:, i + 2] - boxes[:, i] + plus_one for i in (0, 1))
+    return np.minimum(most, width * height / ((width + _TOLERANCE) * (height + _TOLERANCE)))
+
+
+def pairing(found, truth, iou_threshold, plus_one):
+    """`Pairing` by ILSVRC's rule."""
+    needed = thresholds(truth.boxes_xyxy, iou_threshold, plus_one)
+    return pair_free(found, truth, needed, plus_one=plus_one)

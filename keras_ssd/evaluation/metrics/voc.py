@@ -1,0 +1,33 @@
+"""PASCAL VOC's average precision: the 11-point rule of 2007, and the area of 2010 and later.
+
+The devkit counts a box of inclusive pixels as xmax - xmin + 1 wide. Readers turn VOC's boxes into edges, which are as
+far apart as the devkit's boxes are wide, so nothing is added here and the overlaps are the devkit's. `plus_one` is
+for tables that hold inclusive pixels as they stand in VOC's files.
+
+Source: VOCdevkit 2007 and 2012, VOCevaldet.m and VOCap.m.
+"""
+
+import numpy as np
+
+from keras_ssd.evaluation.metrics import curves as cv
+from keras_ssd.evaluation.pairing import pair_nearest
+
+# As the devkit's 0:0.1:1 and numpy's arange have them: the fourth is 0.30000000000000004.
+_RECALLS = np.arange(11) * 0.1
+
+
+def eleven_points(curve):
+    """The mean of the highest precisions at recalls of at least 0, 0.1, ..., 1."""
+    best = np.append(cv.best_from_here(curve.precision), 0)
+    return float(best[np.searchsorted(curve.recall, _RECALLS)].sum() / 11)
+
+
+def area(curve):
+    """The area under the curve after precision was made to fall with recall."""
+    steps = np.diff(curve.recall, prepend=0)
+    return float((cv.best_from_here(curve.precision) * steps).sum())
+
+
+def pairing(found, truth, iou_threshold, plus_one):
+    """`Pairing` by VOC's rule."""
+    return pair_nearest(found, truth, iou_threshold, plus_one=plus_one)

@@ -1,0 +1,302 @@
+"""What an analysis comes to in sentences: the verdict, what to try, what numbers mean. True to the figures, no more."""
+
+import dataclasses
+import math
+
+from keras_ssd.decoding.confidence import DEFAULT
+from keras_ssd.evaluation.analysis import KINDS
+
+NOTHING = 0.005  # mean average precision: a loss below this is not worth a headline
+_STRIKING = 2.0  # standard deviations that a group's misses must lie above what is to be expected
+_FEW = 5
+_OFF = 0.05  # of a bar from the diagonal: less is as good as none
+_WORTH = 0.05  # F1 that another threshold must gain to be named
+USED = DEFAULT  # by `detect`, with models that have no confidence of their own
+
+
+@dataclasses.dataclass(frozen=True)
+class KindWords:
+    """How a kind of error is called, and what to do about it.
+
+    Args:
+        title: for tables.
+        loss: for "Main loss: ...".
+        meaning: what it is, for the table's reader; `{iou}` is the threshold.
+        advice: what usually helps.
+    """
+
+    title: str
+    loss: str
+    meaning: str
+    advice: str
+
+
+WORDS = {
+    "classification": KindWords(
+        "wrong class",
+        "objects taken for another class",
+        "the box fits an object (IoU {iou} or more), which is of another class",
+        "The confusion table names the pairs. Images that show both classes side by side help, and so does a look "
+        "at their labels: what people confuse, networks learn to confuse.",
+    ),
+    "localisation": KindWords(
+        "loose box",
+        "boxes that fit their object badly",
+        "the right class, but the box overlaps the object less than {iou}",
+        "Compare truth and detection in the galleries: labels that are loose themselves teach loose boxes. Anchors "
+        "nearer to the objects' sizes and shapes, a larger input and longer training at a low rate make boxes tighter.",
+    ),
+    "both": KindWords(
+        "wrong class and loose box",
+        "boxes that fit badly and have the wrong class",
+        "the box overlaps an object of another class, by less than {iou}",
+        "These are half-seen objects. What helps against wrong classes and loose boxes helps here.",
+    ),
+    "duplicate": KindWords(
+        "second box",
+        "several boxes on one object",
+        "the object was found by another detection already",
+        "Lower the IoU of non-maximum suppression (iou_threshold of DecodeOptions) and measure again; it needs no "
+        "training.",
+    ),
+    "background": KindWords(
+        "nothing there",
+        "false alarms where no object is",
+        "the box overlaps every object by less than 0.1",
+        "Look at the gallery of false alarms first: objects that nobody labelled look the same in the figures. If they "
+        "are truly background, add such images to the training set, also images without any object.",
+    ),
+    "missed": KindWords(
+        "missed",
+        "objects that nothing finds",
+        "no detection finds the object, not even with a wrong class or a loose box; above the thresholds: all that "
+        "are not found there",
+        "See below what missed objects have in common. Small objects want a larger input or images cut into tiles; "
+        "objects that no anchor fits want other anchors; rare ones want more examples.",
+    ),
+}
+
+
+def number(value):
+    """A whole number with a thin gap at each thousand."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def figure(value, digits=3):
+    """0.909, or "n/a" for NaN."""
+    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def signed(value, digits=3):
+    """+0.012, −0.003, 0.000, or "n/a"."""
+    text = figure(abs(value), digits)
+    if text == "n/a" or not float(text):
+        return text
+    return ("+" if value > 0 else "\u2212") + text
+
+
+def bounds(interval):
+    """ "−0.012 to +0.003"; where rounding would turn a bound that is apart from 0 into 0, a digit more."""
+    digits = 4 if interval.apart and min(abs(interval.low), abs(interval.high)) < 0.0005 else 3
+    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
+
+
+def percent(part, whole):
+    """14 %, or "n/a" of nothing; never 0 % for some or 100 % for not quite all."""
+    if not whole:
+        return "n/a"
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return "below 1\u00a0%"
+    if 99 < share < 100:
+        return "above 99\u00a0%"
+    return f"{share:.0f}\u00a0%"
+
+
+def counted(count, one, many=None):
+    """1 image, 2 images."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def main_kind(analysis):
+    """The kind of error that costs most, or None if none costs enough to speak of."""
+    kind = max(KINDS, key=lambda kind: analysis.costs[kind])
+    return kind if analysis.costs[kind] >= NOTHING else None
+
+
+def striking_groups(analysis):
+    """What misses have in common: none, one or two (split, group) of two properties.
+
+    The first holds the most misses beyond what is to be expected of so many objects, the second is the least likely to
+    be chance.
+    """
+    found = []
+    for split in analysis.misses:
+        objects = sum(group.objects for group in split.groups)
+        rate = split.missed / objects
+        for group in split.groups:
+            expected = group.objects * rate
+            excess = group.missed - expected
+            spread = math.sqrt(expected * (1 - rate) * (1 - group.objects / objects))
+            if group.missed >= _FEW and spread and excess > _STRIKING * spread:
+                found.append((excess, excess / spread, split, group))
+    if not found:
+        return []
+    most = max(found, key=lambda one: one[0])
+    rest = [one for one in found if one[2] is not most[2] and one[1] > most[1]]
+    chosen = [most, *([max(rest, key=lambda one: one[1])] if rest else [])]
+    return [(split, group) for _, _, split, group in chosen]
+
+
+def main_class(analysis, kind):
+    """(name, share) of the class that carries most of a kind's cost, or None where there is but one class."""
+    costs = {name: cost for name, cost in analysis.class_costs[kind].items() if cost > 0}
+    valued = sum(not math.isnan(value) for value in analysis.per_class.values())
+    if not costs or valued < 2:
+        return None
+    name = max(costs, key=costs.get)
+    return name, costs[name] / sum(costs.values())
+
+
+def headline(analysis):
+    """The verdict in one line."""
+    kind = main_kind(analysis)
+    if kind is None:
+        return f"Little is lost: no kind of error costs {NOTHING:g} of mean AP"
+    text = f"Main loss: {WORDS[kind].loss}"
+    groups = striking_groups(analysis)
+    if kind == "missed" and groups:
+        split, group = groups[0]
+        return f"{text}; {percent(group.missed, split.missed)} of the misses are {group.short}"
+    share = main_class(analysis, kind)
+    if share and share[1] >= 0.5:
+        text += f", {'all' if share[1] > 0.995 else 'mostly'} {share[0]}"
+    return text
+
+
+def findings(analysis):
+    """What one should know, most important first: a tuple of sentences."""
+    points = analysis.working_points.values()
+    found, wrong, wanted = (sum(getattr(point, part) for point in points) for part in ("found", "wrong", "wanted"))
+    said = [
+        f"With the best threshold for each class, the detector finds {number(found)} of {counted(wanted, 'object')} "
+        f"({percent(found, wanted)}), and {number(wrong)} of the {counted(found + wrong, 'box', 'boxes')} that it "
+        f"gives {'is' if wrong == 1 else 'are'} wrong ({percent(wrong, found + wrong)})."
+    ]
+    kind = main_kind(analysis)
+    if kind:
+        said.append(
+            f"With the main loss put right, mean AP at IoU {analysis.iou_threshold:g} would rise from "
+            f"{figure(analysis.map)} to {figure(analysis.map + analysis.costs[kind])}."
+        )
+    said += [*_misses(analysis, wanted - found, wanted), calibration_sentence(analysis)]
+    return tuple(text for text in said if text)
+
+
+def _misses(analysis, missed, wanted):
+    groups = striking_groups(analysis)
+    if not missed:
+        return ["No object is missed at these thresholds."]
+    if not groups:
+        return [
+            f"The {counted(missed, 'missed object')} have nothing in common that stands out: no size, shape, position "
+            "or crowding is missed clearly more often than the others."
+        ]
+    return [
+        f"Of the objects that are {group.short}, {percent(group.missed, group.objects)} are missed (of all objects, "
+        f"{percent(missed, wanted)}); they make up {percent(group.missed, split.missed)} of the misses."
+        for split, group in groups
+    ]
+
+
+def calibration_sentence(analysis):
+    """Whether scores can be read as probabilities, as the bars show it; "" where nothing can be said.
+
+    Neither the expected calibration error nor the mean bias decides: the many weak detections of the first bar outweigh
+    all that a user sees.
+    """
+    said = analysis.calibration
+    if said is None or math.isnan(said.ece):
+        return ""
+    runs = _off(said)
+    if not runs:
+        return "Scores can be read as probabilities: no bar is clearly off the diagonal."
+    parts = [
+        f"{'too high' if side > 0 else 'too low'} from {low:.1f} to {high:.1f} ({figure(score, 2)} on average, and "
+        f"{percent(share, 1)} of such detections are true)"
+        for low, high, side, score, share in runs
+    ]
+    return f"Scores are {', '.join(parts)}."
+
+
+def _off(said):
+    """(low, high, bias, mean score, share true) of neighbouring bars that are clearly off to the same side."""
+    runs = []
+    for place, (count, score, share) in enumerate(zip(said.counts, said.scores, said.precision, strict=True)):
+        if count < _FEW or abs(score - share) < max(_OFF, _STRIKING * math.sqrt(score * (1 - score) / count)):
+            continue
+        side = 1 if score > share else -1
+        if runs and runs[-1][0] == side and runs[-1][2] == place - 1:
+            runs[-1][2] = place
+        else:
+            runs.append([side, place, place])
+    found = []
+    for side, first, last in runs:
+        rows = slice(first, last + 1)
+        whole = said.counts[rows].sum()
+        score = float((said.scores[rows] * said.counts[rows]).sum() / whole)
+        share = float((said.precision[rows] * said.counts[rows]).sum() / whole)
+        found.append((said.edges[first], said.edges[last + 1], side, score, share))
+    return found
+
+
+def advice(analysis, origin=None):
+    """What to try, the cheapest first: a tuple of sentences.
+
+    Args:
+        analysis: `Analysis`.
+        origin: `Origin` of the detector, or None.
+    """
+    kind = main_kind(analysis)
+    said = [_threshold_advice(analysis), _training_advice(origin), kind and WORDS[kind].advice]
+    return tuple(text for text in said if text)
+
+
+def _threshold_advice(analysis):
+    best = analysis.working_point
+    if analysis.calibration is None or not best.wanted or math.isnan(best.threshold):
+        return ""
+    used = analysis.at(USED)
+    if best.f1 - used.f1 < _WORTH:
+        return ""
+    return (
+        f"The cheapest gain is another threshold: {figure(best.threshold, 2)} instead of the {USED:g} from which "
+        f"detections count unless told otherwise. F1 rises from {figure(used.f1, 2)} to {figure(best.f1, 2)} "
+        f"({number(best.found)} instead of {number(used.found)} objects found, {number(best.wrong)} instead of "
+        f"{number(used.wrong)} wrong boxes), and nothing is trained."
+    )
+
+
+def _training_advice(origin):
+    training = origin and origin.training
+    if not training:
+        return ""
+    done = f"The training ended after {counted(training.epochs, 'epoch')}"
+    if training.epochs == 1:
+        return f"{done}: train longer."
+    progress = training.progress()
+    if progress is None:
+        return ""
+    name, before, end = progress
+    how = "the mean AP on the validation set was still rising" if name == "val_mAP" else "the loss was still falling"
+    return f"{done}, when {how} (from {figure(before)} to {figure(end)}): train longer, over more epochs."
+
+
+def difference_sentence(name, other, interval):
+    """Which of two detectors is better, and whether one can tell."""
+    if math.isnan(interval.low):
+        return f"{other} has {signed(interval.value)} mean AP against {name}; one image cannot say whether by luck."
+    said = f"{signed(interval.value)} mean AP, 95\u00a0% interval {bounds(interval)}"
+    if not interval.apart:
+        return f"{other} and {name} cannot be told apart by these images: {said}."
+    return f"{other} is {'better' if interval.value > 0 else 'worse'} than {name}: {said}."

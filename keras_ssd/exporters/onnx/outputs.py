@@ -1,0 +1,104 @@
+"""From the heads' tables to decoded boxes and scores."""
+
+import numpy as np
+
+from keras_ssd.box_coder import Predictions
+
+BOXES, SCORES = "boxes", "scores"
+
+
+def write_boxes(graph, tables, options):
+    """Writes decoded boxes (N, 4), by the very formula that decodes everywhere else.
+
+    Args:
+        graph: the `Graph`; the last operation bears the name "boxes".
+        tables: the `HeadTables`.
+        options: the `DecodeOptions`: how offsets are coded.
+    """
+    spec = tables.spec
+    anchors = spec.anchors_cxcywh()
+    variances = np.broadcast_to(np.asarray(spec.variances, np.float32), anchors.shape)
+    offsets = Symbol(graph, tables.offsets)
+    boxes = options.boxes(Predictions(None, offsets, anchors, variances), SymbolOperations)
+    graph.rename_last(boxes.name, BOXES)
+
+
+def write_scores(graph, tables, kind):
+    """Writes scores (N, C), without the background.
+
+    Args:
+        graph: the `Graph`; the last operation bears the name "scores".
+        tables: the `HeadTables`.
+        kind: "softmax", "sigmoid" or "probabilities", see `DecodeOptions.scores`.
+    """
+    table = tables.confidence
+    if kind == "softmax":
+        table = graph.node("Softmax", [table], graph.unique(f"{SCORES}/softmax"), axis=1)
+    scores = Symbol(graph, table, SCORES)[..., 1:]
+    if kind == "sigmoid":
+        scores = Symbol(graph, graph.node("Sigmoid", [scores.name], graph.unique(f"{SCORES}/sigmoid")))
+    graph.rename_last(scores.name, SCORES)
+
+
+class Symbol:
+    """A table (N, D) of the graph that formulas on arrays can be applied to: each operation is written down.
+
+    Args:
+        graph: the `Graph`.
+        name: of the table.
+        family: what the names of operations begin with.
+    """
+
+    __array_ufunc__ = None  # numpy leaves `array * symbol` to the symbol
+
+    def __init__(self, graph, name, family=BOXES):
+        self.graph, self.name, self.family = graph, name, family
+
+    def write(self, operator, *inputs, **attributes):
+        """The `Symbol` of an operation; numbers and arrays among its inputs become constants."""
+        name = self.graph.unique(f"{self.family}/{operator.lower()}")
+        stored = [
+            x.name if isinstance(x, Symbol) else self.graph.constant(x, f"{name}/{index}")
+            for index, x in enumerate(inputs)
+        ]
+        return Symbol(self.graph, self.graph.node(operator, stored, name, **attributes), self.family)
+
+    def __add__(self, other):
+        return self.write("Add", self, _floats(other))
+
+    def __sub__(self, other):
+        return self.write("Sub", self, _floats(other))
+
+    def __mul__(self, other):
+        return self.write("Mul", self, _floats(other))
+
+    def __truediv__(self, other):
+        return self.write("Div", self, _floats(other))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __getitem__(self, key):
+        _, columns = key  # always symbol[..., start:stop]
+        start, stop = columns.start or 0, np.iinfo(np.int64).max if columns.stop is None else columns.stop
+        return self.write("Slice", self, np.asarray([start]), np.asarray([stop]), np.asarray([1]))
+
+
+def _floats(x):
+    return x if isinstance(x, Symbol) else np.asarray(x, np.float32)
+
+
+class SymbolOperations:
+    """The functions of an array module that decoding calls."""
+
+    @staticmethod
+    def exp(x):
+        return x.write("Exp", x)
+
+    @staticmethod
+    def concatenate(parts, axis):
+        symbols = [part for part in parts if isinstance(part, Symbol)]
+        return symbols[0].write("Concat", *parts, axis=1) if symbols else np.concatenate(parts, axis)
+
+    @staticmethod
+    def clip(x, low, high):
+        return x.write("Clip", x, *(np.asarray(limit, np.float32) for limit in (low, high)))

@@ -1,0 +1,33 @@
+"""Writing images: whole or not at all."""
+
+import io
+from pathlib import Path
+
+from keras_ssd.replacing import replacing
+
+_QUALITY = {"JPEG": 92, "WEBP": 92}
+
+
+def write_image(image, path):
+    """Writes a PIL image to a file, which is replaced when the new one is whole.
+
+    It is encoded in memory first: on a full disk Pillow itself leaves a JPEG cut short and says nothing.
+
+    Args:
+        image: the PIL image.
+        path: of the file; its ending tells the format, such as .png or .jpg.
+
+    Raises:
+        ValueError: an ending that is no image's.
+        OSError: the file cannot be written; nothing is left behind.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    form = Image.registered_extensions().get(path.suffix.lower())
+    if form not in Image.SAVE:
+        raise ValueError(f"The ending must be that of an image, such as .png or .jpg. Received: path='{path}'")
+    encoded = io.BytesIO()
+    image.save(encoded, form, **({"quality": _QUALITY[form]} if form in _QUALITY else {}))
+    with replacing(path) as temporary:
+        temporary.write_bytes(encoded.getbuffer())

@@ -1,0 +1,53 @@
+"""How Caffe counts the windows of a pooling layer, and the reading of sizes for two axes."""
+
+import operator
+
+
+def size_pair(value, name, least=0):
+    """A size for (height, width) from one whole number or two.
+
+    Raises:
+        ValueError: not one or two whole numbers of at least `least`.
+    """
+    values = value if isinstance(value, (tuple, list)) else (value, value)
+    try:
+        pair = tuple(operator.index(v) for v in values)
+    except TypeError:
+        pair = ()
+    if len(pair) != 2 or min(pair) < least:
+        raise ValueError(
+            f"`{name}` must be a whole number of at least {least}, or (height, width) of them. "
+            f"Received: {name}={value!r}"
+        )
+    return pair
+
+
+def caffe_padding(size_hw, pool_size, strides, padding, ceil_mode=True):
+    """((top, bottom), (left, right)) that give plain ("valid") pooling as many windows as Caffe has.
+
+    Caffe rounds the number of windows up, so the last one may reach beyond the padding. With padding on either axis,
+    a window that would start behind the padded image is left out.
+
+    Args:
+        size_hw: (height, width) of the map.
+        pool_size, strides, padding: (height, width) each; the padding stands on both sides.
+        ceil_mode: False rounds down, as Caffe's `round_mode: FLOOR`.
+
+    Raises:
+        ValueError: no window fits.
+
+    Source: BVLC/caffe, src/caffe/layers/pooling_layer.cpp, `PoolingLayer::Reshape`.
+    """
+    pads = []
+    for size, kernel, stride, pad in zip(size_hw, pool_size, strides, padding, strict=True):
+        steps = size + 2 * pad - kernel
+        windows = (-(-steps // stride) if ceil_mode else steps // stride) + 1
+        if any(padding) and (windows - 1) * stride >= size + pad:
+            windows -= 1
+        if windows < 1:
+            raise ValueError(
+                f"A map of {tuple(size_hw)} is too small for pooling with the window {tuple(pool_size)} and the "
+                f"padding {tuple(padding)}. Use a larger image."
+            )
+        pads.append((pad, max((windows - 1) * stride + kernel - size - pad, 0)))
+    return tuple(pads)

@@ -1,0 +1,172 @@
+"""The callback that validates, keeps checkpoints and models, writes the log, and stops what diverges."""
+
+import csv
+import math
+import time
+
+import keras
+import numpy as np
+
+from keras_ssd.callbacks import Evaluate
+from keras_ssd.data.batches import batch_names
+from keras_ssd.training import checkpoint
+from keras_ssd.training.training_copy import write_averaged
+
+BEST, LAST, LOG = "model.keras", "last.keras", "log.csv"
+NAMED = 16  # images that an error names
+
+
+class DivergedError(ValueError):
+    """A loss or weights that are no finite numbers.
+
+    Attributes:
+        images: names of the images of the batch in which it showed.
+    """
+
+    def __init__(self, message, images):
+        super().__init__(message)
+        self.images = tuple(images)
+
+
+class Keeper(keras.callbacks.Callback):
+    """See the module.
+
+    Args:
+        kept: the model that is validated and saved; the callback's own `model` is its twin that is trained.
+        source: `Batches` that the twin is fed with.
+        validation_set: `Dataset` or None.
+        out: the folder, a `Path`.
+        facts: dictionary of what must be the same when the training is resumed.
+        epochs: of the whole training.
+        every: epochs from one measurement on the validation set to the next; the last epoch is always measured.
+        patience: epochs without a better measurement after which the training ends; None for all epochs.
+    """
+
+    def __init__(self, kept, source, validation_set, out, facts, epochs, every=1, patience=None):
+        super().__init__()
+        self.kept, self.source = kept, source
+        self.out, self.facts = out, facts
+        self.epochs, self.every, self.patience = epochs, every, patience
+        self.rows = []
+        self.interrupt, self.interrupted = None, False
+        self._epoch, self._steps, self._began = 0, 0, 0.0
+        self._evaluation = None
+        if validation_set is not None:
+            self._evaluation = Evaluate(validation_set, "voc12", batch_size=source.batch_size, model=kept)
+
+    @property
+    def epochs_done(self):
+        """Complete epochs."""
+        return len(self.rows)
+
+    @property
+    def left_out(self):
+        """`Problems` of images that could not be read."""
+        return self.source.left_out
+
+    @property
+    def has_ended(self):
+        """Whether nothing is left to do: all epochs are done, or the last `patience` ones brought nothing better."""
+        if self.epochs_done >= self.epochs:
+            return True
+        measured = [row for row in self.rows if math.isfinite(row.get("val_mAP", math.nan))]
+        if self.patience is None or not measured:
+            return False
+        best = max(measured, key=lambda row: row["val_mAP"])
+        return measured[-1]["epoch"] - best["epoch"] >= self.patience
+
+    def restore(self, twin):
+        """Goes back to the checkpoint."""
+        self.rows = _with_nan(checkpoint.load(self.out / checkpoint.NAME, twin)["rows"])
+        self._write_log()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.source.epoch = epoch
+        self._epoch, self._steps, self._began = epoch, 0, time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._steps = batch + 1
+        loss = float(keras.ops.convert_to_numpy((logs or {}).get("loss", 0.0)))
+        if not math.isfinite(loss):
+            self._diverged(batch, f"the loss became {loss}")
+        if self.interrupt is not None and self.interrupt.wanted:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {} if logs is None else logs
+        twin = self.model
+        if self._steps < len(self.source):
+            self.interrupted = True
+            write_averaged(twin, self.kept)
+            self._save_model(LAST)
+            self._save_model(BEST, only_if_missing=True)
+            return
+        if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in twin.weights):
+            self._diverged(self._steps - 1, "the weights became infinite or NaN")
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(twin.optimizer.learning_rate))
+        write_averaged(twin, self.kept)
+        done = epoch + 1
+        if self._evaluation is not None and (done % self.every == 0 or done == self.epochs):
+            self._evaluation.on_epoch_end(epoch, logs)
+        logs["seconds"] = round(time.perf_counter() - self._began, 3)
+        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}})
+        # The model first: a checkpoint that knows of a best model has it beside it.
+        if self._is_best():
+            self._save_model(BEST)
+        checkpoint.save(self.out / checkpoint.NAME, twin, {"identity": self.facts, "rows": _without_nan(self.rows)})
+        self._write_log()
+        if self.interrupt is not None and self.interrupt.wanted:
+            self.interrupted = True
+            twin.stop_training = True
+        if self.has_ended:
+            twin.stop_training = True
+
+    def on_train_end(self, logs=None):
+        if not self.interrupted:
+            self._save_model(LAST)
+
+    def _is_best(self):
+        """Whether the last row is the best of those that were measured; as long as none was, always."""
+        if not any("val_mAP" in row for row in self.rows):
+            return True
+        if "val_mAP" not in self.rows[-1]:
+            return False
+        *before, now = [row["val_mAP"] for row in self.rows if "val_mAP" in row]
+        return now >= max(before, default=0.0)
+
+    def _save_model(self, name, only_if_missing=False):
+        path = self.out / name
+        if not (only_if_missing and path.exists()):
+            with checkpoint.replacing(path) as temporary:
+                self.kept.save(temporary)
+
+    def _write_log(self):
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        with (
+            checkpoint.replacing(self.out / LOG) as temporary,
+            open(temporary, "w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def _diverged(self, batch, what):
+        # The source may be an epoch ahead: its threads are.
+        names = batch_names(self.source, self._epoch, batch)
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        kept = f"Epoch {self.epochs_done} is kept." if self.rows else "No epoch was complete before."
+        raise DivergedError(
+            f"In epoch {self._epoch + 1}, step {batch + 1}, {what}. The images of that step: "
+            f"{', '.join(names[:NAMED])}{more}. {kept} A lower rate is the usual remedy; if it happens at once, look "
+            "at the boxes of these images.",
+            names,
+        )
+
+
+def _without_nan(rows):
+    """JSON has no NaN."""
+    return [{key: None if math.isnan(value) else value for key, value in row.items()} for row in rows]
+
+
+def _with_nan(rows):
+    return [{key: math.nan if value is None else value for key, value in row.items()} for row in rows]
