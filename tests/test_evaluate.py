@@ -15,8 +15,18 @@ from training_toys import squares, toy
 
 import keras_ssd
 from keras_ssd.data import Annotation, Dataset, Sample
+from keras_ssd.decoding import Confidence
 from keras_ssd.detections import Detections
-from keras_ssd.evaluation import Collector, DetectionTable, collect, evaluate, merge, read_detections, write_detections
+from keras_ssd.evaluation import (
+    Collector,
+    DetectionTable,
+    collect,
+    evaluate,
+    merge,
+    origin_of,
+    read_detections,
+    write_detections,
+)
 from keras_ssd.evaluation.journal import Journal, journal_path
 
 BOX = [1, 2, 30, 40]
@@ -32,6 +42,13 @@ def table(*rows, names=("a", "b"), classes=("cat", "dog")):
     rows = np.array(rows, float).reshape(-1, 3)
     boxes = np.tile(np.array(BOX, float), (len(rows), 1))
     return DetectionTable(names, classes, rows[:, 0], rows[:, 1], rows[:, 2], boxes)
+
+
+def test_values_the_origin_has_the_models_own_threshold():
+    model = toy()
+    assert origin_of(model).confidence is None
+    model.confidence = Confidence(0.3, "found here")
+    assert origin_of(model).confidence == 0.3
 
 
 # -- matching by name ---------------------------------------------------------------------------------

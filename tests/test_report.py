@@ -397,10 +397,14 @@ def test_values_a_cheaper_threshold_is_named():
     weak = found(*((place, CAT, 0.3 - place / 100, *box) for place in range(10)), images=10)
     analysis = analyse(measure(weak, objects, "voc12"))
     (first, *_) = report_text.advice(analysis)
-    assert "The cheapest gain is another threshold: 0.21 instead of the 0.5" in first
+    assert "The cheapest gain is another threshold: 0.21 instead of the default, 0.5. F1" in first
     assert "F1 rises from 0.00 to 1.00 (10 instead of 0 objects found, 0 instead of 0 wrong boxes)" in first
     strong = found(*((place, CAT, 0.9 - place / 100, *box) for place in range(10)), images=10)
     assert not any("threshold:" in text for text in report_text.advice(analyse(measure(strong, objects, "voc12"))))
+    (first, *_) = report_text.advice(analysis, Origin("ssd", (300, 300), confidence=0.255))
+    assert "0.21 instead of the model's own, 0.26. F1 rises from 0.67 to 1.00 (10 instead of 5 objects found" in first
+    own = Origin("ssd", (300, 300), confidence=0.21)
+    assert not any("threshold:" in text for text in report_text.advice(analysis, own))
     assert analysis.at(0.245).found == 6
     assert analysis.at(0.245).recall == pytest.approx(0.6)
 

@@ -54,12 +54,14 @@ class Origin:
         input_size: (height, width) in pixels.
         weights: their name or file, None if unknown.
         training: `Training`, None if unknown.
+        confidence: the score from which the model's own threshold shows detections, None if it has none.
     """
 
     network: str
     input_size: tuple[int, int]
     weights: str | None = None
     training: Training | None = None
+    confidence: float | None = None
 
 
 @checked_arguments
@@ -71,7 +73,14 @@ def origin_of(model, weights=None):
         weights: name or path of what was loaded.
     """
     size = getattr(model, "input_size", None) or tuple(model.input_shape[1:3])
-    return Origin(model.name, tuple(size), None if weights is None else str(weights), read_training(weights))
+    own = getattr(model, "confidence", None)
+    return Origin(
+        model.name,
+        tuple(size),
+        None if weights is None else str(weights),
+        read_training(weights),
+        None if own is None else own.value,
+    )
 
 
 def read_training(weights):

@@ -11,7 +11,6 @@ _STRIKING = 2.0  # standard deviations that a group's misses must lie above what
 _FEW = 5
 _OFF = 0.05  # of a bar from the diagonal: less is as good as none
 _WORTH = 0.05  # F1 that another threshold must gain to be named
-USED = DEFAULT  # by `detect`, with models that have no confidence of their own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,20 +257,23 @@ def advice(analysis, origin=None):
         origin: `Origin` of the detector, or None.
     """
     kind = main_kind(analysis)
-    said = [_threshold_advice(analysis), _training_advice(origin), kind and WORDS[kind].advice]
+    said = [_threshold_advice(analysis, origin), _training_advice(origin), kind and WORDS[kind].advice]
     return tuple(text for text in said if text)
 
 
-def _threshold_advice(analysis):
+def _threshold_advice(analysis, origin):
+    """Compares the best threshold with the one that `detect` uses with this model."""
     best = analysis.working_point
     if analysis.calibration is None or not best.wanted or math.isnan(best.threshold):
         return ""
-    used = analysis.at(USED)
+    own = origin and origin.confidence
+    used = analysis.at(DEFAULT if own is None else own)
     if best.f1 - used.f1 < _WORTH:
         return ""
+    now = f"the default, {DEFAULT:g}" if own is None else f"the model's own, {figure(own, 2)}"
     return (
-        f"The cheapest gain is another threshold: {figure(best.threshold, 2)} instead of the {USED:g} from which "
-        f"detections count unless told otherwise. F1 rises from {figure(used.f1, 2)} to {figure(best.f1, 2)} "
+        f"The cheapest gain is another threshold: {figure(best.threshold, 2)} instead of {now}. "
+        f"F1 rises from {figure(used.f1, 2)} to {figure(best.f1, 2)} "
         f"({number(best.found)} instead of {number(used.found)} objects found, {number(best.wrong)} instead of "
         f"{number(used.wrong)} wrong boxes), and nothing is trained."
     )
