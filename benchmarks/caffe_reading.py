@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ssd.formats.caffe import CaffeLayer, CaffeNet, write_caffemodel
+from keras_ssd.caffe.files import CaffeLayer, CaffeNet, write_caffemodel
 
 FORMS = {
     "packed": {},
@@ -45,7 +45,7 @@ def net_of(megabytes):
 MEASURED = """
 import sys, time
 import numpy as np
-from keras_ssd.formats.caffe import read_caffemodel
+from keras_ssd.caffe.files import read_caffemodel
 
 def memory():
     fields = dict(line.split(":", 1) for line in open("/proc/self/status"))

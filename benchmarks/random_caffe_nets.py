@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-import keras_ssd.formats.caffe as caffe
+import keras_ssd.caffe.files as caffe
 
 MEAN, SCALE = 127.5, 1 / 64
 
@@ -71,7 +71,7 @@ def _with_blobs(layer, blobs):
 
 def in_keras(net, image, top=None):
     """The blob `top` (the last one by default) of a small net, in Caffe's order of axes; image RGB (H, W, 3)."""
-    from keras_ssd.importers.caffe import from_caffe
+    from keras_ssd.caffe.importer import from_caffe
 
     description, weights = net.parsed()
     model = from_caffe(description, weights, outputs=[top or net.top], mean=MEAN, scale=SCALE)

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from keras_ssd.anchors import RecipeLevel as RecipeLevel
     from keras_ssd.backbones import ConvRow as ConvRow
     from keras_ssd.box_coder import Predictions as Predictions
+    from keras_ssd.caffe.exporter import CaffeExport as CaffeExport
+    from keras_ssd.caffe.exporter import to_caffe as to_caffe
+    from keras_ssd.caffe.importer import from_caffe as from_caffe
     from keras_ssd.decoding import DecodeOptions as DecodeOptions
     from keras_ssd.decoding import decode_arrays as decode_arrays
     from keras_ssd.demonstration import demo as demo
     from keras_ssd.detecting import detect as detect
     from keras_ssd.detections import Detections as Detections
     from keras_ssd.encoder import TargetEncoder as TargetEncoder
-    from keras_ssd.exporters.caffe import CaffeExport as CaffeExport
-    from keras_ssd.exporters.caffe import to_caffe as to_caffe
     from keras_ssd.exporters.onnx import to_onnx as to_onnx
-    from keras_ssd.importers import from_caffe as from_caffe
     from keras_ssd.layers import AnchorBoxes as AnchorBoxes
     from keras_ssd.layers import DecodeDetections as DecodeDetections
     from keras_ssd.layers import L2Normalization as L2Normalization
@@ -84,9 +84,9 @@ _HOMES = {
     "keras_ssd.detecting": ("detect",),
     "keras_ssd.detections": ("Detections",),
     "keras_ssd.encoder": ("TargetEncoder",),
-    "keras_ssd.exporters.caffe": ("CaffeExport", "to_caffe"),
+    "keras_ssd.caffe.exporter": ("CaffeExport", "to_caffe"),
     "keras_ssd.exporters.onnx": ("to_onnx",),
-    "keras_ssd.importers": ("from_caffe",),
+    "keras_ssd.caffe.importer": ("from_caffe",),
     "keras_ssd.layers": ("AnchorBoxes", "DecodeDetections", "L2Normalization"),
     "keras_ssd.losses": ("SSDLoss", "SSDLossMetric"),
     "keras_ssd.map_limits": ("map_limit",),

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_ssd import zoo
+from keras_ssd.caffe.importer import from_caffe
 from keras_ssd.calling import checked_arguments
-from keras_ssd.importers import from_caffe
 from keras_ssd.map_limits import map_limit
 from keras_ssd.models.model import SSD
 from keras_ssd.models.opening import FACTORIES, open_built, tell_unused

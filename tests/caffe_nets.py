@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_ssd.formats.caffe import parse_prototxt, read_prototxt, write_caffemodel, write_prototxt
-from keras_ssd.importers.caffe.construction import Construction
-from keras_ssd.importers.caffe.preparation import detecting_phase
+from keras_ssd.caffe.files import parse_prototxt, read_prototxt, write_caffemodel, write_prototxt
+from keras_ssd.caffe.importer.construction import Construction
+from keras_ssd.caffe.importer.preparation import detecting_phase
 
 
 def blob_shapes(net, **options):

@@ -7,8 +7,8 @@ from keras import layers
 from keras_ssd import layers as own
 from keras_ssd.anchors import AnchorLevel, AnchorSpec
 from keras_ssd.backbones.blocks import max_pool
+from keras_ssd.caffe.layers.grayscale import Grayscale
 from keras_ssd.layers.class_columns import BoxesOfClasses, ClassColumns
-from keras_ssd.layers.grayscale import Grayscale
 from keras_ssd.layers.reverse_channels import ReverseChannels
 from keras_ssd.models import SSD
 

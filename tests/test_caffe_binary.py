@@ -21,7 +21,7 @@ from caffe_files import (
     varint,
 )
 
-from keras_ssd.formats.caffe import (
+from keras_ssd.caffe.files import (
     CaffeFileError,
     CaffeLayer,
     CaffeNet,

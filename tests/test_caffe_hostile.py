@@ -23,8 +23,8 @@ from caffe_files import (
 )
 
 from keras_ssd import formats
+from keras_ssd.caffe.files import CaffeFileError, parse_prototxt, read_caffemodel, read_mean, read_prototxt
 from keras_ssd.formats import WeightFileError
-from keras_ssd.formats.caffe import CaffeFileError, parse_prototxt, read_caffemodel, read_mean, read_prototxt
 
 SOON = 10  # seconds, on a busy machine and with memory traced; most take milliseconds
 PARSED = 2 << 20  # what the settings of a few hundred layers may take as Python objects

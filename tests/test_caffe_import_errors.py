@@ -10,10 +10,10 @@ from caffe_nets import net_of, random_weights, written
 from test_caffe_heads import BODY, small_net
 
 import keras_ssd
+from keras_ssd.caffe.files import CaffeFileError, format_prototxt
+from keras_ssd.caffe.importer import Blob, Stored
+from keras_ssd.caffe.importer.names import caffe_name, legal_name
 from keras_ssd.formats import WeightFileError
-from keras_ssd.formats.caffe import CaffeFileError, format_prototxt
-from keras_ssd.importers.caffe import Blob, Stored
-from keras_ssd.importers.caffe.names import caffe_name, legal_name
 from keras_ssd.zoo.port import PortError
 
 IMAGES = np.random.default_rng(5).uniform(0, 255, (2, 24, 32, 3)).astype(np.float32)

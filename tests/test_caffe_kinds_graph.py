@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_ssd.importers.caffe import from_caffe
+from keras_ssd.caffe.importer import from_caffe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 caffe_nets = pytest.importorskip("random_caffe_nets", reason="the benchmarks are not here")

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_ssd import layers
 from keras_ssd.backbones.blocks import max_pool
-from keras_ssd.layers.padding import caffe_padding
+from keras_ssd.padding import caffe_padding
 
 pytestmark = pytest.mark.numerical
 

@@ -15,7 +15,7 @@ from keras_ssd.anchors.candidate_search import GridWindows
 from keras_ssd.anchors.nearest import nearest_best
 from keras_ssd.anchors.objects import Objects
 from keras_ssd.box_coder import Predictions
-from keras_ssd.formats.caffe import format_prototxt, parse_prototxt
+from keras_ssd.caffe.files import format_prototxt, parse_prototxt
 
 IMAGES = np.random.default_rng(5).uniform(0, 255, (1, 24, 32, 3)).astype(np.float32)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from keras_ssd.formats.caffe import parse_prototxt, read_caffemodel, read_prototxt, write_caffemodel
+from keras_ssd.caffe.files import parse_prototxt, read_caffemodel, read_prototxt, write_caffemodel
 
 NET = """
 name: "check" input: "data" input_shape { dim: 1 dim: 3 dim: 8 dim: 8 }

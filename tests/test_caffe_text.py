@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ssd.formats.caffe import (
+from keras_ssd.caffe.files import (
     CaffeFileError,
     CaffeLayer,
     CaffeNet,
@@ -12,7 +12,7 @@ from keras_ssd.formats.caffe import (
     read_prototxt,
     write_prototxt,
 )
-from keras_ssd.formats.caffe.schema import fields_by_name, messages
+from keras_ssd.caffe.files.schema import fields_by_name, messages
 
 EVERY_FORM = """
 name: 'two' "words\\n\\x41\\102"   # a comment, ## and another

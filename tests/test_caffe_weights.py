@@ -13,8 +13,8 @@ from keras import ops
 
 import keras_ssd
 from keras_ssd import formats, zoo
+from keras_ssd.caffe.files import read_caffemodel_arrays
 from keras_ssd.formats import WeightFileError
-from keras_ssd.formats.caffe import read_caffemodel_arrays
 from keras_ssd.zoo.errors import DownloadError
 
 pytest_plugins = ("downloading",)

@@ -12,8 +12,8 @@ from PIL import Image
 from test_caffe_heads import small_net
 
 import keras_ssd
+from keras_ssd.caffe.files import format_prototxt, parse_prototxt
 from keras_ssd.cli.main import _told, main, make_parser
-from keras_ssd.formats.caffe import format_prototxt, parse_prototxt
 from keras_ssd.map_limits import MAX_MAP_BYTES
 
 

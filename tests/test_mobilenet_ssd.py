@@ -8,7 +8,7 @@ from keras import ops
 import keras_ssd
 from keras_ssd.anchors import named_spec
 from keras_ssd.box_coder import Predictions
-from keras_ssd.formats.caffe import CaffeNet, read_prototxt, write_caffemodel
+from keras_ssd.caffe.files import CaffeNet, read_prototxt, write_caffemodel
 from keras_ssd.zoo.port import PortError, arrays_of, port
 
 VOC = keras_ssd.zoo.labels("voc")

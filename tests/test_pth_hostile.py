@@ -85,7 +85,7 @@ def test_rejects_code_with_python_watching(tmp_path):
 import sys, types
 package = types.ModuleType("keras_ssd"); package.__path__ = ["keras_ssd"]; sys.modules["keras_ssd"] = package
 from keras_ssd import formats
-from keras_ssd.formats import pth_arrays, caffe
+from keras_ssd.formats import pth_arrays; from keras_ssd.caffe import files
 watched = []
 def hook(event, arguments):
     if event in ("import", "exec", "compile", "pickle.find_class", "os.system", "os.exec", "subprocess.Popen"):

@@ -7,9 +7,10 @@ import pytest
 from data_files import coco_file, save_image, voc_folder, voc_object, voc_xml
 
 from keras_ssd import anchors, data, text_files
+from keras_ssd.caffe.files import read_prototxt
 from keras_ssd.cli.arguments import class_names
 from keras_ssd.evaluation.formats import read_detections
-from keras_ssd.formats import caffe, sniff
+from keras_ssd.formats import sniff
 
 MARKED = {
     "utf-8": (codecs.BOM_UTF8, "utf-8"),
@@ -107,7 +108,7 @@ def test_values_prototxt_with_a_mark(tmp_path, mark):
     path = tmp_path / "deploy.prototxt"
     path.write_text('name: "net"\nlayer { name: "relu" type: "ReLU" bottom: "data" top: "relu" }\n')
     mark_file(path, mark)
-    assert caffe.read_prototxt(path).name == "net"
+    assert read_prototxt(path).name == "net"
     assert sniff(path) == "prototxt"
 
 

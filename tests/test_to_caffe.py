@@ -10,7 +10,7 @@ from random_models import random_model, randomize
 import keras_ssd
 from keras_ssd import layers
 from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, image_input, max_pool
-from keras_ssd.formats.caffe import read_caffemodel, read_prototxt
+from keras_ssd.caffe.files import read_caffemodel, read_prototxt
 
 CLASSES = ["car", "truck", "light"]
 

@@ -9,10 +9,10 @@ from random_models import randomize
 import keras_ssd
 from keras_ssd import layers
 from keras_ssd.anchors import AnchorLevel, AnchorSpec
+from keras_ssd.caffe.files import read_caffemodel, read_prototxt
+from keras_ssd.caffe.layers.grayscale import Grayscale
 from keras_ssd.exporters.model_graph import ExportError
-from keras_ssd.formats.caffe import read_caffemodel, read_prototxt
 from keras_ssd.layers.class_columns import ClassColumns
-from keras_ssd.layers.grayscale import Grayscale
 
 
 def plain(*stack, size=(8, 8, 3)):
@@ -258,7 +258,7 @@ def test_rejects_one_path_for_both_and_keeps_files_when_writing_fails(tmp_path, 
     def broken(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("keras_ssd.exporters.caffe.exporting.write_caffemodel", broken)
+    monkeypatch.setattr("keras_ssd.caffe.exporter.exporting.write_caffemodel", broken)
     with pytest.raises(OSError, match="disk full"):
         write(plain(keras.layers.Conv2D(3, 1)), tmp_path)
     assert [path.read_bytes() for path in report.files] == before

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_ssd.anchors import AnchorLevel, AnchorSpec, named_spec
-from keras_ssd.exporters.caffe.priors import prior_box
+from keras_ssd.caffe.exporter.priors import prior_box
 from keras_ssd.exporters.model_graph import ExportError
 
 

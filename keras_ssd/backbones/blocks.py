@@ -7,8 +7,8 @@ import keras
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import LowestPadding2D
-from keras_ssd.layers.padding import caffe_padding, size_pair
 from keras_ssd.map_limits import check_map
+from keras_ssd.padding import caffe_padding, size_pair
 
 
 def caffe_xavier():

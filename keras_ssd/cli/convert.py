@@ -174,7 +174,7 @@ def _opened(args):
             f"Expected a .prototxt and a .caffemodel, or one model or weight file. Received: {', '.join(args.sources)}"
         )
     if prototxts:
-        from keras_ssd.importers import from_caffe
+        from keras_ssd.caffe.importer import from_caffe
 
         if not rest:
             raise ValueError(
@@ -208,7 +208,7 @@ def _opened(args):
     model = open_model(rest[0], class_names=class_names(args.class_names))
     if not args.fold:
         return model
-    from keras_ssd.importers.folding import fold_batch_normalization
+    from keras_ssd.models.folding import fold_batch_normalization
 
     return fold_batch_normalization(model)
 
@@ -252,7 +252,7 @@ def _show(report):
     from rich.console import Console
     from rich.table import Table
 
-    from keras_ssd.importers.caffe.report import shape_text
+    from keras_ssd.caffe.importer.report import shape_text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("Layer", "Kind", "Shape"):
@@ -286,6 +286,6 @@ def _to_onnx(model, out, args):
 
 
 def _to_caffe(model, out, args):
-    from keras_ssd.exporters.caffe import to_caffe
+    from keras_ssd.caffe.exporter import to_caffe
 
     print(to_caffe(model, out, out.with_suffix(".caffemodel")))

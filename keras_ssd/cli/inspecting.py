@@ -50,11 +50,11 @@ def run(args):
 
     kind = sniff(args.file)
     if kind == "caffemodel":
-        from keras_ssd.formats.caffe import read_caffemodel
+        from keras_ssd.caffe.files import read_caffemodel
 
         contents = _of_net(read_caffemodel(args.file), "Caffe weights (.caffemodel)", args.file)
     elif kind == "prototxt":
-        from keras_ssd.formats.caffe import read_prototxt
+        from keras_ssd.caffe.files import read_prototxt
 
         contents = _of_net(read_prototxt(args.file), "a Caffe net without weights (.prototxt)")
     elif kind == "tflite":

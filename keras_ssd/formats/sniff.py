@@ -16,7 +16,7 @@ from keras_ssd.text_files import as_utf8
 
 
 def _read_caffemodel(path):
-    from keras_ssd.formats.caffe import read_caffemodel_arrays  # a room of its own, which most never enter
+    from keras_ssd.caffe.files import read_caffemodel_arrays  # a room of its own, which most never enter
 
     return read_caffemodel_arrays(path)
 
@@ -97,7 +97,7 @@ def sniff(path):
         return "tflite"
     head = as_utf8(head)
     found = _sniff_other(head)
-    from keras_ssd.formats.caffe import looks_like_caffemodel, looks_like_prototxt
+    from keras_ssd.caffe.files import looks_like_caffemodel, looks_like_prototxt
 
     if found == "text" and looks_like_prototxt(head):
         return "prototxt"

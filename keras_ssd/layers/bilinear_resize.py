@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.layers.padding import size_pair
+from keras_ssd.padding import size_pair
 
 
 @checked_arguments

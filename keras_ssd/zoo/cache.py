@@ -139,14 +139,14 @@ def check_form(path, format_name):
         except WeightFileError as error:
             raise IntegrityError(f"the TensorFlow Lite file is damaged or cut off: {error}") from error
     if form.extension == ".prototxt":
-        from keras_ssd.formats.caffe import CaffeFileError, read_prototxt
+        from keras_ssd.caffe.files import CaffeFileError, read_prototxt
 
         try:
             read_prototxt(path)
         except CaffeFileError as error:
             raise IntegrityError(f"this is no prototxt: {error}") from error
     if form.extension == ".caffemodel":
-        from keras_ssd.formats.caffe import CaffeFileError, read_caffemodel
+        from keras_ssd.caffe.files import CaffeFileError, read_caffemodel
 
         try:
             read_caffemodel(path)  # maps the file: every length in it is followed, no number is touched

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 
+from keras_ssd.caffe.layers.grayscale import WEIGHTS, Grayscale
 from keras_ssd.exporters.onnx.kinds.arithmetic import linear
 from keras_ssd.exporters.onnx.kinds.arrays import array_of
 from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
-from keras_ssd.layers.grayscale import WEIGHTS, Grayscale
 
 
 def _spread(array, rank, axes):

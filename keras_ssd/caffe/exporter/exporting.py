@@ -1,0 +1,125 @@
+"""`to_caffe`: a model of this package -> prototxt and caffemodel."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from keras_ssd.caffe.exporter import kinds as kinds
+from keras_ssd.caffe.exporter.blobs import MAPS
+from keras_ssd.caffe.exporter.heads import ENDS, ends_of, options_of, write_heads
+from keras_ssd.caffe.exporter.images import write_image
+from keras_ssd.caffe.exporter.registry import writer_of
+from keras_ssd.caffe.exporter.report import CaffeExport
+from keras_ssd.caffe.exporter.writing import Net, Step
+from keras_ssd.caffe.files import CaffeNet, write_caffemodel, write_prototxt
+from keras_ssd.caffe.importer.names import caffe_name
+from keras_ssd.calling import checked_arguments
+from keras_ssd.exporters.model_graph import calls_of, refuse_unknown
+from keras_ssd.layer_calls import readers_of
+from keras_ssd.models.model import SSD
+from keras_ssd.replacing import replacing
+
+
+@checked_arguments
+def to_caffe(
+    model: SSD,
+    prototxt: str | os.PathLike,
+    caffemodel: str | os.PathLike,
+    *,
+    decoding: Mapping[str, Any] | None = None,
+    channel_order: str = "bgr",
+    mean_inside: bool = False,
+):
+    """Writes a model as a Caffe net, for OpenCV 4 (`cv2.dnn.readNetFromCaffe`) and devices that run Caffe.
+
+    A detector becomes a whole one: heads, priors and DetectionOutput under the names of the original, whatever the
+    backbone. Colours are turned in the first convolution; mean and scale stay outside, as Caffe's users expect, and
+    stand in the report and in the Input layer's `transform_param`. Weights are moved, not computed anew. A model that
+    is no detector is written up to its outputs.
+
+    Args:
+        model: an `SSD` with or without decoder, or another functional `keras.Model` from images of fixed size.
+        prototxt, caffemodel: paths to write; existing files are replaced when both are whole.
+        decoding: options of `DecodeDetections` that DetectionOutput shall have, such as {"confidence_threshold": 0.3};
+            what is not named is the model's own.
+        channel_order: of the net's images, "bgr" as Caffe and OpenCV have them, or "rgb".
+        mean_inside: the net subtracts the mean and scales by itself, and is given plain pixels.
+
+    Returns:
+        A `CaffeExport`: `print` it.
+
+    Raises:
+        ExportError: layers or anchors that Caffe cannot express; unknown layers are all named at once.
+        TypeError: no functional model, or an unknown decoding option.
+
+    Example:
+        >>> report = keras_ssd.to_caffe(model, "plates.prototxt", "plates.caffemodel")
+        >>> net = cv2.dnn.readNetFromCaffe("plates.prototxt", "plates.caffemodel")
+        >>> net.setInput(cv2.dnn.blobFromImage(image, report.scale, report.input_shape[:1:-1], report.mean))
+        >>> rows = net.forward()[0, 0]  # [image, label, score, xmin, ymin, xmax, ymax]
+    """
+    paths = Path(os.fspath(prototxt)), Path(os.fspath(caffemodel))
+    if paths[0].absolute() == paths[1].absolute():
+        raise ValueError(f"`prototxt` and `caffemodel` must be two files. Received: {paths[0]} for both")
+    net, image, outputs = _written(model, decoding, channel_order, mean_inside)
+    made = CaffeNet(caffe_name(model.name), tuple(net.layers))
+    _write_both(made, *paths)
+    return CaffeExport(
+        *paths,
+        image.name,
+        (1, *image.input_shape),
+        image.channel_order,
+        image.mean,
+        image.scale,
+        tuple(outputs),
+        sum(blob.size for layer in net.layers for blob in layer.blobs),
+        tuple(model.class_names) if isinstance(model, SSD) else (),
+        net.all_notes(),
+    )
+
+
+def _written(model, decoding, channel_order, mean_inside):
+    """(`Net`, `Image`, names of its outputs) of a model."""
+    calls = calls_of(model)
+    refuse_unknown(
+        [call for call in calls if not isinstance(call.layer, ENDS) and writer_of(call.layer) is None],
+        (),
+        "Caffe",
+        "Build the model from other layers, or export it to another format.",
+    )
+    anchors, decoder = ends_of(model, calls)
+    detection = None if anchors is None else options_of(model, decoder, decoding)
+    net, readers = Net(), readers_of(calls)
+    image = write_image(net, model, readers, channel_order, mean_inside)
+    ends = {id(tensor) for tensor in model.outputs}
+    blobs = {id(image.tensor): image.blob}
+    for call in calls:
+        if call in image.skipped or isinstance(call.layer, ENDS):
+            continue
+        [tensor] = call.outputs
+        step = Step(net, call.layer, tuple(tensor.shape))
+        blob = writer_of(call.layer)(step, call.layer, *(blobs[id(x)] for x in call.inputs))
+        shared = len(readers.get(id(tensor), ())) > 1 or id(tensor) in ends
+        blobs[id(tensor)] = replace(blob, shared=blob.shared or shared)
+    if anchors is not None:
+        return net, image, [write_heads(net, anchors, blobs, image, detection)]
+    return net, image, [_output(net, tensor, blobs[id(tensor)], model) for tensor in model.outputs]
+
+
+def _output(net, tensor, blob, model):
+    """Name of the blob of an output, maps with their channels in front and everything else as Keras has it."""
+    step = Step(net, model, tuple(tensor.shape))
+    order = MAPS if len(tensor.shape) == len(MAPS) else tuple(range(len(tensor.shape)))
+    blob = step.ordered(blob, order)
+    if net.layers[net.maker(blob)].tops[0] != blob.name:  # OpenCV gives a layer's first output by its name
+        blob = step.add("Power", [blob], suffix="output")
+    return net.with_own_name(blob).name
+
+
+def _write_both(net, prototxt, caffemodel):
+    """Writes both files; they get their names when both are whole."""
+    with replacing(prototxt) as text, replacing(caffemodel) as binary:
+        write_prototxt(net, text)
+        write_caffemodel(net, binary)

@@ -1,0 +1,8 @@
+"""Writers of Keras layers, a file a family; importing this registers them all."""
+
+from keras_ssd.caffe.exporter.kinds import activations as activations
+from keras_ssd.caffe.exporter.kinds import arithmetic as arithmetic
+from keras_ssd.caffe.exporter.kinds import convolution as convolution
+from keras_ssd.caffe.exporter.kinds import normalization as normalization
+from keras_ssd.caffe.exporter.kinds import pooling as pooling
+from keras_ssd.caffe.exporter.kinds import shapes as shapes

@@ -1,0 +1,155 @@
+"""Convolutions and Dense layers."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from keras_ssd.caffe.exporter.kinds.activations import activated
+from keras_ssd.caffe.exporter.kinds.values import array
+from keras_ssd.caffe.exporter.padding import deconvolution_of, keras_padding, pair, without_gaps
+from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.layers import Deconvolution2D
+
+FUSED = "activation"
+
+
+def checked(step, layer):
+    """Refuses maps with their channels in front."""
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        step.fail("its data_format must be 'channels_last'.")
+
+
+def _bias(layer):
+    return array(layer.bias) if layer.use_bias else None
+
+
+def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
+    """A convolution with the windows of a Keras layer; the image's colours and factors go into a kernel that sees all
+    channels.
+
+    Args:
+        step: the step.
+        layer: whose strides, dilation and padding count.
+        x: blob.
+        kernel: (out, in / groups, height, width).
+        groups: of channels.
+        bias: (out,) or None.
+        suffix: of the layer's name.
+    """
+    checked(step, layer)
+    padding = x.padding if x.padding is not None and not x.padding.lowest else None
+    x = x if padding is None else replace(x, padding=None)
+    if groups == 1 and x.padding is None:
+        if x.factors is not None:
+            kernel = kernel * np.asarray(x.factors)[None, :, None, None]
+        kernel = kernel[:, ::-1] if x.channels_reversed else kernel
+        x = replace(x, channels_reversed=False, factors=None)
+    x = step.maps(x)
+    strides, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
+    given = () if padding is None else (padding.cells,)
+    cells = keras_padding(x.shape[1:3], kernel.shape[2:], strides, dilation, layer.padding, *given)
+    options = {"strides": strides, "dilation": dilation, "groups": groups, "cells": cells}
+    return step.convolve(x, kernel, bias, suffix=suffix, **options)
+
+
+@writes(keras.layers.Conv2D)
+def conv2d(step, layer, x):
+    """Caffe's Convolution, and the activation behind it."""
+    y = _convolved(step, layer, x, array(layer.kernel).transpose(3, 2, 0, 1), layer.groups, _bias(layer))
+    return activated(step, y, layer.activation, FUSED)
+
+
+def _depthwise_kernel(weight):
+    """(h, w, C, each) -> (C * each, 1, h, w)."""
+    kernel = array(weight).transpose(2, 3, 0, 1)
+    return kernel.reshape(-1, 1, *kernel.shape[2:])
+
+
+@writes(keras.layers.DepthwiseConv2D)
+def depthwise_conv2d(step, layer, x):
+    """A Convolution with a group for each channel."""
+    y = _convolved(step, layer, x, _depthwise_kernel(layer.kernel), x.shape[-1], _bias(layer))
+    return activated(step, y, layer.activation, FUSED)
+
+
+@writes(keras.layers.SeparableConv2D)
+def separable_conv2d(step, layer, x):
+    """A depthwise Convolution and one of single cells."""
+    kernel = _depthwise_kernel(layer.depthwise_kernel)
+    y = _convolved(step, layer, x, kernel, x.shape[-1], None, "depthwise")
+    y = step.convolve(y, array(layer.pointwise_kernel).transpose(3, 2, 0, 1), _bias(layer))
+    return activated(step, y, layer.activation, FUSED)
+
+
+@writes(Deconvolution2D)
+def deconvolution2d(step, layer, x):
+    """Caffe's Deconvolution."""
+    x = step.maps(x)
+    kernel = without_gaps(array(layer.kernel), layer.dilation_rate)  # OpenCV knows no dilation here
+    param = {
+        **pair("kernel", kernel.shape[:2], "kernel_size"),
+        **pair("pad", layer.padding),
+        **pair("stride", layer.strides),
+    }
+    return _deconvolved(step, x, kernel, _bias(layer), layer.groups, param)
+
+
+@writes(keras.layers.Conv2DTranspose)
+def conv2d_transpose(step, layer, x):
+    """A Deconvolution whose kernel may have zeros around it."""
+    checked(step, layer)
+    if layer.output_padding is not None or getattr(layer, "groups", 1) != 1:
+        step.fail("it must have no output_padding and one group.")
+    x = step.maps(x)
+    kernel, param = deconvolution_of(x.shape[1:3], array(layer.kernel), layer)
+    y = _deconvolved(step, x, kernel, _bias(layer), 1, param)
+    return activated(step, y, layer.activation, FUSED)
+
+
+def _deconvolved(step, x, kernel, bias, groups, param):
+    """Writes a Deconvolution; the kernel is Keras's, (height, width, out / groups, in)."""
+    kernel = kernel.transpose(3, 2, 0, 1)
+    param = {"num_output": kernel.shape[1] * groups, "bias_term": bias is not None, **param}
+    if groups > 1:
+        param["group"] = groups
+    blobs = [kernel] if bias is None else [kernel, bias]
+    return step.add("Deconvolution", [x], step.output_shape, params={"convolution_param": param}, blobs=blobs)
+
+
+@writes(keras.layers.UpSampling2D)
+def up_sampling2d(step, layer, x):
+    """Repeated cells as a Deconvolution with ones, which every Caffe has."""
+    checked(step, layer)
+    if layer.interpolation != "nearest":
+        step.fail(
+            "only the interpolation 'nearest' is written; for bilinear resizing use keras_ssd.layers.BilinearResize. "
+            f"Received: interpolation={layer.interpolation!r}"
+        )
+    x = step.maps(x)
+    channels = x.shape[-1]
+    param = {**pair("kernel", layer.size, "kernel_size"), **pair("stride", layer.size)}
+    return _deconvolved(step, x, np.ones((*layer.size, 1, channels)), None, channels, param)
+
+
+@writes(keras.layers.Dense)
+def dense(step, layer, x):
+    """Caffe's InnerProduct; a flattened map is read as it lies, and the kernel is put in its order instead."""
+    kernel, bias, units = array(layer.kernel).T, _bias(layer), layer.units
+    if x.flat:
+        x = step.settle(replace(x, flat=False))
+        kernel = kernel.reshape(units, *x.shape[1:]).transpose(0, *x.order[1:]).reshape(units, -1)
+        axis = 1
+    elif len(x.order) == 4:
+        y = step.convolve(step.maps(x), kernel[:, :, None, None], bias)
+        return activated(step, y, layer.activation, FUSED)
+    else:
+        x = step.plain(x)
+        axis = len(x.order) - 1
+    param = {"num_output": units, "bias_term": bias is not None}
+    if axis != 1:
+        param["axis"] = axis
+    blobs = [kernel] if bias is None else [kernel, bias]
+    params = {"inner_product_param": param}
+    y = step.add("InnerProduct", [x], step.output_shape, params=params, blobs=blobs)
+    return activated(step, y, layer.activation, FUSED)

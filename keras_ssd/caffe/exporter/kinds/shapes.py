@@ -1,0 +1,117 @@
+"""Layers that move values, and change the size of maps."""
+
+from dataclasses import replace
+
+import keras
+
+from keras_ssd.caffe.exporter.blobs import MAPS
+from keras_ssd.caffe.exporter.kinds.convolution import checked
+from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.caffe.layers.grayscale import Grayscale
+from keras_ssd.layers import BilinearResize, LowestPadding2D, ShuffleChannels, SliceAxis
+from keras_ssd.layers.class_columns import NEVER, ClassColumns
+from keras_ssd.layers.reverse_channels import ReverseChannels
+
+
+@writes(keras.layers.ZeroPadding2D)
+def zero_padding2d(step, layer, x):
+    """Zeros that the convolution behind them takes in."""
+    checked(step, layer)
+    return step.padded(step.settle(x) if x.flat else x, layer.padding)
+
+
+@writes(LowestPadding2D)
+def lowest_padding2d(step, layer, x):
+    """Padding that the max pooling behind it takes in."""
+    return step.padded(step.settle(x) if x.flat else x, layer.padding, lowest=True)
+
+
+@writes(keras.layers.Cropping2D)
+def cropping2d(step, layer, x):
+    """The inner part of a map."""
+    checked(step, layer)
+    return cropped(step, step.settle(x), layer.cropping)
+
+
+def cropped(step, x, cropping):
+    """The map without ((top, bottom), (left, right)) cells."""
+    for axis, ((before, after), name) in enumerate(zip(cropping, ("rows", "columns"), strict=True), start=1):
+        x = step.cut(x, axis, before, x.shape[axis] - after, name)
+    return x
+
+
+@writes(SliceAxis)
+def slice_axis(step, layer, x):
+    """A piece of an axis."""
+    x = step.settle(x)
+    axis = layer.axis % len(x.order)
+    return step.cut(x, axis, layer.start, x.shape[axis] if layer.stop is None else layer.stop, None)
+
+
+@writes(keras.layers.Permute)
+def permute(step, layer, x):
+    """Another order of the axes; nothing moves before a later layer asks for it."""
+    x = step.settle(x)
+    dims = (0, *layer.dims)  # axis i of the result was axis dims[i]
+    return replace(x, shape=tuple(x.shape[axis] for axis in dims), order=tuple(dims.index(axis) for axis in x.order))
+
+
+@writes(keras.layers.Flatten)
+def flatten(step, layer, x):
+    """A map as a vector, which a Dense behind it reads as it lies."""
+    checked(step, layer)
+    return _reshaped(step, x)
+
+
+@writes(keras.layers.Reshape)
+def reshape(step, layer, x):
+    """The same values with another shape."""
+    return _reshaped(step, x)
+
+
+def _reshaped(step, x):
+    if len(step.output_shape) == 2 and not x.flat and len(x.order) > 2:
+        return replace(step.settle(x), flat=True)
+    return step.reshaped(x, step.output_shape)
+
+
+@writes(ShuffleChannels)
+def shuffle_channels(step, layer, x):
+    """The channel shuffle of ShuffleNet."""
+    step.net.forks["ShuffleChannel"] += 1
+    return step.add("ShuffleChannel", [step.maps(x)], params={"shuffle_channel_param": {"group": layer.groups}})
+
+
+@writes(ReverseChannels)
+def reverse_channels(step, layer, x):
+    """The other order of colours, which the convolution behind takes in."""
+    if x.flat or x.order != MAPS:
+        x = step.maps(x)
+    factors = None if x.factors is None else x.factors[::-1]
+    return replace(x, channels_reversed=not x.channels_reversed, factors=factors)
+
+
+@writes(Grayscale)
+def grayscale(step, layer, x):
+    """What the net's user does before it; only the first layer can be that."""
+    step.fail("grey images are what a whole net takes, so it must be the first layer of the model.")
+
+
+@writes(ClassColumns)
+def class_columns(step, layer, x):
+    """The background in front, as another order of the filters before it."""
+    count, background = layer.num_columns, layer.background
+    rest = [column for column in range(count) if column != background]
+    columns = [background, *rest]
+    boxes = range(x.shape[-1] // count)
+    sources = [-1 if column < 0 else box * count + column for box in boxes for column in columns]
+    return step.mapped(x, sources, [NEVER if source < 0 else 0.0 for source in sources])
+
+
+@writes(BilinearResize)
+def bilinear_resize(step, layer, x):
+    """DeepLab's Interp."""
+    step.net.forks["Interp"] += 1
+    x = step.ordered(cropped(step, step.maps(x), layer.cropping), MAPS)
+    shape = (x.shape[0], layer.height, layer.width, x.shape[-1])
+    return step.add("Interp", [x], shape, params={"interp_param": {"height": layer.height, "width": layer.width}})

@@ -1,0 +1,285 @@
+"""The net while it is written, and what a writer is given."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from keras_ssd.caffe.exporter.blobs import MAPS, Blob, Padding, float32, plain_order, usual_order
+from keras_ssd.caffe.exporter.padding import NO_PADDING, convolution_of, without_idle_cells
+from keras_ssd.caffe.files import CaffeLayer
+from keras_ssd.caffe.importer.names import caffe_name
+from keras_ssd.exporters.model_graph import ExportError
+from keras_ssd.names import unique
+
+
+class Net:
+    """The layers that are written, the names that are taken, and what the user should know."""
+
+    def __init__(self):
+        self.layers, self.notes, self.forks = [], [], Counter()
+        self._names, self._once = set(), {}
+
+    def unique(self, name):
+        """The name, or with a number behind it if a layer has it."""
+        return unique(name, self._names)
+
+    def append(self, layer):
+        self.layers.append(layer)
+        if set(layer.tops) & set(layer.bottoms):  # written in place: what was made of the blob before is of another
+            self._once = {key: made for key, made in self._once.items() if key[0][0] not in layer.tops}
+
+    def once(self, key, make):
+        """What `make` wrote for this key, the first time."""
+        if key not in self._once:
+            made = make()
+            self._once[key] = made
+        return self._once[key]
+
+    def note(self, sentence):
+        """Keeps a sentence for the report."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def all_notes(self):
+        """Every sentence for the report."""
+        counts = ", ".join(f"{kind} ({count})" for kind, count in self.forks.items())
+        forks = f"Layers that OpenCV and forks of Caffe have, and the original Caffe has not: {counts}."
+        return (*self.notes, *([forks] if counts else []))
+
+    def maker(self, blob):
+        """The place of the last layer that wrote a blob."""
+        return max(index for index, layer in enumerate(self.layers) if blob.name in layer.tops)
+
+    def with_own_name(self, blob):
+        """The blob under the name of the layer that wrote it last: OpenCV asks for layers, Caffe for blobs."""
+        place = self.maker(blob)
+        old, new = blob.name, self.layers[place].name
+        if len(self.layers[place].tops) > 1 or old == new:
+            return blob
+        self.layers[place] = replace(self.layers[place], tops=(new,))
+        for index in range(place + 1, len(self.layers)):
+            bottoms = tuple(new if name == old else name for name in self.layers[index].bottoms)
+            self.layers[index] = replace(self.layers[index], bottoms=bottoms)
+        return replace(blob, name=new)
+
+
+@dataclass
+class Step:
+    """One call of a Keras layer, being written.
+
+    Args:
+        net: the `Net`.
+        layer: the Keras layer.
+        output_shape: of its output tensor, batch first.
+    """
+
+    net: Net
+    layer: object
+    output_shape: tuple
+    name: str = field(init=False)
+
+    def __post_init__(self):
+        self.name = caffe_name(self.layer.name)
+
+    def fail(self, what):
+        """Raises the error of a layer that Caffe cannot express."""
+        raise ExportError(
+            f"Layer '{self.layer.name}' ({type(self.layer).__name__}) cannot be written for Caffe: {what}"
+        )
+
+    def label(self, suffix=None):
+        """A free layer name: the step's own, or with `_suffix`."""
+        return self.net.unique(self.name if suffix is None else f"{self.name}_{suffix}")
+
+    def add(self, kind, inputs, shape=None, order=None, *, params=None, blobs=(), suffix=None, in_place=False):
+        """Writes a layer.
+
+        Args:
+            kind: Caffe's layer type.
+            inputs: settled `Blob`s.
+            shape: of the output in Keras's order, batch first; None is the first input's.
+            order: of the output's axes; None is the first input's, if a shape is not given either.
+            params: the layer's parameter messages.
+            blobs: learned arrays in Caffe's shapes.
+            suffix: behind the step's name; None for the layer that stands for the Keras layer itself.
+            in_place: overwrite the first input if nothing else reads it.
+
+        Returns:
+            The `Blob` of its output.
+        """
+        first, name = inputs[0], self.label(suffix)
+        top = first.name if in_place and not first.shared else name
+        blobs = tuple(float32(blob) for blob in blobs)
+        self.net.append(CaffeLayer(name, kind, tuple(x.name for x in inputs), (top,), params or {}, blobs))
+        if shape is None:
+            return Blob(top, first.shape, order or first.order)
+        return Blob(top, tuple(shape), order or usual_order(len(shape)))
+
+    def convolve(
+        self, x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), groups=1, cells=NO_PADDING, suffix=None
+    ):
+        """Writes a Convolution.
+
+        Args:
+            x: the map, settled and with its channels in front.
+            kernel: (out, in / groups, height, width).
+            bias: (out,) or None.
+            strides, dilation: (height, width).
+            groups: of channels.
+            cells: zeros around the map, ((top, bottom), (left, right)).
+            suffix: of the layer's name.
+        """
+        if 1 < groups == x.shape[-1]:
+            kernel, cells = without_idle_cells(x.shape[1:3], kernel, dilation, cells)
+        kernel, param, sizes = convolution_of(x.shape[1:3], kernel, strides, dilation, cells)
+        param = {"num_output": kernel.shape[0], "bias_term": bias is not None, **param}
+        if groups > 1:
+            param["group"] = groups
+        blobs = (kernel,) if bias is None else (kernel, bias)
+        shape = (x.shape[0], *sizes, kernel.shape[0])
+        return self.add("Convolution", [x], shape, params={"convolution_param": param}, blobs=blobs, suffix=suffix)
+
+    def settle(self, x):
+        """The blob with colours, factors, padding and flattening written out."""
+        return x if x.settled else self.net.once((x.key, "settled"), lambda: self._settled(x))
+
+    def _settled(self, x):
+        flat = x.flat
+        padding, x = x.padding, replace(x, padding=None, flat=False)
+        if x.channels_reversed or x.factors:
+            x = self._straight(x)
+        if padding is not None:
+            x = self._padded(x, padding)
+        return self.reshaped(x, (x.shape[0], int(np.prod(x.shape[1:]))), "flat") if flat else x
+
+    def _straight(self, x):
+        """A convolution that only puts channels in their places, since Caffe has no layer for that."""
+        channels = x.shape[-1]
+        kernel = np.diag(np.ones(channels) if x.factors is None else x.factors)
+        kernel = kernel[:, ::-1] if x.channels_reversed else kernel
+        blob = replace(x, channels_reversed=False, factors=None)
+        return self.convolve(blob, kernel[:, :, None, None], suffix="input")
+
+    def _padded(self, x, padding):
+        """A convolution that only pads, since Caffe has no layer for that."""
+        if padding.lowest:
+            self.fail("padding with the lowest number is written as part of a max pooling behind it only.")
+        x, channels = self.ordered(x, MAPS), x.shape[-1]
+        kernel = np.ones((channels, 1, 1, 1))
+        return self.convolve(x, kernel, groups=channels, cells=padding.cells, suffix="padded")
+
+    def ordered(self, x, order):
+        """The blob, settled, with its axes in this order."""
+        x = self.settle(x)
+        if x.order == tuple(order):
+            return x
+        return self.net.once((x.key, tuple(order)), lambda: self._permuted(x, tuple(order)))
+
+    def _permuted(self, x, order):
+        axes = [x.order.index(axis) for axis in order]
+        return self.add("Permute", [x], x.shape, order, params={"permute_param": {"order": axes}}, suffix="perm")
+
+    def maps(self, x):
+        """The blob, settled, as a map with its channels in front."""
+        if len(x.order) != 4 or x.flat:
+            self.fail(f"it needs a map (B, H, W, C) as its input. Received: shape={x.shape}")
+        return self.ordered(x, MAPS)
+
+    def plain(self, x):
+        """The blob, settled, with its axes as Keras has them."""
+        x = self.settle(x)
+        return self.ordered(x, plain_order(len(x.order)))
+
+    def aligned(self, inputs):
+        """All blobs, settled, in one order: their own if they agree, else the usual one."""
+        inputs = [self.settle(x) for x in inputs]
+        if len({x.order for x in inputs}) == 1:
+            return inputs
+        return [self.ordered(x, usual_order(len(x.order))) for x in inputs]
+
+    def reshaped(self, x, shape, suffix=None):
+        """The blob's values in Keras's order, with another shape."""
+        x = self.settle(x)
+        x = x if x.in_value_order else self.plain(x)
+        shape = (None, *shape[1:])
+        # If single cells make both orders the same, the one that convolutions want costs nothing.
+        made = Blob("", shape, usual_order(len(shape)))
+        order = made.order if made.in_value_order else plain_order(len(shape))
+        dims = [shape[axis] for axis in order[1:]]
+        if list(x.caffe_shape[1:]) == dims:
+            return replace(x, shape=shape, order=order)
+        if len(dims) == 1:
+            return self.add("Flatten", [x], shape, order, suffix=suffix)
+        params = {"reshape_param": {"shape": {"dim": [0, *dims]}}}
+        return self.add("Reshape", [x], shape, order, params=params, suffix=suffix)
+
+    def cut(self, x, keras_axis, start, stop, suffix="part"):
+        """The blob's piece [start:stop) of an axis."""
+        axis, size = x.axis(keras_axis), x.shape[keras_axis]
+        if (start, stop) == (0, size):
+            return x
+        points = [point for point in (start, stop) if 0 < point < size]
+        name = self.label(suffix)
+        tops = [name if begin == start else self.net.unique(f"{name}_rest") for begin in (0, *points)]
+        param = {"axis": axis, "slice_point": points}
+        self.net.append(CaffeLayer(name, "Slice", (x.name,), tuple(tops), {"slice_param": param}))
+        rest = tuple(top for top in tops if top != name)
+        self.net.append(CaffeLayer(self.net.unique(f"{name}_silence"), "Silence", rest, ()))
+        shape = tuple(stop - start if index == keras_axis else side for index, side in enumerate(x.shape))
+        return Blob(name, shape, x.order)
+
+    def mapped(self, x, sources, constants=None):
+        """The map with other channels: channel i is the input's channel `sources[i]`, or for -1 a constant.
+
+        A convolution that only this layer reads gets its filters in that order; else a convolution does it.
+
+        Args:
+            x: the map.
+            sources: a channel of the input for each of the output.
+            constants: the value of each channel that has no source.
+        """
+        sources = np.asarray(sources)
+        constants = np.zeros(len(sources)) if constants is None else np.asarray(constants)
+        if constants[sources < 0].any():
+            bias = np.where(sources < 0, constants, 0)
+        else:
+            bias = None
+        x = self.maps(x)
+        place = self.net.maker(x)
+        maker = self.net.layers[place]
+        if x.shared or maker.type != "Convolution" or maker.settings("convolution_param")["group"] != 1:
+            kernel = np.eye(x.shape[-1])[sources] * (sources >= 0)[:, None]
+            return self.convolve(x, kernel[:, :, None, None], bias, suffix="channels")
+        kernel = np.where((sources < 0)[:, None, None, None], 0, maker.blobs[0][sources])
+        blobs = [kernel]
+        if len(maker.blobs) > 1 or bias is not None:
+            given = maker.blobs[1] if len(maker.blobs) > 1 else np.zeros(x.shape[-1])
+            blobs.append(np.where(sources < 0, constants, given[sources]))
+        param = {**maker.params["convolution_param"], "num_output": len(sources), "bias_term": len(blobs) > 1}
+        params = {**maker.params, "convolution_param": param}
+        self.net.layers[place] = replace(maker, params=params, blobs=tuple(float32(blob) for blob in blobs))
+        return replace(x, shape=(*x.shape[:3], len(sources)))
+
+    def apart(self, x, kinds):
+        """The blob, kept apart from the layer behind it if one of these types made it.
+
+        OpenCV merges normalizations into the layer before, and does it wrongly where that has groups or the factors are
+        no channels'. It does not where a second layer reads the blob.
+        """
+        maker = self.net.layers[self.net.maker(x)] if x.settled else None
+        grouped = maker is not None and maker.settings("convolution_param")["group"] > 1
+        if maker is None or maker.type not in kinds or (kinds == ("Deconvolution",) and not grouped):
+            return x
+        self.net.append(CaffeLayer(self.label("silence"), "Silence", (x.name,)))
+        return replace(x, shared=True)
+
+    def padded(self, x, cells, *, lowest=False):
+        """The blob with more padding thought around it."""
+        if x.padding is not None and x.padding.lowest != lowest:
+            x = self.settle(x)
+        if x.padding is not None:
+            cells = tuple(
+                tuple(a + b for a, b in zip(*pairs, strict=True)) for pairs in zip(x.padding.cells, cells, strict=True)
+            )
+        return replace(x, padding=Padding(tuple(map(tuple, cells)), lowest))

@@ -1,0 +1,122 @@
+"""What a builder is given: the layer, its settings, and the one way to make Keras layers with weights."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_ssd.caffe.files import CaffeLayer
+from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, MAX_TOTAL_BYTES
+from keras_ssd.map_limits import check_map
+from keras_ssd.names import unique
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a weight of a Keras layer comes from.
+
+    Args:
+        index: which of the Caffe layer's blobs.
+        shape: Caffe's shape. Files of old versions pad it with ones to four axes, so (1, 1, 1, 64) passes for (64,).
+        convert: from Caffe's array of that shape to Keras's.
+        factor: which blob holds one number that the array is divided by (BatchNorm's moving averages), or None. Zero
+            gives zeros, as in Caffe; a file without that blob means one.
+        layer: the Caffe layer, where it is not the step's own (a Scale that is merged into a BatchNorm).
+    """
+
+    index: int
+    shape: tuple
+    convert: Callable = field(default=np.asarray, repr=False)
+    factor: int | None = None
+    layer: CaffeLayer | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A weight of the model and its source in the file."""
+
+    target: str  # name of the Keras layer
+    weight: str
+    stored: Stored
+    layer: CaffeLayer
+
+
+class Plan:
+    """All weights of a model that is being built, and the names that are taken."""
+
+    def __init__(self):
+        self.placed = []
+        self.bytes = 0
+        self.names = set()
+
+    def unique(self, name):
+        """The name, or with a number behind it if it is taken."""
+        return unique(name, self.names)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of the net, being built.
+
+    Args:
+        layer: the `CaffeLayer`.
+        name: its name, made legal for Keras. Use it for the Keras layer that holds the weights, or for the last one.
+        plan: where weights are noted.
+        merged: Caffe layers that this one takes in: the Scale behind a BatchNorm.
+        truncate_sizes: cut prior sizes to whole pixels.
+    """
+
+    layer: CaffeLayer
+    name: str
+    plan: Plan
+    merged: tuple = ()
+    truncate_sizes: bool = True
+
+    def settings(self, message):
+        """Fields of one of the layer's parameter messages, with Caffe's defaults."""
+        return self.layer.settings(message)
+
+    def label(self, suffix=None):
+        """A free layer name: the step's own, or with `_suffix`."""
+        return self.plan.unique(self.name if suffix is None else f"{self.name}_{suffix}")
+
+    def apply(self, layer, *tensors, weights: Mapping[str, Stored] | None = None):
+        """Calls a Keras layer and notes where its weights come from.
+
+        Args:
+            layer: a new Keras layer, named by `label`.
+            tensors: its inputs; several are passed as a list, as merging layers want them.
+            weights: {weight name: Stored}, one for every weight of the layer.
+
+        Returns:
+            Its output tensor.
+        """
+        self._check_sizes(weights or {})
+        output = layer(tensors[0] if len(tensors) == 1 else list(tensors))
+        for tensor in output if isinstance(output, (list, tuple)) else [output]:
+            check_map(f"Layer '{self.layer.name}' ({self.layer.type})", tensor.shape)
+        for weight, stored in (weights or {}).items():
+            self.plan.placed.append(Placed(layer.name, weight, stored, self.layer))
+        named = {variable.name for variable in layer.weights}
+        if named != set(weights or {}):
+            raise ValueError(
+                f"Layer '{layer.name}' has the weights {sorted(named)}; the builder of '{self.layer.type}' gives "
+                f"sources for {sorted(weights or {})}."
+            )
+        return output
+
+    def _check_sizes(self, weights):
+        """Refuses weights that no honest net has, before any memory is taken for them."""
+        for weight, stored in weights.items():
+            size = 4 * math.prod(stored.shape)
+            self.plan.bytes += size
+            if size > MAX_ARRAY_BYTES or self.plan.bytes > MAX_TOTAL_BYTES:
+                self.fail(
+                    f"its {weight} of shape {tuple(stored.shape)} goes beyond what a net may hold "
+                    f"({MAX_ARRAY_BYTES:,} bytes an array, {MAX_TOTAL_BYTES:,} bytes in all)."
+                )
+
+    def fail(self, what):
+        """Raises the error of a layer whose settings make no sense."""
+        raise ValueError(f"Layer '{self.layer.name}' ({self.layer.type}): {what}")

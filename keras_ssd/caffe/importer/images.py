@@ -1,0 +1,193 @@
+"""The image's way into the net: its size, its colours, its mean and scale."""
+
+from dataclasses import dataclass
+
+import keras
+
+from keras_ssd.backbones.blocks import check_input_size
+from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.registry import DATA
+from keras_ssd.caffe.layers.grayscale import Grayscale
+
+CHANNEL_ORDERS = ("bgr", "rgb")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What is done to an image before the net: (image - mean) * scale, channels in the net's order.
+
+    Args:
+        channels: 3, or 1 for a net of grey images.
+        channel_order: "bgr" or "rgb".
+        mean, scale: one value a channel.
+        source: where they come from, for the report; None where nothing states them.
+    """
+
+    channels: int
+    channel_order: str
+    mean: tuple
+    scale: tuple
+    source: str | None
+
+    def __str__(self):
+        values = ", ".join(f"{v:g}" for v in self.mean), ", ".join(f"{v:g}" for v in self.scale)
+        source = self.source or "nowhere: nothing states them, and nothing was given"
+        order = "grey" if self.channels == 1 else self.channel_order.upper()
+        return f"({order} image - ({values[0]})) * ({values[1]}), from {source}"
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """The blob that holds the image, and its size."""
+
+    blob: str
+    channels: int
+    size_hw: tuple
+    layer: object
+
+
+def image_input(layers, input_size=None):
+    """The net's image, among all its data layers.
+
+    Args:
+        layers: the net's layers.
+        input_size: (height, width) that the user wants, or None for what the net says.
+
+    Raises:
+        ValueError: no image, or nothing that says how large it is.
+    """
+    candidates = [layer for layer in layers if layer.type in DATA]
+    shapes = [(layer, name, _shape(layer, place)) for layer in candidates for place, name in enumerate(layer.tops)]
+    images = [found for found in shapes if found[2] is not None and found[2][0] in (1, 3)]
+    if not images:
+        raise ValueError(
+            "The net needs an input of shape (batch, 1 or 3, height, width): a layer of type Input, or `input:` with "
+            f"input_dim or input_shape. Received: {[(name, shape) for _, name, shape in shapes]}"
+        )
+    layer, name, (channels, height, width) = images[0]
+    size = check_input_size(input_size) if input_size is not None else (height, width)
+    if not size[0] or not size[1]:
+        raise ValueError(
+            f"Layer '{layer.name}' ({layer.type}) does not say how large its images are. Give "
+            "input_size=(height, width)."
+        )
+    return ImageInput(name, channels, check_input_size(size), layer)
+
+
+def _shape(layer, place):
+    """(channels, height, width) of a data layer's top, or None for one that is no image; sizes may be None."""
+    if layer.type in ("Input", "DummyData"):
+        s = layer.settings("input_param" if layer.type == "Input" else "dummy_data_param")
+        shapes = s["shape"]
+        if not shapes:
+            return None
+        dims = tuple(shapes[min(place, len(shapes) - 1)]["dim"])
+        return tuple(int(d) for d in dims[1:]) if len(dims) == 4 else None
+    if place:  # the second top of a data layer is the label
+        return None
+    s = layer.settings("transform_param")
+    resize = s.get("resize_param")
+    channels = 1 if s["force_gray"] else 3
+    if layer.type == "MemoryData":
+        memory = layer.settings("memory_data_param")
+        return memory["channels"], memory["height"], memory["width"]
+    if s["crop_size"]:
+        return channels, s["crop_size"], s["crop_size"]
+    return (channels, resize["height"], resize["width"]) if resize is not None else (channels, None, None)
+
+
+def preprocessing_of(image, given, *nets):
+    """Mean, scale and channel order: the user's, or those that a data layer of one of the nets states.
+
+    Args:
+        image: a `ImageInput`.
+        given: dictionary of the user's `mean`, `scale`, `channel_order`; None where not given.
+        *nets: `CaffeNet`s in order of preference. A .caffemodel that a solver wrote holds its train net, and that
+            net's data layer knows the mean that the deploy net has lost.
+    """
+    order = given["channel_order"] or "bgr"
+    if order not in CHANNEL_ORDERS:
+        raise ValueError(f"`channel_order` must be 'bgr' or 'rgb'. Received: channel_order={order!r}")
+    mean, scale, source = (), None, None
+    for net in nets:
+        found = _stated(net, image.channels)
+        if found is not None:
+            mean, scale, source = found
+            break
+    else:
+        source = next(filter(None, map(_used_none, nets)), None)
+    if given["mean"] is not None or given["scale"] is not None:
+        mean = mean if given["mean"] is None else given["mean"]
+        scale = scale if given["scale"] is None else given["scale"]
+        source = "what was given"
+    return Preprocessing(
+        image.channels,
+        order,
+        _values("mean", mean or 0.0, image.channels),
+        _values("scale", 1.0 if scale is None else scale, image.channels),
+        source,
+    )
+
+
+def _stated(net, channels):
+    """(mean values, scale, where) of the first data layer that states any."""
+    for layer in net.layers if net is not None else ():
+        if layer.type not in DATA or "transform_param" not in layer.params:
+            continue
+        s = layer.settings("transform_param")
+        mean, scale = tuple(s["mean_value"]), s["scale"]
+        if s.has("mean_file") and s["mean_file"] and not mean:
+            raise ValueError(
+                f"Layer '{layer.name}' subtracts the mean image of the file {s['mean_file']!r}. Read it with "
+                "keras_ssd.caffe.files.read_mean and give its mean of each channel as mean=(...)."
+            )
+        if (mean and len(mean) in (1, channels)) or s.has("scale"):
+            return mean, scale, f"layer '{layer.name}' of {net.path.name if net.path else net.name}"
+    return None
+
+
+def _used_none(net):
+    """The first layer that read the images of a training and states that it took them as they are, or None."""
+    for layer in net.layers if net is not None else ():
+        if layer.type in ("Data", "AnnotatedData", "ImageData") and not layer.settings("transform_param").has(
+            "mean_file"
+        ):
+            return f"layer '{layer.name}' of {net.path.name if net.path else net.name}, which read images as they are"
+    return None
+
+
+def _values(name, given, channels):
+    """One float a channel, from one or as many."""
+    try:
+        values = tuple(float(v) for v in given) if hasattr(given, "__iter__") else (float(given),)
+    except (TypeError, ValueError):
+        values = ()
+    values = values * channels if len(values) == 1 else values
+    if len(values) != channels or any(v != v or abs(v) == float("inf") for v in values):
+        raise ValueError(
+            f"`{name}` must be one number, or one for each of the net's {channels} channels in the net's order. "
+            f"Received: {name}={given!r}"
+        )
+    if name == "scale" and not all(values):
+        raise ValueError(f"`scale` must not be zero. Received: scale={given!r}")
+    return values
+
+
+def image_blob(size_hw, preprocessing):
+    """The model's input, RGB 0..255, and the blob that the net sees.
+
+    Returns:
+        (symbolic input (B, H, W, 3), `Blob`).
+    """
+    inputs = keras.Input((*size_hw, 3), name="images", dtype="float32")
+    x = Grayscale(dtype="float32", name="grayscale")(inputs) if preprocessing.channels == 1 else inputs
+    channels_reversed = preprocessing.channels == 3 and preprocessing.channel_order == "bgr"
+    step = -1 if channels_reversed else 1  # the layer works on RGB; the first weights are turned, not the image
+    scale, mean = preprocessing.scale[::step], preprocessing.mean[::step]
+    offset = [-m * s for m, s in zip(mean, scale, strict=True)]
+    if len(set(scale)) == 1 and len(set(offset)) == 1:
+        scale, offset = scale[0], offset[0]
+    else:
+        scale = scale[0] if len(set(scale)) == 1 else list(scale)
+    x = keras.layers.Rescaling(scale, offset, dtype="float32", name="preprocessing")(x)
+    return inputs, Blob.of_maps(x, channels_reversed=channels_reversed)

@@ -1,0 +1,140 @@
+"""Activations, and other operations on single values."""
+
+import math
+
+import keras
+
+from keras_ssd.caffe.importer.building import Stored
+from keras_ssd.caffe.importer.kinds.axes import checked_axis
+from keras_ssd.caffe.importer.registry import builds
+from keras_ssd.layers import AbsoluteValue, Logarithm, Power
+
+# Layer types without settings -> Keras's names of the same functions.
+PLAIN = {
+    "Sigmoid": "sigmoid",
+    "TanH": "tanh",
+    "BNLL": "softplus",
+    "HardSwish": "hard_silu",
+    "HSwish": "hard_silu",
+    "Mish": "mish",
+}
+
+
+@builds(*PLAIN)
+def activation(step, x):
+    """A function that needs no numbers."""
+    layer = keras.layers.Activation(PLAIN[step.layer.type], name=step.label())
+    return x.like(step.apply(layer, x.tensor))
+
+
+@builds("ReLU")
+def relu(step, x):
+    """ReLU, with a slope below zero where one is given."""
+    slope = step.settings("relu_param")["negative_slope"]
+    layer = keras.layers.LeakyReLU(slope, name=step.label()) if slope else keras.layers.ReLU(name=step.label())
+    return x.like(step.apply(layer, x.tensor))
+
+
+@builds("ReLU6")
+def relu6(step, x):
+    """ReLU that ends at 6."""
+    slope = step.settings("relu6_param")["negative_slope"]
+    if slope:
+        step.fail(f"is built without a slope below zero only. Received: negative_slope={slope}")
+    return x.like(step.apply(keras.layers.ReLU(max_value=6.0, name=step.label()), x.tensor))
+
+
+@builds("PReLU")
+def prelu(step, x):
+    """ReLU with a learned slope for each channel, or one for all."""
+    shared = bool(step.settings("prelu_param")["channel_shared"])
+    rank, channel, channels = len(x.shape), x.axis(1), x.shape[1]
+    shape = [channels if axis == channel and not shared else 1 for axis in range(1, rank)]
+    layer = keras.layers.PReLU(
+        shared_axes=[axis for axis in range(1, rank) if shared or axis != channel], name=step.label()
+    )
+    channels_reversed = x.channels_reversed and not shared
+    stored = Stored(0, (1 if shared else channels,), lambda a: (a[::-1] if channels_reversed else a).reshape(shape))
+    return x.like(step.apply(layer, x.tensor, weights={"alpha": stored}))
+
+
+@builds("ELU")
+def elu(step, x):
+    """Exponential below zero."""
+    return x.like(step.apply(keras.layers.ELU(step.settings("elu_param")["alpha"], name=step.label()), x.tensor))
+
+
+@builds("Swish")
+def swish(step, x):
+    """x * sigmoid(beta * x)."""
+    beta = step.settings("swish_param").get("beta", 1.0)
+    if beta == 1.0:
+        return x.like(step.apply(keras.layers.Activation("silu", name=step.label()), x.tensor))
+    gate = step.apply(Power(scale=beta, name=step.label("beta")), x.tensor)
+    gate = step.apply(keras.layers.Activation("sigmoid", name=step.label("gate")), gate)
+    return x.like(step.apply(keras.layers.Multiply(name=step.label()), x.tensor, gate))
+
+
+@builds("Clip")
+def clip(step, x):
+    """min(max(x, low), high), as a ReLU between two shifts."""
+    s = step.settings("clip_param")
+    low, high = s.get("min"), s.get("max")
+    if low is None or high is None or not low <= high:
+        step.fail(f"needs min and max, in this order. Received: min={low}, max={high}")
+    y = x.tensor if low == 0 else step.apply(Power(shift=-low, name=step.label("down")), x.tensor)
+    y = step.apply(keras.layers.ReLU(max_value=high - low, name=step.label()), y)
+    return x.like(y if low == 0 else step.apply(Power(shift=low, name=step.label("up")), y))
+
+
+@builds("Power")
+def power(step, x):
+    """(shift + scale * x) ** power."""
+    s = step.settings("power_param")
+    layer = Power(s["power"], s["scale"], s["shift"], name=step.label())
+    return x.like(step.apply(layer, x.tensor))
+
+
+@builds("Exp")
+def exponential(step, x):
+    """base ** (shift + scale * x); the base -1 stands for e."""
+    s = step.settings("exp_param")
+    rate = 1.0 if s["base"] == -1 else math.log(_base(step, s))
+    y = x.tensor
+    if (rate * s["scale"], rate * s["shift"]) != (1.0, 0.0):
+        y = step.apply(Power(scale=rate * s["scale"], shift=rate * s["shift"], name=step.label("exponent")), y)
+    return x.like(step.apply(keras.layers.Activation("exponential", name=step.label()), y))
+
+
+@builds("Log")
+def logarithm(step, x):
+    """The logarithm of shift + scale * x; the base -1 stands for e."""
+    s = step.settings("log_param")
+    base = None if s["base"] == -1 else _base(step, s)
+    return x.like(step.apply(Logarithm(base, s["scale"], s["shift"], name=step.label()), x.tensor))
+
+
+def _base(step, settings):
+    if not settings["base"] > 0 or (step.layer.type == "Log" and settings["base"] == 1):
+        step.fail(f"needs a positive base, or -1 for e. Received: base={settings['base']}")
+    return settings["base"]
+
+
+@builds("AbsVal")
+def absolute(step, x):
+    """|x|."""
+    return x.like(step.apply(AbsoluteValue(name=step.label()), x.tensor))
+
+
+@builds("Softmax")
+def softmax(step, x):
+    """Softmax over Caffe's axis."""
+    axis = checked_axis(step, x, step.settings("softmax_param")["axis"])
+    return x.like(step.apply(keras.layers.Softmax(axis=x.axis(axis), name=step.label()), x.tensor))
+
+
+@builds("Dropout")
+def dropout(step, x):
+    """Dropout: nothing when detecting, and a part of training."""
+    ratio = step.settings("dropout_param")["dropout_ratio"]
+    return x.like(step.apply(keras.layers.Dropout(ratio, name=step.label()), x.tensor))

@@ -1,0 +1,71 @@
+"""Caffe's axis numbers, checked, and blobs brought to a common order of axes."""
+
+import keras
+
+from keras_ssd.caffe.importer.blobs import CHANNELS_LAST, Blob
+from keras_ssd.layers.reverse_channels import ReverseChannels
+
+
+def checked_axis(step, x, axis, name="axis"):
+    """Caffe's axis counted from 0; not the batch, which no Keras layer may touch."""
+    rank = len(x.shape)
+    if not -rank <= axis < rank:
+        step.fail(f"{name} {axis} does not exist in its input of shape {x.shape}.")
+    if axis % rank == 0:
+        step.fail(f"{name} {axis} is the batch, and images of a batch are computed apart here.")
+    return axis % rank
+
+
+def image_like(step, x):
+    """The tensor of a map (B, H, W, C) for layers that treat all channels alike: these may stand in either order."""
+    if len(x.shape) != 4:
+        step.fail(f"needs a map of four axes. Received: shape={x.shape}")
+    return x.tensor if x.order == CHANNELS_LAST else x.maps()
+
+
+def aligned(step, blobs):
+    """(first blob, tensors): all in the order of the first blob that is returned, with its channels' direction."""
+    ranks = {len(blob.order) for blob in blobs}
+    if len(ranks) != 1:
+        step.fail(f"needs inputs of as many axes. Received: shapes={[blob.shape for blob in blobs]}")
+    first = blobs[0]
+    if {(blob.order, blob.channels_reversed) for blob in blobs} == {(first.order, first.channels_reversed)}:
+        return first, [blob.tensor for blob in blobs]
+    order = CHANNELS_LAST if len(first.order) == 4 else first.order
+    tensors = [blob.ordered(order) for blob in blobs]
+    return Blob(tensors[0], order), tensors
+
+
+def values_in_order(x):
+    """A tensor whose values, read one after the other, are the blob's in Caffe's order.
+
+    Axes of length one may stand anywhere, so a pooled (B, 1, 1, C) needs no transposition.
+    """
+    long = [axis for axis in x.order if x.shape[axis] != 1]
+    return x.tensor if long == sorted(long) and not x.channels_reversed else x.plain()
+
+
+def reshaped(step, tensor, shape, suffix="reshape"):
+    """The tensor with these sizes behind the batch; the same tensor if it has them."""
+    if tuple(tensor.shape[1:]) == tuple(shape):
+        return tensor
+    return step.apply(keras.layers.Reshape(shape, name=step.label(suffix)), tensor)
+
+
+def spread(step, factor, x):
+    """A blob of the first axes of `x`, or of axes that are one or as long, with its axes and channels as in `x`."""
+    if factor.order == x.order and factor.channels_reversed == x.channels_reversed:
+        return factor.tensor
+    x_shape, missing = x.shape, len(x.shape) - len(factor.shape)
+    shape = factor.shape[1:] + (1,) * missing
+    fits = all(size in (1, whole) for size, whole in zip(shape, x_shape[1:], strict=False))
+    if missing < 0 or not fits:
+        step.fail(f"a factor of shape {factor.shape} does not fit an input of shape {x_shape}.")
+    values = values_in_order(factor)
+    if sum(size != 1 for size in shape) <= 1:
+        spread_out = reshaped(step, values, [shape[axis - 1] for axis in x.order[1:]], "spread")
+    else:
+        spread_out = Blob.of_plain(reshaped(step, values, shape, "spread")).ordered(x.order)
+    if x.channels_reversed and shape[0] != 1:
+        spread_out = step.apply(ReverseChannels(name=step.label("channels_reversed")), spread_out)
+    return spread_out

@@ -1,0 +1,155 @@
+"""Normalization and what follows it: a factor and a summand for each channel."""
+
+import keras
+import numpy as np
+
+from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.building import Stored
+from keras_ssd.caffe.importer.kinds.axes import checked_axis, image_like, spread
+from keras_ssd.caffe.importer.registry import builds
+from keras_ssd.layers import (
+    ChannelAffine,
+    L2Normalization,
+    LocalResponseNormalization,
+    MeanVarianceNormalization,
+)
+
+
+def _by_channel(x):
+    """From values for Caffe's channels to those of the blob's."""
+    return (lambda a: a[::-1]) if x.channels_reversed else np.asarray
+
+
+@builds("BatchNorm")
+def batch_norm(step, x):
+    """Caffe's BatchNorm, together with the Scale behind it, as one BatchNormalization."""
+    s = step.settings("batch_norm_param")
+    channels, axis, convert = x.shape[1], x.axis(1), _by_channel(x)
+    shape = (channels,)
+    weights = {
+        "moving_mean": Stored(0, shape, convert, factor=2),
+        "moving_variance": Stored(1, shape, convert, factor=2),
+    }
+    has_bias = False
+    if step.merged:
+        [scale] = step.merged
+        has_bias = bool(scale.settings("scale_param")["bias_term"])
+        weights["gamma"] = Stored(0, shape, convert, layer=scale)
+        if has_bias:
+            weights["beta"] = Stored(1, shape, convert, layer=scale)
+    layer = keras.layers.BatchNormalization(
+        axis=axis,
+        momentum=s["moving_average_fraction"],
+        epsilon=s["eps"],
+        center=has_bias,
+        scale=bool(step.merged),
+        name=step.label(),
+    )
+    return x.like(step.apply(layer, x.tensor, weights=weights))
+
+
+@builds("Scale")
+def scale(step, x, factor=None):
+    """Caffe's Scale: a learned factor for each channel, or the product with another blob."""
+    s = step.settings("scale_param")
+    if factor is None:
+        return _affine(step, x, s, has_scale=True, has_bias=bool(s["bias_term"]))
+    if s["bias_term"]:
+        step.fail("a learned bias behind the product of two blobs is not built; write a Bias layer for it.")
+    return _joined(step, x, factor, s, keras.layers.Multiply)
+
+
+@builds("Bias")
+def bias(step, x, summand=None):
+    """Caffe's Bias: a learned summand for each channel, or the sum with another blob."""
+    s = step.settings("bias_param")
+    if summand is None:
+        return _affine(step, x, s, has_scale=False, has_bias=True)
+    return _joined(step, x, summand, s, keras.layers.Add)
+
+
+def _joined(step, x, other, settings, kind):
+    """Two blobs of which the second has the first axes of the first."""
+    if settings["axis"] % len(x.shape):
+        step.fail(
+            "a second input begins with the batch like every blob, so its axis must be 0. "
+            f"Received: axis={settings['axis']}"
+        )
+    return x.like(step.apply(kind(name=step.label()), x.tensor, spread(step, other, x)))
+
+
+def _affine(step, x, settings, has_scale, has_bias):
+    count = settings["num_axes"]
+    if count == 0:
+        axes, shape = (), (1,)
+    else:
+        first = checked_axis(step, x, settings["axis"])
+        last = len(x.shape) if count == -1 else first + count
+        if last > len(x.shape):
+            step.fail(f"num_axes {count} from axis {first} reaches beyond its input of shape {x.shape}.")
+        axes = tuple(range(first, last))
+        shape = x.shape[first:last]
+    if len(axes) > 1:
+        x = x.straight()
+    channels_reversed = x.channels_reversed and axes == (1,)
+    places = [axis for axis in x.order if axis in axes]  # Caffe's axes in the tensor's order
+
+    def convert(a):
+        if not axes:
+            return a.reshape(1)
+        a = a[::-1] if channels_reversed else a
+        return a.transpose([axes.index(axis) for axis in places])
+
+    names = [name for name, has in (("gamma", has_scale), ("beta", has_bias)) if has]
+    weights = {name: Stored(index, shape, convert) for index, name in enumerate(names)}
+    layer = ChannelAffine(
+        has_scale,
+        has_bias,
+        shared=not axes,
+        axis=tuple(x.order.index(axis) for axis in places) or -1,
+        name=step.label(),
+    )
+    return x.like(step.apply(layer, x.tensor, weights=weights))
+
+
+@builds("Normalize")
+def normalize(step, x):
+    """SSD's Normalize as L2Normalization."""
+    s = step.settings("norm_param")
+    shared = bool(s["channel_shared"])
+    layer = L2Normalization(
+        1.0,
+        epsilon=s["eps"],
+        channel_shared=shared,
+        across_spatial=bool(s["across_spatial"]),
+        name=step.label(),
+    )
+    stored = Stored(0, (1,), lambda a: a.reshape(1)) if shared else Stored(0, (x.shape[1],), _by_channel(x))
+    return Blob.of_maps(
+        step.apply(layer, image_like(step, x), weights={"gamma": stored}), channels_reversed=x.channels_reversed
+    )
+
+
+@builds("LRN")
+def local_response(step, x):
+    """Caffe's LRN; its windows are symmetric, so the order of the channels may be either."""
+    s = step.settings("lrn_param")
+    layer = LocalResponseNormalization(
+        s["local_size"],
+        s["alpha"],
+        s["beta"],
+        s["k"],
+        within_channel=s["norm_region"] == "WITHIN_CHANNEL",
+        name=step.label(),
+    )
+    return Blob.of_maps(step.apply(layer, image_like(step, x)), channels_reversed=x.channels_reversed)
+
+
+@builds("MVN")
+def mean_variance(step, x):
+    """Caffe's MVN."""
+    s = step.settings("mvn_param")
+    layer = MeanVarianceNormalization(
+        s["normalize_variance"], across_channels=bool(s["across_channels"]), epsilon=s["eps"], name=step.label()
+    )
+    return Blob.of_maps(step.apply(layer, image_like(step, x)), channels_reversed=x.channels_reversed)

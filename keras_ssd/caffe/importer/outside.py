@@ -1,0 +1,189 @@
+"""Detectors whose priors are computed outside the net: named or guessed blobs of offsets and scores, given priors."""
+
+import math
+
+import numpy as np
+
+from keras_ssd.anchors import AnchorSpec
+from keras_ssd.anchors.arrays import spec_of_array
+from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.head import ACTIVATIONS, Heads, maps_of, parts_of
+from keras_ssd.caffe.importer.preparation import last_blobs
+from keras_ssd.layers.class_columns import ClassColumns
+
+SCORES = ("softmax", "sigmoid", "probabilities")
+
+
+def head_names(heads):
+    """((offsets, scores), ...) of blob names, from a list of pairs or one pair of joined blobs.
+
+    Raises:
+        TypeError: neither.
+    """
+    if heads is None:
+        return ()
+    pairs = [heads] if len(heads) == 2 and all(isinstance(name, str) for name in heads) else list(heads)
+    for pair in pairs:
+        if isinstance(pair, str) or len(tuple(pair)) != 2 or not all(isinstance(name, str) for name in pair):
+            raise TypeError(
+                f"`heads` must be pairs of blob names, (offsets, scores), one for each level, or one pair "
+                f"of joined blobs. Received: {heads!r}"
+            )
+    return tuple(tuple(pair) for pair in pairs)
+
+
+def wanted_blobs(net, heads):
+    """Names of the blobs to build: the heads, or where none is named all results of the net."""
+    return [name for pair in heads for name in pair] or list(last_blobs(net.for_phase("TEST")))
+
+
+def outside_heads(building, heads, anchors, scores, classes):
+    """(`Heads`, number of classes without background) of a net whose priors are given.
+
+    Args:
+        building: the `Construction`, after its run.
+        heads: pairs of blob names; empty to find them by their shapes.
+        anchors: `AnchorSpec`, or a function of (image_size, grids) that makes one.
+        scores: one of `SCORES`, or None for what the net's own layers tell.
+        classes: function of a number of classes: whether the user's names are as many; None where none are given.
+    """
+    if scores is not None and scores not in SCORES:
+        raise ValueError(
+            f"`scores` must be one of {', '.join(SCORES)}: how scores follow from what the net's last "
+            "convolutions give (softmax over a prior's columns, sigmoid of each), or probabilities, if the blob holds "
+            f"them and no layer in front of it shows how. Received: {scores!r}"
+        )
+    pairs = heads or (_found_by_shape(building, anchors),)
+    offsets = [_part_list(building, name)[0] for name, _ in pairs]
+    total = sum(_size(part) for parts in offsets for part in parts) // 4
+    values = sum(_size(building.blobs[name]) for _, name in pairs)
+    columns = values // total if total else 0
+    if not total or columns * total != values or any(_size(p) % 4 for parts in offsets for p in parts):
+        _refuse_sizes(building, pairs, total)
+    found = [_part_list(building, name, columns) for _, name in pairs]
+    scores = _score_kind([kind for _, kind in found], scores)
+    offset_parts = [part for parts in offsets for part in parts]
+    confidence_parts = [part for parts, _ in found for part in parts]
+    spec = anchors if isinstance(anchors, AnchorSpec) else anchors(building.image.size_hw, _grids(offset_parts))
+    if spec.num_anchors != total:
+        raise ValueError(
+            f"The heads give offsets for {total} priors, {columns} scores each, and `anchors` has "
+            f"{spec.num_anchors}. The maps are {_shown(offset_parts)}, the images {building.image.size_hw} (height, "
+            "width)."
+        )
+    background = _background(scores, columns, classes)
+    offset_maps = maps_of(offset_parts, spec, 4, "offsets")
+    confidence_maps = maps_of(confidence_parts, spec, columns, "confidence")
+    if background < 0:
+        confidence_maps = [ClassColumns(columns, -1)(x) for x in confidence_maps]
+    return Heads(confidence_maps, offset_maps, spec, scores), columns - (background >= 0)
+
+
+def anchors_of(anchors, anchor_format, variances):
+    """An `AnchorSpec`, or a function that makes one of a prior array once the net's maps are known."""
+    if isinstance(anchors, AnchorSpec):
+        return anchors
+    if anchors is None:
+        raise ValueError(
+            "A net without PriorBox layers needs its priors: `anchors`. They are an AnchorSpec, or an "
+            "array (N, 4) in the order of the net's outputs, as fractions of the image."
+        )
+    try:
+        array = np.asarray(anchors, np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`anchors` must be an AnchorSpec or an array (N, 4). Received: {type(anchors).__name__}"
+        ) from None
+
+    def make(image_size, grids):
+        return spec_of_array(array, image_size, grids, anchor_format=anchor_format, variances=variances)
+
+    make.count = len(array) if array.ndim == 2 and array.shape[1] == 4 else array.size // 8
+    return make
+
+
+def _part_list(building, name, columns=None):
+    """(parts, kind of scores) of a named blob, traced back to its maps."""
+    if name not in building.blobs or building.blobs[name].tensor is None:
+        made = ", ".join(last_blobs(building.net))
+        raise ValueError(f"Blob '{name}' is no result of an image. The net's last blobs are {made}.")
+    blob, kind = building.blobs[name], "probabilities"
+    if len(blob.order) == 4 and (blob.layer is None or blob.layer.type not in ("Permute", "Reshape", "Concat")):
+        while blob.layer is not None and blob.layer.type in ACTIVATIONS and columns and _of_all(blob, columns):
+            kind, blob = ACTIVATIONS[blob.layer.type], blob.inputs[0]
+        return [Blob.of_plain(blob.maps())], kind
+    parts, found = parts_of(blob, columns)
+    return parts, found
+
+
+def _of_all(blob, columns):
+    return blob.layer.type == "Sigmoid" or blob.shape[1] == columns
+
+
+def _size(blob):
+    return math.prod(blob.shape[1:])
+
+
+def _grids(parts):
+    """(height, width, boxes a cell) of each part, or None where a part is no map."""
+    if not all(len(part.shape) == 4 and part.shape[3] % 4 == 0 for part in parts):
+        return None
+    return [(part.shape[1], part.shape[2], part.shape[3] // 4) for part in parts]
+
+
+def _score_kind(found, given):
+    kinds = set(found)
+    if len(kinds) > 1:
+        raise ValueError(f"The levels make their scores in different ways: {', '.join(sorted(kinds))}.")
+    [kind] = kinds
+    if kind == "probabilities":
+        return given or "softmax"
+    if given not in (None, "probabilities", kind):
+        raise ValueError(f"The net makes its scores by a layer of {kind}. Received: scores={given}")
+    return kind
+
+
+def _background(scores, columns, fits):
+    """0 where the first column is the background, -1 where no column is."""
+    if scores == "sigmoid" and fits(columns) is not False:
+        return -1
+    if fits(columns - 1) is False or columns == 1:
+        expected = f"{columns - 1} behind a background" + (f", or {columns}" if scores == "sigmoid" else "")
+        raise ValueError(
+            f"The net has {columns} scores for each prior, so names of classes are expected for {expected}. Received "
+            f"another number of names. If each score is a sigmoid of its own, say so with `scores`."
+        )
+    return 0
+
+
+def _found_by_shape(building, anchors):
+    """The pair of results whose sizes fit the number of priors."""
+    count = anchors.num_anchors if isinstance(anchors, AnchorSpec) else anchors.count
+    names = [name for name in wanted_blobs(building.net, ()) if building.blobs[name].tensor is not None]
+    sizes = {name: _size(building.blobs[name]) for name in names}
+    offsets = [name for name in names if sizes[name] == 4 * count]
+    scores = [name for name in names if sizes[name] % count == 0 and sizes[name]]
+    pairs = [(loc, conf) for loc in offsets for conf in scores if conf != loc]
+    if len(pairs) != 1:
+        shown = ", ".join(f"{name} {building.blobs[name].shape[1:]}" for name in names)
+        raise ValueError(
+            f"The shapes do not tell which blobs are the offsets and the scores of {count} priors: offsets have "
+            f"{4 * count} values an image. The net's last blobs are {shown}. Name them with `heads`."
+        )
+    return pairs[0]
+
+
+def _refuse_sizes(building, pairs, total):
+    shown = "; ".join(
+        f"offsets {loc} {building.blobs[loc].shape[1:]}, scores {conf} {building.blobs[conf].shape[1:]}"
+        for loc, conf in pairs
+    )
+    raise ValueError(
+        f"`heads`: each prior has four offsets and one score for each column, so the offsets must have 4 "
+        f"values a prior and the scores a multiple of {total or 'the number of priors'}. Received: {shown}. The "
+        "offsets come first."
+    )
+
+
+def _shown(parts):
+    return ", ".join("x".join(map(str, part.shape[1:])) for part in parts)

@@ -1,0 +1,120 @@
+"""A Caffe net, made ready for building: the right phase, the layers that count, merged pairs."""
+
+from dataclasses import dataclass
+
+from keras_ssd.caffe.importer.registry import BUILDERS, DATA, DETECTIONS, ENDS
+
+PRIORS = ("PriorBox",)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A layer to build, with the layers that it takes in."""
+
+    layer: object
+    merged: tuple = ()
+
+
+def detecting_phase(net):
+    """The layers of the phase that ends in detections, and the layer at its end.
+
+    A deploy net ends in DetectionOutput; a train net in MultiBoxLoss, which states the same of its heads.
+
+    Returns:
+        (`CaffeNet`, layer), the layer None for a net that is no detector.
+    """
+    for phase, kind in (("TEST", "DetectionOutput"), ("TRAIN", "MultiBoxLoss"), ("TEST", "MultiBoxLoss")):
+        filtered = net.for_phase(phase)
+        ends = [layer for layer in filtered.layers if layer.type == kind]
+        if len(ends) > 1:
+            raise ValueError(
+                f"{net.path or net.name} has {len(ends)} layers of type {kind}, and one is expected: "
+                f"{', '.join(layer.name for layer in ends)}. Keep one of them in the prototxt."
+            )
+        if ends:
+            return filtered, ends[0]
+    return net.for_phase("TEST"), None
+
+
+def needed_layers(net, wanted):
+    """The layers that some blobs depend on, in the net's order.
+
+    Args:
+        net: a `CaffeNet` of one phase.
+        wanted: blob names, as they are at the net's end.
+    """
+    wanted, needed = set(wanted), []
+    for layer in reversed(net.layers):
+        if layer.type in ENDS or not wanted & set(layer.tops):
+            continue
+        needed.append(layer)
+        # A layer in place needs the blob as it was before, so the name stays wanted.
+        wanted = (wanted - set(layer.tops)) | set(layer.bottoms)
+    return needed[::-1], wanted
+
+
+def last_blobs(net):
+    """Names of the blobs that no layer of a phase's net reads: its results."""
+    read = {name for layer in net.layers if layer.type not in ENDS for name in set(layer.bottoms) - set(layer.tops)}
+    made = [top for layer in net.layers if layer.type not in (*DATA, *ENDS) for top in layer.tops]
+    return tuple(name for name in dict.fromkeys(made) if name not in read) or tuple(dict.fromkeys(made))[-1:]
+
+
+def unsupported(layers, builders):
+    """{type: names} of layers that nobody builds."""
+    known = {*builders, *DATA, *PRIORS, *DETECTIONS}
+    found = {}
+    for layer in layers:
+        if layer.type not in known:
+            found.setdefault(layer.type, []).append(layer.name)
+    return found
+
+
+def refuse_unsupported(net, layers, custom):
+    """Raises one ValueError that names every layer that cannot be built."""
+    found = unsupported(layers, {**BUILDERS, **(custom or {})})
+    if not found:
+        return
+    listed = "; ".join(f"{kind} ({', '.join(names)})" for kind, names in found.items())
+    raise ValueError(
+        f"{net.path or net.name} has layers of {len(found)} types that this package does not build: {listed}. Write a "
+        "function for each and pass it, as in from_caffe(..., layers={'"
+        f"{next(iter(found))}': function}}); docs/caffe.md shows one."
+    )
+
+
+def tasks(layers):
+    """Layers as tasks, each BatchNorm together with the Scale that is all that reads it.
+
+    Caffe splits batch normalisation into two layers; Keras's one layer is the pair.
+    """
+    found, taken = [], set()
+    for index, layer in enumerate(layers):
+        if index in taken:
+            continue
+        partner = _scale_behind(layers, index) if layer.type == "BatchNorm" else None
+        if partner is not None:
+            taken.add(partner)
+            found.append(Task(layer, (layers[partner],)))
+        else:
+            found.append(Task(layer))
+    return found
+
+
+def _scale_behind(layers, index):
+    """The place of the Scale that is the only reader of a BatchNorm's blob, or None."""
+    top = layers[index].tops[0]
+    readers = []
+    for place in range(index + 1, len(layers)):
+        if top in layers[place].bottoms:
+            readers.append(place)
+        if top in layers[place].tops:
+            break  # from here on the name means another blob
+    if len(readers) != 1:
+        return None
+    layer = layers[readers[0]]
+    axis = layer.settings("scale_param")["axis"] if layer.type == "Scale" else None
+    alone = layer.type == "Scale" and len(layer.bottoms) == 1 and axis in (1, -3)
+    between = {name for other in layers[index + 1 : readers[0]] for name in (*other.bottoms, *other.tops)}
+    mergeable = alone and not between & set(layer.tops) and layer.settings("scale_param")["num_axes"] == 1
+    return readers[0] if mergeable else None

@@ -1,0 +1,60 @@
+"""Fields that a known message of caffe.proto does not have: misspelt ones, or a fork's own."""
+
+from collections.abc import Mapping
+
+from keras_ssd.caffe.files.schema import fields_by_name
+from keras_ssd.caffe.importer.registry import DATA
+from keras_ssd.names import nearest
+
+TRAINING = (*DATA, "MultiBoxLoss")  # what they state of training is not built
+
+
+def check_fields(net, layers, custom):
+    """Refuses unknown fields of layers that are built; returns sentences on those of layers that only feed or train.
+
+    Args:
+        net: the `CaffeNet`, for its name.
+        layers: the layers that count.
+        custom: layer types that the user builds, whose messages may hold anything.
+
+    Raises:
+        ValueError: all unknown fields of all layers in one error, with what each message may hold.
+    """
+    wrong, notes = [], []
+    for layer in layers:
+        if layer.type in (custom or {}):
+            continue
+        found = list(_unknown(layer.params, "LayerParameter", ""))
+        if layer.type in TRAINING:
+            notes += [f"layer '{layer.name}' {message}.{name}" for message, name, _ in found]
+        else:
+            wrong += [_sentence(layer, *row) for row in found]
+    if wrong:
+        raise ValueError(
+            f"{net.path or net.name} has fields that this package does not know, and passing over them could change "
+            "what the net computes:\n  " + "\n  ".join(wrong) + "\nCorrect them, or remove those that do not change "
+            "results."
+        )
+    return (f"Passed over, as unknown fields of layers that do not compute: {', '.join(notes)}.",) if notes else ()
+
+
+def _unknown(values, message, place):
+    """(where, field, known fields) of every field that its message does not have."""
+    known = fields_by_name(message)
+    for name, value in values.items():
+        field = known.get(name)
+        if field is None:
+            # A message of a layer's own that nobody knows belongs to a fork's layer type; a value does not.
+            if known:
+                yield place or "the layer", name, known
+        elif field.type == "message":
+            for part in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(part, Mapping):
+                    yield from _unknown(part, field.message, f"{place}.{name}" if place else name)
+
+
+def _sentence(layer, place, name, known):
+    close = nearest(name, known, count=1)
+    meant = f" Did you mean {close[0]}?" if close else ""
+    takes = f" It takes {', '.join(known)}." if place != "the layer" else ""
+    return f"layer '{layer.name}' ({layer.type}): {place} has no field '{name}'.{meant}{takes}"

@@ -1,8 +1,0 @@
-"""Writers of Keras layers, a file a family; importing this registers them all."""
-
-from keras_ssd.exporters.caffe.kinds import activations as activations
-from keras_ssd.exporters.caffe.kinds import arithmetic as arithmetic
-from keras_ssd.exporters.caffe.kinds import convolution as convolution
-from keras_ssd.exporters.caffe.kinds import normalization as normalization
-from keras_ssd.exporters.caffe.kinds import pooling as pooling
-from keras_ssd.exporters.caffe.kinds import shapes as shapes

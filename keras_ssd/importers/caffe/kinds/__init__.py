@@ -1,9 +1,0 @@
-"""Builders of Caffe's layer types, a file a family; importing this registers them all."""
-
-from keras_ssd.importers.caffe.kinds import activations as activations
-from keras_ssd.importers.caffe.kinds import arithmetic as arithmetic
-from keras_ssd.importers.caffe.kinds import convolution as convolution
-from keras_ssd.importers.caffe.kinds import normalization as normalization
-from keras_ssd.importers.caffe.kinds import pooling as pooling
-from keras_ssd.importers.caffe.kinds import resampling as resampling
-from keras_ssd.importers.caffe.kinds import shapes as shapes
