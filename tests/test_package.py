@@ -66,14 +66,52 @@ def room_of(parts):
 
 def imported(path):
     """Absolute names of everything that a module imports, inside functions too."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return imports_of(ast.parse(path.read_text(encoding="utf-8")), path)
+
+
+def imports_of(tree, path="code", running=False):
+    """The names that code imports; `running` leaves out those that only type checkers see."""
+    names, waiting = set(), [tree]
+    while waiting:
+        node = waiting.pop()
+        if running and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting += node.orelse
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        waiting += ast.iter_child_nodes(node)
     return names
+
+
+def circles(sources):
+    """{module: what it imports} of the modules that import themselves, however far around.
+
+    Args:
+        sources: {name of a module: its code}.
+    """
+    graph = {}
+    for module, code in sources.items():
+        names = imports_of(ast.parse(code), module, running=True)
+        inside = {name if name in sources else name.rpartition(".")[0] for name in names}
+        graph[module] = (inside & sources.keys()) - {module}
+    changed = True
+    while changed:  # takes away what stands before or behind every circle
+        changed = False
+        for module in list(graph):
+            if not graph[module] or not any(module in names for names in graph.values()):
+                changed = True
+                del graph[module]
+                for names in graph.values():
+                    names.discard(module)
+    return graph
+
+
+def dotted(path):
+    parts = ("keras_ssd", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def floor_of(name):
@@ -90,6 +128,23 @@ def test_values_imports_point_downward(path):
         if parts[0] != "keras_ssd" or len(parts) < 2 or own == len(FLOORS) - 1:
             continue
         assert floor_of(room_of(parts[1:])) <= own, f"{path.relative_to(ROOT)} imports {name} from a floor above"
+
+
+def test_values_no_module_imports_itself_in_a_circle():
+    assert circles({dotted(path): path.read_text(encoding="utf-8") for path in modules()}) == {}
+
+
+def test_values_circles_are_found():
+    sources = {
+        "p": "from p.a import one",
+        "p.a": "import p.b",
+        "p.b": "def later():\n    from p.c import two",
+        "p.c": "from p import b",
+        "p.d": "from p.a import one\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p.e import E",
+        "p.e": "import p.d",
+    }
+    assert circles(sources) == {"p.b": {"p.c"}, "p.c": {"p.b"}}
+    assert circles({**sources, "p.c": ""}) == {}
 
 
 def test_values_only_one_module_names_backends():

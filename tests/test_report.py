@@ -16,7 +16,7 @@ from evaluation_scenes import found, random_scene, truth
 
 import keras_ssd
 from keras_ssd.data import Annotation, Dataset
-from keras_ssd.evaluation import evaluate, measure
+from keras_ssd.evaluation import evaluate, figures, measure
 from keras_ssd.evaluation.analysis import FOUND, Interval, analyse
 from keras_ssd.evaluation.analysis.calibration import Calibration
 from keras_ssd.evaluation.origin import Origin, Training, read_training
@@ -240,11 +240,11 @@ def test_values_the_verdict_names_the_main_loss():
     [(0, 7, "0"), (1, 7, "14"), (1, 200, "below 1"), (199, 200, "above 99"), (7, 7, "100"), (0, 0, "n/a")],
 )
 def test_values_percent(part, whole, text):
-    assert report_text.percent(part, whole).replace("\u00a0%", "") == text
+    assert figures.percent(part, whole).replace("\u00a0%", "") == text
 
 
 def test_values_signs():
-    assert [report_text.signed(value) for value in (0.0123, -0.0019, 0.0001, -0.0001, np.nan)] == [
+    assert [figures.signed(value) for value in (0.0123, -0.0019, 0.0001, -0.0001, np.nan)] == [
         "+0.012",
         "−0.002",
         "0.000",
@@ -254,8 +254,8 @@ def test_values_signs():
 
 
 def test_values_bounds_that_are_apart_never_read_as_zero():
-    assert report_text.bounds(Interval(-0.01, -0.0212, -0.0003)) == "−0.0212 to −0.0003"
-    assert report_text.bounds(Interval(-0.01, -0.0212, 0.0003)) == "−0.021 to 0.000"
+    assert figures.bounds(Interval(-0.01, -0.0212, -0.0003)) == "−0.0212 to −0.0003"
+    assert figures.bounds(Interval(-0.01, -0.0212, 0.0003)) == "−0.021 to 0.000"
 
 
 def test_rejects_names_that_do_not_fit(scene, tmp_path):

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_words, count, name_list, size
+from keras_ssd.cli.training_setup import BATCH, build_model, read_datasets, settings_of
 
 DESCRIPTION = """\
 Train a detector on your own images.
@@ -60,7 +61,6 @@ exit codes: 0 trained, 2 nothing was trained (one error on standard error), 130
 interrupted.
 """
 RUN = "run.json"
-BATCH = 16
 ARGUMENTS = {"class_names": "--weights-classes"}  # of Python, and their options
 
 
@@ -208,7 +208,6 @@ def run(args):
     """
     import keras
 
-    from keras_ssd.cli.training_setup import build_model, read_datasets, settings_of
     from keras_ssd.cli.training_words import table
     from keras_ssd.training import train
 

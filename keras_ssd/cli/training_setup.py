@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from keras_ssd.cli.arguments import class_names
-from keras_ssd.cli.train import BATCH
 
+BATCH = 16
 TRAINING_SPLITS = ("train", "training", "trainval")
 VALIDATION_SPLITS = ("val", "valid", "validation")
 MEASURING = ("test", "val")  # beginnings of names of splits that are not trained on unless they are named

@@ -9,7 +9,7 @@ import numpy as np
 from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import DecodeOptions, decode_arrays
 from keras_ssd.decoding.arrays import SCORING
-from keras_ssd.evaluation.metrics import measure
+from keras_ssd.evaluation import measure
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 from keras_ssd.images import resize_bilinear
 from keras_ssd.layers import AnchorBoxes

@@ -9,11 +9,11 @@ from keras_ssd.evaluation.collecting import merge as merge
 from keras_ssd.evaluation.evaluate import evaluate as evaluate
 from keras_ssd.evaluation.formats import read_detections as read_detections
 from keras_ssd.evaluation.formats import write_detections as write_detections
-from keras_ssd.evaluation.metrics import MEASURES as MEASURES
-from keras_ssd.evaluation.metrics import measure as measure
+from keras_ssd.evaluation.measuring import MEASURES as MEASURES
+from keras_ssd.evaluation.measuring import measure as measure
+from keras_ssd.evaluation.metrics.curves import Curve as Curve
 from keras_ssd.evaluation.origin import origin_of as origin_of
 from keras_ssd.evaluation.report import write_report as write_report
-from keras_ssd.evaluation.result import Curve as Curve
 from keras_ssd.evaluation.result import Result as Result
 from keras_ssd.evaluation.tables import DetectionTable as DetectionTable
 from keras_ssd.evaluation.tables import ObjectTable as ObjectTable

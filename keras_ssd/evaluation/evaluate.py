@@ -10,7 +10,7 @@ from keras_ssd.data.sizes import check_sizes
 from keras_ssd.evaluation.aligning import aligned
 from keras_ssd.evaluation.collecting import class_names_of, collect, no_detections, seen_in
 from keras_ssd.evaluation.formats import read_detections, write_detections
-from keras_ssd.evaluation.metrics import measure as measured
+from keras_ssd.evaluation.measuring import measure as measured
 from keras_ssd.evaluation.origin import origin_of
 from keras_ssd.evaluation.result import Result
 from keras_ssd.evaluation.tables import DetectionTable

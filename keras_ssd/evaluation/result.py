@@ -8,30 +8,18 @@ from typing import Any
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.evaluation.analysis import analyse
+from keras_ssd.evaluation.figures import figure
+from keras_ssd.evaluation.metrics import RULES
+from keras_ssd.evaluation.report import write_report
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
-NOT_APPLICABLE = "n/a"
 _TITLES = {
     "voc07": "VOC, 11 points",
     "voc12": "VOC, area under the curve",
     "coco": "COCO",
     "ilsvrc": "ILSVRC DET",
 }
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Curve:
-    """Precision over recall of one class, in falling order of score.
-
-    Args:
-        recall, precision: (K,) 0..1, each with all detections down to and with the k-th; detections that count
-            neither way are left out. A COCO curve has its 101 recalls instead, and the best precision from there on.
-        scores: (K,) the score of the detection that gives the point; NaN where none reaches the recall.
-    """
-
-    recall: np.ndarray
-    precision: np.ndarray
-    scores: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -84,8 +72,6 @@ class Result:
     @functools.cached_property
     def pairing(self):
         """What became of each detection: the `Pairing` that the curves come from, at "iou_threshold"."""
-        from keras_ssd.evaluation.metrics import RULES
-
         settings = self.settings
         rule = RULES[self.measure]
         return rule.pair(self.found, self.truth, settings["iou_threshold"], settings.get("plus_one", False))
@@ -93,8 +79,6 @@ class Result:
     @functools.cached_property
     def analysis(self):
         """Why the detector fails: `keras_ssd.evaluation.analysis.Analysis`, made when first asked for."""
-        from keras_ssd.evaluation.analysis import analyse
-
         return analyse(self)
 
     @checked_arguments
@@ -111,8 +95,6 @@ class Result:
         Raises:
             ImportError: the extra `report` is not installed.
         """
-        from keras_ssd.evaluation.report import write_report
-
         return write_report([self, *others], folder)
 
     def to_dict(self):
@@ -131,11 +113,11 @@ class Result:
     def __str__(self):
         objects, detections = self.objects, self.detections
         rows = [
-            (name, str(objects[name]), str(detections[name]), shown(value)) for name, value in self.per_class.items()
+            (name, str(objects[name]), str(detections[name]), figure(value)) for name, value in self.per_class.items()
         ]
         valued = sum(not math.isnan(value) for value in self.per_class.values())
         mean = f"mean of {valued} class{'' if valued == 1 else 'es'}"
-        total = (mean, str(sum(objects.values())), str(sum(detections.values())), shown(self.map))
+        total = (mean, str(sum(objects.values())), str(sum(detections.values())), figure(self.map))
         head = ("class", "objects", "detections", "AP")
         widths = [max(len(row[i]) for row in (head, *rows, total)) for i in range(4)]
 
@@ -145,11 +127,11 @@ class Result:
         rule = "  " + "-" * (sum(widths) + 6)
         lines = [self._title(), line(head), rule, *map(line, rows), rule, line(total)]
         if len(self.numbers) > 1:
-            lines += ["", *_in_columns({name: shown(value) for name, value in self.numbers.items()})]
+            lines += ["", *_in_columns({name: figure(value) for name, value in self.numbers.items()})]
         return "\n".join(lines)
 
     def __repr__(self):
-        return f"Result({self.measure!r}, map={shown(self.map)}, {len(self.truth.images)} images)"
+        return f"Result({self.measure!r}, map={figure(self.map)}, {len(self.truth.images)} images)"
 
     def _title(self):
         images = len(self.truth.images)
@@ -159,11 +141,6 @@ class Result:
         facts += ["small objects less"] if self.measure == "ilsvrc" else []
         facts += ["a pixel added"] if self.settings.get("plus_one") else []
         return f"{_TITLES.get(self.measure, self.measure)}: {', '.join(facts)}"
-
-
-def shown(value, digits=3):
-    """A figure 0..1 as text, "n/a" for NaN."""
-    return NOT_APPLICABLE if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _or_none(value):

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 from keras_ssd.text_files import TextError, read_text
-from keras_ssd.zoo.label_fitting import FILLER
 
+FILLER = "???"  # stands for a number without a class
 LARGEST = 8 << 20  # bytes; ILSVRC's thousand classes take 30,000
 _ITEM = re.compile(r"item\s*:?\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
 _FIELD = re.compile(r"""(\w+)\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\S+))""")

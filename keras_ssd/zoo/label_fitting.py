@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from keras_ssd.names import check_class_names, fold, unknown_name
 from keras_ssd.wording import python_or_shell
 from keras_ssd.zoo.classes import label_sets, labels, slots
+from keras_ssd.zoo.label_files import FILLER, read_label_file
 
-FILLER = "???"
 _BACKGROUND = {"background", "bg", "noneoftheabove", "unlabeled", "unlabelled"}
 _FILLERS = {"", "n/a", "na", "unused", "reserved", "none", "null"}
 
@@ -41,8 +41,6 @@ def listed_names(argument, given):
         ValueError: an unknown label set, or a file that names no classes.
     """
     if isinstance(given, os.PathLike) or (isinstance(given, str) and os.path.isfile(given)):
-        from keras_ssd.zoo.label_files import read_label_file
-
         return read_label_file(given)
     if isinstance(given, str):
         if given in label_sets():

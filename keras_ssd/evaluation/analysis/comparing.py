@@ -8,7 +8,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis.rules import rule_of
 from keras_ssd.evaluation.metrics import coco
-from keras_ssd.evaluation.result import Curve
+from keras_ssd.evaluation.metrics.curves import Curve
 
 _REPLICATES = 200, 1000  # at least, at most
 _SHOWN = 30  # letters; what is longer, an error does not repeat

@@ -12,7 +12,6 @@ import numpy as np
 from keras_ssd.evaluation.metrics import curves as cv
 from keras_ssd.evaluation.metrics.coco_library import tables
 from keras_ssd.evaluation.pairing import IGNORED, NONE, pair_free
-from keras_ssd.evaluation.result import Curve
 
 IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # as pycocotools has them: 0.9 is a little below 9 / 10
 MAX_DETECTIONS = (1, 10, 100)  # so many of a class in an image count, the best
@@ -58,7 +57,7 @@ def evaluate(found, truth):
     whole = precision[:, :, :, _ALL, -1]  # thresholds, recalls, C
     per_class = np.array([_mean(whole[:, :, class_id]) for class_id in range(len(truth.class_names))])
     curves = {
-        class_id: Curve(RECALLS, own, np.where(own > 0, scores[0, :, class_id, _ALL, -1], np.nan))
+        class_id: cv.Curve(RECALLS, own, np.where(own > 0, scores[0, :, class_id, _ALL, -1], np.nan))
         for class_id in np.flatnonzero(~np.isnan(per_class)).tolist()
         for own in [whole[0, :, class_id]]
     }

@@ -1,9 +1,25 @@
 """Curves of precision over recall, and what they come to."""
 
+import dataclasses
+
 import numpy as np
 
 from keras_ssd.evaluation.pairing import FALSE, IGNORED, TRUE
-from keras_ssd.evaluation.result import Curve
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curve:
+    """Precision over recall of one class, in falling order of score.
+
+    Args:
+        recall, precision: (K,) 0..1, each with all detections down to and with the k-th; detections that count
+            neither way are left out. A COCO curve has its 101 recalls instead, and the best precision from there on.
+        scores: (K,) the score of the detection that gives the point; NaN where none reaches the recall.
+    """
+
+    recall: np.ndarray
+    precision: np.ndarray
+    scores: np.ndarray
 
 
 def class_curves(found, verdicts, wanted):

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from keras_ssd._version import __version__
-from keras_ssd.evaluation.report import report_text
+from keras_ssd.evaluation.figures import counted
 
 _SETTINGS = ("recipe", "epochs", "batch_size", "learning_rate", "augment", "precision", "seed")
 
@@ -23,9 +23,9 @@ def facts(runs, measure):
     truth = first.truth
     counts = ", ".join(
         (
-            report_text.counted(len(truth.images), "image"),
-            report_text.counted(len(truth), "object"),
-            report_text.counted(len(truth.class_names), "class", "classes"),
+            counted(len(truth.images), "image"),
+            counted(len(truth), "object"),
+            counted(len(truth.class_names), "class", "classes"),
         )
     )
     said = [
@@ -71,11 +71,7 @@ def _detector(origin):
     if training is None:
         return said
     planned = training.settings.get("epochs", training.epochs)
-    done = (
-        report_text.counted(training.epochs, "epoch")
-        if planned == training.epochs
-        else f"{training.epochs} of {planned} epochs"
-    )
+    done = counted(training.epochs, "epoch") if planned == training.epochs else f"{training.epochs} of {planned} epochs"
     rest = [
         f"{name.replace('_', ' ')} {training.settings[name]}"
         for name in _SETTINGS

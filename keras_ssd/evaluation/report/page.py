@@ -7,8 +7,8 @@ import string
 import numpy as np
 
 from keras_ssd.evaluation.analysis import ERRORS, FOUND, KINDS, analyse, compare
+from keras_ssd.evaluation.figures import counted, figure, number, percent
 from keras_ssd.evaluation.report import charts, facts, galleries, report_text
-from keras_ssd.evaluation.result import shown
 
 CONFUSED = 20  # pairs of classes that are listed
 MATRIX = 20  # classes that a confusion table may have
@@ -91,23 +91,23 @@ def _tiles(first, compared):
     points = first.analysis.working_points.values()
     found, wrong, wanted = (sum(getattr(point, part) for point in points) for part in ("found", "wrong", "wanted"))
     interval = compared.maps[0]
-    spread = "" if math.isnan(interval.low) else f"95 % interval {shown(interval.low)} to {shown(interval.high)}"
+    spread = "" if math.isnan(interval.low) else f"95 % interval {figure(interval.low)} to {figure(interval.high)}"
     return [
-        (report_text.figure(first.result.map), "mean average precision", spread),
+        (figure(first.result.map), "mean average precision", spread),
         (
-            report_text.percent(found, wanted),
+            percent(found, wanted),
             "of the objects found",
-            f"{report_text.number(found)} of {report_text.number(wanted)}",
+            f"{number(found)} of {number(wanted)}",
         ),
         (
-            report_text.percent(wrong, found + wrong),
+            percent(wrong, found + wrong),
             "of the boxes wrong",
-            f"{report_text.number(wrong)} of {report_text.number(found + wrong)}",
+            f"{number(wrong)} of {number(found + wrong)}",
         ),
         (
-            report_text.number(len(first.result.truth.images)),
+            number(len(first.result.truth.images)),
             "images",
-            report_text.counted(len(first.result.per_class), "class", "classes"),
+            counted(len(first.result.per_class), "class", "classes"),
         ),
     ]
 
@@ -161,11 +161,11 @@ def _curves(runs):
     for name in names:
         lines = [(run.number, run.analysis.curves.get(name), run.analysis.working_points[name]) for run in runs]
         said = "; ".join(
-            f"{run.name}: AP {report_text.figure(run.analysis.per_class[name])}, best at precision "
-            f"{report_text.figure(point.precision, 2)} and recall {report_text.figure(point.recall, 2)}"
+            f"{run.name}: AP {figure(run.analysis.per_class[name])}, best at precision "
+            f"{figure(point.precision, 2)} and recall {figure(point.recall, 2)}"
             for run, (_, _, point) in zip(runs, lines, strict=True)
         )
-        values = " / ".join(report_text.figure(run.analysis.per_class[name]) for run in runs)
+        values = " / ".join(figure(run.analysis.per_class[name]) for run in runs)
         drawn.append((name, values, charts.precision_recall(lines, f"Precision over recall of {name}. {said}")))
     return drawn
 

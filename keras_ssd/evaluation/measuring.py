@@ -5,9 +5,8 @@ import numbers
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.evaluation.metrics import coco
+from keras_ssd.evaluation.metrics import RULES, coco
 from keras_ssd.evaluation.metrics import curves as cv
-from keras_ssd.evaluation.metrics.rules import RULES
 from keras_ssd.evaluation.result import Result
 from keras_ssd.names import unknown_name
 
