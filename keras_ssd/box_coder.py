@@ -1,8 +1,9 @@
 """Offsets <-> boxes, and the layout of the predictions tensor.
 
 A network cannot say where an object is: the same filter answers at every cell. It can only say how far the object is
-from the anchor it looks at, so boxes are coded as offsets relative to an anchor. This is the only place that applies
-variances, and the only place that knows the columns of the predictions tensor and of its targets.
+from the anchor it looks at, so boxes are coded as offsets relative to an anchor. `encode` and `decode` apply the
+variances; a loss of boxes (`losses/localization.py`) applies them itself, since it clips offsets in between. No other
+module indexes the columns of the predictions tensor or of its targets.
 """
 
 from dataclasses import dataclass
