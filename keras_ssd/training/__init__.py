@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from keras_ssd.training.averaging import AveragingAdamW as AveragingAdamW
 from keras_ssd.training.caffe_sgd import CaffeSGD as CaffeSGD
 
-_LATER = {"DivergedError": "keeper", "History": "trainer", "train": "trainer"}
+_LATER = {"DivergedError": "training_callback", "History": "trainer", "train": "trainer"}
 if TYPE_CHECKING:
     from keras_ssd.training.trainer import History as History
     from keras_ssd.training.trainer import train as train
