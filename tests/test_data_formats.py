@@ -41,6 +41,27 @@ def test_values_voc_lists_are_splits_that_share_classes(tmp_path):
         data.read(root, "vall")
 
 
+def test_values_voc_lists_name_what_has_no_xml_file(tmp_path):
+    root = voc_folder(tmp_path, {"a": voc_xml(voc_object("dog", 2, 2, 9, 9))})
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\n\nb\n")
+    (lists / "test.txt").write_text("c\nd\n")
+    fault = f"{lists / 'train.txt'}:3: there is no annotation {root / 'Annotations' / 'b.xml'}"
+    for split in (None, "train"):
+        with pytest.raises(DataError, match="1 fault in the data") as error:
+            data.read(root, split)
+        assert fault in str(error.value)
+        dropped = data.read(root, split, policy="drop")
+        assert [annotation.name for annotation in dropped] == ["a"]
+        assert [str(problem) for problem in dropped.problems.faults] == [f"{fault} (left out)"]
+    notes = data.read(root, policy="drop").problems.notes
+    test_list = f"{lists / 'test.txt'}: none of the 2 images of the split 'test' has an xml file"
+    assert [str(note) for note in notes] == [test_list]
+    with pytest.raises(DataError, match="2 faults"):
+        data.read(root, "test")
+
+
 def test_values_coco(tmp_path):
     rows = [
         {"id": 5, "image_id": 1, "category_id": 9, "bbox": [10, 20, 30, 15.5], "area": 100.0, "iscrowd": 0},

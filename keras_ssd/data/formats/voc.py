@@ -37,6 +37,21 @@ def find(path):
     return lay.Layout(NAME, path, splits, whole={"": (folder, None)})
 
 
+def _check_lists(layout, there, problems):
+    """Reports what the lists of images name and the folder of xml files does not hold.
+
+    A list without any xml file is that of a test set whose annotations were never published: one note tells it.
+    """
+    for split, (folder, listed) in layout.splits.items():
+        own = []
+        known = listed is None or _listed_names(folder, listed, own, there)
+        missing = [problem for problem in own if problem.image]
+        if missing and not known:
+            what = f"none of the {len(missing)} images of the split {split!r} has an xml file"
+            own = [Problem("absent split", str(listed), what)]
+        problems += own
+
+
 def _annotation_folder(path):
     for name in _FOLDERS:
         if (path / name).is_dir() and _all_names(path / name):
@@ -68,7 +83,10 @@ def read(layout, part, problems):
     inside = [*(folder / name for name in lay.IMAGE_FOLDERS), folder.parent]
     own = () if folder.parent == layout.root else (folder.parent,)
     images = ImageFinder([*named, *beside, folder, *inside], own, below=[*named, folder.parent, folder])
-    paths = _all_names(folder) if listed is None else _listed_names(folder, listed, problems)
+    there = _all_names(folder)
+    paths = there if listed is None else _listed_names(folder, listed, problems, there)
+    if listed is None:
+        _check_lists(layout, there, problems)
     names = tracked([*paths], "reading annotations", layout.progress)
     files = _Files(images, problems)
     records = [record for name in names if (record := files.record(name, paths[name]))]
@@ -91,9 +109,8 @@ def _is_xml(name):
     return name.lower().endswith(".xml")
 
 
-def _listed_names(folder, listed, problems):
-    """The part of `_all_names` that a list names, in its order."""
-    there = _all_names(folder)
+def _listed_names(folder, listed, problems, there):
+    """The part of `there`, which `_all_names` gave, that a list names, in its order."""
     names = {}
     try:
         lines = read_text(listed).splitlines()
