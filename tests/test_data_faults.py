@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from keras_ssd import data
 from keras_ssd.data import CsvLayout, DataError
+from keras_ssd.data.sizes import check_sizes
 
 GOOD = voc_object("cat", 2, 3, 30, 20)
 
@@ -265,10 +267,20 @@ def test_rejects_unknown_labels_and_missing_images(tmp_path):
 
 def test_rejects_an_image_of_another_size(tmp_path):
     root = voc_folder(tmp_path, {"a": voc_xml(GOOD, size=(30, 40))})
-    with pytest.raises(DataError, match=r"a\.jpg is 60 x 40 pixels, and its annotation says 30 x 40"):
+    what = f"the image {root / 'JPEGImages' / 'a.jpg'} is 60 x 40 pixels, and its annotation says 30 x 40"
+    place = root / "Annotations" / "a.xml"
+    with pytest.raises(DataError, match="1 fault") as error:
         data.read(root)
-    with pytest.raises(ValueError, match="is 60 x 40 pixels, and its annotation speaks of 30 x 40"):
-        data.Sample.of(data.read(root, decode=False)[0])
+    assert f"{place}: {what}\n" in str(error.value)
+    assert [str(problem) for problem in data.check(root).problems.faults] == [f"{place}: {what}"]
+    dataset = data.read(root, decode=False)
+    with pytest.raises(ValueError, match="Correct the size and the boxes") as error:
+        data.Sample.of(dataset[0])
+    assert str(error.value).startswith(f"{place}: {what}. ")
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
+    with pytest.raises(ValueError, match="Correct the size and the boxes") as stated:
+        check_sizes(dataset)
+    assert str(stated.value) == str(error.value)
 
 
 def test_values_size_as_viewers_show_it(tmp_path):

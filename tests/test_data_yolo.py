@@ -269,14 +269,25 @@ def test_values_links_of_voc_are_followed(tmp_path):
     assert found(data.read(tmp_path / "set")) == {"part/a": (["nut"], [[9, 9, 40, 30]])}
 
 
-def test_rejects_folders_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_ssd.data.formats.layout.MAX_FOLDERS", 100)
-    yolo(tmp_path, {"images/l0/a": None}, "train: images\nnames: [nut]\n")
-    for level in range(8):
+def test_values_a_folder_that_is_linked_twice_is_read_once(tmp_path):
+    """Also where the links come first by name: the folder itself is the one that is read."""
+    yolo(tmp_path, {"images/l0/a": f"0 {HALF}"}, "train: images\nnames: [nut]\n")
+    for twin in "az":
+        os.symlink(tmp_path / "images" / "l0", tmp_path / "images" / twin)
+    for level in range(40):  # 2 ** 40 ways
         (tmp_path / f"x{level + 1}").mkdir()
         below = tmp_path / f"x{level}" if level else tmp_path / "images"
-        for twin in "ab":
+        for twin in "bc":
             os.symlink(tmp_path / f"x{level + 1}", below / twin)
+    save_image(tmp_path / "x40" / "deepest.jpg")
+    assert found(data.read(tmp_path)) == {"l0/a": (["nut"], BOX), f"{'b/' * 40}deepest": ([], [])}
+
+
+def test_rejects_more_folders_than_any_dataset_has(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_ssd.data.formats.layout.MAX_FOLDERS", 100)
+    yolo(tmp_path, {"images/a": None}, "train: images\nnames: [nut]\n")
+    for number in range(101):
+        (tmp_path / "images" / str(number)).mkdir()
     with pytest.raises(ValueError, match="more than 100 folders below it"):
         data.read(tmp_path)
 

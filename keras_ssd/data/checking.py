@@ -11,7 +11,9 @@ from keras_ssd.data.image_files import file_digest, look
 from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.reading import read_to_check
+from keras_ssd.data.sample import ImageSizeError
 from keras_ssd.data.summaries import counted
+from keras_ssd.data.whole import unusable
 from keras_ssd.images import ImageError, is_image_name, read_image
 
 _BETWEEN = ("duplicate image",)  # what reading all splits at once tells of images that two of them hold
@@ -129,16 +131,13 @@ def _noted(annotation, future, copies, looks):
     try:
         digest, seen, size_hw = future.result()
     except (ImageError, OSError) as error:
-        what = getattr(error, "reason", str(error))
-        return Problem("broken image", annotation.image, what, image=annotation.name)
+        return unusable(annotation, error)
     copies.setdefault(digest, []).append(annotation.image)
     if seen is not None:
         looks.setdefault(seen, {}).setdefault(digest, annotation.image)
     if size_hw == annotation.size_hw:
         return None
-    is_size, said = (f"{size[1]} x {size[0]}" for size in (size_hw, annotation.size_hw))
-    what = f"the image {annotation.image} is {is_size} pixels, and its annotation says {said}"
-    return Problem("image size", annotation.source or "", what, image=annotation.name)
+    return unusable(annotation, ImageSizeError(annotation, size_hw))
 
 
 def _view(annotation):

@@ -8,6 +8,31 @@ from keras_ssd.calling import checked_arguments, former_attributes
 from keras_ssd.images import read_image
 
 
+class ImageSizeError(ValueError):
+    """An image of another size than its annotation says, so that the boxes lie elsewhere in it.
+
+    Attributes:
+        reason: what is wrong, without the place.
+
+    Args:
+        annotation: `Annotation` with a size.
+        size_hw: (height, width) of the image.
+    """
+
+    def __init__(self, annotation, size_hw):
+        image = repr(annotation.name) if _in_memory(annotation) else annotation.image
+        found, said = (f"{width} x {height}" for height, width in (size_hw, annotation.size_hw))
+        self.reason = f"the image {image} is {found} pixels, and its annotation says {said}"
+        super().__init__(
+            f"{annotation.source or annotation.name}: {self.reason}. Correct the size and the boxes in the annotation, "
+            "or leave the image out."
+        )
+        self._given = annotation, size_hw
+
+    def __reduce__(self):
+        return type(self), self._given
+
+
 @former_attributes(picture="image")
 @checked_arguments
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -62,13 +87,12 @@ class Sample:
 
         Raises:
             ImageError: the image cannot be read.
-            ValueError: the image is not of the size that the annotation speaks of, so that its boxes would lie
-                elsewhere.
+            ImageSizeError: the image has another size than the annotation says.
         """
         image = read_image(annotation.image, name=annotation.name if _in_memory(annotation) else None)
         size_hw = image.shape[:2]
         if annotation.size_hw not in (None, size_hw):
-            raise ValueError(other_size(annotation, size_hw))
+            raise ImageSizeError(annotation, size_hw)
         known = dataclasses.replace(annotation, size_hw=size_hw)
         return cls(image, known.boxes_fraction, known.class_ids, known.difficult | known.crowd, known.name)
 
@@ -89,15 +113,6 @@ class Sample:
     def size_hw(self):
         """(height, width) of the image in pixels."""
         return tuple(self.image.shape[:2])
-
-
-def other_size(annotation, size_hw):
-    """What is said of an annotation of another size than its image's, `size_hw`: its boxes would lie elsewhere."""
-    return (
-        f"Image {annotation.name!r} is {size_hw[1]} x {size_hw[0]} pixels, and its annotation speaks of "
-        f"{annotation.size_hw[1]} x {annotation.size_hw[0]} ({annotation.source or annotation.image}). "
-        "Correct the size in the annotation and its boxes, or leave the image out."
-    )
 
 
 def _in_memory(annotation):

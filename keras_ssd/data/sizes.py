@@ -2,7 +2,7 @@
 
 from keras_ssd.data.image_files import image_size
 from keras_ssd.data.progress import worked_ahead
-from keras_ssd.data.sample import other_size
+from keras_ssd.data.sample import ImageSizeError
 from keras_ssd.images import ImageError
 
 _SHOWN = 5
@@ -26,7 +26,7 @@ def check_sizes(dataset, progress=False):
         for annotation, future in sizes:
             size_hw = future.result()
             if size_hw not in (None, annotation.size_hw):
-                wrong.append(other_size(annotation, size_hw))
+                wrong.append(str(ImageSizeError(annotation, size_hw)))
     if wrong:
         more = [f"... and {len(wrong) - _SHOWN} more of another size than is stated"] if len(wrong) > _SHOWN else []
         raise ValueError("\n".join([*wrong[:_SHOWN], *more]))

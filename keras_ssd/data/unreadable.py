@@ -3,10 +3,9 @@
 import logging
 import threading
 
-from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems
+from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problems
 from keras_ssd.data.sample import Sample
-from keras_ssd.data.whole import broken, only_whole
-from keras_ssd.images import ImageError
+from keras_ssd.data.whole import only_whole, unusable
 
 ADVICE = "Mend them or leave them out; reading the data with policy='drop' leaves them out."
 log = logging.getLogger("keras_ssd")
@@ -55,7 +54,7 @@ class Unreadable:
         Raises:
             DataError: the policy is "error". It names every image of the dataset that cannot be read.
         """
-        problem = _problem(self.dataset[place], error)
+        problem = unusable(self.dataset[place], error)
         if self.policy == "error":
             raise self._refused(problem) from None
         with self._lock:
@@ -72,11 +71,3 @@ class Unreadable:
                     every.append(problem)
                 self._refusal = DataError(Problems(every), ADVICE)
         return self._refusal
-
-
-def _problem(annotation, error):
-    if isinstance(error, ImageError):
-        return broken(annotation, error)
-    source = annotation.image if isinstance(annotation.image, str) else annotation.name
-    kind = "image size" if isinstance(error, ValueError) else "broken image"
-    return Problem(kind, source, str(error), image=annotation.name, done="left out")

@@ -6,6 +6,7 @@ import sqlite3
 
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import worked_ahead
+from keras_ssd.data.sample import ImageSizeError
 from keras_ssd.images import ImageError, ImageTooLargeError, check_image
 from keras_ssd.zoo.cache import home
 
@@ -38,11 +39,20 @@ def only_whole(annotations, problems, progress=False, known=None):
     return kept
 
 
-def broken(annotation, error):
-    """The `Problem` of an annotation whose image cannot be read."""
-    what = f"the image cannot be read: {without_advice(error).reason}"
+def unusable(annotation, error):
+    """The `Problem` of an annotation whose image cannot be read, or has another size.
+
+    Args:
+        annotation: `Annotation`.
+        error: what reading the image raised.
+    """
     file = annotation.image if isinstance(annotation.image, str) else annotation.name
-    return Problem("broken image", file, what, image=annotation.name, done="left out")
+    if isinstance(error, ImageSizeError):
+        file, kind, what = annotation.source or file, "image size", error.reason
+    else:
+        kind, reason = "broken image", getattr(without_advice(error), "reason", str(error))
+        what = f"the image cannot be read: {reason}"
+    return Problem(kind, file, what, image=annotation.name, done="left out")
 
 
 def without_advice(error):
@@ -54,12 +64,10 @@ def without_advice(error):
 
 def _problem(annotation, found):
     if isinstance(found, ImageError):
-        return broken(annotation, found)
+        return unusable(annotation, found)
     if found is None or annotation.size_hw in (None, found):
         return None
-    is_size, said = (f"{width} x {height}" for height, width in (found, annotation.size_hw))
-    what = f"the image {annotation.image} is {is_size} pixels, and its annotation says {said}"
-    return Problem("image size", annotation.source or "", what, image=annotation.name, done="left out")
+    return unusable(annotation, ImageSizeError(annotation, found))
 
 
 def _examined(paths, progress):

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.progress import tracked
+from keras_ssd.data.sample import ImageSizeError
 from keras_ssd.data.unreadable import Unreadable
 from keras_ssd.evaluation.formats import check_target, write_detections
 from keras_ssd.evaluation.journal import ROW, Journal, journal_path
@@ -176,8 +177,7 @@ def _take(collector, unreadable, place, found, journal=None):
     if found is None:
         error = ImageError(annotation.name, "it could not be read when this run began.")
     elif error is None and annotation.size_hw not in (None, found.size_hw):
-        is_size, said = (f"{width} x {height}" for height, width in (found.size_hw, annotation.size_hw))
-        error = ValueError(f"the image is {is_size} pixels, and its annotation says {said}")
+        error = ImageSizeError(annotation, found.size_hw)
     if error is not None:
         unreadable.note(place, error)
     else:

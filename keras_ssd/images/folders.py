@@ -1,49 +1,71 @@
-"""The images of a folder, and of the folders below it."""
+"""The files of a folder, and of the folders below it."""
 
+import collections
 import itertools
 import os
+from collections.abc import Callable, Iterator
 
 from keras_ssd.images.endings import is_image_name
 
 MOST_COUNTED = 100_000  # images below a folder that are counted for a message
 
 
-def images_in(folder, recursive=False):
-    """Paths of a folder's images relative to it: its own by name, then those of each folder below if wanted.
+def files_below(
+    folder: str | os.PathLike,
+    wanted: Callable[[str], object],
+    *,
+    recursive: bool = True,
+    most_folders: int | None = None,
+) -> Iterator[str]:
+    """Paths of the files of a folder by name, then those of the folders below it.
 
-    Hidden files and folders are left out. Linked folders are followed, and each folder is gone through once, so that
-    links in a circle end.
+    Hidden files and folders are left out. Linked folders are followed after all others. Each folder is read once,
+    however many links lead to it, so links in a circle end.
 
     Args:
-        folder: its path.
+        folder: where to begin.
+        wanted: function of a file's name: whether the file is listed.
         recursive: whether to go into the folders below.
+        most_folders: how many folders are read at most; None for no limit.
 
     Yields:
-        Relative paths.
+        Paths that begin with `folder`.
+
+    Raises:
+        OSError: `folder` itself cannot be listed. Folders below it that cannot are left out.
+        ValueError: there are more than `most_folders`.
     """
-    yield from _walk(folder, "", recursive, set())
+    seen = set()
+    waiting, links = [os.fspath(folder)], collections.deque()
+    while waiting or links:
+        place = waiting.pop() if waiting else links.popleft()
+        try:
+            facts = os.stat(place)
+            if (facts.st_dev, facts.st_ino) in seen:
+                continue
+            with os.scandir(place) as entries:
+                entries = sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+        except OSError:
+            if not seen:
+                raise
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        if most_folders is not None and len(seen) > most_folders:
+            raise ValueError(f"{folder}: it has more than {most_folders:,} folders below it.")
+        folders = [entry for entry in entries if entry.is_dir()]
+        yield from (os.path.join(place, e.name) for e in entries if not e.is_dir() and wanted(e.name))
+        if recursive:
+            waiting += [entry.path for entry in reversed(folders) if not entry.is_symlink()]
+            links += [entry.path for entry in folders if entry.is_symlink()]
 
 
-def images_below(folder):
+def images_in(folder: str | os.PathLike, recursive: bool = False) -> Iterator[str]:
+    """Paths of a folder's images relative to it, as `files_below` lists them."""
+    start = len(os.path.join(folder, ""))
+    return (path[start:] for path in files_below(folder, is_image_name, recursive=recursive))
+
+
+def images_below(folder: str | os.PathLike) -> int:
     """How many images lie in the folders below a folder, its own not counted; at most `MOST_COUNTED`."""
     deep = (path for path in images_in(folder, recursive=True) if os.sep in path)
     return sum(1 for _ in itertools.islice(deep, MOST_COUNTED))
-
-
-def _walk(root, below, recursive, seen):
-    folder = os.path.join(root, below)
-    facts = os.stat(folder)
-    if (facts.st_dev, facts.st_ino) in seen:
-        return
-    seen.add((facts.st_dev, facts.st_ino))
-    with os.scandir(folder) as entries:
-        entries = sorted(entries, key=lambda entry: entry.name)
-    for entry in entries:
-        if is_image_name(entry.name) and entry.is_file():
-            yield os.path.join(below, entry.name)
-    for entry in entries if recursive else ():
-        if entry.is_dir() and not entry.name.startswith("."):
-            try:
-                yield from _walk(root, os.path.join(below, entry.name), recursive, seen)
-            except PermissionError:
-                continue

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import BoxFormat
-from keras_ssd.images import is_image_name
+from keras_ssd.images import folders, is_image_name
 from keras_ssd.names import unknown_name
 from keras_ssd.text_files import TextError, read_text
 
@@ -185,32 +185,12 @@ def files_ending(folder, *endings):
 
 
 def files_below(folder, wanted):
-    """Paths of the files of a folder and of all folders below, by name; links are followed, hidden names left out.
-
-    A link to a folder that it lies in is not entered, so that it ends.
-
-    Args:
-        folder: where to begin.
-        wanted: function of a file's name.
+    """What `keras_ssd.images.folders.files_below` gives; nothing for a folder that is not there.
 
     Raises:
-        ValueError: there are more folders than any dataset has, as links to links make them.
+        ValueError: there are more folders than any dataset has.
     """
-    folder = str(folder)
-    above = {folder: (os.path.realpath(folder),)}  # the real folders on the way to each, its own last
-    for seen, (place, inner, files) in enumerate(os.walk(folder, followlinks=True)):
-        if seen > MAX_FOLDERS:
-            raise ValueError(f"{folder}: it has more than {MAX_FOLDERS:,} folders below it, by links between them.")
-        way = above.pop(place)
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in [*inner]:
-            below = os.path.join(place, name)
-            real = os.path.realpath(below) if os.path.islink(below) else os.path.join(way[-1], name)
-            if real in way:
-                inner.remove(name)
-            else:
-                above[below] = (*way, real)
-        yield from (os.path.join(place, name) for name in sorted(files) if name[0] != "." and wanted(name))
+    return folders.files_below(folder, wanted, most_folders=MAX_FOLDERS) if os.path.isdir(folder) else iter(())
 
 
 def line_of(error):
