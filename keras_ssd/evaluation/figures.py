@@ -1,0 +1,46 @@
+"""Figures as text, for results, reports and what is printed."""
+
+import math
+
+NOT_APPLICABLE = "n/a"
+
+
+def number(value):
+    """A whole number with a thin gap at each thousand."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def figure(value, digits=3):
+    """0.909, or "n/a" for NaN."""
+    return NOT_APPLICABLE if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def signed(value, digits=3):
+    """+0.012, −0.003, 0.000, or "n/a"."""
+    text = figure(abs(value), digits)
+    if text == NOT_APPLICABLE or not float(text):
+        return text
+    return ("+" if value > 0 else "\u2212") + text
+
+
+def bounds(interval):
+    """ "−0.012 to +0.003"; where rounding would turn a bound that is apart from 0 into 0, a digit more."""
+    digits = 4 if interval.apart and min(abs(interval.low), abs(interval.high)) < 0.0005 else 3
+    return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
+
+
+def percent(part, whole):
+    """14 %, or "n/a" of nothing; never 0 % for some or 100 % for not quite all."""
+    if not whole:
+        return NOT_APPLICABLE
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return "below 1\u00a0%"
+    if 99 < share < 100:
+        return "above 99\u00a0%"
+    return f"{share:.0f}\u00a0%"
+
+
+def counted(count, one, many=None):
+    """1 image, 2 images."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
