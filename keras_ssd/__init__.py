@@ -122,6 +122,4 @@ def __dir__():
 # `keras.saving.load_model` finds the classes of this package only once they are imported.
 if _environment.loads_keras():
     _environment.load_keras()
-    with _environment.without_collecting():
-        importlib.import_module("keras_ssd.models")
-        importlib.import_module("keras_ssd.training")
+    _environment.register_classes()

@@ -7,6 +7,7 @@ where the backend that Keras would take is not installed and `KERAS_BACKEND` is 
 
 import contextlib
 import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -16,6 +17,8 @@ from pathlib import Path
 from keras_ssd._quiet import quiet_backend, silence_backend
 
 EXTRAS = ("tensorflow", "jax", "torch")
+# Modules whose import registers every class that a saved model of this package may hold.
+REGISTERING = ("keras_ssd.models", "keras_ssd.losses", "keras_ssd.training")
 
 
 def loads_keras():
@@ -41,6 +44,13 @@ def load_keras():
     if "keras" not in sys.modules:
         with quiet_backend():
             import keras  # noqa: F401
+
+
+def register_classes():
+    """Makes every class of this package that a saved model may hold known to Keras."""
+    with without_collecting():
+        for name in REGISTERING:
+            importlib.import_module(name)
 
 
 def _installed(name):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from keras_ssd import _environment
 from keras_ssd.calling import checked_arguments
 from keras_ssd.map_limits import checked_limit, map_limit
 from keras_ssd.models.habits import detectors_in
@@ -46,6 +47,7 @@ def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
             f"'{path}' is no .keras file (a zip archive), or it is cut short. Expected what `model.save('x.keras')` "
             "writes; for .h5 and .npz weights use the factory, such as ssd300(weights=...)."
         )
+    _environment.register_classes()  # the command imports only what it uses
     try:
         _check_size(path)
         # Warnings only lead up to the error, if there is one.
