@@ -1,6 +1,8 @@
-"""How Caffe counts the windows of a pooling layer, and the reading of sizes for two axes."""
+"""Where the windows of convolutions and pooling layers stand: the padding of Keras's "same" and of Caffe."""
 
 import operator
+
+NO_SIDES = ((0, 0), (0, 0))
 
 
 def size_pair(value, name, least=0):
@@ -20,6 +22,30 @@ def size_pair(value, name, least=0):
             f"Received: {name}={value!r}"
         )
     return pair
+
+
+def sum_of_sides(first, second):
+    """Two paddings ((top, bottom), (left, right)) as one."""
+    return tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in zip(first, second, strict=True))
+
+
+def keras_padding(size_hw, kernel_size, strides, dilation_rate=(1, 1), padding="same", sides=NO_SIDES):
+    """((top, bottom), (left, right)) around a map: what a padding layer adds, and what the layer behind it adds.
+
+    Args:
+        size_hw: (height, width) of the map before both.
+        kernel_size, strides, dilation_rate: (height, width) of the layer.
+        padding: "same" or "valid" of the layer.
+        sides: the padding before the layer.
+    """
+    if padding != "same":
+        return tuple(tuple(pair) for pair in sides)
+    more = []
+    for size, kernel, stride, dilation, around in zip(size_hw, kernel_size, strides, dilation_rate, sides, strict=True):
+        size, reach = size + sum(around), dilation * (kernel - 1) + 1
+        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+        more.append((total // 2, total - total // 2))
+    return sum_of_sides(sides, more)
 
 
 def caffe_padding(size_hw, pool_size, strides, padding, ceil_mode=True):

@@ -34,7 +34,7 @@ FLOORS = (
         "replacing",
         "smear",
     ),
-    ("box_coder", "fastpaths", "folding", "layer_calls", "matching", "nms"),
+    ("box_coder", "fastpaths", "folding", "layer_calls", "layout", "matching", "nms"),
     ("decoding",),
     ("caffe.layers", "encoder", "layers", "losses"),
     ("backbones",),

@@ -8,7 +8,7 @@ import keras
 from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import LowestPadding2D
 from keras_ssd.map_limits import check_map
-from keras_ssd.padding import caffe_padding, size_pair
+from keras_ssd.padding import caffe_padding, keras_padding, size_pair
 
 
 def caffe_xavier():
@@ -161,18 +161,11 @@ def max_pool(x, name, size=2, stride=2, pad=0, *, ceil_mode=True, padding_name=N
     """
     size, stride = size_pair(size, "size", 1), size_pair(stride, "stride", 1)
     padding = caffe_padding(x.shape[1:3], size, stride, size_pair(pad, "pad"), ceil_mode)
-    keras_same = tuple(_same_padding(*numbers) for numbers in zip(x.shape[1:3], size, stride, strict=True))
-    mode = "same" if padding == keras_same else "valid"
+    mode = "same" if padding == keras_padding(x.shape[1:3], size, stride) else "valid"
     if mode == "valid" and any(map(any, padding)):
         x = LowestPadding2D(padding, name=padding_name or f"{name}_padding")(x)
     layer = keras.layers.MaxPooling2D(size, strides=stride, padding=mode, data_format="channels_last", name=name)
     return layer(x)
-
-
-def _same_padding(size, kernel_size, stride):
-    """(before, after) of Keras's "same"."""
-    total = max((-(-size // stride) - 1) * stride + kernel_size - size, 0)
-    return total // 2, total - total // 2
 
 
 def check_input_size(input_size):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_ssd.caffe.exporter import kinds as kinds
-from keras_ssd.caffe.exporter.blobs import MAPS
 from keras_ssd.caffe.exporter.heads import ENDS, ends_of, options_of, write_heads
 from keras_ssd.caffe.exporter.images import write_image
 from keras_ssd.caffe.exporter.registry import writer_of
@@ -18,6 +17,7 @@ from keras_ssd.caffe.importer.names import caffe_name
 from keras_ssd.calling import checked_arguments
 from keras_ssd.exporters.model_graph import calls_of, refuse_unknown
 from keras_ssd.layer_calls import readers_of
+from keras_ssd.layout import usual_order
 from keras_ssd.models.model import SSD
 from keras_ssd.replacing import replacing
 
@@ -111,8 +111,7 @@ def _written(model, decoding, channel_order, mean_inside):
 def _output(net, tensor, blob, model):
     """Name of the blob of an output, maps with their channels in front and everything else as Keras has it."""
     step = Step(net, model, tuple(tensor.shape))
-    order = MAPS if len(tensor.shape) == len(MAPS) else tuple(range(len(tensor.shape)))
-    blob = step.ordered(blob, order)
+    blob = step.ordered(blob, usual_order(len(tensor.shape)))
     if net.layers[net.maker(blob)].tops[0] != blob.name:  # OpenCV gives a layer's first output by its name
         blob = step.add("Power", [blob], suffix="output")
     return net.with_own_name(blob).name

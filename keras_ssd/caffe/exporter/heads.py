@@ -3,13 +3,13 @@
 import numpy as np
 
 from keras_ssd.box_coder import Predictions
-from keras_ssd.caffe.exporter.blobs import MAPS
 from keras_ssd.caffe.exporter.priors import prior_box
 from keras_ssd.caffe.exporter.writing import Step
 from keras_ssd.caffe.files import CaffeLayer
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
+from keras_ssd.layout import CHANNELS_FIRST
 
 ENDS = (AnchorBoxes, DecodeDetections)
 # What Caffe's DetectionOutput cannot be told, and what it does.
@@ -121,7 +121,7 @@ def _layer(net, name, kind, bottoms, params=None):
 
 def _head_name(net, x, kind, index):
     """The name that the layers behind a head begin with: its convolution's, in the original."""
-    return x.name if x.settled and x.order == MAPS else f"level{index}_mbox_{kind}"
+    return x.name if x.settled and x.order == CHANNELS_FIRST else f"level{index}_mbox_{kind}"
 
 
 def _reordered(step, x, order, width):
@@ -135,7 +135,7 @@ def _reordered(step, x, order, width):
 def _flattened(step, net, x, name):
     """Name of the map's values, box by box."""
     x = step.settle(x)
-    if x.order == MAPS:
+    if x.order == CHANNELS_FIRST:
         bottom = _layer(net, f"{name}_perm", "Permute", [x.name], {"permute_param": {"order": [0, 2, 3, 1]}})
     else:
         bottom = step.plain(x).name

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from keras_ssd.caffe.exporter.blobs import MAPS, Blob, float32
+from keras_ssd.caffe.exporter.blobs import Blob, float32
 from keras_ssd.caffe.exporter.kinds.arithmetic import line_of
 from keras_ssd.caffe.exporter.writing import Step
 from keras_ssd.caffe.files import CaffeLayer
 from keras_ssd.caffe.layers.grayscale import Grayscale
 from keras_ssd.exporters.model_graph import ExportError
+from keras_ssd.layout import CHANNELS_FIRST
 
 CHANNEL_ORDERS = ("bgr", "rgb")
 LINES = (keras.layers.Rescaling, keras.layers.Normalization)
@@ -41,7 +42,7 @@ class Image:
     @property
     def input_shape(self):
         """(channels, height, width) of the net's input."""
-        return self.blob.caffe_shape[1:]
+        return self.blob.stored_shape[1:]
 
 
 def write_image(net, model, readers, channel_order, mean_inside):
@@ -77,7 +78,7 @@ def write_image(net, model, readers, channel_order, mean_inside):
     if not scale.all():
         raise ExportError(f"Model '{model.name}' multiplies its images with 0. Received: scale={scale}")
     name = net.unique("data")
-    blob = Blob(name, tuple(shape), MAPS, channels_reversed=channels_reversed, shared=True)
+    blob = Blob(name, tuple(shape), order=CHANNELS_FIRST, channels_reversed=channels_reversed, shared=True)
     step = -1 if channels_reversed else 1
     if mean_inside:
         given = (0.0,) * len(scale), 1.0
@@ -90,7 +91,7 @@ def write_image(net, model, readers, channel_order, mean_inside):
     transform = {"scale": given[1]}
     if any(given[0]):
         transform["mean_value"] = list(given[0])
-    dims = {"shape": [{"dim": [1, *blob.caffe_shape[1:]]}]}
+    dims = {"shape": [{"dim": [1, *blob.stored_shape[1:]]}]}
     net.append(CaffeLayer(name, "Input", (), (name,), {"input_param": dims, "transform_param": transform}))
     if mean_inside and ((scale != 1).any() or offset.any()):
         blobs = tuple(float32(values[::step]) for values in (scale, offset))

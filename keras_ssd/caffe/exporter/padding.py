@@ -4,25 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NO_PADDING = ((0, 0), (0, 0))
-
-
-def same_padding(size, reach, stride):
-    """(before, after) of Keras's "same" for windows of `reach` cells."""
-    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-    return total // 2, total - total // 2
-
-
-def keras_padding(size_hw, kernel_hw, strides, dilation, padding, cells=NO_PADDING):
-    """((top, bottom), (left, right)) around a map, by a layer's `padding` and a padding layer before it."""
-    found = []
-    for size, kernel, stride, step, (before, after) in zip(size_hw, kernel_hw, strides, dilation, cells, strict=True):
-        more = (0, 0)
-        if padding == "same":
-            more = same_padding(size + before + after, step * (kernel - 1) + 1, stride)
-        found.append((before + more[0], after + more[1]))
-    return tuple(found)
-
 
 def convolution_of(size_hw, kernel, strides, dilation, cells):
     """A convolution with any padding as one of Caffe's, which pads both sides alike.

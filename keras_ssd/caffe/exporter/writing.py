@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from keras_ssd.caffe.exporter.blobs import MAPS, Blob, Padding, float32, plain_order, usual_order
-from keras_ssd.caffe.exporter.padding import NO_PADDING, convolution_of, without_idle_cells
+from keras_ssd.caffe.exporter.blobs import Blob, float32
+from keras_ssd.caffe.exporter.padding import convolution_of, without_idle_cells
 from keras_ssd.caffe.files import CaffeLayer
 from keras_ssd.caffe.importer.names import caffe_name
 from keras_ssd.exporters.model_graph import ExportError
+from keras_ssd.layout import CHANNELS_FIRST, agree, plain_order, usual_order
 from keras_ssd.names import unique
+from keras_ssd.padding import NO_SIDES
 
 
 class Net:
@@ -113,12 +115,10 @@ class Step:
         blobs = tuple(float32(blob) for blob in blobs)
         self.net.append(CaffeLayer(name, kind, tuple(x.name for x in inputs), (top,), params or {}, blobs))
         if shape is None:
-            return Blob(top, first.shape, order or first.order)
-        return Blob(top, tuple(shape), order or usual_order(len(shape)))
+            return Blob(top, first.shape, order=order or first.order)
+        return Blob(top, tuple(shape), order=order or usual_order(len(shape)))
 
-    def convolve(
-        self, x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), groups=1, cells=NO_PADDING, suffix=None
-    ):
+    def convolve(self, x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), groups=1, cells=NO_SIDES, suffix=None):
         """Writes a Convolution.
 
         Args:
@@ -157,7 +157,7 @@ class Step:
         """A convolution that only puts channels in their places, since Caffe has no layer for that."""
         channels = x.shape[-1]
         kernel = np.diag(np.ones(channels) if x.factors is None else x.factors)
-        kernel = kernel[:, ::-1] if x.channels_reversed else kernel
+        kernel = x.turned(kernel)
         blob = replace(x, channels_reversed=False, factors=None)
         return self.convolve(blob, kernel[:, :, None, None], suffix="input")
 
@@ -165,9 +165,9 @@ class Step:
         """A convolution that only pads, since Caffe has no layer for that."""
         if padding.lowest:
             self.fail("padding with the lowest number is written as part of a max pooling behind it only.")
-        x, channels = self.ordered(x, MAPS), x.shape[-1]
+        x, channels = self.ordered(x, CHANNELS_FIRST), x.shape[-1]
         kernel = np.ones((channels, 1, 1, 1))
-        return self.convolve(x, kernel, groups=channels, cells=padding.cells, suffix="padded")
+        return self.convolve(x, kernel, groups=channels, cells=padding.sides, suffix="padded")
 
     def ordered(self, x, order):
         """The blob, settled, with its axes in this order."""
@@ -177,26 +177,24 @@ class Step:
         return self.net.once((x.key, tuple(order)), lambda: self._permuted(x, tuple(order)))
 
     def _permuted(self, x, order):
-        axes = [x.order.index(axis) for axis in order]
-        return self.add("Permute", [x], x.shape, order, params={"permute_param": {"order": axes}}, suffix="perm")
+        params = {"permute_param": {"order": x.axes_to(order)}}
+        return self.add("Permute", [x], x.shape, order, params=params, suffix="perm")
 
     def maps(self, x):
         """The blob, settled, as a map with its channels in front."""
-        if len(x.order) != 4 or x.flat:
+        if x.rank != 4 or x.flat:
             self.fail(f"it needs a map (B, H, W, C) as its input. Received: shape={x.shape}")
-        return self.ordered(x, MAPS)
+        return self.ordered(x, CHANNELS_FIRST)
 
     def plain(self, x):
         """The blob, settled, with its axes as Keras has them."""
         x = self.settle(x)
-        return self.ordered(x, plain_order(len(x.order)))
+        return self.ordered(x, plain_order(x.rank))
 
     def aligned(self, inputs):
         """All blobs, settled, in one order: their own if they agree, else the usual one."""
         inputs = [self.settle(x) for x in inputs]
-        if len({x.order for x in inputs}) == 1:
-            return inputs
-        return [self.ordered(x, usual_order(len(x.order))) for x in inputs]
+        return inputs if agree(inputs) else [self.ordered(x, usual_order(x.rank)) for x in inputs]
 
     def reshaped(self, x, shape, suffix=None):
         """The blob's values in Keras's order, with another shape."""
@@ -204,10 +202,10 @@ class Step:
         x = x if x.in_value_order else self.plain(x)
         shape = (None, *shape[1:])
         # If single cells make both orders the same, the one that convolutions want costs nothing.
-        made = Blob("", shape, usual_order(len(shape)))
+        made = Blob("", shape, order=usual_order(len(shape)))
         order = made.order if made.in_value_order else plain_order(len(shape))
         dims = [shape[axis] for axis in order[1:]]
-        if list(x.caffe_shape[1:]) == dims:
+        if list(x.stored_shape[1:]) == dims:
             return replace(x, shape=shape, order=order)
         if len(dims) == 1:
             return self.add("Flatten", [x], shape, order, suffix=suffix)
@@ -227,7 +225,7 @@ class Step:
         rest = tuple(top for top in tops if top != name)
         self.net.append(CaffeLayer(self.net.unique(f"{name}_silence"), "Silence", rest, ()))
         shape = tuple(stop - start if index == keras_axis else side for index, side in enumerate(x.shape))
-        return Blob(name, shape, x.order)
+        return Blob(name, shape, order=x.order)
 
     def mapped(self, x, sources, constants=None):
         """The map with other channels: channel i is the input's channel `sources[i]`, or for -1 a constant.
@@ -274,12 +272,8 @@ class Step:
         self.net.append(CaffeLayer(self.label("silence"), "Silence", (x.name,)))
         return replace(x, shared=True)
 
-    def padded(self, x, cells, *, lowest=False):
+    def padded(self, x, sides, *, lowest=False):
         """The blob with more padding thought around it."""
-        if x.padding is not None and x.padding.lowest != lowest:
+        if x.flat or (x.padding is not None and x.padding.lowest != lowest):
             x = self.settle(x)
-        if x.padding is not None:
-            cells = tuple(
-                tuple(a + b for a, b in zip(*pairs, strict=True)) for pairs in zip(x.padding.cells, cells, strict=True)
-            )
-        return replace(x, padding=Padding(tuple(map(tuple, cells)), lowest))
+        return x.padded(sides, lowest)

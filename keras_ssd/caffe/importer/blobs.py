@@ -6,13 +6,12 @@ from typing import Any
 import keras
 
 from keras_ssd.layers.reverse_channels import ReverseChannels
-
-CHANNELS_LAST = (0, 2, 3, 1)
+from keras_ssd.layout import CHANNELS_LAST, Layout, plain_order
 
 
 @dataclass(frozen=True, eq=False)
-class Blob:
-    """A blob of the net: a Keras tensor, and how its axes stand to Caffe's.
+class Blob(Layout):
+    """A blob of the net: a Keras tensor, whose axes may stand in another order than Caffe's.
 
     Caffe's maps are (B, C, H, W), Keras's (B, H, W, C). A builder says which order it needs, and a transposition is
     made only if the tensor is not in that order already. So Caffe's Permute costs nothing: it only says that the axes
@@ -20,16 +19,13 @@ class Blob:
 
     Args:
         tensor: symbolic Keras tensor, batch first; None for priors and for inputs other than the image.
-        order: axis i of the tensor is Caffe's axis `order[i]`.
-        channels_reversed: the channels (Caffe's axis 1) stand in reverse: RGB where the net was trained on BGR.
+        order, channels_reversed: of the `Layout`; the shape is Caffe's, the channels are its axis 1.
         layer: the `CaffeLayer` that made it, or None.
         inputs: the blobs that it was made from.
         levels: the `AnchorLevel`s of a blob of priors, with clip and variances, see `priors.PriorLevel`.
     """
 
     tensor: Any
-    order: tuple = ()
-    channels_reversed: bool = False
     layer: Any = None
     inputs: tuple = field(default=(), repr=False)
     levels: tuple = ()
@@ -37,44 +33,37 @@ class Blob:
     @classmethod
     def of_maps(cls, tensor, *, channels_reversed=False):
         """Of a tensor (B, H, W, C) that Caffe calls (B, C, H, W)."""
-        return cls(tensor, CHANNELS_LAST, channels_reversed)
+        return cls(tensor, order=CHANNELS_LAST, channels_reversed=channels_reversed)
 
     @classmethod
     def of_plain(cls, tensor):
         """Of a tensor with its axes in Caffe's order."""
-        return cls(tensor, tuple(range(len(tensor.shape))))
+        return cls(tensor, order=plain_order(len(tensor.shape)))
 
     @property
     def shape(self):
         """Caffe's shape; None stands for the batch."""
-        shape = [None] * len(self.order)
-        for axis, size in zip(self.order, self.tensor.shape, strict=True):
-            shape[axis] = size
-        return tuple(shape)
-
-    def axis(self, caffe_axis):
-        """Where Caffe's axis (negative ones count from the end) stands in the tensor."""
-        return self.order.index(caffe_axis % len(self.order))
+        return tuple(self.tensor.shape[place] for place in self.axes_to(range(self.rank)))
 
     def ordered(self, order):
         """The tensor with its axes in this order and its channels as Caffe has them."""
         blob = self.straight()
         if blob.order == tuple(order):
             return blob.tensor
-        axes = [blob.order.index(axis) for axis in order]
+        axes = blob.axes_to(order)
         if axes[0] != 0:
             raise ValueError(f"A permutation of blob '{self}' moves the batch axis, which no layer here can do.")
         return keras.layers.Permute(axes[1:])(blob.tensor)
 
     def maps(self):
         """The tensor as (B, H, W, C)."""
-        if len(self.order) != 4:
+        if self.rank != 4:
             raise ValueError(f"A layer that works on maps needs a blob of four axes. Received: shape={self.shape}")
         return self.ordered(CHANNELS_LAST)
 
     def plain(self):
         """The tensor with its axes in Caffe's order."""
-        return self.ordered(tuple(range(len(self.order))))
+        return self.ordered(plain_order(self.rank))
 
     def straight(self):
         """This blob with its channels as Caffe has them."""

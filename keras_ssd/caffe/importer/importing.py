@@ -9,7 +9,6 @@ import keras
 
 from keras_ssd.caffe.files import CaffeNet, read_caffemodel, read_prototxt
 from keras_ssd.caffe.importer import kinds as kinds
-from keras_ssd.caffe.importer.blobs import CHANNELS_LAST
 from keras_ssd.caffe.importer.construction import Construction
 from keras_ssd.caffe.importer.head import ending_of, heads_of
 from keras_ssd.caffe.importer.names import legal_name
@@ -190,5 +189,5 @@ def _plain(building, inputs, outputs, name):
         blob = building.blobs[blob_name]
         if blob.tensor is None:
             raise ValueError(f"Blob '{blob_name}' holds priors or an input, no result of the image.")
-        tensors.append(blob.maps() if len(blob.order) == len(CHANNELS_LAST) else blob.plain())
+        tensors.append(blob.maps() if blob.rank == 4 else blob.plain())
     return keras.Model(inputs, tensors if len(tensors) > 1 else tensors[0], name=name)

@@ -108,7 +108,7 @@ def _part_list(building, name, columns=None):
         made = ", ".join(last_blobs(building.net))
         raise ValueError(f"Blob '{name}' is no result of an image. The net's last blobs are {made}.")
     blob, kind = building.blobs[name], "probabilities"
-    if len(blob.order) == 4 and (blob.layer is None or blob.layer.type not in ("Permute", "Reshape", "Concat")):
+    if blob.rank == 4 and (blob.layer is None or blob.layer.type not in ("Permute", "Reshape", "Concat")):
         while blob.layer is not None and blob.layer.type in ACTIVATIONS and columns and _of_all(blob, columns):
             kind, blob = ACTIVATIONS[blob.layer.type], blob.inputs[0]
         return [Blob.of_plain(blob.maps())], kind

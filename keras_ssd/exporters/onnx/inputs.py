@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ssd.exporters.model_graph import ExportError
-from keras_ssd.exporters.onnx.values import CHANNELS_FIRST, Value
+from keras_ssd.exporters.onnx.values import Value
+from keras_ssd.layout import CHANNELS_FIRST
 from keras_ssd.names import unknown_name
 
 IMAGES, PREPROCESSING = "images", "preprocessing"
@@ -63,7 +64,7 @@ def first_value(kind, calls, model_input):
     shape = (1, *tensor.shape[1:])
     return (
         tensor,
-        Value(IMAGES, shape, CHANNELS_FIRST, channels_reversed=kind.channels_reversed and shape[-1] > 1),
+        Value(IMAGES, shape, order=CHANNELS_FIRST, channels_reversed=kind.channels_reversed and shape[-1] > 1),
         calls,
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_ssd.exporters.onnx.values import CHANNELS_FIRST
+from keras_ssd.layout import CHANNELS_FIRST, plain_order
 from keras_ssd.names import unique
 
 LOWEST = float(np.finfo("float32").min)
@@ -74,8 +74,6 @@ class Graph:
         fill = LOWEST if value.padding.lowest else 0.0
         stored = value.name
         shape = list(value.shape)
-        for axis, sides in zip((1, 2), value.padding.sides, strict=True):
-            shape[axis] -= sum(sides)
         for axis, (before, after) in zip((1, 2), value.padding.sides, strict=True):
             if before or after:
                 name = self.unique(f"{value.name}/pad")
@@ -83,7 +81,7 @@ class Graph:
                 parts = [blocks[0], stored, blocks[1]]
                 stored = self.node("Concat", [part for part in parts if part], name, axis=value.axis(axis))
                 shape[axis] += before + after
-        return value.like(stored)
+        return value.like(stored, shape)
 
     def _block(self, value, shape, axis, count, fill, name):
         """A constant as large as a map of this shape, but for one axis; None if nothing is left of it."""
@@ -111,15 +109,10 @@ class Graph:
 
     def _move(self, value, order):
         moved = replace(value, order=order)
-
-        def long(axes):
-            return [axis for axis in axes if value.shape[axis] != 1]
-
-        if long(order) == long(value.order):  # axes of length one may stand anywhere
+        if value.keeps_values(order):
             return replace(moved, name=self.reshape(value.name, moved.stored_shape, f"{value.name}/reshape"))
-        axes = [value.order.index(axis) for axis in order]
         name = self.unique(f"{value.name}/transpose")
-        return replace(moved, name=self.node("Transpose", [value.name], name, perm=axes))
+        return replace(moved, name=self.node("Transpose", [value.name], name, perm=value.axes_to(order)))
 
     def maps(self, value):
         """A map (B, H, W, C) as ONNX's operators want it, its padding in it; the channels may stand in reverse."""
@@ -128,7 +121,7 @@ class Graph:
 
     def plain(self, value):
         """The value with its axes in Keras's order."""
-        return self.ordered(value, range(value.rank))
+        return self.ordered(value, plain_order(value.rank))
 
     def reshape(self, stored, shape, name):
         """Another shape for a tensor of the graph; returns its name."""
@@ -178,9 +171,7 @@ class Step:
         Args:
             array: of Keras's axes: as many as `value` has, of length one where all share a number.
         """
-        array = np.asarray(array)
-        if value.channels_reversed and array.ndim and array.shape[-1] > 1:
-            array = array[..., ::-1]
+        array = value.turned(np.asarray(array))
         return self.constant(array.transpose(value.order) if array.ndim else array, part)
 
     def apply(self, operators, value):

@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
-from keras_ssd.caffe.exporter.blobs import plain_order, usual_order
 from keras_ssd.caffe.exporter.kinds.activations import powered
 from keras_ssd.caffe.exporter.kinds.normalization import affine
 from keras_ssd.caffe.exporter.kinds.values import array, per_channel
 from keras_ssd.caffe.exporter.registry import writes
 from keras_ssd.layers import WeightedAdd
+from keras_ssd.layout import plain_order, usual_order
 
 
 @writes(keras.layers.Add)

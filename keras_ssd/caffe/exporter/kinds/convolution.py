@@ -7,9 +7,10 @@ import numpy as np
 
 from keras_ssd.caffe.exporter.kinds.activations import activated
 from keras_ssd.caffe.exporter.kinds.values import array
-from keras_ssd.caffe.exporter.padding import deconvolution_of, keras_padding, pair, without_gaps
+from keras_ssd.caffe.exporter.padding import deconvolution_of, pair, without_gaps
 from keras_ssd.caffe.exporter.registry import writes
 from keras_ssd.layers import Deconvolution2D
+from keras_ssd.padding import NO_SIDES, keras_padding
 
 FUSED = "activation"
 
@@ -43,12 +44,12 @@ def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
     if groups == 1 and x.padding is None:
         if x.factors is not None:
             kernel = kernel * np.asarray(x.factors)[None, :, None, None]
-        kernel = kernel[:, ::-1] if x.channels_reversed else kernel
+        kernel = x.turned(kernel, 1)
         x = replace(x, channels_reversed=False, factors=None)
     x = step.maps(x)
     strides, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
-    given = () if padding is None else (padding.cells,)
-    cells = keras_padding(x.shape[1:3], kernel.shape[2:], strides, dilation, layer.padding, *given)
+    sides = NO_SIDES if padding is None else padding.sides
+    cells = keras_padding(x.shape[1:3], kernel.shape[2:], strides, dilation, layer.padding, sides)
     options = {"strides": strides, "dilation": dilation, "groups": groups, "cells": cells}
     return step.convolve(x, kernel, bias, suffix=suffix, **options)
 

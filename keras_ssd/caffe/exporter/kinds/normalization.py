@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 
-from keras_ssd.caffe.exporter.blobs import plain_order
 from keras_ssd.caffe.exporter.kinds.activations import powered, with_channels_first
 from keras_ssd.caffe.exporter.kinds.values import array
 from keras_ssd.caffe.exporter.registry import writes
 from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
+from keras_ssd.layout import plain_order
 
 # Layers that OpenCV merges a Scale behind them into, whatever its axes are.
 LINEAR = ("Convolution", "Deconvolution", "InnerProduct", "BatchNorm", "Scale", "Power")

@@ -5,12 +5,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from keras_ssd.caffe.exporter.blobs import NO_PADDING
 from keras_ssd.caffe.exporter.kinds.convolution import checked
 from keras_ssd.caffe.exporter.kinds.normalization import affine
-from keras_ssd.caffe.exporter.padding import keras_padding, pair, pooling_of
+from keras_ssd.caffe.exporter.padding import pair, pooling_of
 from keras_ssd.caffe.exporter.registry import writes
 from keras_ssd.layers import PaddedAveragePooling2D
+from keras_ssd.padding import NO_SIDES, keras_padding
 
 AXES = {1: "rows", 2: "columns"}
 
@@ -19,11 +19,11 @@ AXES = {1: "rows", 2: "columns"}
 def max_pooling2d(step, layer, x):
     """Max pooling, with the padding before it that never wins."""
     checked(step, layer)
-    cells = NO_PADDING
+    cells = NO_SIDES
     if x.padding is not None and x.padding.lowest:
-        cells, x = x.padding.cells, replace(x, padding=None)
+        cells, x = x.padding.sides, replace(x, padding=None)
     x = step.maps(x)
-    cells = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, (1, 1), layer.padding, cells)
+    cells = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, padding=layer.padding, sides=cells)
     return _pooled(step, layer, x, "MAX", cells)[0]
 
 
@@ -63,7 +63,7 @@ def average_pooling2d(step, layer, x):
     """Average pooling; where Caffe's mean takes padding in and Keras's does not, a factor for each place follows."""
     checked(step, layer)
     x = step.maps(x)
-    cells = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, (1, 1), layer.padding)
+    cells = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, padding=layer.padding)
     y, pads = _pooled(step, layer, x, "AVE", cells)
     numbers = (x.shape[1:3], layer.pool_size, layer.strides, cells, pads, step.output_shape[1:3])
     factors = np.outer(*(_too_long(*axis) for axis in zip(*numbers, strict=True)))

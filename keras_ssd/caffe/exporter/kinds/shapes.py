@@ -4,26 +4,26 @@ from dataclasses import replace
 
 import keras
 
-from keras_ssd.caffe.exporter.blobs import MAPS
 from keras_ssd.caffe.exporter.kinds.convolution import checked
 from keras_ssd.caffe.exporter.registry import writes
 from keras_ssd.caffe.layers.grayscale import Grayscale
 from keras_ssd.layers import BilinearResize, LowestPadding2D, ShuffleChannels, SliceAxis
 from keras_ssd.layers.class_columns import NEVER, ClassColumns
 from keras_ssd.layers.reverse_channels import ReverseChannels
+from keras_ssd.layout import CHANNELS_FIRST
 
 
 @writes(keras.layers.ZeroPadding2D)
 def zero_padding2d(step, layer, x):
     """Zeros that the convolution behind them takes in."""
     checked(step, layer)
-    return step.padded(step.settle(x) if x.flat else x, layer.padding)
+    return step.padded(x, layer.padding)
 
 
 @writes(LowestPadding2D)
 def lowest_padding2d(step, layer, x):
     """Padding that the max pooling behind it takes in."""
-    return step.padded(step.settle(x) if x.flat else x, layer.padding, lowest=True)
+    return step.padded(x, layer.padding, lowest=True)
 
 
 @writes(keras.layers.Cropping2D)
@@ -53,7 +53,7 @@ def permute(step, layer, x):
     """Another order of the axes; nothing moves before a later layer asks for it."""
     x = step.settle(x)
     dims = (0, *layer.dims)  # axis i of the result was axis dims[i]
-    return replace(x, shape=tuple(x.shape[axis] for axis in dims), order=tuple(dims.index(axis) for axis in x.order))
+    return replace(x, shape=tuple(x.shape[axis] for axis in dims), order=x.renamed(dims))
 
 
 @writes(keras.layers.Flatten)
@@ -85,7 +85,7 @@ def shuffle_channels(step, layer, x):
 @writes(ReverseChannels)
 def reverse_channels(step, layer, x):
     """The other order of colours, which the convolution behind takes in."""
-    if x.flat or x.order != MAPS:
+    if x.flat or x.order != CHANNELS_FIRST:
         x = step.maps(x)
     factors = None if x.factors is None else x.factors[::-1]
     return replace(x, channels_reversed=not x.channels_reversed, factors=factors)
@@ -112,6 +112,6 @@ def class_columns(step, layer, x):
 def bilinear_resize(step, layer, x):
     """DeepLab's Interp."""
     step.net.forks["Interp"] += 1
-    x = step.ordered(cropped(step, step.maps(x), layer.cropping), MAPS)
+    x = step.ordered(cropped(step, step.maps(x), layer.cropping), CHANNELS_FIRST)
     shape = (x.shape[0], layer.height, layer.width, x.shape[-1])
     return step.add("Interp", [x], shape, params={"interp_param": {"height": layer.height, "width": layer.width}})

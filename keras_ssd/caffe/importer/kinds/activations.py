@@ -53,8 +53,7 @@ def prelu(step, x):
     layer = keras.layers.PReLU(
         shared_axes=[axis for axis in range(1, rank) if shared or axis != channel], name=step.label()
     )
-    channels_reversed = x.channels_reversed and not shared
-    stored = Stored(0, (1 if shared else channels,), lambda a: (a[::-1] if channels_reversed else a).reshape(shape))
+    stored = Stored(0, (1 if shared else channels,), lambda a: x.turned(a).reshape(shape))
     return x.like(step.apply(layer, x.tensor, weights={"alpha": stored}))
 
 

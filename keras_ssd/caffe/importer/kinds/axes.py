@@ -2,8 +2,9 @@
 
 import keras
 
-from keras_ssd.caffe.importer.blobs import CHANNELS_LAST, Blob
+from keras_ssd.caffe.importer.blobs import Blob
 from keras_ssd.layers.reverse_channels import ReverseChannels
+from keras_ssd.layout import CHANNELS_LAST, agree
 
 
 def checked_axis(step, x, axis, name="axis"):
@@ -25,15 +26,14 @@ def image_like(step, x):
 
 def aligned(step, blobs):
     """(first blob, tensors): all in the order of the first blob that is returned, with its channels' direction."""
-    ranks = {len(blob.order) for blob in blobs}
-    if len(ranks) != 1:
+    if len({blob.rank for blob in blobs}) != 1:
         step.fail(f"needs inputs of as many axes. Received: shapes={[blob.shape for blob in blobs]}")
     first = blobs[0]
-    if {(blob.order, blob.channels_reversed) for blob in blobs} == {(first.order, first.channels_reversed)}:
+    if agree(blobs):
         return first, [blob.tensor for blob in blobs]
-    order = CHANNELS_LAST if len(first.order) == 4 else first.order
+    order = CHANNELS_LAST if first.rank == 4 else first.order
     tensors = [blob.ordered(order) for blob in blobs]
-    return Blob(tensors[0], order), tensors
+    return Blob(tensors[0], order=order), tensors
 
 
 def values_in_order(x):
@@ -41,8 +41,7 @@ def values_in_order(x):
 
     Axes of length one may stand anywhere, so a pooled (B, 1, 1, C) needs no transposition.
     """
-    long = [axis for axis in x.order if x.shape[axis] != 1]
-    return x.tensor if long == sorted(long) and not x.channels_reversed else x.plain()
+    return x.tensor if x.in_value_order and not x.channels_reversed else x.plain()
 
 
 def reshaped(step, tensor, shape, suffix="reshape"):
@@ -54,7 +53,7 @@ def reshaped(step, tensor, shape, suffix="reshape"):
 
 def spread(step, factor, x):
     """A blob of the first axes of `x`, or of axes that are one or as long, with its axes and channels as in `x`."""
-    if factor.order == x.order and factor.channels_reversed == x.channels_reversed:
+    if agree([factor, x]):
         return factor.tensor
     x_shape, missing = x.shape, len(x.shape) - len(factor.shape)
     shape = factor.shape[1:] + (1,) * missing

@@ -90,10 +90,8 @@ def _convolution(step, x, window):
             f"the map of {x.shape[2:]} is too small for the kernel {window.kernel} with the padding {window.pad} and "
             f"the dilation {window.dilation}. Use a larger image."
         )
-    if window.groups == 1 and x.channels_reversed:
-        tensor, turn = x.tensor, (lambda a: a[:, ::-1])  # the kernel is turned instead of the image
-    else:
-        tensor, turn = x.maps(), (lambda a: a)
+    image = x if window.groups == 1 and x.channels_reversed else Blob.of_maps(x.maps())
+    tensor = image.tensor
     tensor, padding = _padded(step, tensor, window)
     # Keras has no stride together with dilation: every cell is computed, and most are left out.
     sparse = max(window.stride) > 1 and max(window.dilation) > 1
@@ -113,7 +111,8 @@ def _convolution(step, x, window):
         convert = _depthwise_kernel(channels, each)
     else:
         layer = keras.layers.Conv2D(window.filters, window.kernel, groups=window.groups, **options)
-        convert = lambda a: turn(a).transpose(2, 3, 1, 0)  # noqa: E731
+        # Of an image whose channels stand in reverse the kernel is turned instead.
+        convert = lambda a: image.turned(a, 1).transpose(2, 3, 1, 0)  # noqa: E731
     weights = {"kernel": Stored(0, shape, convert)}
     if window.use_bias:
         weights["bias"] = Stored(1, (window.filters,))
@@ -191,11 +190,10 @@ def inner_product(step, x):
     size = int(np.prod(inner))
     kept = x.shape[1:axis]
     places = [caffe_axis - axis for caffe_axis in x.order[axis:]]
-    channels_reversed = x.channels_reversed
 
     def kernel(a):
         a = (a.T if transposed else a).reshape(filters, *inner)
-        a = a[:, ::-1] if channels_reversed else a
+        a = x.turned(a, 1)
         return a.transpose(*(place + 1 for place in places), 0).reshape(size, filters)
 
     tensor = x.tensor

@@ -1,7 +1,6 @@
 """Normalization and what follows it: a factor and a summand for each channel."""
 
 import keras
-import numpy as np
 
 from keras_ssd.caffe.importer.blobs import Blob
 from keras_ssd.caffe.importer.building import Stored
@@ -15,16 +14,11 @@ from keras_ssd.layers import (
 )
 
 
-def _by_channel(x):
-    """From values for Caffe's channels to those of the blob's."""
-    return (lambda a: a[::-1]) if x.channels_reversed else np.asarray
-
-
 @builds("BatchNorm")
 def batch_norm(step, x):
     """Caffe's BatchNorm, together with the Scale behind it, as one BatchNormalization."""
     s = step.settings("batch_norm_param")
-    channels, axis, convert = x.shape[1], x.axis(1), _by_channel(x)
+    channels, axis, convert = x.shape[1], x.axis(1), x.turned
     shape = (channels,)
     weights = {
         "moving_mean": Stored(0, shape, convert, factor=2),
@@ -91,13 +85,12 @@ def _affine(step, x, settings, has_scale, has_bias):
         shape = x.shape[first:last]
     if len(axes) > 1:
         x = x.straight()
-    channels_reversed = x.channels_reversed and axes == (1,)
     places = [axis for axis in x.order if axis in axes]  # Caffe's axes in the tensor's order
 
     def convert(a):
         if not axes:
             return a.reshape(1)
-        a = a[::-1] if channels_reversed else a
+        a = x.turned(a) if axes == (1,) else a
         return a.transpose([axes.index(axis) for axis in places])
 
     names = [name for name, has in (("gamma", has_scale), ("beta", has_bias)) if has]
@@ -106,7 +99,7 @@ def _affine(step, x, settings, has_scale, has_bias):
         has_scale,
         has_bias,
         shared=not axes,
-        axis=tuple(x.order.index(axis) for axis in places) or -1,
+        axis=tuple(map(x.axis, places)) or -1,
         name=step.label(),
     )
     return x.like(step.apply(layer, x.tensor, weights=weights))
@@ -124,7 +117,7 @@ def normalize(step, x):
         across_spatial=bool(s["across_spatial"]),
         name=step.label(),
     )
-    stored = Stored(0, (1,), lambda a: a.reshape(1)) if shared else Stored(0, (x.shape[1],), _by_channel(x))
+    stored = Stored(0, (1,), lambda a: a.reshape(1)) if shared else Stored(0, (x.shape[1],), x.turned)
     return Blob.of_maps(
         step.apply(layer, image_like(step, x), weights={"gamma": stored}), channels_reversed=x.channels_reversed
     )

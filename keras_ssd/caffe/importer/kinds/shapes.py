@@ -72,7 +72,7 @@ def permute(step, x):
     if sorted(order) != list(range(rank)) or order[0] != 0:
         step.fail(f"needs an order of {rank} different axes with the batch in front. Received: order={list(given)}")
     x = x.straight()
-    return Blob(x.tensor, tuple(order.index(axis) for axis in x.order))
+    return Blob(x.tensor, order=x.renamed(order))
 
 
 @builds("Flatten")

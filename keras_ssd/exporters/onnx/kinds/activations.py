@@ -115,9 +115,7 @@ def prelu(step, x):
 
 def _by_channel(x, alpha):
     """Slopes as ONNX lines them up with an image: from behind, so without the batch."""
-    if x.channels_reversed and alpha.shape[-1] > 1:
-        alpha = alpha[..., ::-1]
-    return alpha.transpose(x.order)[0]
+    return x.turned(alpha).transpose(x.order)[0]
 
 
 def softmax(step, x):

@@ -5,8 +5,9 @@ import math
 import keras
 import numpy as np
 
-from keras_ssd.exporters.onnx.values import CHANNELS_FIRST, Value
+from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layers import AbsoluteValue, Logarithm, Power, WeightedAdd
+from keras_ssd.layout import CHANNELS_FIRST, agree
 
 
 def aligned(step, values):
@@ -17,7 +18,7 @@ def aligned(step, values):
     rank = max(value.rank for value in values)
     values = [_with_rank(step, value, rank) for value in values]
     first = values[0]
-    if {(value.order, value.channels_reversed) for value in values} == {(first.order, first.channels_reversed)}:
+    if agree(values):
         return values
     orders = {value.order for value in values}
     order = CHANNELS_FIRST if CHANNELS_FIRST in orders else first.order

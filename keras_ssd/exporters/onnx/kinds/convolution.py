@@ -6,25 +6,18 @@ import keras
 
 from keras_ssd.exporters.onnx.kinds.activations import activated, part_before
 from keras_ssd.exporters.onnx.kinds.arrays import array_of
-from keras_ssd.exporters.onnx.kinds.padding import (
-    pads_attribute,
-    same_padding,
-    sum_of_sides,
-    taken_padding,
-    within_kernel,
-)
-from keras_ssd.exporters.onnx.values import CHANNELS_FIRST
+from keras_ssd.exporters.onnx.kinds.padding import pads_attribute, taken_padding, within_kernel
 from keras_ssd.layers import Deconvolution2D
+from keras_ssd.layout import CHANNELS_FIRST
+from keras_ssd.padding import keras_padding
 
 
 def _window(step, x):
     """(map, attributes) of a convolution: its padding is Keras's own and what stands before it."""
     layer = step.layer
     x, sides = taken_padding(step, x, lowest=False)
-    if layer.padding == "same":
-        size_hw = [size + sum(pair) for size, pair in zip(x.shape[1:3], sides, strict=True)]
-        own = same_padding(size_hw, layer.kernel_size, layer.strides, layer.dilation_rate)
-        sides = sum_of_sides(sides, own)
+    size_hw = x.shape[1:3]
+    sides = keras_padding(size_hw, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, sides)
     # OpenCV 5.0 reads beyond the map where a kernel of one cell has padding.
     reach = [d * (k - 1) + 1 for k, d in zip(layer.kernel_size, layer.dilation_rate, strict=True)]
     x, sides = within_kernel(step, x, sides, reach, lowest=False)
@@ -56,7 +49,7 @@ def conv2d(step, x):
     x, attributes = _window(step, x)
     kernel = array_of(layer.kernel).transpose(3, 2, 0, 1)  # (filters, C / groups, h, w)
     if x.channels_reversed and layer.groups == 1:
-        kernel = kernel[:, ::-1]
+        kernel = x.turned(kernel, 1)
     else:
         x = step.graph.straight(x)
     inputs = [x, *_weights(step, kernel)]

@@ -1,5 +1,7 @@
 """Normalization, and the image's preprocessing."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 
@@ -25,9 +27,7 @@ def batch_normalization(step, x):
         parts[name] = array_of(getattr(layer, name)) if used else parts[name]
     parts |= {name: array_of(getattr(layer, name)) for name in ("moving_mean", "moving_variance")}
     if x.axis(axis) == 1:
-        if x.channels_reversed:
-            parts = {name: array[::-1] for name, array in parts.items()}
-        constants = [step.constant(array, name) for name, array in parts.items()]
+        constants = [step.constant(x.turned(array), name) for name, array in parts.items()]
         return x.like(step.node("BatchNormalization", x, *constants, epsilon=float(layer.epsilon)))
     scale = parts["gamma"].astype("float64") / np.sqrt(parts["moving_variance"].astype("float64") + layer.epsilon)
     offset = parts["beta"] - parts["moving_mean"] * scale
@@ -123,7 +123,7 @@ def grayscale(step, x):
         planes.append(step.node("Slice", y, *inputs, part=colour))
     grey = step.node("Add", step.node("Add", *planes[:2], part="red_green"), planes[2], part="sum")
     stored = step.node("Round", grey)
-    return x.__class__(stored, step.shape, x.order)
+    return replace(x, name=stored, shape=step.shape, channels_reversed=False)
 
 
 def _piece(x, place):

@@ -2,24 +2,8 @@
 
 from dataclasses import replace
 
-from keras_ssd.exporters.onnx.values import CHANNELS_FIRST, Padding
-
-NO_SIDES = ((0, 0), (0, 0))
-
-
-def same_padding(size_hw, kernel_size, strides, dilation_rate=(1, 1)):
-    """((top, bottom), (left, right)) of Keras's "same"."""
-    sides = []
-    for size, kernel, stride, dilation in zip(size_hw, kernel_size, strides, dilation_rate, strict=True):
-        reach = dilation * (kernel - 1) + 1
-        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-        sides.append((total // 2, total - total // 2))
-    return tuple(sides)
-
-
-def sum_of_sides(first, second):
-    """Two paddings as one."""
-    return tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in zip(first, second, strict=True))
+from keras_ssd.layout import CHANNELS_FIRST
+from keras_ssd.padding import NO_SIDES
 
 
 def taken_padding(step, x, lowest):
@@ -32,10 +16,7 @@ def taken_padding(step, x, lowest):
     """
     if x.padding is None or x.padding.lowest != lowest or x.order != CHANNELS_FIRST:
         return step.graph.maps(x), NO_SIDES
-    sides = x.padding.sides
-    batch, height, width, channels = x.shape
-    shape = (batch, height - sum(sides[0]), width - sum(sides[1]), channels)
-    return replace(x, shape=shape, padding=None), sides
+    return replace(x, padding=None), x.padding.sides
 
 
 def pads_attribute(sides):
@@ -51,6 +32,4 @@ def within_kernel(step, x, sides, kernel_size, lowest):
     """
     if all(max(pair) < kernel for pair, kernel in zip(sides, kernel_size, strict=True)):
         return x, sides
-    batch, height, width, channels = x.shape
-    shape = (batch, height + sum(sides[0]), width + sum(sides[1]), channels)
-    return step.graph.settled(replace(x, shape=shape, padding=Padding(sides, lowest))), NO_SIDES
+    return step.graph.settled(x.padded(sides, lowest)), NO_SIDES

@@ -5,28 +5,19 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from keras_ssd.exporters.onnx.kinds.padding import (
-    pads_attribute,
-    same_padding,
-    sum_of_sides,
-    taken_padding,
-    within_kernel,
-)
-from keras_ssd.exporters.onnx.values import CHANNELS_FIRST, Padding
+from keras_ssd.exporters.onnx.kinds.padding import pads_attribute, taken_padding, within_kernel
 from keras_ssd.layers import LowestPadding2D, PaddedAveragePooling2D
+from keras_ssd.layout import CHANNELS_FIRST
+from keras_ssd.padding import keras_padding
 
 
 def _padding(lowest):
     """Writes nothing: the padding waits for its reader."""
 
     def write(step, x):
-        sides = tuple(tuple(pair) for pair in step.layer.padding)
-        if x.padding is not None and x.padding.lowest == lowest:
-            sides = sum_of_sides(x.padding.sides, sides)
-        else:
+        if x.padding is not None and x.padding.lowest != lowest:
             x = step.graph.settled(x)
-        padding = Padding(sides, lowest)
-        return replace(x, shape=step.shape, padding=None if padding.is_empty else padding)
+        return x.padded(step.layer.padding, lowest)
 
     return write
 
@@ -39,18 +30,11 @@ def _attributes(layer, sides):
     }
 
 
-def _own_padding(layer, x, sides):
-    """The padding of a pooling layer that stands behind padding."""
-    if layer.padding != "same":
-        return sides
-    size_hw = [size + sum(pair) for size, pair in zip(x.shape[1:3], sides, strict=True)]
-    return sum_of_sides(sides, same_padding(size_hw, layer.pool_size, layer.strides))
-
-
 def max_pooling2d(step, x):
     layer = step.layer
     x, sides = taken_padding(step, x, lowest=True)
-    x, sides = within_kernel(step, x, _own_padding(layer, x, sides), layer.pool_size, lowest=True)
+    sides = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, padding=layer.padding, sides=sides)
+    x, sides = within_kernel(step, x, sides, layer.pool_size, lowest=True)
     return x.like(step.node("MaxPool", x, **_attributes(layer, sides)), step.shape)
 
 
@@ -59,7 +43,7 @@ def average_pooling2d(step, x):
     layer = step.layer
     if layer.padding == "same":
         x = step.graph.maps(x)
-        sides = same_padding(x.shape[1:3], layer.pool_size, layer.strides)
+        sides = keras_padding(x.shape[1:3], layer.pool_size, layer.strides)
     else:
         x, sides = taken_padding(step, x, lowest=False)
         x, sides = within_kernel(step, x, sides, layer.pool_size, lowest=False)

@@ -25,21 +25,15 @@ def permute(step, x):
     """Nothing moves: the axes are only called otherwise."""
     x = step.graph.straight(x)
     dims = (0, *step.layer.dims)
-    return Value(x.name, step.shape, tuple(dims.index(axis) for axis in x.order))
+    return replace(x, shape=step.shape, order=x.renamed(dims))
 
 
 def reshape(step, x):
     """Flatten and Reshape."""
     if x.shape == step.shape:
         return x
-    x = _in_reading_order(step, x)
+    x = step.graph.straight(x) if x.in_value_order else step.graph.plain(x)
     return Value.plain(step.reshape(x, step.shape), step.shape)
-
-
-def _in_reading_order(step, x):
-    """The value with its numbers one after the other as Keras has them."""
-    long = [axis for axis in x.order if x.shape[axis] != 1]
-    return step.graph.straight(x) if long == sorted(long) else step.graph.plain(x)
 
 
 def concatenate(step, *values):
