@@ -57,7 +57,7 @@ def own_json(**changes):
         ("d.json", own_json(class_names=[]), "d.json: `class_names` needs"),
         ("d.json", '[{"source": "p0"}]', "d.json: `class_names` must be a list"),
         ("d.json", "[" * 100_000, "nests too deeply|no whole json"),
-        ("d.xyz", "", "tells no format. Say which with format=..."),
+        ("d.xyz", "", "tells no format. Pass format=..., one of json, coco"),
     ],
 )
 def test_rejects_files_with_faults(tmp_path, name, text, message):
@@ -145,7 +145,11 @@ def test_values_others_can_be_left_out(tmp_path):
     ("path", "options", "message"),
     [
         ("d.xyz", {}, "The ending of .*d.xyz tells no format. Expected .json"),
-        ("d.json", {"format": "yolo"}, "format must be one of 'json', .* Received: format='yolo'"),
+        (
+            "d.json",
+            {"format": "yolo"},
+            "Unknown format 'yolo'. Did you mean 'coco'. Known: json, coco, voc, ilsvrc, csv",
+        ),
         ("nowhere/d.json", {}, "There is no folder .*nowhere"),
         ("c.json", {"format": "coco"}, "'coco' writes the ids of images and classes. Pass dataset="),
         ("d.txt", {"dataset": dataset(classes=("cat", "dog"))}, "pets has none for 'bird'"),

@@ -211,6 +211,7 @@ def _samples(chosen, args):
 
 def _convert(args):
     from keras_ssd import data
+    from keras_ssd.detections import class_ids_of
 
     options = reading_options(args)
     if os.path.abspath(args.out) == os.path.abspath(args.data):
@@ -220,6 +221,7 @@ def _convert(args):
     else:
         splits = data.read_splits(args.data, policy=args.policy, **options)
     if args.classes:
+        class_ids_of(args.classes, next(iter(splits.values())).classes)  # refuses what is misspelt
         splits = {name: part.with_classes(args.classes, others="drop") for name, part in splits.items()}
     policy = "error" if args.policy == "error" else "drop"
     written = data.write(splits, args.out, args.to, images=args.place, policy=policy, progress=not args.quiet)

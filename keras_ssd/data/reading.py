@@ -13,7 +13,7 @@ from keras_ssd.data.formats.table import CsvLayout
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems, check_policy
 from keras_ssd.data.turned import as_shown
 from keras_ssd.data.whole import only_whole
-from keras_ssd.names import check_class_names, nearest
+from keras_ssd.names import check_class_names, files_nearby
 
 FORMATS = {module.NAME: module for module in (voc, coco, yolo, table)}
 ADVICE = (
@@ -161,11 +161,7 @@ def _layout(path, format, classes, images, csv, progress):
 
 
 def _no_such_path(path):
-    around = path.parent
-    beside = [entry.name for entry in around.iterdir()] if around.is_dir() else []
-    close = nearest(path.name, beside)
-    hint = f" Did you mean {' or '.join(str(around / name) for name in close)}?" if close else ""
-    return f"There is no file or folder {path} to read data from.{hint}"
+    return f"There is no file or folder {path} to read data from.{files_nearby(path)}"
 
 
 def _nothing_found(path, format):
