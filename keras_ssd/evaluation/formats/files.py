@@ -63,7 +63,7 @@ def read_detections(path, dataset, format=None, *, outside="error", others="erro
 
     Raises:
         ValueError: what cannot be used, with file and line: an image or class that is unknown, a number that is not
-            finite, a negative side, a box outside, a file that was cut off.
+            finite, a box outside, a file that was cut off.
         FileNotFoundError: there is no such file.
 
     Example:
