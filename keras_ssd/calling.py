@@ -155,7 +155,7 @@ def warn_of_former_name(former, name, stacklevel=3):
     warnings.warn(f"{former} is the former name of {name}, and will go.", DeprecationWarning, stacklevel=stacklevel)
 
 
-def former_attributes(**names: str) -> Callable[[type], type]:
+def former_attributes(**names: str) -> Callable[[T], T]:
     """Gives a class attributes by their former names, which warn.
 
     Args:

@@ -1,8 +1,10 @@
 """An `AnchorSpec` from an array of prior boxes that somebody else computed."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
 from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
@@ -11,14 +13,21 @@ FORMATS = ("cxcywh", "xyxy")
 CLOSE = 2e-6  # fractions of the image; what float32 loses on the way
 
 
-def spec_of_array(anchors, image_size, grids, *, anchor_format="cxcywh", variances=(0.1, 0.1, 0.2, 0.2)):
+def spec_of_array(
+    anchors: ArrayLike,
+    image_size: Sequence[int],
+    grids: Sequence[tuple[int, int, int]] | None,
+    *,
+    anchor_format: str = "cxcywh",
+    variances: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
+) -> AnchorSpec:
     """The spec of given boxes: grids with steps and sizes where the array follows such a rule, single boxes elsewhere.
 
     Args:
         anchors: (N, 4) as fractions of the image, level by level, row-major, box fastest; or what PriorBox layers
             give, (1, 2, N * 4) or (2, N * 4): corners, then variances.
         image_size: (height, width) in pixels.
-        grids: (height, width, boxes a cell) of each level, or None where a level is not known.
+        grids: (height, width, boxes per cell) of each level; None where they are not known.
         anchor_format: "cxcywh" or "xyxy"; a PriorBox array is always corners.
         variances: four, or one for all; a PriorBox array has its own.
 
@@ -35,19 +44,21 @@ def spec_of_array(anchors, image_size, grids, *, anchor_format="cxcywh", varianc
             "Prior boxes must be finite fractions of the image with a positive width and height, "
             f"in the order {anchor_format}. Received for example: {boxes[0].tolist()}"
         )
+    height, width = image_size
+    size_hw = (height, width)
+    pixels = boxes * np.tile(size_hw[::-1], 2)
     sizes = [math.prod(grid) for grid in grids or ()]
-    if sum(sizes) != len(boxes):
-        sizes, grids = [len(boxes)], [None]
-    pixels = boxes * np.tile(image_size[::-1], 2)
+    if not grids or sum(sizes) != len(boxes):
+        return AnchorSpec(size_hw, (_scattered(pixels, size_hw),), tuple(variances))
     levels, start = [], 0
     for size, grid in zip(sizes, grids, strict=True):
         part = pixels[start : start + size]
-        level = None if grid is None else _regular(part, grid)
-        if level is None or not _same(level, part, image_size):
-            level = _scattered(part, image_size)
+        level = _regular(part, grid)
+        if level is None or not _same(level, part, size_hw):
+            level = _scattered(part, size_hw)
         levels.append(level)
         start += size
-    return AnchorSpec(image_size, tuple(levels), variances)
+    return AnchorSpec(size_hw, tuple(levels), tuple(variances))
 
 
 def _plain(anchors, anchor_format, variances):
@@ -77,11 +88,11 @@ def _regular(pixels, grid):
     middle = (first[:, :2].min(0) + first[:, :2].max(0)) / 2
     step = [abs(_neat(size)) or 2 * abs(at) or 1.0 for size, at in zip(step, middle[::-1], strict=True)]
     offset = [_neat(at / size) for size, at in zip(step, middle[::-1], strict=True)]
-    shifts = [[_neat(at) for at in shift] for shift in (first[:, :2] - middle)[:, ::-1]]
-    boxes = [[_neat(side) for side in box] for box in first[:, :1:-1]]
+    shifts = tuple((_neat(y), _neat(x)) for x, y in first[:, :2] - middle)
+    boxes = tuple((_neat(height), _neat(width)) for width, height in first[:, 2:])
     if min(step) <= 0 or min(map(min, boxes)) <= 0:
         return None
-    return AnchorLevel((height, width), step, boxes, offset, shifts)
+    return AnchorLevel((height, width), (step[0], step[1]), boxes, (offset[0], offset[1]), shifts)
 
 
 def _neat(value):
@@ -99,5 +110,7 @@ def _same(level, pixels, image_size):
 
 def _scattered(pixels, image_size):
     """One cell that holds all boxes, each with a centre of its own."""
-    shifts = pixels[:, 1::-1] - np.asarray(image_size) / 2
-    return AnchorLevel((1, 1), image_size, pixels[:, :1:-1].tolist(), (0.5, 0.5), shifts.tolist())
+    height, width = image_size
+    boxes = tuple((h, w) for _, _, w, h in pixels.tolist())
+    shifts = tuple((y - height / 2, x - width / 2) for x, y, _, _ in pixels.tolist())
+    return AnchorLevel((1, 1), image_size, boxes, (0.5, 0.5), shifts)

@@ -5,11 +5,17 @@ and the IoU of two boxes is at most that of their sides, on either axis. So comp
 rows leaves a window of each grid, and the windows of all grids together hold a few hundred anchors of thousands.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from keras_ssd.anchors.spec import AnchorLevel
 
 # Windows hold every anchor from this IoU on. Lower, and they grow; higher, and more objects have no anchor in theirs.
 WINDOW_IOU = 0.3
 SAFETY = 1 - 1e-4  # for the rounding of sides
+
+Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # objects, anchors, their IoU, each (P,)
 
 
 class GridWindows:
@@ -20,7 +26,7 @@ class GridWindows:
         levels: their `AnchorLevel`s.
     """
 
-    def __init__(self, anchors_xyxy, levels):
+    def __init__(self, anchors_xyxy: np.ndarray, levels: Sequence[AnchorLevel]):
         columns, rows, grids = [], [], []
         start = 0
         for level in levels:
@@ -35,7 +41,7 @@ class GridWindows:
         self._columns, self._rows = _Sides(columns), _Sides(rows)
 
     @staticmethod
-    def fit(anchors_xyxy, levels):
+    def fit(anchors_xyxy: np.ndarray, levels: Sequence[AnchorLevel]) -> bool:
         """Whether x depends on the column alone and y on the row alone, to the last bit."""
         start = 0
         for level in levels:
@@ -45,7 +51,7 @@ class GridWindows:
             start += level.num_anchors
         return start == len(anchors_xyxy)
 
-    def pairs(self, boxes_xyxy, iou_threshold):
+    def pairs(self, boxes_xyxy: np.ndarray, iou_threshold: float) -> tuple[np.ndarray, np.ndarray]:
         """(objects, anchors) of all pairs from an IoU on, and of some below it."""
         first_column, columns = self._columns.near(boxes_xyxy[:, 0::2], iou_threshold * SAFETY)  # (M, grids)
         first_row, rows = self._rows.near(boxes_xyxy[:, 1::2], iou_threshold * SAFETY)

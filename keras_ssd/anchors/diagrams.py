@@ -3,11 +3,19 @@
 Drawn with Pillow, which the package needs anyway.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_ssd.anchors.reasons import MATCHED
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from keras_ssd.anchors.reporting import AnchorReport
 
 FINER = 2  # drawn so much larger and then made smaller, which smooths lines
 SIDE, RIGHT, TOP = 620, 560, 76  # of the square diagram, the column beside it and the title, in pixels of the result
@@ -19,7 +27,7 @@ MOST_DOTS = 20_000
 MOST_BARS = 12  # a table
 
 
-def draw_report(report):
+def draw_report(report: AnchorReport) -> Image.Image:
     """A PIL image of an `AnchorReport`."""
     from PIL import Image, ImageDraw
 

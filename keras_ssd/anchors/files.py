@@ -2,11 +2,11 @@
 
 import json
 import os
+from os import PathLike
 from pathlib import Path
 
 from keras_ssd.anchors.spec import AnchorSpec
 from keras_ssd.calling import checked_arguments
-from keras_ssd.names import files_nearby
 from keras_ssd.replacing import replacing
 from keras_ssd.text_files import read_text
 
@@ -15,7 +15,7 @@ MOST_ANCHORS = 1_000_000
 
 
 @checked_arguments
-def write_spec(spec, path):
+def write_spec(spec: AnchorSpec, path: str | PathLike[str]) -> Path:
     """Writes an `AnchorSpec` as JSON, whole or not at all.
 
     Args:
@@ -32,15 +32,13 @@ def write_spec(spec, path):
 
 
 @checked_arguments
-def read_spec(path):
+def read_spec(path: str | PathLike[str]) -> AnchorSpec:
     """The `AnchorSpec` in a file that `write_spec` or `keras-ssd anchors fit` wrote.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: no such description, one of a newer version, or one of absurd size.
     """
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"There is no file of anchors at {path}.{files_nearby(path)}")
     if os.path.getsize(path) > MOST_BYTES:
         raise ValueError(f"{path} is no description of anchors: it has {os.path.getsize(path):,} bytes.")
     try:

@@ -1,7 +1,10 @@
 """A fitted spec, and what it gained."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from keras_ssd.anchors.objects import Objects
 from keras_ssd.anchors.recipes import AnchorRecipe
 from keras_ssd.anchors.reporting import report
 from keras_ssd.anchors.spec import AnchorSpec
@@ -17,14 +20,14 @@ class Account:
         objects: how many the figures are about.
     """
 
-    rows: tuple
+    rows: tuple[dict[str, Any], ...]
     objects: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return table(self.rows)
 
 
-def account_of(specs, objects, iou_threshold):
+def account_of(specs: Mapping[str, AnchorSpec], objects: Objects, iou_threshold: float) -> Account:
     """The `Account` of several specs by name.
 
     Args:
@@ -58,23 +61,24 @@ class FittedSpec(AnchorSpec):
 
     account: Account | None = field(default=None, compare=False)
 
-    def __eq__(self, other):
-        return self._facts() == FittedSpec._facts(other) if isinstance(other, AnchorSpec) else NotImplemented
+    def __eq__(self, other: object) -> bool:
+        return _facts(self) == _facts(other) if isinstance(other, AnchorSpec) else NotImplemented
 
-    def __hash__(self):
-        return hash(self._facts())
-
-    def _facts(self):
-        return self.image_size, self.levels, self.variances, self.clip
+    def __hash__(self) -> int:
+        return hash(_facts(self))
 
     @property
-    def recipe(self):
+    def recipe(self) -> AnchorRecipe:
         """An `AnchorRecipe` with these boxes, for other input sizes: they grow with the shorter side."""
         return AnchorRecipe.of(self)
 
-    def __str__(self):
-        lines = [f"Anchors fitted to {self.account.objects:,} objects", str(self.account), ""]
+    def __str__(self) -> str:
+        lines = [f"Anchors fitted to {self.account.objects:,} objects", str(self.account), ""] if self.account else []
         for index, level in enumerate(self.levels):
             boxes = ", ".join(f"{height:.1f}x{width:.1f}" for height, width in level.boxes_hw)
             lines.append(f"level {index}, step {level.step_hw[0]:.4g}: boxes (height x width) {boxes}")
         return "\n".join(lines)
+
+
+def _facts(spec):
+    return spec.image_size, spec.levels, spec.variances, spec.clip

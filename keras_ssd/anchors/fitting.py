@@ -2,6 +2,8 @@
 
 import dataclasses
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,18 +25,18 @@ MOST_OBJECTS = 10_000  # that the search looks at; more change a box by less tha
 
 @checked_arguments
 def fit(
-    dataset,
-    levels,
-    boxes_per_cell=None,
+    dataset: Any,
+    levels: Any,
+    boxes_per_cell: int | Sequence[int] | None = None,
     *,
-    image_size=None,
-    method="search",
-    goal="mean_iou",
-    iou_threshold=0.5,
-    balance_classes=False,
-    reach=REACH,
-    seed=0,
-):
+    image_size: Sequence[int] | None = None,
+    method: str = "search",
+    goal: str = "mean_iou",
+    iou_threshold: float = 0.5,
+    balance_classes: bool = False,
+    reach: Sequence[float] = REACH,
+    seed: int = 0,
+) -> FittedSpec:
     """Chooses the boxes of each level's cells so that a dataset's objects are overlapped best.
 
     Images are taken as warped to the input, objects where they lie, anchors where their cells stand. The search
@@ -100,7 +102,7 @@ def _check(method, goal, iou_threshold):
         raise ValueError(unknown_name("fitting method", method, METHODS))
     if goal not in GOALS:
         raise ValueError(unknown_name("goal", goal, GOALS))
-    if not isinstance(iou_threshold, numbers.Real) or not 0 < iou_threshold <= 1:
+    if not (isinstance(iou_threshold, numbers.Real) and 0 < float(iou_threshold) <= 1):
         raise ValueError(f"`iou_threshold` must be above 0 and at most 1. Received: iou_threshold={iou_threshold!r}")
 
 

@@ -1,8 +1,14 @@
 """Anchor boxes as arrays, from the description of an `AnchorSpec`; float32 where Caffe computes in float32."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from keras_ssd.anchors.spec import AnchorSpec
 
 
 def _level_geometry(level):
@@ -28,7 +34,7 @@ def _geometry(spec):
 
 
 @functools.lru_cache(maxsize=32)
-def corners(spec):
+def corners(spec: AnchorSpec) -> np.ndarray:
     centres, sizes = _geometry(spec)
     image_wh = np.asarray(spec.image_size[::-1], np.float64)
     corners = np.concatenate([(centres - sizes / 2) / image_wh, (centres + sizes / 2) / image_wh], axis=1)
@@ -40,7 +46,7 @@ def corners(spec):
 
 
 @functools.lru_cache(maxsize=32)
-def centres(spec):
+def centres(spec: AnchorSpec) -> np.ndarray:
     if spec.clip:
         low, high = np.split(corners(spec).astype(np.float64), 2, axis=1)
         result = np.concatenate([(low + high) / 2, high - low], axis=1)

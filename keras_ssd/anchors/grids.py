@@ -1,8 +1,11 @@
 """The grids that fitted anchors shall stand on, however a caller names them."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.anchors.recipes import AnchorRecipe
 from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
@@ -10,13 +13,13 @@ from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
 BOXES_PER_CELL = 6  # of levels that have no boxes yet
 
 
-class Levels(tuple):
+class Levels(tuple[AnchorLevel, ...]):
     """The `AnchorLevel`s of a model, which know the `spec` that they come from: single ones know no image size."""
 
-    spec = None
+    spec: AnchorSpec | None = None
 
     @classmethod
-    def of(cls, spec):
+    def of(cls, spec: AnchorSpec) -> Self:
         """The levels of an `AnchorSpec`."""
         levels = cls(spec.levels)
         levels.spec = spec
@@ -34,13 +37,15 @@ class Grids:
         before: the `AnchorSpec` with the boxes that the levels have, or None for grids alone.
     """
 
-    image_size: tuple
-    levels: tuple
-    boxes_per_cell: tuple
+    image_size: tuple[int, int]
+    levels: tuple[AnchorLevel, ...]
+    boxes_per_cell: tuple[int, ...]
     before: AnchorSpec | None
 
     @classmethod
-    def of(cls, levels, image_size=None, boxes_per_cell=None):
+    def of(
+        cls, levels: Any, image_size: Sequence[int] | None = None, boxes_per_cell: int | Sequence[int] | None = None
+    ) -> Self:
         """From a model, its levels, a spec, a recipe, a list of levels, or a list of grids.
 
         Raises:
@@ -49,10 +54,10 @@ class Grids:
         """
         before = _spec_of(levels, image_size)
         if before is None:
-            grids = _bare_grids(levels, image_size)
+            grids, (height, width) = _bare_grids(levels, image_size)
             counts = _counts(boxes_per_cell, len(grids), (BOXES_PER_CELL,) * len(grids))
-            found = tuple(AnchorLevel.of_boxes(image_size, grid, ((1, 1),)) for grid in grids)
-            return cls(tuple(image_size), found, counts, None)
+            found = tuple(AnchorLevel.of_boxes((height, width), grid, ((1, 1),)) for grid in grids)
+            return cls((height, width), found, counts, None)
         if image_size is not None and tuple(image_size) != before.image_size:
             raise ValueError(
                 f"The levels are those of images of {before.image_size}, (height, width). Leave `image_size` out, or "
@@ -61,7 +66,7 @@ class Grids:
         counts = _counts(boxes_per_cell, len(before.levels), before.boxes_per_cell)
         return cls(before.image_size, before.levels, counts, before)
 
-    def spec(self, shapes_hw):
+    def spec(self, shapes_hw: ArrayLike) -> AnchorSpec:
         """The `AnchorSpec` with these boxes.
 
         Args:
@@ -103,12 +108,13 @@ def _spec_of(levels, image_size):
 
 
 def _bare_grids(levels, image_size):
+    """Grids (height, width) without boxes, and the size of the image."""
     if image_size is None:
         raise ValueError("With grids alone, pass image_size=(height, width) of the input in pixels as well.")
-    grids = [(grid, grid) if np.isscalar(grid) else tuple(grid) for grid in levels]
+    grids = [tuple(grid) if isinstance(grid, Iterable) else (grid, grid) for grid in levels]
     if not all(len(grid) == 2 and all(int(side) == side > 0 for side in grid) for grid in grids):
         raise ValueError(f"Grids must be (height, width) in whole cells. Received: levels={levels!r}")
-    return grids
+    return grids, image_size
 
 
 def _counts(given, levels, default):

@@ -7,7 +7,7 @@ from keras_ssd.anchors.overlaps import concentric_iou
 ROUNDS = 100
 
 
-def kmeans(sizes_hw, count, weights, rng):
+def kmeans(sizes_hw: np.ndarray, count: int, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(count, 2) shapes by rising area: each the weighted mean of the objects that overlap it most, centres the same.
 
     Starts are chosen as k-means++ does it: each far from those before.

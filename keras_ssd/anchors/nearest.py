@@ -6,10 +6,17 @@ anchor of a shape instead of with a grid of them; clipped anchors alone, whose s
 be a little better than the nearest one.
 """
 
+from typing import Any
+
 import numpy as np
 
+from keras_ssd.anchors.objects import Objects
+from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
 
-def nearest_cells(level, centres_yx, place=None):
+
+def nearest_cells(
+    level: AnchorLevel, centres_yx: np.ndarray, place: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(cells, distances), each (M, 2) as (y, x): the nearest cell of each object, and how far its centre is.
 
     Args:
@@ -24,7 +31,7 @@ def nearest_cells(level, centres_yx, place=None):
     return cells.astype(np.int64), np.abs((cells + offset) * step - centres_yx)
 
 
-def iou_at(sizes_hw, distances, shapes_hw):
+def iou_at(sizes_hw: Any, distances: Any, shapes_hw: Any) -> np.ndarray:
     """IoU of boxes whose centres are some distance apart; the arguments broadcast against each other.
 
     Args:
@@ -42,7 +49,7 @@ def iou_at(sizes_hw, distances, shapes_hw):
     return np.divide(inter, union, out=union)
 
 
-def nearest_best(spec, objects):
+def nearest_best(spec: AnchorSpec, objects: Objects) -> tuple[np.ndarray, np.ndarray]:
     """(anchor, IoU), each (M,): the best of the anchors nearest to each object, were they not clipped.
 
     Args:
@@ -53,10 +60,11 @@ def nearest_best(spec, objects):
     sizes, centres = objects.sizes_hw(spec.image_size), objects.centres_yx(spec.image_size)
     start = 0
     for level in spec.levels:
+        cells, distances = nearest_cells(level, centres)
         for place, shape in enumerate(level.boxes_hw):
-            if not place or level.shifts_hw:
+            if level.shifts_hw:
                 cells, distances = nearest_cells(level, centres, place)
-                first = start + (cells[:, 0] * level.grid_hw[1] + cells[:, 1]) * level.boxes_per_cell
+            first = start + (cells[:, 0] * level.grid_hw[1] + cells[:, 1]) * level.boxes_per_cell
             iou = iou_at(sizes.T, distances.T, shape)
             better = iou > best
             best[better], anchor[better] = iou[better], first[better] + place

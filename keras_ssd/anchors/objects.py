@@ -1,6 +1,8 @@
 """The objects that anchors shall answer for, out of a dataset or out of plain boxes."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,15 +26,15 @@ class Objects:
     boxes_xyxy: np.ndarray
     class_ids: np.ndarray
     images: np.ndarray
-    classes: tuple = ()
+    classes: tuple[str, ...] = ()
     num_images: int = 0
     left_out: int = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.boxes_xyxy)
 
     @classmethod
-    def of(cls, data):
+    def of(cls, data: Any) -> "Objects":
         """The objects of anything that holds boxes.
 
         Args:
@@ -63,17 +65,17 @@ class Objects:
         count = len(data) if isinstance(data, np.ndarray) else len(parts)
         return cls(boxes[kept], ids[kept], images[kept], names, count, int((~kept).sum()))
 
-    def sizes_hw(self, image_size):
+    def sizes_hw(self, image_size: Sequence[int]) -> np.ndarray:
         """(M, 2) heights and widths in pixels of images that are warped to `image_size`."""
         sides = (self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2])[:, ::-1].astype(np.float64)
         return sides * np.asarray(image_size, np.float64)
 
-    def centres_yx(self, image_size):
+    def centres_yx(self, image_size: Sequence[int]) -> np.ndarray:
         """(M, 2) centres in pixels of such images."""
         middles = (self.boxes_xyxy[:, 2:].astype(np.float64) + self.boxes_xyxy[:, :2]) / 2
         return middles[:, ::-1] * np.asarray(image_size, np.float64)
 
-    def class_name(self, class_id):
+    def class_name(self, class_id: int) -> str:
         """The class's name, or a numbered one."""
         return self.classes[class_id] if self.classes else f"class_{class_id}"
 

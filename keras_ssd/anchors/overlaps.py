@@ -1,11 +1,13 @@
 """How objects overlap the anchors of a spec, found by the geometry of the grids."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
-from keras_ssd.anchors.candidate_search import GridWindows
+from keras_ssd.anchors.candidate_search import GridWindows, Pairs
 from keras_ssd.anchors.nearest import nearest_best
 from keras_ssd.anchors.objects import Objects
+from keras_ssd.anchors.spec import AnchorSpec
 
 _BLOCK = 1024  # objects that are looked at together
 # IoUs at which the best of clipped anchors is searched for: the lower, the more pairs.
@@ -19,12 +21,12 @@ class GridOverlaps:
         spec: `AnchorSpec`.
     """
 
-    def __init__(self, spec):
+    def __init__(self, spec: AnchorSpec):
         self._spec = spec
         self._anchors = spec.anchors_xyxy()
         self._windows = GridWindows(self._anchors, spec.levels)
 
-    def pairs(self, boxes_xyxy, iou_threshold):
+    def pairs(self, boxes_xyxy: np.ndarray, iou_threshold: float) -> Pairs:
         """(objects, anchors, IoU), each (P,), of all pairs from an IoU on, by rising object.
 
         Args:
@@ -38,9 +40,10 @@ class GridOverlaps:
             iou = bx.iou(block[objects], self._anchors[anchors])
             high = iou >= iou_threshold
             found.append((objects[high] + start, anchors[high], iou[high]))
-        return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+        objects, anchors, iou = (np.concatenate(column) for column in zip(*found, strict=True))
+        return objects, anchors, iou
 
-    def best(self, objects, pairs):
+    def best(self, objects: Objects, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """(best anchor, its IoU), each (M,): IoU 0 where none overlaps.
 
         Args:
@@ -75,20 +78,21 @@ class GridOverlaps:
         return objects[last]
 
 
-def best_iou(spec, boxes_xyxy):
+def best_iou(spec: AnchorSpec, boxes_xyxy: ArrayLike) -> np.ndarray:
     """(M,) IoU of each box with the anchor that overlaps it most.
 
     Args:
         spec: `AnchorSpec`.
         boxes_xyxy: (M, 4) float32, fractions of the image.
     """
-    rows = np.arange(len(boxes_xyxy))
-    objects = Objects(np.asarray(boxes_xyxy, np.float32), rows, rows)
+    boxes = np.asarray(boxes_xyxy, np.float32)
+    rows = np.arange(len(boxes))
+    objects = Objects(boxes, rows, rows)
     overlaps = GridOverlaps(spec)
     return overlaps.best(objects, overlaps.pairs(objects.boxes_xyxy, _FIRST))[1]
 
 
-def winners(objects, pairs, num_anchors):
+def winners(objects: Objects, pairs: Pairs, num_anchors: int) -> np.ndarray:
     """The pairs that remain when each anchor takes the object of its image that it overlaps most.
 
     This is the second stage of SSD's matching; of equal objects the first wins.
@@ -112,7 +116,7 @@ def _last_of_each(keys, order):
     return order[np.flatnonzero(np.append(keys[1:] != keys[:-1], True)[: len(keys)])]
 
 
-def concentric_iou(sizes_hw, shapes_hw):
+def concentric_iou(sizes_hw: np.ndarray, shapes_hw: np.ndarray) -> np.ndarray:
     """IoU (M, K) of each object with each shape, were their centres the same.
 
     Args:

@@ -1,6 +1,12 @@
 """Anchors drawn over an image, a tile a level."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
 from keras_ssd.anchors.objects import Objects
@@ -9,6 +15,9 @@ from keras_ssd.anchors.reporting import places_of, spec_of
 from keras_ssd.calling import checked_arguments
 from keras_ssd.drawing import PALETTE, draw_boxes
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 TILE = 480  # longest side of an image's copy in pixels
 TITLE = 44
 COLOURS = PALETTE[:14]  # its dark ones do not show on a darkened image
@@ -16,7 +25,14 @@ DOTS = 4.0  # least distance of the dots that stand for cells, in pixels
 
 
 @checked_arguments
-def draw_anchors(spec, image, boxes_xyxy=None, *, at=(0.5, 0.5), iou_threshold=0.5):
+def draw_anchors(
+    spec: Any,
+    image: np.ndarray,
+    boxes_xyxy: ArrayLike | None = None,
+    *,
+    at: Sequence[float] = (0.5, 0.5),
+    iou_threshold: float = 0.5,
+) -> Image.Image:
     """Draws the anchors of each level over an image as the network sees it: warped to the input size.
 
     Dots are the centres of cells. Without objects the boxes of one cell are drawn, the one nearest to `at`. With
@@ -49,14 +65,15 @@ def draw_anchors(spec, image, boxes_xyxy=None, *, at=(0.5, 0.5), iou_threshold=0
             f"Received: {image.dtype} of shape {image.shape}"
         )
     scale = TILE / max(spec.image_size)
-    size = tuple(max(1, round(side * scale)) for side in spec.image_size)
-    warped = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+    height, width = (max(1, round(side * scale)) for side in spec.image_size)
+    warped = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
     warped = (warped * 0.55).astype(np.uint8)  # so that thin lines stand out
-    if boxes_xyxy is None or not len(boxes_xyxy):
+    given = np.zeros((0, 4), np.float32) if boxes_xyxy is None else np.asarray(boxes_xyxy, np.float32)
+    if not len(given):
         drawn = [_cell(spec, level, at) for level in range(len(spec.levels))]
         objects = np.zeros((0, 4))
     else:
-        held = Objects.of(np.asarray(boxes_xyxy, np.float32))
+        held = Objects.of(given)
         held = Objects(held.boxes_xyxy, held.class_ids, np.zeros_like(held.images), (), 1)
         drawn, objects = _matches(spec, held, iou_threshold), held.boxes_xyxy
     tiles = [_tile(spec, level, warped, drawn[level], objects) for level in range(len(spec.levels))]

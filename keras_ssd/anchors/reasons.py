@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from keras_ssd.anchors.objects import Objects
 from keras_ssd.anchors.overlaps import concentric_iou
+from keras_ssd.anchors.spec import AnchorSpec
 
 MATCHED, SMALL, LARGE, WIDE, TALL, SHAPE, PLACE = range(7)
 # (title, what it means), by the numbers above
@@ -18,7 +20,7 @@ REASONS = (
 _BLOCK = 4096
 
 
-def reasons(objects, spec, best_iou, iou_threshold):
+def reasons(objects: Objects, spec: AnchorSpec, best_iou: np.ndarray, iou_threshold: float) -> np.ndarray:
     """(M,) places in `REASONS`.
 
     An object that would be matched if its centre lay on that of an anchor is between cells. Else the anchors are too

@@ -1,8 +1,10 @@
 """The anchors of the original models as tables, and how they follow an image size other than the original one."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
 from keras_ssd.calling import checked_arguments
@@ -23,14 +25,14 @@ class RecipeLevel:
         boxes_hw: (height, width) of each box in order, instead of sizes and ratios, where they were fitted to data.
     """
 
-    grid: tuple
+    grid: tuple[int, int]
     min_size: float | None = None
     max_size: float | None = None
-    aspect_ratios: tuple = ()
-    step: float | None = None
-    boxes_hw: tuple = ()
+    aspect_ratios: tuple[float, ...] = ()
+    step: float | tuple[float, float] | None = None
+    boxes_hw: tuple[tuple[float, float], ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.min_size is None) == (not self.boxes_hw):
             raise ValueError(
                 "A RecipeLevel needs either `min_size` or `boxes_hw`. "
@@ -52,15 +54,15 @@ class AnchorRecipe:
         ordered: the ratios are used in the order given (ssd_keras) instead of Caffe's ratio-and-inverse order.
     """
 
-    image_size: tuple
-    rows: tuple
-    variances: tuple = (0.1, 0.1, 0.2, 0.2)
+    image_size: tuple[int, int]
+    rows: tuple[RecipeLevel, ...]
+    variances: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2)
     truncate_sizes: bool = False
     ordered: bool = False
     clamp_sizes: bool = False
 
     @classmethod
-    def of(cls, spec):
+    def of(cls, spec: AnchorSpec) -> Self:
         """The recipe whose reference is a spec: its boxes, and its steps where they are the network's strides.
 
         Args:
@@ -88,7 +90,7 @@ class AnchorRecipe:
         return cls(spec.image_size, tuple(rows), spec.variances)
 
     @checked_arguments
-    def spec(self, image_size=None, grids=None):
+    def spec(self, image_size: Sequence[int] | None = None, grids: Sequence[Sequence[int]] | None = None) -> AnchorSpec:
         """The anchors for an image size and the feature maps that the network makes of it.
 
         Box sizes grow with the shorter side of the image; the network's own strides stay.
@@ -115,7 +117,7 @@ class AnchorRecipe:
         levels = tuple(self._level(row, size, grid, factor) for row, grid in zip(self.rows, grids, strict=True))
         if self.clamp_sizes:
             levels = tuple(replace(level, boxes_hw=_clamped(level.boxes_hw, size)) for level in levels)
-        return AnchorSpec(size, levels, self.variances)
+        return AnchorSpec((size[0], size[1]), levels, self.variances)
 
     def _level(self, row, size, grid, factor):
         if row.boxes_hw:
@@ -193,7 +195,7 @@ def _ssd_mobilenet_v1():
     # TensorFlow's ssd_anchor_generator: 6 layers, scales 0.2 to 0.95 of the shorter side, reduce_boxes_in_lowest_layer.
     # Its lists end in the interpolated square; the pipeline says 0.3333, not one third.
     scales = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
-    cells = [((0.1, 1), (0.2, 2), (0.2, 0.5))]
+    cells: list[tuple[tuple[float, float], ...]] = [((0.1, 1), (0.2, 2), (0.2, 0.5))]
     for scale, following in pairwise(scales[1:]):
         squares = (scale, 1), (math.sqrt(scale * following), 1)
         cells.append((squares[0], (scale, 2), (scale, 0.5), (scale, 3), (scale, 0.3333), squares[1]))
@@ -253,13 +255,13 @@ _RECIPES = {
 }
 
 
-def recipe_names():
+def recipe_names() -> tuple[str, ...]:
     """Names of the original models' anchors."""
     return tuple(_RECIPES)
 
 
 @checked_arguments
-def named_recipe(name, *, truncate_sizes=None, clamp_sizes=None):
+def named_recipe(name: str, *, truncate_sizes: bool | None = None, clamp_sizes: bool | None = None) -> AnchorRecipe:
     """The anchor table of an original model.
 
     Args:
@@ -280,6 +282,12 @@ def named_recipe(name, *, truncate_sizes=None, clamp_sizes=None):
 
 
 @checked_arguments
-def named_spec(name, image_size=None, grids=None, *, truncate_sizes=None):
+def named_spec(
+    name: str,
+    image_size: Sequence[int] | None = None,
+    grids: Sequence[Sequence[int]] | None = None,
+    *,
+    truncate_sizes: bool | None = None,
+) -> AnchorSpec:
     """The anchors of an original model; see `named_recipe` and `AnchorRecipe.spec` for the arguments."""
     return named_recipe(name, truncate_sizes=truncate_sizes).spec(image_size, grids)

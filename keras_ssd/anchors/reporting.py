@@ -1,6 +1,9 @@
 """How well the anchors of a model suit the objects of a dataset."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +13,9 @@ from keras_ssd.anchors.reasons import MATCHED, REASONS, reasons
 from keras_ssd.anchors.spec import AnchorSpec
 from keras_ssd.anchors.text import table
 from keras_ssd.calling import checked_arguments
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # Upper limits of width / height; the middle bin holds what is nearly square.
 RATIO_LIMITS = (1 / 3, 1 / 2, 0.8, 1.25, 2, 3)
@@ -40,34 +46,34 @@ class AnchorReport:
     best_anchor: np.ndarray
     matched: np.ndarray
     reasons: np.ndarray
-    wins: tuple
+    wins: tuple[tuple[int, ...], ...]
 
     @property
-    def recall(self):
+    def recall(self) -> float:
         """Share of the objects that an anchor overlaps by the threshold."""
         return float((self.best_iou >= self.iou_threshold).mean())
 
     @property
-    def mean_best_iou(self):
+    def mean_best_iou(self) -> float:
         """Mean over the objects of the IoU with the best anchor."""
         return float(self.best_iou.mean(dtype=np.float64))
 
     @property
-    def saved(self):
+    def saved(self) -> np.ndarray:
         """(M,) bool: objects that only bipartite matching gives an anchor."""
         return (self.matched == 0) & (self.best_iou > 0)
 
     @property
-    def lost(self):
+    def lost(self) -> np.ndarray:
         """(M,) bool: objects that overlap no anchor at all."""
         return self.best_iou == 0
 
-    def by_class(self):
+    def by_class(self) -> list[dict[str, Any]]:
         """A row (dictionary) a class."""
         ids = self.objects.class_ids
         return [self._row("class", self.objects.class_name(each), ids == each) for each in np.unique(ids)]
 
-    def by_size(self):
+    def by_size(self) -> list[dict[str, Any]]:
         """A row for each doubling of the size, the side of a square of the object's area, in pixels of the input."""
         octaves = np.floor(np.log2(self.sizes)).astype(int)
         return [
@@ -75,12 +81,12 @@ class AnchorReport:
             for each in range(octaves.min(), octaves.max() + 1)
         ]
 
-    def by_ratio(self):
+    def by_ratio(self) -> list[dict[str, Any]]:
         """A row for each range of width / height that has objects."""
         bins = np.searchsorted(RATIO_LIMITS, self.ratios, side="right")
         return [self._row("width / height", RATIO_TITLES[each], bins == each) for each in np.unique(bins)]
 
-    def by_level(self):
+    def by_level(self) -> list[dict[str, Any]]:
         """A row for each level of the spec: its boxes, and what they do."""
         level_of, _ = places_of(self.spec, self.best_anchor)
         return [
@@ -97,7 +103,7 @@ class AnchorReport:
             for index, level in enumerate(self.spec.levels)
         ]
 
-    def by_reason(self):
+    def by_reason(self) -> list[dict[str, Any]]:
         """A row for each reason why objects overlap no anchor enough, the most frequent first."""
         counts = np.bincount(self.reasons, minlength=len(REASONS))
         order = [place for place in np.argsort(-counts, kind="stable") if counts[place] and place != MATCHED]
@@ -113,7 +119,7 @@ class AnchorReport:
             for place in order
         ]
 
-    def summary(self):
+    def summary(self) -> list[str]:
         """Lines about all objects."""
         count = len(self.objects)
         (height, width), grids = self.spec.image_size, len(self.spec.levels)
@@ -137,14 +143,14 @@ class AnchorReport:
             lines.append(f"{self.objects.left_out:,} boxes without area are left out")
         return lines
 
-    def __str__(self):
+    def __str__(self) -> str:
         parts = [self.by_class(), self.by_size(), self.by_ratio(), self.by_level(), self.by_reason()]
         return "\n\n".join(["\n".join(self.summary()), *(table(rows) for rows in parts if rows)])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"AnchorReport({len(self.objects)} objects, recall {self.recall:.3f})"
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON data: the summary's numbers and all rows."""
         return {
             "objects": len(self.objects),
@@ -163,19 +169,19 @@ class AnchorReport:
             "by_reason": self.by_reason(),
         }
 
-    def draw(self):
+    def draw(self) -> Image.Image:
         """A PIL image: objects and anchors by width and height, recall by size, shape and class, and best IoUs."""
         from keras_ssd.anchors.diagrams import draw_report
 
         return draw_report(self)
 
     @property
-    def sizes(self):
+    def sizes(self) -> np.ndarray:
         """(M,) sides of squares of the objects' areas, in pixels of the input."""
         return np.sqrt(self.objects.sizes_hw(self.spec.image_size).prod(axis=1))
 
     @property
-    def ratios(self):
+    def ratios(self) -> np.ndarray:
         """(M,) width / height in pixels of the input."""
         heights, widths = self.objects.sizes_hw(self.spec.image_size).T
         return widths / heights
@@ -197,7 +203,7 @@ def _middle(values):
 
 
 @checked_arguments
-def report(spec, dataset, iou_threshold=0.5):
+def report(spec: Any, dataset: Any, iou_threshold: float = 0.5) -> AnchorReport:
     """Holds anchors against the objects of a dataset: what they match, and what they cannot.
 
     A network learns an object through the anchors that answer for it. One that no anchor overlaps well has a single
@@ -247,7 +253,7 @@ def report(spec, dataset, iou_threshold=0.5):
     )
 
 
-def spec_of(given):
+def spec_of(given: Any) -> AnchorSpec:
     """The `AnchorSpec` of a spec or of a model.
 
     Raises:
@@ -262,7 +268,7 @@ def spec_of(given):
     return spec
 
 
-def places_of(spec, anchors):
+def places_of(spec: AnchorSpec, anchors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(level, box of the cell), each (P,), of anchors given by their indices."""
     limits = np.cumsum([0, *(level.num_anchors for level in spec.levels)])
     level = np.searchsorted(limits, anchors, side="right") - 1

@@ -4,11 +4,14 @@ Each level has its own boxes, and an object's IoU with one of them counts where 
 not as if their centres were the same: a coarse grid serves small objects badly whatever its boxes are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_ssd.anchors.nearest import iou_at, nearest_cells
+from keras_ssd.anchors.objects import Objects
+from keras_ssd.anchors.spec import AnchorLevel
 
 # A side is made larger and smaller by these factors in turn, until no box gains by it.
 FACTORS = (1.4, 1.2, 1.1, 1.05, 1.025, 1.0125)
@@ -35,7 +38,7 @@ class Goal:
     weights: np.ndarray
     iou_threshold: float | None = None
 
-    def of(self, best_iou):
+    def of(self, best_iou: np.ndarray) -> np.ndarray:
         """Score (...) of best IoUs (..., M)."""
         if self.iou_threshold is None:
             return best_iou @ self.weights
@@ -54,7 +57,14 @@ class Search:
             smaller, the coarsest level's larger.
     """
 
-    def __init__(self, objects, image_size, levels, goal, reach):
+    def __init__(
+        self,
+        objects: Objects,
+        image_size: Sequence[int],
+        levels: Sequence[AnchorLevel],
+        goal: Goal,
+        reach: Sequence[float],
+    ):
         self.goal = goal
         self._sizes = np.ascontiguousarray(objects.sizes_hw(image_size).T.astype(np.float32))  # (2, M)
         heights, widths = self._sizes
@@ -69,7 +79,9 @@ class Search:
         low[steps.argmin()], high[steps.argmax()] = 0, np.sqrt((heights * widths).max())
         self._limits = np.stack([low, np.maximum(low, high)])
 
-    def run(self, level_of, starts, rng):
+    def run(
+        self, level_of: Sequence[int] | np.ndarray, starts: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
         """The best boxes that can be found.
 
         Args:

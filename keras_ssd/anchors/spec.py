@@ -6,7 +6,9 @@ anchor tensors) is derived from it.
 """
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,15 +19,20 @@ FORMAT_VERSION = 1
 SHIFTS_VERSION = 2  # written where a level has several centres a cell, which readers of version 1 do not know
 
 
-def _pair(value, name):
+def _pair(value: Any, name: str) -> tuple[float, float]:
     """(height, width) from one number or two."""
-    values = (value, value) if np.isscalar(value) else tuple(value)
+    values = tuple(value) if isinstance(value, Iterable) else (value, value)
     if len(values) != 2 or not all(math.isfinite(v) for v in values):
         raise ValueError(f"`{name}` must be one number or (height, width). Received: {name}={value}")
-    return values
+    return values[0], values[1]
 
 
-def _positive(values, name):
+def _whole_pair(value: Any, name: str) -> tuple[int, int]:
+    height, width = _pair(value, name)
+    return int(height), int(width)
+
+
+def _positive(values: Sequence[float], name: str) -> None:
     if not values or not all(math.isfinite(v) and v > 0 for v in values):
         raise ValueError(f"`{name}` must hold positive numbers. Received: {name}={values}")
 
@@ -75,14 +82,14 @@ class AnchorLevel:
             (densified anchors); empty where all boxes stand at the cell's own.
     """
 
-    grid_hw: tuple
-    step_hw: tuple
-    boxes_hw: tuple
-    offset_hw: tuple = (0.5, 0.5)
-    shifts_hw: tuple = ()
+    grid_hw: tuple[int, int]
+    step_hw: tuple[float, float]
+    boxes_hw: tuple[tuple[float, float], ...]
+    offset_hw: tuple[float, float] = (0.5, 0.5)
+    shifts_hw: tuple[tuple[float, float], ...] = ()
 
-    def __post_init__(self):
-        grid = tuple(int(v) for v in _pair(self.grid_hw, "grid_hw"))
+    def __post_init__(self) -> None:
+        grid = _whole_pair(self.grid_hw, "grid_hw")
         step = tuple(float(v) for v in _pair(self.step_hw, "step_hw"))
         boxes = tuple(tuple(float(v) for v in _pair(box, "boxes_hw")) for box in self.boxes_hw)
         _positive(grid, "grid_hw")
@@ -101,12 +108,12 @@ class AnchorLevel:
         object.__setattr__(self, "shifts_hw", shifts if any(v for shift in shifts for v in shift) else ())
 
     @property
-    def boxes_per_cell(self):
+    def boxes_per_cell(self) -> int:
         """Boxes at each cell; a head has this many times 4 (or classes) channels."""
         return len(self.boxes_hw)
 
     @property
-    def num_anchors(self):
+    def num_anchors(self) -> int:
         """Anchors of the whole feature map."""
         return self.grid_hw[0] * self.grid_hw[1] * self.boxes_per_cell
 
@@ -114,17 +121,17 @@ class AnchorLevel:
     @checked_arguments
     def prior_box(
         cls,
-        image_size,
-        grid_hw,
-        min_sizes,
-        max_sizes=(),
-        aspect_ratios=(),
+        image_size: Sequence[int],
+        grid_hw: Sequence[int],
+        min_sizes: Sequence[float],
+        max_sizes: Sequence[float] = (),
+        aspect_ratios: Sequence[float] = (),
         *,
-        flip=True,
-        step=None,
-        offset=0.5,
-        truncate_sizes=True,
-    ):
+        flip: bool = True,
+        step: float | Sequence[float] | None = None,
+        offset: float | Sequence[float] = 0.5,
+        truncate_sizes: bool = True,
+    ) -> Self:
         """A level with the meaning of Caffe's PriorBox layer.
 
         For each min size the boxes are: the square of the min size; if there is a max size, the square of
@@ -164,13 +171,22 @@ class AnchorLevel:
         for index, min_size in enumerate(min_sizes):
             second = cut(max_sizes[index]) if max_sizes else None
             boxes.extend(_boxes_of_cell(cut(min_size), second, ratios))
-        return cls(grid_hw, _step(image_size, grid_hw, step), tuple(boxes), _pair(offset, "offset"))
+        return cls.of_boxes(image_size, grid_hw, boxes, step=step, offset=offset)
 
     @classmethod
     @checked_arguments
     def density_prior_box(
-        cls, image_size, grid_hw, fixed_sizes, densities, fixed_ratios=(1.0,), *, step=None, offset=0.5, tiling="size"
-    ):
+        cls,
+        image_size: Sequence[int],
+        grid_hw: Sequence[int],
+        fixed_sizes: Sequence[float],
+        densities: Sequence[float],
+        fixed_ratios: Sequence[float] = (1.0,),
+        *,
+        step: float | Sequence[float] | None = None,
+        offset: float | Sequence[float] = 0.5,
+        tiling: str = "size",
+    ) -> Self:
         """A level of densified anchors, as FaceBoxes has them: each box stands at density x density places of a cell.
 
         For each fixed size, for each ratio: the places row by row. They are symmetric about the cell's centre and
@@ -217,11 +233,19 @@ class AnchorLevel:
                 box = (float(np.float32(size) / root), float(np.float32(size) * root))
                 boxes += [box] * density**2
                 shifts += [(y, x) for y in places for x in places]
-        return cls(grid_hw, steps, tuple(boxes), _pair(offset, "offset"), tuple(shifts))
+        return cls(_whole_pair(grid_hw, "grid_hw"), steps, tuple(boxes), _pair(offset, "offset"), tuple(shifts))
 
     @classmethod
     @checked_arguments
-    def of_boxes(cls, image_size, grid_hw, boxes_hw, *, step=None, offset=0.5):
+    def of_boxes(
+        cls,
+        image_size: Sequence[int],
+        grid_hw: Sequence[int],
+        boxes_hw: Iterable[Sequence[float]],
+        *,
+        step: float | Sequence[float] | None = None,
+        offset: float | Sequence[float] = 0.5,
+    ) -> Self:
         """A level of boxes that are given one by one.
 
         Args:
@@ -231,11 +255,22 @@ class AnchorLevel:
             step: pixels between cells, one number or (height, width); None is image size / grid.
             offset: centre of the first cell as a fraction of the step.
         """
-        return cls(grid_hw, _step(image_size, grid_hw, step), tuple(boxes_hw), _pair(offset, "offset"))
+        boxes = tuple(_pair(box, "boxes_hw") for box in boxes_hw)
+        return cls(_whole_pair(grid_hw, "grid_hw"), _step(image_size, grid_hw, step), boxes, _pair(offset, "offset"))
 
     @classmethod
     @checked_arguments
-    def scaled(cls, image_size, grid_hw, scale, next_scale=None, aspect_ratios=(1.0,), *, step=None, offset=0.5):
+    def scaled(
+        cls,
+        image_size: Sequence[int],
+        grid_hw: Sequence[int],
+        scale: float,
+        next_scale: float | None = None,
+        aspect_ratios: Sequence[float] = (1.0,),
+        *,
+        step: float | Sequence[float] | None = None,
+        offset: float | Sequence[float] = 0.5,
+    ) -> Self:
         """A level with the meaning of ssd_keras's AnchorBoxes layer.
 
         Sizes are fractions of the image's shorter side and are never cut; ratios stand in the order given, and
@@ -254,7 +289,7 @@ class AnchorLevel:
         shorter = min(_pair(image_size, "image_size"))
         second = None if next_scale is None else next_scale * shorter
         boxes = _boxes_of_cell(scale * shorter, second, aspect_ratios)
-        return cls(grid_hw, _step(image_size, grid_hw, step), boxes, _pair(offset, "offset"))
+        return cls.of_boxes(image_size, grid_hw, boxes, step=step, offset=offset)
 
 
 def _tiles(size, density, steps, tiling):
@@ -266,12 +301,14 @@ def _tiles(size, density, steps, tiling):
     return span, -(span // 2), span // density
 
 
-def _step(image_size, grid_hw, step):
+def _step(
+    image_size: Sequence[int], grid_hw: Sequence[int], step: float | Sequence[float] | None
+) -> tuple[float, float]:
     if step is not None:
         return _pair(step, "step")
     image, grid = _pair(image_size, "image_size"), _pair(grid_hw, "grid_hw")
     _positive(grid, "grid_hw")
-    return tuple(float(i) / float(g) for i, g in zip(image, grid, strict=True))
+    return float(image[0]) / float(grid[0]), float(image[1]) / float(grid[1])
 
 
 @checked_arguments
@@ -291,13 +328,13 @@ class AnchorSpec:
         (8732, (4, 6, 6, 6, 4, 4))
     """
 
-    image_size: tuple
-    levels: tuple
-    variances: tuple = (0.1, 0.1, 0.2, 0.2)
+    image_size: tuple[int, int]
+    levels: tuple[AnchorLevel, ...]
+    variances: tuple[float, ...] = (0.1, 0.1, 0.2, 0.2)
     clip: bool = False
 
-    def __post_init__(self):
-        size = tuple(int(v) for v in _pair(self.image_size, "image_size"))
+    def __post_init__(self) -> None:
+        size = _whole_pair(self.image_size, "image_size")
         _positive(size, "image_size")
         levels = tuple(self.levels)
         if not levels or not all(isinstance(level, AnchorLevel) for level in levels):
@@ -313,29 +350,29 @@ class AnchorSpec:
         object.__setattr__(self, "clip", bool(self.clip))
 
     @property
-    def num_anchors(self):
+    def num_anchors(self) -> int:
         """Anchors of all levels."""
         return sum(level.num_anchors for level in self.levels)
 
     @property
-    def boxes_per_cell(self):
+    def boxes_per_cell(self) -> tuple[int, ...]:
         """Boxes a cell of each level."""
         return tuple(level.boxes_per_cell for level in self.levels)
 
     @property
-    def grids(self):
+    def grids(self) -> tuple[tuple[int, int], ...]:
         """(height, width) in cells of each level."""
         return tuple(level.grid_hw for level in self.levels)
 
-    def anchors_xyxy(self):
+    def anchors_xyxy(self) -> np.ndarray:
         """Corners (xmin, ymin, xmax, ymax) as fractions of the image: read-only float32 (N, 4)."""
         return geometry.corners(self)
 
-    def anchors_cxcywh(self):
+    def anchors_cxcywh(self) -> np.ndarray:
         """Centre and size (cx, cy, w, h) as fractions of the image: read-only float32 (N, 4)."""
         return geometry.centres(self)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON data that `from_dict` turns back into an equal spec."""
         shifted = any(level.shifts_hw for level in self.levels)
         return {
@@ -356,7 +393,7 @@ class AnchorSpec:
         }
 
     @classmethod
-    def from_dict(cls, data):
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The spec that `to_dict` wrote.
 
         Raises:

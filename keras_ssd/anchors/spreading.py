@@ -1,5 +1,7 @@
 """Anchors for a network that has none: sizes spread evenly over its feature maps, as in the original."""
 
+from collections.abc import Sequence
+
 from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
 from keras_ssd.calling import checked_arguments
 
@@ -9,7 +11,9 @@ FEW_CELLS = 3
 
 
 @checked_arguments
-def spread_spec(image_size, grids, strides, *, even=False):
+def spread_spec(
+    image_size: Sequence[int], grids: Sequence[Sequence[int]], strides: Sequence[Sequence[float]], *, even: bool = False
+) -> AnchorSpec:
     """Anchors whose sizes grow evenly from map to map, from 20 % to 90 % of the image's shorter side.
 
     The rule is the original's: between the first and the last size lie whole percents; a map with a stride of 8 pixels
@@ -49,7 +53,8 @@ def spread_spec(image_size, grids, strides, *, even=False):
             truncate_sizes=False,
         )
         levels.append(level)
-    return AnchorSpec(tuple(image_size), tuple(levels))
+    height, width = image_size
+    return AnchorSpec((height, width), tuple(levels))
 
 
 def _percents(count, fine):
@@ -60,7 +65,7 @@ def _percents(count, fine):
     return [SMALLEST // 2, *percents] if fine else percents
 
 
-def _step(image_size, grid, stride):
+def _step(image_size: Sequence[int], grid: Sequence[int], stride: Sequence[float]) -> tuple[float, ...] | None:
     """The network's stride, where the map covers the image to within a cell; else None."""
     fits = all(abs(size / s - cells) < 1 for size, s, cells in zip(image_size, stride, grid, strict=True))
     return tuple(stride) if fits else None

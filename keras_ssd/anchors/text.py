@@ -1,9 +1,11 @@
 """Tables as text."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
-def table(rows):
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Lines of a table with a title line; texts stand left, numbers right.
 
     Args:

@@ -1,7 +1,9 @@
 """Building blocks with Caffe's conventions, shared by backbones and heads."""
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -11,7 +13,7 @@ from keras_ssd.map_limits import check_map
 from keras_ssd.padding import caffe_padding, keras_padding, size_pair
 
 
-def caffe_xavier():
+def caffe_xavier() -> keras.initializers.Initializer:
     """Caffe's `xavier` filler: uniform in +-sqrt(3 / fan_in); Keras's glorot counts the outputs too."""
     return keras.initializers.VarianceScaling(scale=1.0, mode="fan_in", distribution="uniform")
 
@@ -27,10 +29,10 @@ class ConvStyle:
             l2 = 0.00025.
     """
 
-    kernel_initializer: object = None
+    kernel_initializer: Any = None
     l2: float = 0.0
 
-    def conv(self, filters, kernel_size, **kwargs):
+    def conv(self, filters: int, kernel_size: int | Sequence[int], **kwargs: Any) -> keras.layers.Conv2D:
         """A Conv2D layer of this style; `kwargs` are Conv2D's own."""
         if self.kernel_initializer is None:
             initializer = caffe_xavier()
@@ -83,7 +85,10 @@ class SeparableRow:
     epsilon: float = 1e-3
 
 
-def apply_separable_row(x, row, style):
+HE_NORMAL = ConvStyle("he_normal")
+
+
+def apply_separable_row(x: Any, row: SeparableRow, style: ConvStyle) -> Any:
     """The convolution of a `SeparableRow` on a symbolic feature map (B, H, W, C)."""
     norm = {"momentum": row.momentum, "epsilon": row.epsilon}
     if row.kernel_size > 1:
@@ -93,7 +98,17 @@ def apply_separable_row(x, row, style):
     return keras.layers.ReLU(6.0, name=row.name)(x)
 
 
-def depthwise_block(x, name, kernel_size, *, style, momentum, epsilon, stride=1, pad=None):
+def depthwise_block(
+    x: Any,
+    name: str,
+    kernel_size: int,
+    *,
+    style: ConvStyle,
+    momentum: float,
+    epsilon: float,
+    stride: int = 1,
+    pad: int | None = None,
+) -> Any:
     """Depthwise convolution without bias, BatchNorm, ReLU6: `<name>_dw`, `<name>_dw_bn`, `<name>_dw_relu`.
 
     Args:
@@ -123,7 +138,7 @@ def depthwise_block(x, name, kernel_size, *, style, momentum, epsilon, stride=1,
     return keras.layers.ReLU(6.0, name=f"{name}_dw_relu")(x)
 
 
-def apply_row(x, row, style, activation="relu"):
+def apply_row(x: Any, row: ConvRow, style: ConvStyle, activation: Any = "relu") -> Any:
     """The convolution of a `ConvRow` on a symbolic feature map (B, H, W, C)."""
     reach = row.dilation * (row.kernel_size - 1)
     same = row.stride == 1 and 2 * row.pad == reach
@@ -147,7 +162,16 @@ def apply_row(x, row, style, activation="relu"):
     return layer(x)
 
 
-def max_pool(x, name, size=2, stride=2, pad=0, *, ceil_mode=True, padding_name=None):
+def max_pool(
+    x: Any,
+    name: str,
+    size: int | Sequence[int] = 2,
+    stride: int | Sequence[int] = 2,
+    pad: int | Sequence[int] = 0,
+    *,
+    ceil_mode: bool = True,
+    padding_name: str | None = None,
+) -> Any:
     """Caffe's max pooling: the number of windows is rounded up, and padding never wins.
 
     Args:
@@ -168,7 +192,7 @@ def max_pool(x, name, size=2, stride=2, pad=0, *, ceil_mode=True, padding_name=N
     return layer(x)
 
 
-def check_input_size(input_size):
+def check_input_size(input_size: Sequence[int]) -> tuple[int, int]:
     """The size (height, width) as two ints; lists, arrays and numpy's whole numbers will do.
 
     Raises:
@@ -185,7 +209,9 @@ def check_input_size(input_size):
     return size
 
 
-def image_input(input_size, scale=1.0, offset=0.0):
+def image_input(
+    input_size: Sequence[int], scale: float = 1.0, offset: float | Sequence[float] = 0.0
+) -> tuple[Any, Any]:
     """Input and preprocessing: RGB 0..255 (B, H, W, 3), times `scale` plus `offset`, computed in float32.
 
     Raises:

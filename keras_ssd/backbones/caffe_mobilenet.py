@@ -1,10 +1,12 @@
 """MobileNet V1 as Caffe's MobileNet-SSD has it: symmetric padding, plain ReLU, and its four extra stages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, image_input
+from keras_ssd.backbones.blocks import HE_NORMAL, ConvStyle, image_input
 
 # (filters, stride) of conv1 .. conv13, each depthwise and then 1x1; conv0 has 32 filters and stride 2.
 _ROWS = (
@@ -30,16 +32,16 @@ class CaffeMobileNetStyle:
     batch_norm: bool = True
     conv: ConvStyle | None = None
 
-    def convolution(self, x, name, filters, size=1, stride=1):
+    def convolution(self, x: Any, name: str, filters: int, size: int = 1, stride: int = 1) -> Any:
         """Convolution, BatchNorm where the style has it, and ReLU."""
         return self._finished(self._padded(x, name, size, stride), name, self._plain(filters, size, stride))
 
-    def depthwise(self, x, name, stride=1):
+    def depthwise(self, x: Any, name: str, stride: int = 1) -> Any:
         """3x3 convolution of each channel by itself, BatchNorm where the style has it, and ReLU."""
         return self._finished(self._padded(x, name, 3, stride), name, self._depthwise(stride))
 
     def _plain(self, filters, size, stride):
-        conv = self.conv or ConvStyle("he_normal")
+        conv = self.conv or HE_NORMAL
         padding = "same" if stride == 1 else "valid"
         return lambda **more: conv.conv(filters, size, strides=stride, padding=padding, **more)
 
@@ -69,7 +71,9 @@ class CaffeMobileNetStyle:
         return keras.layers.ReLU(name=f"{name}--relu")(x)
 
 
-def caffe_mobilenet(input_size=(300, 300), *, style=None, name="caffe_mobilenet"):
+def caffe_mobilenet(
+    input_size: Sequence[int] = (300, 300), *, style: CaffeMobileNetStyle | None = None, name: str = "caffe_mobilenet"
+) -> keras.Model:
     """The body of MobileNet-SSD; strides 8, 16 and 32 end in `conv5--relu`, `conv11--relu` and `conv13--relu`.
 
     Layers are called as in its prototxt, with two hyphens for a slash, as `from_caffe` calls them too.

@@ -1,7 +1,9 @@
 """The networks of `keras.applications` by name: what prepares their images, and which strides are tapped."""
 
 import fnmatch
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -25,10 +27,10 @@ class Family:
         widths: whether the network takes a `width`.
     """
 
-    networks: dict
+    networks: dict[str, str]
     preprocessing: str
-    marks: tuple
-    strides: tuple = STRIDES
+    marks: tuple[str, ...]
+    strides: tuple[int, ...] = STRIDES
     widths: bool = False
 
 
@@ -72,7 +74,7 @@ _BY_NAME = {name: family for family in FAMILIES for name in family.networks}
 _FOLDED = {**{fold(name): name for name in _BY_NAME}, "mobilenetv1": "mobilenet"}
 
 
-def backbone_names():
+def backbone_names() -> tuple[str, ...]:
     """Names of the backbones that `keras_ssd.ssd` and `backbones.named` know.
 
     Example:
@@ -82,7 +84,7 @@ def backbone_names():
     return tuple(_BY_NAME)
 
 
-def known_name(name):
+def known_name(name: str) -> str:
     """The backbone's name as `backbone_names` has it; case, spaces, hyphens and underscores do not count.
 
     Raises:
@@ -94,14 +96,16 @@ def known_name(name):
     return found
 
 
-def family_of(model):
+def family_of(model: Any) -> Family | None:
     """The `Family` that a model of `keras.applications` belongs to, or None."""
     names = [model.name, *(layer.name for layer in model.layers)]
     return next((f for f in FAMILIES if any(fnmatch.filter(names, mark) for mark in f.marks)), None)
 
 
 @checked_arguments
-def named(name, input_size=(300, 300), *, width=None, weights=None):
+def named(
+    name: str, input_size: Sequence[int] = (300, 300), *, width: float | None = None, weights: str | None = None
+) -> keras.Model:
     """A network of `keras.applications` without its classifier, for images of any size that it can bear.
 
     Args:

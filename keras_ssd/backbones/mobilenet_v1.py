@@ -1,10 +1,12 @@
 """MobileNet V1 without its classifier, as detectors of TensorFlow and Caffe use it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, check_input_size, image_input
+from keras_ssd.backbones.blocks import HE_NORMAL, ConvStyle, check_input_size, image_input
 
 # (filters, stride) of conv1 .. conv13; conv0 has 32 filters and stride 2.
 _ROWS = (
@@ -26,33 +28,32 @@ class MobileNetStyle:
         symmetric_padding: Caffe's, one pixel on each side; else TensorFlow's, which at stride 2 pads an even map only
             below and to the right.
         highest: where ReLU ends: 6, or None for a plain ReLU.
-        conv: a `ConvStyle`; None is he_normal.
+        conv: a `ConvStyle`.
     """
 
     width: float = 1.0
     batch_norm: bool = True
     symmetric_padding: bool = False
     highest: float | None = 6.0
-    conv: ConvStyle | None = None
+    conv: ConvStyle = HE_NORMAL
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.width, bool) or not isinstance(self.width, (int, float)) or not 0 < self.width <= 4:
             raise ValueError(
                 f"`width` must be above 0 and at most 4; 1 is the original. Received: width={self.width!r}"
             )
-        object.__setattr__(self, "conv", self.conv or ConvStyle("he_normal"))
 
-    def filters(self, number):
+    def filters(self, number: int) -> int:
         """That many filters at width 1 as a number at this width."""
         return max(int(number * self.width), FEWEST_FILTERS)
 
-    def convolution(self, x, name, filters, size=1, stride=1):
+    def convolution(self, x: Any, name: str, filters: int, size: int = 1, stride: int = 1) -> Any:
         """Convolution and ReLU; with BatchNorm the layers are `<name>_conv`, `<name>_bn`, `<name>`."""
         x, padding = self._padded(x, name, size, stride)
         options = {"strides": stride, "padding": padding}
         return self._finished(x, name, lambda **more: self.conv.conv(filters, size, **options, **more))
 
-    def depthwise(self, x, name, stride=1):
+    def depthwise(self, x: Any, name: str, stride: int = 1) -> Any:
         """3x3 convolution of each channel by itself, and ReLU; layers as of `convolution`."""
         x, padding = self._padded(x, name, 3, stride)
         regularizer = keras.regularizers.L2(self.conv.l2) if self.conv.l2 else None
@@ -76,7 +77,14 @@ class MobileNetStyle:
         return keras.layers.ReLU(self.highest, name=name)(x)
 
 
-def mobilenet_v1(input_size=(300, 300), *, style=None, scale=1 / 127.5, offset=-1.0, name="mobilenet_v1"):
+def mobilenet_v1(
+    input_size: Sequence[int] = (300, 300),
+    *,
+    style: MobileNetStyle | None = None,
+    scale: float = 1 / 127.5,
+    offset: float | Sequence[float] = -1.0,
+    name: str = "mobilenet_v1",
+) -> keras.Model:
     """MobileNet V1 to `conv13_pointwise`; strides 8, 16 and 32 end in conv5_, conv11_ and conv13_pointwise.
 
     Args:

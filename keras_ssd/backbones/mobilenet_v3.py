@@ -1,10 +1,12 @@
 """MobileNetV3 large as torchvision builds it: symmetric padding, and the tail at full or half width."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, check_input_size, image_input
+from keras_ssd.backbones.blocks import HE_NORMAL, ConvStyle, check_input_size, image_input
 
 SMALLEST = 32
 
@@ -53,23 +55,22 @@ class MobileNetV3Style:
 
     Args:
         momentum, epsilon: of BatchNorm, in Keras's meaning: PyTorch's momentum of 0.03 is 0.97 here.
-        conv: a `ConvStyle`; None is he_normal.
+        conv: a `ConvStyle`.
     """
 
     momentum: float = 0.97
     epsilon: float = 0.001
-    conv: ConvStyle | None = None
+    conv: ConvStyle = HE_NORMAL
 
-    def __post_init__(self):
-        object.__setattr__(self, "conv", self.conv or ConvStyle("he_normal"))
-
-    def convolution(self, x, name, filters, size=1, stride=1, activation=None):
+    def convolution(
+        self, x: Any, name: str, filters: int, size: int = 1, stride: int = 1, activation: str | None = None
+    ) -> Any:
         """Convolution, BatchNorm and, if any, activation: `<name>_conv`, `<name>_bn`, `<name>`."""
         x, padding = _padded(x, name, size, stride)
         x = self.conv.conv(filters, size, strides=stride, padding=padding, use_bias=False, name=f"{name}_conv")(x)
         return self._finished(x, name, activation)
 
-    def depthwise(self, x, name, size, stride, activation):
+    def depthwise(self, x: Any, name: str, size: int, stride: int, activation: str | None) -> Any:
         """The same with each channel by itself."""
         x, padding = _padded(x, name, size, stride)
         x = keras.layers.DepthwiseConv2D(
@@ -91,8 +92,14 @@ class MobileNetV3Style:
 
 
 def mobilenet_v3_large(
-    input_size=(320, 320), *, reduced_tail=False, style=None, scale=1 / 127.5, offset=-1.0, name="mobilenet_v3_large"
-):
+    input_size: Sequence[int] = (320, 320),
+    *,
+    reduced_tail: bool = False,
+    style: MobileNetV3Style | None = None,
+    scale: float = 1 / 127.5,
+    offset: float | Sequence[float] = -1.0,
+    name: str = "mobilenet_v3_large",
+) -> keras.Model:
     """MobileNetV3 large to its last 1x1 convolution; taps of SSDlite are `block13_expand` (stride 16) and `top` (32).
 
     Args:

@@ -1,5 +1,7 @@
 """What the families of `keras.applications` do to an image before their first convolution."""
 
+from typing import Any
+
 import keras
 
 from keras_ssd.layer_calls import calls_of, readers_of
@@ -37,7 +39,7 @@ MODES = {
 }
 
 
-def check_mode(mode):
+def check_mode(mode: str) -> str:
     """The mode, if it is one.
 
     Raises:
@@ -51,7 +53,7 @@ def check_mode(mode):
     return mode
 
 
-def preprocessed(x, mode):
+def preprocessed(x: Any, mode: str) -> Any:
     """An image RGB 0..255 (B, H, W, 3) as the backbone wants it.
 
     Args:
@@ -62,7 +64,7 @@ def preprocessed(x, mode):
     return MODES[check_mode(mode)](x)
 
 
-def takes_raw_images(model):
+def takes_raw_images(model: Any) -> bool:
     """Whether a backbone's first layer with a kernel reads the input itself, so that nothing prepares the images."""
     calls = calls_of(model)
     readers = readers_of(calls)

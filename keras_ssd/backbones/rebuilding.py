@@ -1,6 +1,7 @@
 """The same network on another input: fresh layers of the same kinds, with copies of the weights."""
 
 import re
+from typing import Any
 
 import keras
 
@@ -9,7 +10,7 @@ from keras_ssd.layer_calls import calls_of, is_functional
 _NUMBER = re.compile(r"_(\d+)$")
 
 
-def rebuilt(model, x, *, renumber=False):
+def rebuilt(model: Any, x: Any, *, renumber: bool = False) -> keras.Model:
     """A copy of a functional model with one input, on another symbolic tensor.
 
     The copy shares nothing with the model. Models inside the model are taken apart: their layers become layers of the

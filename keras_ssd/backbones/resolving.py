@@ -1,5 +1,8 @@
 """From what a user calls a backbone to a functional model of images RGB 0..255, ready to be tapped."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_ssd.backbones.blocks import check_input_size
@@ -13,7 +16,14 @@ from keras_ssd.layer_calls import is_functional
 DEFAULT_SIZE = (300, 300)
 
 
-def resolve_backbone(backbone, *, input_size=None, width=None, weights=None, preprocessing="auto"):
+def resolve_backbone(
+    backbone: Any,
+    *,
+    input_size: Sequence[int] | None = None,
+    width: float | None = None,
+    weights: str | None = None,
+    preprocessing: str = "auto",
+) -> tuple[keras.Model, str, tuple[int, ...]]:
     """The backbone as a functional model of RGB images 0..255, with its preprocessing inside.
 
     A model that is so already stays what it is. Any other is copied, weights included: what is trained later is the
@@ -64,7 +74,14 @@ def resolve_backbone(backbone, *, input_size=None, width=None, weights=None, pre
 
 
 @checked_arguments
-def prepared(backbone, input_size=None, *, width=None, weights=None, preprocessing="auto"):
+def prepared(
+    backbone: Any,
+    input_size: Sequence[int] | None = None,
+    *,
+    width: float | None = None,
+    weights: str | None = None,
+    preprocessing: str = "auto",
+) -> keras.Model:
     """A backbone as `keras_ssd.ssd` uses it: a model of RGB images 0..255, its family's preprocessing inside.
 
     Args:
@@ -88,7 +105,7 @@ def prepared(backbone, input_size=None, *, width=None, weights=None, preprocessi
     return resolve_backbone(backbone, input_size=input_size, **options)[0]
 
 
-def pyramid_of(backbone):
+def pyramid_of(backbone: Any) -> dict[str, str]:
     """{level such as "P3": layer name} of a backbone of KerasHub or KerasCV, finest first; empty for others."""
     levels = getattr(backbone, "pyramid_outputs", None) or getattr(backbone, "pyramid_level_inputs", None) or {}
     found = {}
@@ -97,7 +114,7 @@ def pyramid_of(backbone):
     return found
 
 
-def described_name(backbone):
+def described_name(backbone: Any) -> str:
     """What messages call a backbone."""
     return known_name(backbone) if isinstance(backbone, str) else backbone.name
 

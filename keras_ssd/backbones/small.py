@@ -1,8 +1,10 @@
 """A compact network of plain 3x3 convolutions, for everyone who has no GPU."""
 
+from collections.abc import Sequence
+
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, check_input_size, image_input
+from keras_ssd.backbones.blocks import HE_NORMAL, ConvStyle, check_input_size, image_input
 
 # (name, filters, stride, residual block behind it)
 ROWS = (
@@ -16,7 +18,14 @@ ROWS = (
 SMALLEST = 32
 
 
-def small_body(input_size=(240, 320), *, style=None, scale=1 / 127.5, offset=-1.0, name="small_body"):
+def small_body(
+    input_size: Sequence[int] = (240, 320),
+    *,
+    style: ConvStyle | None = None,
+    scale: float = 1 / 127.5,
+    offset: float | Sequence[float] = -1.0,
+    name: str = "small_body",
+) -> keras.Model:
     """Convolution, BatchNorm, ReLU at widths 16 to 192, with a residual block at each stride of 8, 16 and 32.
 
     On CPUs plain small convolutions are faster than depthwise ones. Taps: `stage8`, `stage16`, `stage32`.
@@ -31,7 +40,7 @@ def small_body(input_size=(240, 320), *, style=None, scale=1 / 127.5, offset=-1.
     Returns:
         keras.Model from RGB images (B, H, W, 3) to `stage32`.
     """
-    style = style or ConvStyle("he_normal")
+    style = style or HE_NORMAL
     if min(check_input_size(input_size)) < SMALLEST:
         raise ValueError(
             f"The image is too small: `input_size` needs at least {SMALLEST} pixels a side. "

@@ -1,8 +1,10 @@
 """The seven convolutions of SSD7, ssd_keras's small network for tests and tutorials."""
 
+from collections.abc import Sequence
+
 import keras
 
-from keras_ssd.backbones.blocks import ConvStyle, check_input_size, image_input
+from keras_ssd.backbones.blocks import HE_NORMAL, ConvStyle, check_input_size, image_input
 from keras_ssd.calling import checked_arguments
 
 # (filters, kernel size) of conv1 .. conv7
@@ -12,7 +14,14 @@ SMALLEST = 2 ** (len(_CONVOLUTIONS) - 1)
 
 
 @checked_arguments
-def ssd7_body(input_size=(300, 480), *, style=None, scale=1 / 127.5, offset=-1.0, name="ssd7_body"):
+def ssd7_body(
+    input_size: Sequence[int] = (300, 480),
+    *,
+    style: ConvStyle | None = None,
+    scale: float = 1 / 127.5,
+    offset: float | Sequence[float] = -1.0,
+    name: str = "ssd7_body",
+) -> keras.Model:
     """Convolution, BatchNorm, ELU, seven times, with 2x2 max pooling between; taps `elu4` .. `elu7`.
 
     Args:
@@ -25,7 +34,7 @@ def ssd7_body(input_size=(300, 480), *, style=None, scale=1 / 127.5, offset=-1.0
     Returns:
         keras.Model from RGB images (B, H, W, 3) to elu7.
     """
-    style = style or ConvStyle("he_normal")
+    style = style or HE_NORMAL
     if min(check_input_size(input_size)) < SMALLEST:
         raise ValueError(
             f"The image is too small for SSD7, which halves it six times: `input_size` needs at least {SMALLEST} "

@@ -1,7 +1,9 @@
 """What a network's layers make of an image: grid, stride and receptive field of each, and which are worth tapping."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 
@@ -42,15 +44,15 @@ class FeatureMap:
     """
 
     layer: str
-    grid_hw: tuple
+    grid_hw: tuple[int, int]
     channels: int
-    stride_hw: tuple
-    field_hw: tuple
+    stride_hw: tuple[float, float]
+    field_hw: tuple[int, int]
     passage: bool
     normalized: bool
-    tensor: object = field(repr=False, compare=False)
+    tensor: Any = field(repr=False, compare=False)
 
-    def __str__(self):
+    def __str__(self) -> str:
         grid, stride = _by(self.grid_hw), _one(self.stride_hw)
         return f"{self.layer} ({grid}, {self.channels} channels, stride {stride})"
 
@@ -59,13 +61,13 @@ class FeatureMap:
 class _View:
     """How cells lie over the image: along each axis the stride and the receptive field, and what holds the scale."""
 
-    stride: tuple = (1.0, 1.0)
-    field: tuple = (1, 1)
+    stride: tuple[float, float] = (1.0, 1.0)
+    field: tuple[int, int] = (1, 1)
     normalized: bool = False
 
 
 @checked_arguments
-def feature_maps(model):
+def feature_maps(model: Any) -> dict[str, FeatureMap]:
     """{layer name: `FeatureMap`} of a functional model with one image as input, in the order of computing.
 
     Layers that are called more than once and layers whose output is no map (B, H, W, C) of known size are left out.
@@ -93,12 +95,14 @@ def feature_maps(model):
             twice.add(name)
         if view is None or len(call.outputs) != 1 or None in tensor.shape[1:] or isinstance(call.layer, _PADDINGS):
             continue
-        grid, stride = tuple(tensor.shape[1:3]), tuple(int(s) if s == int(s) else s for s in view.stride)
-        found[name] = FeatureMap(name, grid, tensor.shape[3], stride, view.field, passage, view.normalized, tensor)
+        grid, (down, right) = tuple(tensor.shape[1:3]), (int(s) if s == int(s) else s for s in view.stride)
+        found[name] = FeatureMap(
+            name, grid, tensor.shape[3], (down, right), view.field, passage, view.normalized, tensor
+        )
     return {name: found[name] for name in found if name not in twice}
 
 
-def propose_taps(maps, strides=STRIDES):
+def propose_taps(maps: Mapping[str, FeatureMap], strides: Sequence[float] = STRIDES) -> list[FeatureMap]:
     """The feature maps that a detector should read: the last one of each stride that no branch goes around.
 
     Args:
@@ -118,7 +122,7 @@ def propose_taps(maps, strides=STRIDES):
 
 
 @checked_arguments
-def possible_taps(maps):
+def possible_taps(maps: Mapping[str, FeatureMap]) -> str:
     """The best map of each stride, as text for messages."""
     rows = propose_taps(maps, sorted({each.stride_hw[0] for each in maps.values() if max(each.stride_hw) > 1}))
     return ", ".join(map(str, rows)) or "none"
@@ -172,12 +176,12 @@ def _view_by_size(tensor, size_hw):
     grid = tuple(tensor.shape[1:3])
     if None in (*grid, *size_hw) or max(grid) <= 1:
         return None
-    stride = tuple(size / cells for size, cells in zip(size_hw, grid, strict=True))
+    stride = size_hw[0] / grid[0], size_hw[1] / grid[1]
     if min(stride) < 1 or max(stride) > 1.5 * min(stride):
         return None
     whole = 2 ** round(math.log2(min(stride)))
     close = all(abs(s - whole) < 0.25 * whole for s in stride)
-    return _View((float(whole),) * 2 if close else stride, tuple(size_hw))
+    return _View((float(whole), float(whole)) if close else stride, tuple(size_hw))
 
 
 def _view_behind(call, known, tensor, size_hw):

@@ -1,5 +1,7 @@
 """VGG16 as SSD uses it: fully convolutional, fc6 dilated, fc6 and fc7 reduced, Caffe's layer names."""
 
+from collections.abc import Sequence
+
 import keras
 
 from keras_ssd.backbones.blocks import ConvRow, ConvStyle, apply_row, image_input, max_pool
@@ -20,7 +22,14 @@ _FC7 = ConvRow("fc7", 1024, 1)
 
 
 @checked_arguments
-def vgg16(input_size=(300, 300), *, style=None, dropout=0.0, mean_rgb=MEAN_RGB, name="vgg16"):
+def vgg16(
+    input_size: Sequence[int] = (300, 300),
+    *,
+    style: ConvStyle | None = None,
+    dropout: float = 0.0,
+    mean_rgb: Sequence[float] = MEAN_RGB,
+    name: str = "vgg16",
+) -> keras.Model:
     """The fc_reduced VGG16: taps `conv4_3` (stride 8) and `fc7` (stride 16), both after their ReLU.
 
     Args:

@@ -4,16 +4,18 @@ Plain greedy suppression, one image and class after the other: the shortest form
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd import box_coder
 from keras_ssd import boxes as bx
 from keras_ssd.calling import checked_arguments
+from keras_ssd.decoding.options import DecodeOptions
 
 MOST_PAIRED = 1500  # candidates of a class up to which comparing all pairs is faster than going box by box
 
 
 @checked_arguments
-def decode_arrays(predictions, options, *, from_logits=True):
+def decode_arrays(predictions: ArrayLike, options: DecodeOptions, *, from_logits: bool = True) -> np.ndarray:
     """Detections of raw predictions held as a numpy array.
 
     Args:
@@ -33,13 +35,13 @@ def decode_arrays(predictions, options, *, from_logits=True):
     return np.array(rows, np.float32).reshape(-1, keep, 6)  # also of a batch without images
 
 
-def softmax(logits):
+def softmax(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def sigmoid(logits):
+def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Sigmoid of each value."""
     small = np.exp(-np.abs(logits))  # never overflows
     return np.where(logits >= 0, 1, small) / (1 + small)
@@ -48,7 +50,9 @@ def sigmoid(logits):
 SCORING = {"softmax": softmax, "sigmoid": sigmoid, "probabilities": np.asarray}
 
 
-def detection_rows_arrays(probabilities, boxes_xyxy, options, *, background=0):
+def detection_rows_arrays(
+    probabilities: np.ndarray, boxes_xyxy: np.ndarray, options: DecodeOptions, *, background: int = 0
+) -> np.ndarray:
     """Detections of one image from class scores and decoded boxes.
 
     Args:

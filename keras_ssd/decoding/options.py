@@ -3,6 +3,7 @@
 import math
 import numbers
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -54,11 +55,11 @@ class DecodeOptions:
     clip_boxes: bool | str = False
     scores: str = "softmax"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("confidence_threshold", "iou_threshold"):
             value = getattr(self, name)
             optional = name == "confidence_threshold" and value is None
-            if not optional and not (_is_number(value) and 0 <= value <= 1):
+            if not optional and not (_is_number(value) and 0 <= float(value) <= 1):
                 raise ValueError(f"`{name}` must be between 0 and 1. Received: {name}={value!r}")
         if not (_is_number(self.eta) and 0 < self.eta <= 1):
             raise ValueError(f"`eta` must be above 0 and at most 1. Received: eta={self.eta!r}")
@@ -78,20 +79,20 @@ class DecodeOptions:
                 object.__setattr__(self, name, value.item())
 
     @property
-    def is_plain(self):
+    def is_plain(self) -> bool:
         """Greedy suppression with one threshold, boxes as predicted."""
         return self.eta == 1.0 and not self.average_boxes
 
     @property
-    def floor(self):
+    def floor(self) -> float:
         """The score that a candidate must exceed."""
         return -0.5 if self.confidence_threshold is None else self.confidence_threshold
 
-    def kind_of_scores(self, from_logits):
+    def kind_of_scores(self, from_logits: bool) -> str:
         """`scores`, or "probabilities" for class columns that are no logits any more."""
         return self.scores if from_logits else "probabilities"
 
-    def boxes(self, parts, xp=np):
+    def boxes(self, parts: box_coder.Predictions, xp: Any = np) -> Any:
         """Boxes (B, N, 4) of the parts of a predictions tensor, `keras_ssd.box_coder.Predictions`."""
         boxes = box_coder.decode(
             parts.offsets,
@@ -103,7 +104,7 @@ class DecodeOptions:
         )
         return xp.clip(boxes, 0.0, 1.0) if self.clip_boxes == "before" else boxes
 
-    def sizes(self, num_anchors, num_classes):
+    def sizes(self, num_anchors: int, num_classes: int) -> tuple[int, int, int]:
         """Static sizes: candidates a class, kept a class, and rows an image."""
         candidates = min(self.top_k or num_anchors, num_anchors)
         per_class = min(self.max_per_class or candidates, candidates)
@@ -111,5 +112,5 @@ class DecodeOptions:
         return candidates, per_class, min(self.keep_top_k or total, total)
 
 
-def _is_number(value):
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

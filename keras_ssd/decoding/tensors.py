@@ -1,17 +1,19 @@
 """Decoding in graphs, on every backend: `keras.ops` with static shapes."""
 
 import math
+from typing import Any
 
 from keras import ops
 
 from keras_ssd import box_coder, fastpaths, nms
 from keras_ssd.decoding.arrays import decode_arrays
+from keras_ssd.decoding.options import DecodeOptions
 
 SCORING = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "probabilities": ops.convert_to_tensor}
 MAX_PAIRS = 50_000_000  # elements of a pair matrix for one image: 200 MB in float32
 
 
-def detection_rows(probabilities, boxes_xyxy, options):
+def detection_rows(probabilities: Any, boxes_xyxy: Any, options: DecodeOptions) -> Any:
     """Detections of each image, padded to a fixed number of rows; runs in graphs on every backend.
 
     Args:
@@ -25,7 +27,7 @@ def detection_rows(probabilities, boxes_xyxy, options):
     """
     scores, classes_of_anchor = _candidate_scores(probabilities, options)
     _, num_classes, num_anchors = scores.shape
-    num_anchors = num_anchors or options.top_k  # unknown: at least that many, see `_without_hopeless_anchors`
+    num_anchors = num_anchors or options.top_k or 0  # unknown: at least top_k, see `_without_hopeless_anchors`
     candidates, per_class, keep = options.sizes(num_anchors, num_classes)
     boxes = boxes_xyxy[:, None]  # (B, 1, N, 4)
     if options.is_plain or candidates < (scores.shape[-1] or math.inf):
@@ -93,7 +95,7 @@ def _rows(ids, scores, boxes, used, options):
     return ops.where(used[..., None], rows, padding)
 
 
-def decode_predictions(predictions, options, *, from_logits=True):
+def decode_predictions(predictions: Any, options: DecodeOptions, *, from_logits: bool = True) -> Any:
     """Detections of a raw predictions tensor; what the layer `DecodeDetections` computes.
 
     Args:

@@ -1,13 +1,14 @@
 """What a `Detections` refuses, and the small conversions that it shares with those who make one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_ssd.names import unknown_name
 
 
-def class_ids_of(classes, class_names):
+def class_ids_of(classes: str | Iterable[str], class_names: Sequence[str]) -> list[int]:
     """The places of named classes in `class_names`.
 
     Args:
@@ -28,7 +29,7 @@ def class_ids_of(classes, class_names):
     return [places[name] for name in classes]
 
 
-def check(given, boxes, scores, class_ids):
+def check(given: Any, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> None:
     count = len(scores) if scores.ndim == 1 else -1
     nothing = count == 0 and boxes.shape == (0,)  # of an empty list
     if not (nothing or boxes.shape == (count, 4)) or class_ids.shape != (count,):
@@ -51,12 +52,12 @@ def check(given, boxes, scores, class_ids):
         raise ValueError(f"size_hw must be (height, width) in pixels. Received: size_hw={given.size_hw!r}")
 
 
-def shortest(value):
+def shortest(value: Any) -> float:
     """A float32 as the shortest decimal number that gives it back: 0.9 rather than 0.8999999761581421."""
     return float(str(np.float32(value)))
 
 
-def category_ids_of(category_ids, class_names):
+def category_ids_of(category_ids: Any, class_names: Sequence[str]) -> Any:
     if category_ids is None:
         return range(len(class_names))
     if hasattr(category_ids, "keys"):

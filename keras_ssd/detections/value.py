@@ -1,14 +1,21 @@
 """The value object `Detections` and its row, `Detection`."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import os
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from keras_ssd.calling import checked_arguments, former_attributes
 from keras_ssd.detections.checks import category_ids_of, check, class_ids_of, shortest
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Detection(NamedTuple):
@@ -63,7 +70,7 @@ class Detections:
     source: str | None = None
     image: Any = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         boxes = np.array(self.boxes_xyxy, np.float32)
         scores = np.array(self.scores, np.float32)
         class_ids = np.array(self.class_ids)
@@ -78,53 +85,63 @@ class Detections:
             object.__setattr__(self, "source", os.fspath(self.source))
 
     @classmethod
-    def empty(cls, class_names, size_hw, source=None, image=None):
+    def empty(
+        cls,
+        class_names: Sequence[str],
+        size_hw: Sequence[int],
+        source: str | PathLike[str] | None = None,
+        image: Any = None,
+    ) -> Self:
         """Of an image in which nothing was found."""
-        return cls(np.zeros((0, 4)), [], [], class_names, size_hw, source, image)
+        nothing = np.zeros(0)
+        (height, width), name = size_hw, None if source is None else os.fspath(source)
+        return cls(np.zeros((0, 4)), nothing, nothing.astype(int), tuple(class_names), (height, width), name, image)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.scores)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Detection]:
         for index in range(len(self)):
             yield self[index]
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, (int, np.integer)):
             class_id = int(self.class_ids[index])
-            box = tuple(float(side) for side in self.boxes_xyxy[index])
-            return Detection(self.class_names[class_id], float(self.scores[index]), box, class_id)
+            xmin, ymin, xmax, ymax = self.boxes_xyxy[index].tolist()
+            return Detection(self.class_names[class_id], float(self.scores[index]), (xmin, ymin, xmax, ymax), class_id)
         if isinstance(index, list):
             index = np.array(index, dtype=None if index else int)
         boxes, scores, class_ids = self.boxes_xyxy[index], self.scores[index], self.class_ids[index]
         return dataclasses.replace(self, boxes_xyxy=boxes, scores=scores, class_ids=class_ids)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Same objects, classes, image size and source; an image kept in memory is not compared."""
         if not isinstance(other, Detections):
             return NotImplemented
-        facts = (self.class_names, self.size_hw, self.source) == (
-            other.class_names,
-            other.size_hw,
-            other.source,
-        )
+        facts = (self.class_names, self.size_hw, self.source) == (other.class_names, other.size_hw, other.source)
         arrays = ("boxes_xyxy", "scores", "class_ids")
         return facts and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # Python's way to say that arrays are compared
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """The class name of each object."""
         return tuple(self.class_names[class_id] for class_id in self.class_ids)
 
     @property
-    def areas(self):
+    def areas(self) -> np.ndarray:
         """(K,) area of each box in square pixels."""
         return np.prod(self.boxes_xyxy[:, 2:] - self.boxes_xyxy[:, :2], axis=1)
 
     @checked_arguments
-    def filter(self, *, confidence=None, classes=None, min_area=None):
+    def filter(
+        self,
+        *,
+        confidence: float | Mapping[str, float] | None = None,
+        classes: str | Iterable[str] | None = None,
+        min_area: float | None = None,
+    ) -> Self:
         """The objects that pass every given test.
 
         Args:
@@ -144,7 +161,7 @@ class Detections:
             keep &= self.areas >= min_area
         return self[keep]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON; `from_dict` gives an equal object back.
 
         Returns:
@@ -170,7 +187,7 @@ class Detections:
         }
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`.
 
         Raises:
@@ -180,7 +197,7 @@ class Detections:
             rows = values["detections"]
             return cls(
                 np.array([row["box_xyxy"] for row in rows], np.float32).reshape(-1, 4),
-                [row["score"] for row in rows],
+                np.array([row["score"] for row in rows], np.float32),
                 np.array([row["class_id"] for row in rows], int),
                 values["class_names"],
                 (values["height"], values["width"]),
@@ -191,12 +208,12 @@ class Detections:
                 f"from_dict expects a dictionary as Detections.to_dict makes it. Missing key: {error}"
             ) from None
 
-    def to_json(self, **options):
+    def to_json(self, **options: Any) -> str:
         """`to_dict` as JSON text; options go to `json.dumps`."""
         return json.dumps(self.to_dict(), **options)
 
     @checked_arguments
-    def to_coco(self, image_id, category_ids=None):
+    def to_coco(self, image_id: Any, category_ids: Any = None) -> list[dict[str, Any]]:
         """Rows of a COCO results file.
 
         Args:
@@ -219,7 +236,9 @@ class Detections:
         return rows
 
     @checked_arguments
-    def draw(self, image=None, *, line_width=None, font_size=None, labels=True):
+    def draw(
+        self, image: Any = None, *, line_width: int | None = None, font_size: int | None = None, labels: bool = True
+    ) -> Image.Image:
         """The image with a box and a label around each object.
 
         Args:
@@ -244,10 +263,10 @@ class Detections:
         image = read_image(image, name=None if isinstance(image, str) else self.source)
         return draw_detections(image, self, line_width=line_width, font_size=font_size, labels=labels)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Detections: {len(self)} in {self.source or 'an image'}>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         height, width = self.size_hw
         title = f"{self.source or 'image'} ({width} x {height}): {len(self) or 'nothing'} found"
         if not len(self):

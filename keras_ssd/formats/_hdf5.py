@@ -6,14 +6,17 @@ checksum first.
 """
 
 import io
+from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, WeightFileError, as_float32
+from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, Budget, WeightFileError, as_float32
 
 MAX_NODES = 20_000
 MAX_DEPTH = 8
@@ -23,7 +26,7 @@ KNOWN_FILTERS = (1, 2, 3, 4, 32000)
 
 
 @contextmanager
-def opened(source, path):
+def opened(source: Any, path: str | PathLike[str]) -> Iterator[Any]:
     """Opens an HDF5 file for reading; what the library raises becomes a `WeightFileError`.
 
     Args:
@@ -54,7 +57,7 @@ def opened(source, path):
 
 @contextmanager
 @checked_arguments
-def written_hdf5(path):
+def written_hdf5(path: str | PathLike[str]) -> Iterator[Any]:
     """An open HDF5 file that is made in memory and written when the block ends: on a full disk h5py's own writing may
     end the process.
 
@@ -67,7 +70,7 @@ def written_hdf5(path):
     Path(path).write_bytes(buffer.getbuffer())
 
 
-def child(group, name, path):
+def child(group: Any, name: str, path: str | PathLike[str]) -> Any:
     """The member of a group, or None; refuses links, which could lead out of the file.
 
     The links are looked at by the low-level interface: `name in group` already follows them.
@@ -83,9 +86,9 @@ def child(group, name, path):
     return group[name]
 
 
-def datasets(group, path):
+def datasets(group: Any, path: str | PathLike[str]) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yields (names, dataset) for every dataset below a group; names are the path relative to it."""
-    stack = [((), group)]
+    stack: list[tuple[tuple[str, ...], Any]] = [((), group)]
     seen = 0
     while stack:
         names, node = stack.pop()
@@ -102,7 +105,7 @@ def datasets(group, path):
                 stack.append(((*names, name), member))
 
 
-def read_dataset(dataset, budget):
+def read_dataset(dataset: Any, budget: Budget) -> np.ndarray:
     """One dataset as float32, after its declared size, storage and filters were checked."""
     path, name = budget.path, dataset.name
     if dataset.shape is None:
@@ -124,7 +127,7 @@ def read_dataset(dataset, budget):
     return as_float32(path, name, np.asarray(dataset[()]))
 
 
-def text_attribute(group, name, path):
+def text_attribute(group: Any, name: str, path: str | PathLike[str]) -> str | None:
     """A text attribute, or None when the group has none."""
     if name not in group.attrs:
         return None

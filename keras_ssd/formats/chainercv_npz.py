@@ -19,6 +19,7 @@ which made the `*_converted_*` files), its links (links/model/ssd/ssd_vgg16.py, 
 
 import re
 import zipfile
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ MAX_HEADER_BYTES = 10_000
 
 
 @checked_arguments
-def read_chainercv_npz(path):
+def read_chainercv_npz(path: str | PathLike[str]) -> NamedArrays:
     """Reads an SSD300, SSD512 or VGG16 `.npz` of chainercv.
 
     Args:
@@ -55,7 +56,7 @@ def read_chainercv_npz(path):
     return NamedArrays(layers, format="chainercv_npz", path=path, first_layer_channels="rgb")
 
 
-def caffe_name(link):
+def caffe_name(link: str) -> str | None:
     """The Caffe layer's name of a chainercv link path, or None: 'extractor/conv8_1' -> 'conv6_1'."""
     if match := re.fullmatch(r"extractor/conv([1-5])_([123])", link):
         return f"conv{match[1]}_{match[2]}"
@@ -76,7 +77,7 @@ def _translate(key, array, path):
     if layer is None and "/" not in link and parameter in ("W", "b"):
         layer = link  # the converter leaves names alone that it does not know, like VGG's fc8
     weight = {"W": "kernel", "b": "bias", "scale": "gamma"}.get(parameter)
-    rank = {"kernel": (2, 4), "bias": (1,), "gamma": (1,)}.get(weight, ())
+    rank = {"kernel": (2, 4), "bias": (1,), "gamma": (1,)}.get(weight or "", ())
     if not layer or array.ndim not in rank:
         raise WeightFileError(
             f"{path}: array {key!r} of shape {array.shape} belongs to no SSD of chainercv; expected names "

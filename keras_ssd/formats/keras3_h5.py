@@ -7,6 +7,7 @@ attribute of `vars`. The number of weights and their ranks tell which is which.
 import io
 import json
 import zipfile
+from os import PathLike
 from pathlib import Path
 
 from keras_ssd.calling import checked_arguments
@@ -25,7 +26,7 @@ CONFIG_BYTES = 16 << 20
 
 
 @checked_arguments
-def read_keras3_h5(path):
+def read_keras3_h5(path: str | PathLike[str]) -> NamedArrays:
     """Reads what `model.save_weights("name.weights.h5")` of Keras 3 wrote.
 
     Raises:
@@ -36,7 +37,7 @@ def read_keras3_h5(path):
 
 
 @checked_arguments
-def read_keras_archive(path):
+def read_keras_archive(path: str | PathLike[str]) -> NamedArrays:
     """Reads the weights and, if stated, the class names of a `.keras` archive; it builds no layer.
 
     Raises:

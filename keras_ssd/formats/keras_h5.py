@@ -5,6 +5,7 @@ the Keras version and with what else was built in the same session (`/conv1_1/co
 outermost group is the layer, and the last part without `:0` and without the layer's own name is the weight.
 """
 
+from os import PathLike
 from pathlib import Path
 
 import h5py
@@ -21,7 +22,7 @@ MAX_NAMES_BYTES = 1 << 20
 
 
 @checked_arguments
-def read_keras_h5(path):
+def read_keras_h5(path: str | PathLike[str]) -> NamedArrays:
     """Reads an `.h5` that Keras 2 or ssd_keras wrote (`save_weights` or `save`).
 
     Args:
@@ -64,7 +65,7 @@ def _read_layers(root, path):
     for names, dataset in datasets(root, path):
         if len(names) < 2:
             raise WeightFileError(
-                f"{path}: dataset /{names[0]} lies outside any layer group; expected "
+                f"{path}: dataset /{'/'.join(names)} lies outside any layer group; expected "
                 "/<layer>/<layer>/<weight>:0. "
                 "The file is not in the layout of Keras 2."
             )

@@ -1,8 +1,11 @@
 """Arrays of a model into one small `.h5`, in the layout that `read_keras_h5` reads."""
 
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.formats._hdf5 import written_hdf5
@@ -11,7 +14,9 @@ from keras_ssd.replacing import replacing
 
 
 @checked_arguments
-def write_keras_h5(path, layers, *, kernels="float16"):
+def write_keras_h5(
+    path: str | PathLike[str], layers: Mapping[str, Mapping[str, ArrayLike]], *, kernels: str = "float16"
+) -> Path:
     """Writes weights as `/<layer>/<layer>/<weight>`; the same arrays give the same bytes.
 
     For handing trained weights on: kernels of half the size find the same objects. Vectors (biases, the statistics of

@@ -1,13 +1,14 @@
 """Facts out of the JSON configuration that `model.save` leaves in an `.h5`; nothing is deserialised."""
 
 import json
+from os import PathLike
 
 from keras_ssd.formats.named_arrays import AnchorBoxesConfig, SavedArchitecture, WeightFileError
 
 MAX_LAYERS = 5_000
 
 
-def parse_model_config(text, path):
+def parse_model_config(text: str, path: str | PathLike[str]) -> SavedArchitecture:
     """The facts of a Keras model configuration.
 
     Only JSON is parsed and only known fields are looked at: classes are not looked up, and the code in Lambda
@@ -60,7 +61,7 @@ def _input_size(layers):
         shape = layer["config"].get("batch_input_shape") or layer["config"].get("batch_shape")
         if shape and len(shape) == 4:
             _, height, width, _ = shape
-            return tuple(None if side is None else int(side) for side in (height, width))
+            return None if height is None else int(height), None if width is None else int(width)
     return None
 
 

@@ -1,11 +1,14 @@
 """What every reader of weights returns: arrays by layer and weight name, and what the file states."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # The largest honest array is the dense fc6 of VGG16 (411 MB); the largest honest file is SSD512 for ILSVRC
 # (215 MB).
@@ -87,9 +90,9 @@ class PostProcessing:
     scores: str
     anchors_cxcywh: np.ndarray
     anchors_step: float
-    variances: tuple
-    input_size: tuple
-    settings: Mapping
+    variances: tuple[float, ...]
+    input_size: tuple[int, int]
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +125,7 @@ class NamedArrays:
     post_processing: PostProcessing | None = None
     origin: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.first_layer_channels not in ("rgb", "bgr"):
             raise ValueError(
                 "first_layer_channels must be 'rgb' or 'bgr'. Received: "
@@ -131,29 +134,29 @@ class NamedArrays:
         frozen = {layer: MappingProxyType(dict(weights)) for layer, weights in self.layers.items()}
         object.__setattr__(self, "layers", MappingProxyType(frozen))
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[str, str, np.ndarray]]:
         """Yields (layer, weight, array)."""
         for layer, weights in self.layers.items():
             for weight, array in weights.items():
                 yield layer, weight, array
 
-    def __contains__(self, layer):
+    def __contains__(self, layer: object) -> bool:
         return layer in self.layers
 
-    def __getitem__(self, layer):
+    def __getitem__(self, layer: str) -> Mapping[str, np.ndarray]:
         return self.layers[layer]
 
     @property
-    def parameters(self):
+    def parameters(self) -> int:
         """The number of values in all arrays."""
         return sum(array.size for _, _, array in self)
 
     @property
-    def source(self):
+    def source(self) -> str:
         """The file's name, or the format where there is no file: for messages."""
         return str(self.path) if self.path is not None else f"<{self.format}>"
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"NamedArrays({self.source!r}, format={self.format!r}, {len(self.layers)} layers, "
             f"{self.parameters:,} values, first layer {self.first_layer_channels.upper()})"
@@ -167,12 +170,12 @@ class Budget:
         path: the file, for messages.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | PathLike[str]):
         self.path = path
         self.left = MAX_TOTAL_BYTES
         self.arrays = 0
 
-    def spend(self, name, shape, dtype):
+    def spend(self, name: str, shape: Sequence[int], dtype: np.dtype) -> None:
         """Refuses an array that is no floating point array or larger than an honest one."""
         if dtype.kind != "f" or dtype.itemsize not in (2, 4, 8):
             raise WeightFileError(
@@ -194,7 +197,7 @@ class Budget:
             )
 
 
-def as_float32(path, name, array):
+def as_float32(path: str | PathLike[str], name: str, array: ArrayLike) -> np.ndarray:
     """The array as float32; refuses values that are no finite numbers: nothing useful comes of them."""
     with np.errstate(over="ignore", invalid="ignore"):
         array = np.ascontiguousarray(array, dtype=np.float32)

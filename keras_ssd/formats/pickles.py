@@ -6,6 +6,8 @@ name that is not in it ends the reading.
 """
 
 import pickletools
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, cast
 
 MAX_BYTES = 1 << 25  # a detector's state dict takes about 100 kB beside its tensors
 MAX_OPCODES = 1_000_000
@@ -21,7 +23,7 @@ class Opaque:
     """An object that is known to be harmless and of no interest, such as parsed arguments; nothing of it is kept."""
 
 
-def load(stream, names, persistent=None):
+def load(stream: Any, names: Mapping[tuple[str, str], Any], persistent: Callable[[Any], Any] | None = None) -> Any:
     """The value of a pickle, the stream standing behind it afterwards.
 
     Args:
@@ -39,7 +41,7 @@ def load(stream, names, persistent=None):
     """
     machine = _Machine(names, persistent)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(_Bounded(stream))):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], _Bounded(stream)))):
             if count >= MAX_OPCODES:
                 raise PickleError(f"its pickle has more than {MAX_OPCODES:,} instructions, as no weight file needs")
             machine.do(opcode.name, argument)
@@ -176,7 +178,7 @@ class _Machine:
         self._stack.append(self._persistent(*self._pop(1)))
 
 
-def filled(target, pairs):
+def filled(target: dict[Any, Any], pairs: Sequence[Any]) -> dict[Any, Any]:
     """The dictionary `target` with [key, value, key, value, ...] added."""
     if len(pairs) % 2:
         raise PickleError("its pickle is damaged: a key has no value")

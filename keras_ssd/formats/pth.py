@@ -1,8 +1,9 @@
 """PyTorch's `.pth` and `.pt` files, read without PyTorch: tensors, and nothing that could run."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ ADVICE = "Where PyTorch is installed and you trust the file: torch.save(model.st
 
 
 @dataclass(frozen=True, eq=False)
-class StateDict(Mapping):
+class StateDict(Mapping[str, np.ndarray]):
     """The tensors of a file by name, read when asked for: float ones as float32, others as they are.
 
     Args:
@@ -28,23 +29,23 @@ class StateDict(Mapping):
     """
 
     path: Path
-    tensors: dict
-    storages: object
-    class_names: tuple | None = None
+    tensors: dict[str, Tensor]
+    storages: ZipStorages | LegacyStorages
+    class_names: tuple[str, ...] | None = None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.tensors)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.tensors)
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> np.ndarray:
         tensor = self.tensors[name]
         array = tensor.of(self.storages.numbers(tensor.storage))
         return as_float32(self.path, name, array) if array.dtype.kind == "f" else array
 
 
-def read_state_dict(path):
+def read_state_dict(path: str | PathLike[str]) -> StateDict:
     """The tensors of a `.pth` or `.pt` file.
 
     A file of `torch.save(model.state_dict(), path)`, or a checkpoint that keeps such a dictionary under a usual name

@@ -1,19 +1,21 @@
 """State dicts of PyTorch projects as `NamedArrays`: known layouts, translated tensor by tensor."""
 
 import functools
+from collections.abc import Container
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from keras_ssd.formats.named_arrays import NamedArrays, WeightFileError
 from keras_ssd.formats.pth import read_state_dict
-from keras_ssd.formats.torch_layouts import layouts
+from keras_ssd.formats.torch_layouts import Layout, layouts
 
 COUNTERS = "num_batches_tracked"  # of BatchNorm, for averages that are not used
 SHOWN = 6
 
 
-def read_pth(path):
+def read_pth(path: str | PathLike[str]) -> NamedArrays:
     """Reads an SSD of torchvision, amdegroot, lufficc or MMDetection from a `.pth` file.
 
     Args:
@@ -52,7 +54,7 @@ def _layouts():
     return layouts()
 
 
-def layout_of(names):
+def layout_of(names: Container[str]) -> Layout | None:
     """The `Layout` of a state dict by its names, or None."""
     fitting = [layout for layout in _layouts() if all(mark in names for mark in layout.marks)]
     return fitting[0] if fitting else None

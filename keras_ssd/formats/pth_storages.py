@@ -10,7 +10,11 @@ Source: pytorch/pytorch, torch/serialization.py, torch/_utils.py.
 import contextlib
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -44,7 +48,7 @@ class Storage:
     count: int
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Bytes."""
         return self.count * np.dtype(STORAGES[self.kind]).itemsize
 
@@ -55,10 +59,10 @@ class Tensor:
 
     storage: Storage
     offset: int
-    shape: tuple
-    strides: tuple
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         numbers = (self.offset, *self.shape, *self.strides)
         if not all(type(number) is int and 0 <= number <= 1 << 40 for number in numbers):
             raise PickleError("it has a tensor whose shape or strides are no sizes")
@@ -68,7 +72,7 @@ class Tensor:
         if 0 not in self.shape and last >= self.storage.count:
             raise PickleError("it has a tensor that reaches beyond its storage")
 
-    def of(self, numbers):
+    def of(self, numbers: np.ndarray) -> np.ndarray:
         """The array of this view, given the storage's numbers."""
         if 0 in self.shape:
             return np.zeros(self.shape, numbers.dtype)
@@ -134,16 +138,19 @@ NAMES = {
 class _Storages:
     """What the two layouts share: `value` is the file's pickle, `numbers` the content of a storage."""
 
-    def __init__(self, path):
-        self.path = path
-        self.kinds = {}
-        self._last = None, None
+    order: Literal["<", ">"]
+    value: Any
 
-    def held_open(self):
+    def __init__(self, path: Path):
+        self.path = path
+        self.kinds: dict[str, Storage] = {}
+        self._last: Any = (None, None)
+
+    def held_open(self) -> AbstractContextManager[None]:
         """A context in which many storages are read faster."""
         return contextlib.nullcontext()
 
-    def storage(self, identity):
+    def storage(self, identity: Any) -> Storage:
         """The `Storage` of a persistent id ('storage', kind, key, device, count, ...)."""
         if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
             raise PickleError("its pickle is damaged: it refers to data that is no storage")
@@ -159,7 +166,7 @@ class _Storages:
             raise PickleError(f"its storage {key[:40]!r} is described in two ways")
         return found
 
-    def numbers(self, storage):
+    def numbers(self, storage: Storage) -> np.ndarray:
         """The numbers of a storage; bfloat16 becomes float32."""
         if self._last[0] != storage:
             data = self._data(storage)
@@ -171,11 +178,15 @@ class _Storages:
             self._last = storage, numbers
         return self._last[1]
 
+    def _data(self, storage: Storage) -> bytes:
+        """The bytes of a storage."""
+        raise NotImplementedError
+
 
 class ZipStorages(_Storages):
     """The layout since PyTorch 1.6: a zip archive of uncompressed members."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         super().__init__(path)
         self._archive = None
         with self._opened() as archive:
@@ -197,7 +208,7 @@ class ZipStorages(_Storages):
         return "<" if order == b"little" else ">"
 
     @contextlib.contextmanager
-    def held_open(self):
+    def held_open(self) -> Iterator[None]:
         with self._opened() as self._archive:
             try:
                 yield
@@ -253,7 +264,7 @@ _ZIP_FAULTS = (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, ValueError, Lo
 class LegacyStorages(_Storages):
     """The layout before PyTorch 1.6: pickles and storages one behind the other in a single stream."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         super().__init__(path)
         with open(path, "rb") as stream:
             if load(stream, {}) != LEGACY_MAGIC or load(stream, {}) != LEGACY_PROTOCOL:

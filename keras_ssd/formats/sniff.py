@@ -2,6 +2,7 @@
 
 import codecs
 import zipfile
+from os import PathLike
 from pathlib import Path
 
 import h5py
@@ -11,8 +12,7 @@ from keras_ssd.formats._hdf5 import child, opened
 from keras_ssd.formats.chainercv_npz import read_chainercv_npz
 from keras_ssd.formats.keras3_h5 import read_keras3_h5, read_keras_archive
 from keras_ssd.formats.keras_h5 import read_keras_h5
-from keras_ssd.formats.named_arrays import WeightFileError
-from keras_ssd.names import files_nearby
+from keras_ssd.formats.named_arrays import NamedArrays, WeightFileError
 from keras_ssd.text_files import as_utf8
 
 
@@ -70,7 +70,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @checked_arguments
-def sniff(path):
+def sniff(path: str | PathLike[str]) -> str:
     """The format of a file.
 
     Args:
@@ -87,7 +87,7 @@ def sniff(path):
     if path.is_dir():
         raise WeightFileError(f"{path} is a folder; expected a weight file. {KNOWN}")
     if not path.exists():
-        raise FileNotFoundError(f"There is no weight file at {path}.{files_nearby(path)}")
+        raise FileNotFoundError(f"There is no weight file at {path}.")
     with open(path, "rb") as stream:
         head = stream.read(1024)
     if head.startswith(HDF5_MAGIC) or h5py.is_hdf5(path):
@@ -106,7 +106,7 @@ def sniff(path):
 
 
 @checked_arguments
-def read(path):
+def read(path: str | PathLike[str]) -> NamedArrays:
     """Reads a weight file of any known format.
 
     Args:

@@ -23,7 +23,7 @@ class Place:
 
     layer: str
     weight: str
-    axes: tuple | None = None
+    axes: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Layout:
     """
 
     origin: str
-    places: Mapping
-    marks: tuple
+    places: Mapping[str, Place]
+    marks: tuple[str, ...]
     background_last: bool = False
 
 
@@ -184,7 +184,7 @@ def _torchvision_ssdlite():
     return Layout("torchvision", _merged(parts), marks)
 
 
-def layouts():
+def layouts() -> tuple[Layout, ...]:
     """All layouts; those of more feature maps before those of fewer."""
     return (
         _torchvision_ssd300(),

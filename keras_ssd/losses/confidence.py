@@ -1,6 +1,8 @@
 """What an anchor pays for the class scores it gives."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keras import ops
 
@@ -45,9 +47,9 @@ class ConfidenceLoss:
     label_smoothing: float = 0.0
     focal_gamma: float = 0.0
     focal_alpha: float | None = None
-    class_weights: tuple | None = None
+    class_weights: Sequence[float] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("activation", self.activation, ACTIVATIONS)
         set_value = object.__setattr__
         set_value(self, "label_smoothing", number("label_smoothing", self.label_smoothing, below=1))
@@ -58,7 +60,7 @@ class ConfidenceLoss:
             weights = tuple(number(f"class_weights[{i}]", w) for i, w in enumerate(self.class_weights))
             set_value(self, "class_weights", weights)
 
-    def __call__(self, scores, class_ids):
+    def __call__(self, scores: Any, class_ids: Any) -> Any:
         """The loss of each anchor.
 
         Args:
@@ -74,7 +76,7 @@ class ConfidenceLoss:
             return self._softmax(scores, is_true, class_ids)
         return self._sigmoid(scores, is_true)
 
-    def weights_of(self, class_ids, num_classes):
+    def weights_of(self, class_ids: Any, num_classes: int) -> Any:
         """(B, N) class weights, or None.
 
         Raises:
@@ -132,7 +134,7 @@ def _computed(scores):
     return ops.concatenate([ops.logical_not(filled), ops.ones_like(scores[..., 1:], dtype="bool")], axis=-1)
 
 
-def capped(losses):
+def capped(losses: Any) -> Any:
     """Losses of at most `LARGEST_SOFTMAX_LOSS`; the gradient is not cut: what is hopelessly wrong still learns."""
     excess = losses - ops.stop_gradient(losses)  # 0, with the gradient of the loss
     return ops.where(losses > LARGEST_SOFTMAX_LOSS, LARGEST_SOFTMAX_LOSS + excess, losses)

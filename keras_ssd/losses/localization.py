@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from keras import ops
 
 from keras_ssd import box_coder
 from keras_ssd import boxes as bx
+from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
 
 IOU_LOSSES = ("giou", "diou", "ciou")
@@ -28,10 +30,10 @@ class Coder:
     code_type: str = "center_size"
     variance_encoded_in_target: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         box_coder.check_code_type(self.code_type)
 
-    def boxes(self, predictions, offsets):
+    def boxes(self, predictions: Predictions, offsets: Any) -> Any:
         """Boxes (B, N, 4) of offsets at the anchors of `predictions`, with finite areas whatever the offsets are."""
         anchors, variances = ops.stop_gradient(predictions.anchors_cxcywh), ops.stop_gradient(predictions.variances)
         size = LARGEST_LOG_SIZE if self.code_type == "center_size" else LARGEST_SHIFT
@@ -43,7 +45,7 @@ class Coder:
 
 
 @checked_arguments
-def localization_loss(kind, predictions, offsets, is_object, coder):
+def localization_loss(kind: str, predictions: Predictions, offsets: Any, is_object: Any, coder: Coder) -> Any:
     """The loss of each anchor that answers for an object; 0 elsewhere.
 
     Args:

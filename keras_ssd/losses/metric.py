@@ -1,5 +1,7 @@
 """The parts of `SSDLoss` as a metric, so that `fit` shows them."""
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 
@@ -27,7 +29,7 @@ class SSDLossMetric(keras.metrics.Metric):
         ['confidence_loss', 'localization_loss', 'loss', 'positives']
     """
 
-    def __init__(self, loss=None, name="ssd", dtype=None):
+    def __init__(self, loss: SSDLoss | None = None, name: str = "ssd", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         if loss is not None and not isinstance(loss, SSDLoss):
             raise TypeError(f"`loss` must be an SSDLoss, the one that is trained with. Received: loss={loss!r}")
@@ -37,7 +39,7 @@ class SSDLossMetric(keras.metrics.Metric):
             for key in ("images", "positives", "localization_loss", "confidence_loss")
         }
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.
 
         Args:
@@ -56,15 +58,15 @@ class SSDLossMetric(keras.metrics.Metric):
         for key, value in new.items():
             self.sums[key].assign(self.sums[key] + ops.cast(value, "float32"))
 
-    def result(self):
+    def result(self) -> dict[str, Any]:
         """The three numbers by name."""
         images = self.sums["images"]
         per_image = ("localization_loss", "confidence_loss", "positives")
         return {key: ops.divide_no_nan(self.sums[key], images) for key in per_image}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "loss": keras.saving.serialize_keras_object(self.loss)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})

@@ -2,6 +2,7 @@
 
 import numbers
 from dataclasses import dataclass
+from typing import Any
 
 from keras import ops
 
@@ -41,7 +42,7 @@ class HardNegatives:
     n_neg_min: int = 0
     negative_images: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.mining == "picture":
             warn_of_former_name("mining='picture'", "mining='image'")
             object.__setattr__(self, "mining", "image")
@@ -53,11 +54,11 @@ class HardNegatives:
         object.__setattr__(self, "n_neg_min", int(self.n_neg_min))
 
     @property
-    def ignores_negative_images(self):
+    def ignores_negative_images(self) -> bool:
         """Whether images without a positive take no part."""
         return (self.negative_images or ("ignore" if self.mining == "image" else "mine")) == "ignore"
 
-    def choose(self, losses, background, positives):
+    def choose(self, losses: Any, background: Any, positives: Any) -> Any:
         """The negatives.
 
         Args:
@@ -91,7 +92,7 @@ class HardNegatives:
 
 
 @checked_arguments
-def hardest(losses, candidates, counts):
+def hardest(losses: Any, candidates: Any, counts: Any) -> Any:
     """The `counts` candidates with the largest losses in each row; of equal ones those that come first.
 
     One sort finds the smallest loss that is taken; shapes stay static. Where none is wanted the largest stands in for

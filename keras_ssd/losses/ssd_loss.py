@@ -1,5 +1,6 @@
 """The loss of SSD as one Keras loss."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ class LossTerms:
     negatives: Any
 
     @property
-    def total(self):
+    def total(self) -> Any:
         """(B,) the whole loss."""
         return self.localization + self.confidence
 
@@ -97,24 +98,24 @@ class SSDLoss(keras.losses.Loss):
     def __init__(
         self,
         *,
-        from_logits=True,
-        confidence="softmax",
-        localization="smooth_l1",
-        alpha=1.0,
-        mining="image",
-        neg_pos_ratio=3.0,
-        n_neg_min=0,
-        negative_images=None,
-        normalization="valid",
-        label_smoothing=0.0,
-        focal_gamma=0.0,
-        focal_alpha=None,
-        class_weights=None,
-        code_type="center_size",
-        variance_encoded_in_target=False,
-        reduction="sum_over_batch_size",
-        name="ssd_loss",
-        dtype=None,
+        from_logits: bool = True,
+        confidence: str = "softmax",
+        localization: str = "smooth_l1",
+        alpha: float = 1.0,
+        mining: str | None = "image",
+        neg_pos_ratio: float = 3.0,
+        n_neg_min: int = 0,
+        negative_images: str | None = None,
+        normalization: str = "valid",
+        label_smoothing: float = 0.0,
+        focal_gamma: float = 0.0,
+        focal_alpha: float | None = None,
+        class_weights: Sequence[float] | None = None,
+        code_type: str = "center_size",
+        variance_encoded_in_target: bool = False,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "ssd_loss",
+        dtype: Any = None,
     ):
         # Coordinates and losses need float32, whatever Keras's default is.
         super().__init__(name=name, reduction=reduction, dtype=dtype or _at_least_float32(keras.config.floatx()))
@@ -130,10 +131,10 @@ class SSDLoss(keras.losses.Loss):
         self.alpha = number("alpha", alpha)
         self.normalization = normalization
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         return self.terms(y_true, y_pred).total
 
-    def terms(self, y_true, y_pred):
+    def terms(self, y_true: Any, y_pred: Any) -> LossTerms:
         """The `LossTerms` of a batch; arguments as when called."""
         predictions, targets = self.split(y_true, y_pred)
         positives = targets.class_ids > 0
@@ -148,7 +149,7 @@ class SSDLoss(keras.losses.Loss):
             negatives,
         )
 
-    def split(self, y_true, y_pred):
+    def split(self, y_true: Any, y_pred: Any) -> tuple[Predictions, Targets]:
         """Predictions and targets in at least float32, class ids as integers.
 
         Raises:
@@ -163,7 +164,7 @@ class SSDLoss(keras.losses.Loss):
             Targets(ops.cast(targets.class_ids, "int32"), targets.offsets),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         confidence = dict(vars(self.confidence))
         return {
             **super().get_config(),

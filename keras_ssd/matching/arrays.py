@@ -1,12 +1,15 @@
 """Matching on the host: numpy, object by object, without ever holding the IoU of all pairs."""
 
 import heapq
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
 from keras_ssd.anchors.candidate_search import WINDOW_IOU, GridWindows
+from keras_ssd.anchors.spec import AnchorLevel
 from keras_ssd.matching.float64 import there_and_back
 from keras_ssd.matching.rules import MatchRules
 
@@ -29,21 +32,21 @@ class Matches:
     best_iou: np.ndarray
 
     @property
-    def counts(self):
+    def counts(self) -> np.ndarray:
         """(M,) how many anchors answer for each object."""
         return np.bincount(self.object_of_anchor[self.object_of_anchor >= 0], minlength=len(self.best_iou))
 
     @property
-    def unmatched(self):
+    def unmatched(self) -> np.ndarray:
         """Indices of the objects that no anchor answers for: a network cannot learn them."""
         return np.flatnonzero(self.counts == 0)
 
     @property
-    def not_overlapped(self):
+    def not_overlapped(self) -> np.ndarray:
         """Indices of the objects that no anchor overlaps; some methods give them an anchor all the same."""
         return np.flatnonzero(self.best_iou == 0)
 
-    def anchors_of(self, index):
+    def anchors_of(self, index: int) -> np.ndarray:
         """Indices of the anchors that answer for one object."""
         return np.flatnonzero(self.object_of_anchor == index)
 
@@ -57,7 +60,7 @@ class AnchorOverlaps:
         levels: the `AnchorLevel`s whose anchors they are, which saves most comparisons; None if they are of no grid.
     """
 
-    def __init__(self, anchors_xyxy, rules, levels=None):
+    def __init__(self, anchors_xyxy: ArrayLike, rules: MatchRules, levels: Sequence[AnchorLevel] | None = None):
         anchors = np.array(anchors_xyxy, np.float64 if rules.float64 else np.float32)
         self.left_out = rules.anchors_left_out(anchors)
         anchors[self.left_out] = 0
@@ -69,15 +72,15 @@ class AnchorOverlaps:
         if levels is not None and GridWindows.fit(anchors, levels):
             self.windows = GridWindows(anchors, levels)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._areas)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """Of the anchors and of the IoUs."""
         return self._areas.dtype
 
-    def blocks(self, boxes_xyxy):
+    def blocks(self, boxes_xyxy: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Yields (first object, IoU (up to BLOCK, N)); the array is overwritten by the next block."""
         buffers = np.empty((3, min(BLOCK, len(boxes_xyxy)), len(self)), self.dtype)
         for start in range(0, len(boxes_xyxy), BLOCK):
@@ -85,7 +88,7 @@ class AnchorOverlaps:
             sides, areas = boxes.T[:, :, None], bx.area(boxes)[:, None]  # (4, block, 1), (block, 1)
             yield start, _iou(self._sides, self._areas, sides, areas, buffers[:, : len(boxes)])
 
-    def of_pairs(self, boxes_xyxy, objects, anchors):
+    def of_pairs(self, boxes_xyxy: np.ndarray, objects: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """IoU (P,) of single pairs, given by their indices."""
         inter, low, other = np.empty((3, len(anchors)), self.dtype)
         box = [side[objects] for side in np.ascontiguousarray(boxes_xyxy.T)]
@@ -111,7 +114,7 @@ def _shared_length(low_a, high_a, low_b, high_b, out, low):
     np.maximum(out, 0, out=out)
 
 
-def match(boxes_xyxy, anchors_xyxy, rules=None):
+def match(boxes_xyxy: ArrayLike, anchors_xyxy: ArrayLike | AnchorOverlaps, rules: MatchRules | None = None) -> Matches:
     """Matches the objects of one image with the anchors.
 
     Args:

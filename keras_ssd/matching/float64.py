@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd.anchors.spec import AnchorSpec
 
 
 def _as_written(value):
@@ -19,7 +20,7 @@ def _as_written(value):
 
 def _boxes_wh(level, shorter):
     """(width, height) in pixels of each box of a cell, from scales and ratios as ssd_keras's encoder has them."""
-    boxes, scale = [], None
+    boxes, scale = [], 1.0
     for height, width in level.boxes_hw:
         ratio = _as_written(width / height)
         if ratio == 1 and boxes and boxes[-1][0] == boxes[-1][1]:  # the second square, of this scale and the next
@@ -32,7 +33,7 @@ def _boxes_wh(level, shorter):
     return np.array(boxes)
 
 
-def corners(spec):
+def corners(spec: AnchorSpec) -> np.ndarray:
     """The anchors' corners (N, 4) as fractions of the image, float64.
 
     Source: pierluigiferrari/ssd_keras, ssd_input_encoder.py, generate_anchor_boxes_for_layer.
@@ -57,6 +58,6 @@ def corners(spec):
     return there_and_back(fractions / [width, height, width, height])
 
 
-def there_and_back(boxes_xyxy):
+def there_and_back(boxes_xyxy: np.ndarray) -> np.ndarray:
     """Corners that have been centre and size in between, as ssd_keras's have; their last bits may differ."""
     return bx.cxcywh_to_xyxy(bx.xyxy_to_cxcywh(boxes_xyxy))

@@ -1,13 +1,18 @@
 """The border: what objects may be before anything is matched with them."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.anchors.objects import LARGEST_FRACTION
 
 PADDING = -1  # class id of rows that fill up a batch
 
 
-def checked_objects(boxes_xyxy, class_ids, num_classes, dtype, where):
+def checked_objects(
+    boxes_xyxy: ArrayLike, class_ids: ArrayLike, num_classes: int, dtype: Any, where: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Objects as arrays: boxes (M, 4) of `dtype`, class ids (M,) of whole numbers.
 
     Args:

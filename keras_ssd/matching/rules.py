@@ -57,17 +57,17 @@ class MatchRules:
     ignore_cross_boundary: bool = False
     float64: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(unknown_name("matching method", self.method, METHODS))
         for name in ("iou_threshold", "neutral_iou"):
             value = getattr(self, name)
             if value is None and name == "neutral_iou":
                 continue
-            number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-            if not (number and 0 < value <= 1):
+            number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else 0.0
+            if not 0 < number <= 1:
                 raise ValueError(f"`{name}` must be above 0 and at most 1. Received: {name}={value!r}")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, number)
         if self.float64 and self.method != "ssd_keras":
             raise ValueError(
                 "`float64` repeats ssd_keras's arithmetic; Caffe and torchvision match in float32. "
@@ -75,17 +75,17 @@ class MatchRules:
             )
 
     @property
-    def least_iou(self):
+    def least_iou(self) -> float:
         """What an IoU must exceed to count as an overlap in the first stage."""
         return CAFFE_LEAST_IOU if self.method == "caffe" else 0.0
 
     @property
-    def lowest_iou(self):
+    def lowest_iou(self) -> float:
         """The smallest IoU that the second stage and the neutral zone look at."""
-        asked = [self.iou_threshold] * self.per_anchor + [self.neutral_iou] * (self.neutral_iou is not None)
-        return min(asked, default=2.0)
+        second_stage = self.iou_threshold if self.per_anchor else 2.0
+        return second_stage if self.neutral_iou is None else min(second_stage, self.neutral_iou)
 
-    def anchors_left_out(self, anchors_xyxy):
+    def anchors_left_out(self, anchors_xyxy: np.ndarray) -> np.ndarray:
         """(N,) bool: anchors that match nothing because they reach beyond the image."""
         if not self.ignore_cross_boundary:
             return np.zeros(len(anchors_xyxy), bool)

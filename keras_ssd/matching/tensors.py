@@ -1,5 +1,7 @@
 """Matching in graph: `keras.ops` with static shapes, for `tf.data`, compiled functions and the GPU."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -7,7 +9,9 @@ from keras_ssd import boxes as bx
 from keras_ssd.matching.rules import MatchRules
 
 
-def match_in_graph(boxes_xyxy, valid, anchors_xyxy, rules=None):
+def match_in_graph(
+    boxes_xyxy: Any, valid: Any, anchors_xyxy: np.ndarray, rules: MatchRules | None = None
+) -> tuple[Any, Any]:
     """Matches a batch as `keras_ssd.matching.match` does image by image.
 
     The IoU of all pairs is held at once: 4 * B * M * N bytes, a few times over.

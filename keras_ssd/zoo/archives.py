@@ -8,7 +8,8 @@ import gzip
 import tarfile
 import zipfile
 import zlib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from keras_ssd.zoo.errors import IntegrityError
 
@@ -33,7 +34,7 @@ class _Bounded:
         return data
 
 
-def extract(archive, member, target, max_bytes):
+def extract(archive: Path, member: str, target: Path, max_bytes: int) -> None:
     """Writes one member of a tar, tar.gz or zip archive to `target`.
 
     Args:
@@ -112,7 +113,7 @@ def _from_tar(archive, member, out, max_bytes):
         raw.seek(0)
         stream = gzip.GzipFile(fileobj=raw) if packed else raw
         # "r|" reads forward once; headers and skipped members count against the bound as well.
-        with tarfile.open(fileobj=_Bounded(stream, max_bytes), mode="r|") as file:
+        with tarfile.open(fileobj=cast(IO[bytes], _Bounded(stream, max_bytes)), mode="r|") as file:
             for number, info in enumerate(file):
                 if number >= MAX_MEMBERS:
                     raise IntegrityError(f"the archive holds more than {MAX_MEMBERS} members")

@@ -11,7 +11,10 @@ import os
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
@@ -22,7 +25,7 @@ from keras_ssd.zoo.shelf import shelf
 PINS = "pins.json"
 
 
-def home():
+def home() -> Path:
     """The package's own folder: `KERAS_SSD_HOME`, or the place for caches on this operating system."""
     chosen = os.environ.get("KERAS_SSD_HOME")
     if chosen:
@@ -34,12 +37,12 @@ def home():
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keras_ssd"
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """The folder of weight files. One saved here by hand, under its catalogue name, is found as well."""
     return home() / "weights"
 
 
-def chosen_sources(entry, formats=None):
+def chosen_sources(entry: catalog.WeightSet, formats: Sequence[str] | None = None) -> tuple[catalog.Source, ...]:
     """The sources that may be used, in order of preference: those in `formats`, else the readable ones."""
     if formats is None:
         return entry.readable_sources
@@ -50,7 +53,9 @@ def chosen_sources(entry, formats=None):
 
 
 @checked_arguments
-def cached(weights, *, model=None, formats=None):
+def cached(
+    weights: str | catalog.WeightSet, *, model: str | None = None, formats: Sequence[str] | None = None
+) -> Path | None:
     """The path of a weight set's file on this machine, or None. Touches no network and reads no file.
 
     Files that are part of this package are found too.
@@ -67,30 +72,30 @@ def cached(weights, *, model=None, formats=None):
     return None
 
 
-def place(source):
+def place(source: catalog.Source) -> Path:
     """Where the file of a `Source` is once it is there."""
     return (shelf() / "weights" if source.bundled else cache_folder()) / source.file
 
 
 @checked_arguments
-def network_of(path):
+def network_of(path: str | PathLike[str]) -> Path:
     """Where the description of a .caffemodel's network lies, if its archive held one: beside it, a .prototxt."""
     return Path(path).with_suffix(".prototxt")
 
 
-def is_there(source):
+def is_there(source: catalog.Source) -> bool:
     """Whether the file of a `Source` is on this machine, with the network that belongs to it."""
     path = place(source)
     return path.is_file() and (not source.prototxt or network_of(path).is_file())
 
 
-def digest(path, algorithm):
+def digest(path: str | PathLike[str], algorithm: str) -> str:
     """The hexadecimal digest of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def check_delivery(path, source):
+def check_delivery(path: Path, source: catalog.Source) -> None:
     """Compares what a url delivered with the published size and checksum.
 
     Raises:
@@ -107,7 +112,7 @@ def check_delivery(path, source):
         raise IntegrityError(f"the {algorithm} is {found}; {wanted} was published")
 
 
-def check_form(path, format_name):
+def check_form(path: Path, format_name: str) -> None:
     """Looks whether a file is of its format and whole.
 
     Raises:
@@ -154,7 +159,7 @@ def check_form(path, format_name):
             raise IntegrityError(f"this is no whole caffemodel: {error}") from error
 
 
-def read_pins(folder):
+def read_pins(folder: Path) -> dict[str, dict[str, Any]]:
     """The pins of a cache folder: file name -> {"sha256", "size", "url"}."""
     path = folder / PINS
     if not path.exists():
@@ -171,7 +176,7 @@ def read_pins(folder):
     return pins
 
 
-def check_pin(path, name, folder):
+def check_pin(path: Path, name: str, folder: Path) -> bool:
     """Compares a file with its pin.
 
     Args:
@@ -198,7 +203,7 @@ def check_pin(path, name, folder):
     return True
 
 
-def pin(path, name, folder, url):
+def pin(path: Path, name: str, folder: Path, url: str) -> None:
     """Writes down the size and sha256 of a file at its first use. Several processes may do so at once."""
     from filelock import FileLock
 
@@ -208,7 +213,7 @@ def pin(path, name, folder, url):
         write_atomically(folder / PINS, json.dumps(pins, indent=1, sort_keys=True) + "\n")
 
 
-def write_atomically(path, text):
+def write_atomically(path: Path, text: str) -> None:
     """Writes a text file so that a reader sees the old one or the new one, never half of it."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".tmp")
     try:

@@ -2,18 +2,19 @@
 
 from dataclasses import replace
 
+from keras_ssd.formats import NamedArrays
 from keras_ssd.zoo.port import PortError
 
 SLASH = "--"  # as `from_caffe` writes it; Keras allows no slash in a name
 _MARKS = ("conv0", "conv1/dw", "conv13/dw", "conv17_2")
 
 
-def is_caffe_mobilenet(arrays):
+def is_caffe_mobilenet(arrays: NamedArrays) -> bool:
     """Whether arrays are those of a caffemodel of MobileNet-SSD, or of a net like it."""
     return all(layer in arrays for layer in _MARKS)
 
 
-def keras_names(arrays):
+def keras_names(arrays: NamedArrays) -> NamedArrays:
     """The arrays under Keras's names, each BatchNorm with the Scale behind it as one layer.
 
     Raises:

@@ -2,13 +2,13 @@
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.zoo import cache
-from keras_ssd.zoo.catalog import WeightSet, architectures, find, formats, labels
+from keras_ssd.zoo.catalog import Source, WeightSet, architectures, find, formats, labels
 
 YES = {True: "yes", False: "no", None: "not stated"}
 
 
 @checked_arguments
-def describe(weights, *, model=None):
+def describe(weights: str | WeightSet, *, model: str | None = None) -> str:
     """A readable card of a weight set.
 
     Args:
@@ -58,14 +58,16 @@ def _facts(entry):
             yield "Note", note
 
 
-def classes_text(entry):
+def classes_text(entry: WeightSet) -> str:
     """For example `20 (voc)`; with the number of slots where that differs from classes + background."""
+    if entry.classes is None:
+        return YES[None]
     count = len(labels(entry.classes))
     slots = f", in {entry.slots} slots with background" if entry.slots not in (None, count + 1) else ""
     return f"{count} ({entry.classes}){slots}"
 
 
-def state(entry):
+def state(entry: WeightSet) -> str:
     """`included`, `cached`, `available`, or why it cannot be loaded."""
     if not entry.readable:
         if not architectures()[entry.model].available:
@@ -77,14 +79,14 @@ def state(entry):
     return f"cached as {path}" if path else "available for download"
 
 
-def size_text(source):
+def size_text(source: Source) -> str:
     """The published size, in megabytes, or an empty text."""
     if source.size:
         return f"{source.size / 1e6:.1f} MB"
     return f"{source.about_mb:g} MB" if source.about_mb else ""
 
 
-def percent_text(value):
+def percent_text(value: float) -> str:
     """A published value as it is usually written: one decimal, two where there are two."""
     return f"{value:.2f}".removesuffix("0")
 

@@ -8,6 +8,7 @@ strictly.
 import functools
 import tomllib
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 from keras_ssd.calling import checked_arguments
@@ -75,11 +76,11 @@ class Source:
     note: str = ""
     bundled: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         schema.check_source(self)
 
     @property
-    def origin(self):
+    def origin(self) -> str | None:
         """Where the file comes from, in words."""
         return "part of this package" if self.bundled else self.url
 
@@ -118,28 +119,28 @@ class WeightSet:
     note: str = ""
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The unique name, `model.tag`."""
         return f"{self.model}.{self.tag}"
 
     @property
-    def described(self):
+    def described(self) -> bool:
         """Whether the network is built from the description in an archive, since this package has no factory of it."""
         return not architectures()[self.model].available and any(source.prototxt for source in self.sources)
 
     @property
-    def readable_sources(self):
+    def readable_sources(self) -> tuple[Source, ...]:
         """The sources in a format that this package reads, in order of preference; with their network, if need be."""
         usable = [source for source in self.sources if source.prototxt or not self.described]
         return tuple(source for source in usable if formats()[source.format].readable)
 
     @property
-    def bundled(self):
+    def bundled(self) -> bool:
         """Whether the file that would be loaded is part of this package."""
         return any(source.bundled for source in self.readable_sources[:1])
 
     @property
-    def readable(self):
+    def readable(self) -> bool:
         """Whether this package can build the model and read one of the files."""
         return (architectures()[self.model].available or self.described) and bool(self.readable_sources)
 
@@ -151,7 +152,9 @@ def _tables():
     return read(path.read_text(encoding="utf-8"), str(path))
 
 
-def read(text, origin="catalog.toml"):
+def read(
+    text: str, origin: str = "catalog.toml"
+) -> tuple[dict[str, Format], dict[str, Architecture], tuple[WeightSet, ...]]:
     """Reads and checks a catalogue.
 
     Args:
@@ -193,18 +196,18 @@ def _weight_set(row, recipes):
     return WeightSet(**row)
 
 
-def formats():
+def formats() -> dict[str, Format]:
     """The known file formats by name."""
     return _tables()[0]
 
 
-def architectures():
+def architectures() -> dict[str, Architecture]:
     """The known networks by name."""
     return _tables()[1]
 
 
 @checked_arguments
-def entries(*, model=None, readable=None):
+def entries(*, model: str | None = None, readable: bool | None = None) -> tuple[WeightSet, ...]:
     """The weight sets of the catalogue.
 
     Args:
@@ -220,7 +223,7 @@ def entries(*, model=None, readable=None):
 
 
 @checked_arguments
-def find(name, model=None):
+def find(name: str, model: str | None = None) -> WeightSet:
     """The weight set of this name.
 
     Args:
@@ -263,7 +266,7 @@ def find(name, model=None):
 
 
 @checked_arguments
-def by_file_name(path):
+def by_file_name(path: str | PathLike[str]) -> WeightSet | None:
     """The weight set that is published under this file name, so that a copy on disk is recognised.
 
     Args:

@@ -8,7 +8,7 @@ from keras_ssd.names import unknown_name
 from keras_ssd.zoo.shelf import shelf
 
 
-def label_sets():
+def label_sets() -> tuple[str, ...]:
     """The names of the label sets on the shelf, sorted."""
     return tuple(sorted(path.stem for path in (shelf() / "labels").glob("*.txt")))
 
@@ -29,7 +29,7 @@ def _rows(name):
 
 
 @checked_arguments
-def labels(name):
+def labels(name: str) -> tuple[str, ...]:
     """The class names of a label set, in the order of the weights' class outputs, without background.
 
     Args:
@@ -49,7 +49,7 @@ def labels(name):
 
 
 @checked_arguments
-def label_ids(name):
+def label_ids(name: str) -> tuple[int | str, ...]:
     """The identifiers that a dataset itself gives its classes, because result files must carry those.
 
     Args:
@@ -68,7 +68,7 @@ def label_ids(name):
 
 
 @checked_arguments
-def slots(name):
+def slots(name: str) -> tuple[str, ...]:
     """A name for every identifier from 1 to the label set's last: what heads with gaps were trained on.
 
     COCO counts to 90 and names 80. TensorFlow's and torchvision's heads have a column for each number all the same.
@@ -86,14 +86,16 @@ def slots(name):
         >>> slots("coco")[10:13]
         ('fire hydrant', 'unused 12', 'stop sign')
     """
-    known = dict(zip(label_ids(name), labels(name), strict=True))
-    if not all(isinstance(number, int) for number in known):
+    known = {
+        number: label for number, label in zip(label_ids(name), labels(name), strict=True) if isinstance(number, int)
+    }
+    if len(known) < len(labels(name)):
         raise ValueError(f"The identifiers of label set {name!r} are no numbers, so there are no gaps between them.")
     return tuple(known.get(number, f"unused {number}") for number in range(1, max(known) + 1))
 
 
 @checked_arguments
-def same_classes(source, target):
+def same_classes(source: str, target: str) -> dict[str, str]:
     """Names of one label set that mean the same in another, spelled as each set spells them.
 
     Args:

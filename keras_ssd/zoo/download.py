@@ -7,6 +7,8 @@ the final name is therefore usable, whatever happened before.
 import contextlib
 import os
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.zoo import archives, cache, fetch
@@ -17,7 +19,14 @@ from keras_ssd.zoo.progress import bar
 
 
 @checked_arguments
-def download(weights, *, model=None, formats=None, progress=True, policy=None):
+def download(
+    weights: str | WeightSet,
+    *,
+    model: str | None = None,
+    formats: Sequence[str] | None = None,
+    progress: bool = True,
+    policy: Policy | None = None,
+) -> Path:
     """The path of a weight set's file, downloaded if it is not in the cache yet.
 
     Interrupting it is safe: the next call continues where this one stopped. Two processes download once. A

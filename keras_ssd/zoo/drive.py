@@ -1,5 +1,6 @@
 """Google Drive's ways: direct links, and the page that asks whether one really wants so large a file."""
 
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit, urlunsplit
 
@@ -11,12 +12,12 @@ QUOTA = ("too many users have viewed or downloaded", "quota exceeded")
 SIGN_IN = ("accounts.google.com", "request access", "you need access")
 
 
-def is_drive(url):
+def is_drive(url: str) -> bool:
     """Whether a url is one of Google Drive's."""
     return urlsplit(url).hostname in HOSTS
 
 
-def direct_url(url):
+def direct_url(url: str) -> str:
     """The download link of a published Drive link (`open?id=...`); any other url comes back as it is."""
     parts = urlsplit(url)
     if not is_drive(url) or parts.path != "/open":
@@ -42,7 +43,7 @@ class _Page(HTMLParser):
             self.links.append(attrs["href"])
 
 
-def confirmed_url(page, url, cookies=None):
+def confirmed_url(page: str, url: str, cookies: Mapping[str, str] | None = None) -> str:
     """The address behind Drive's "cannot scan this file for viruses" page.
 
     Three forms of that page are known: a form with hidden fields (`confirm`, `uuid`), a link with

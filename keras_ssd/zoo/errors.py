@@ -8,7 +8,7 @@ class DownloadError(OSError):
 class TransientError(DownloadError):
     """A failure that another attempt may cure. `wait`: seconds that the server asked for, or None."""
 
-    def __init__(self, message, wait=None):
+    def __init__(self, message: str, wait: float | None = None):
         super().__init__(message)
         self.wait = wait
 

@@ -1,5 +1,7 @@
 """One url to one file: streamed, resumed where the server allows it, and never more than was promised."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import re
@@ -8,12 +10,17 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from keras_ssd._version import __version__
 from keras_ssd.zoo import drive
 from keras_ssd.zoo.cache import write_atomically
 from keras_ssd.zoo.errors import DownloadError, IntegrityError, TransientError
+
+if TYPE_CHECKING:
+    from keras_ssd.zoo.catalog import Source
 
 
 @dataclass(frozen=True)
@@ -68,12 +75,12 @@ class _Part:
         self.note_path.unlink(missing_ok=True)
 
 
-def discard(path):
+def discard(path: Path) -> None:
     """Removes an unfinished file and its note."""
     _Part(path).discard()
 
 
-def fetch(source, path, policy, report):
+def fetch(source: Source, path: Path, policy: Policy, report: Any) -> None:
     """Downloads `source.url` to `path`, which may already hold the beginning from an earlier run.
 
     Args:

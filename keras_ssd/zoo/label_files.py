@@ -7,6 +7,7 @@ Names come as they stand, a background and fillers such as `???` included: `labe
 import csv
 import json
 import re
+from os import PathLike
 from pathlib import Path
 
 from keras_ssd.text_files import TextError, read_text
@@ -21,7 +22,7 @@ _HEADER = re.compile(r"(id|index|number|class_?id|label)\s*[,;\t ]\s*(name|label
 _NAMES = ("names", "id2label", "categories", "classes", "labels", "class_names", "label_map", "label2id")
 
 
-def read_label_file(path):
+def read_label_file(path: str | PathLike[str]) -> tuple[str, ...]:
     """The names that a file lists, in order.
 
     Args:
@@ -62,14 +63,14 @@ def _of_lines(text):
     lines = [line for line in lines if line and not line.startswith(("#", "//"))]
     if lines and _HEADER.fullmatch(lines[0]):
         lines = lines[1:]
-    numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    if lines and all(numbered):
+    numbered = [hit for line in lines if (hit := _NUMBERED.fullmatch(line))]
+    if lines and len(numbered) == len(lines):
         return _in_order([(int(hit[1]), _unquoted(hit[2])) for hit in numbered])
     rows = [next(csv.reader([line], delimiter="\t" if "\t" in line else ","), []) for line in lines]
     if rows and all(len(row) == 2 and row[1].strip().isdecimal() for row in rows):
         return _in_order([(int(row[1]), row[0].strip()) for row in rows])
-    wordnet = [_WORDNET.fullmatch(line) for line in lines]
-    if lines and all(wordnet):
+    wordnet = [hit for line in lines if (hit := _WORDNET.fullmatch(line))]
+    if lines and len(wordnet) == len(lines):
         return [hit[2] for hit in wordnet]
     return [_unquoted(line.rstrip(",")) for line in lines]
 

@@ -6,8 +6,9 @@ background before them; heads come with 80 or 90 columns. What is known to mean 
 
 import os
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from keras_ssd.names import check_class_names, files_nearby, fold, unknown_name
+from keras_ssd.names import check_class_names, fold, unknown_name
 from keras_ssd.wording import python_or_shell
 from keras_ssd.zoo.classes import label_sets, labels, slots
 from keras_ssd.zoo.label_files import FILLER, read_label_file
@@ -16,17 +17,17 @@ _BACKGROUND = {"background", "bg", "noneoftheabove", "unlabeled", "unlabelled"}
 _FILLERS = {"", "n/a", "na", "unused", "reserved", "none", "null"}
 
 
-def is_filler(name):
+def is_filler(name: str) -> bool:
     """Whether a name stands where there is no class: `???`, `N/A`, `unused 12`."""
     return not name.strip(" ?*-.") or fold(name) in _FILLERS or name.startswith("unused ")
 
 
-def is_background(name):
+def is_background(name: str) -> bool:
     """Whether a name is that of the background: `background`, `__background__`, `none_of_the_above`."""
     return fold(name) in _BACKGROUND
 
 
-def listed_names(argument, given):
+def listed_names(argument: str, given: Any) -> tuple[str, ...]:
     """Names as a user gives them: a list, the name of a label set, or a label file.
 
     Args:
@@ -46,10 +47,7 @@ def listed_names(argument, given):
         if given in label_sets():
             return labels(given)
         if "." in given or os.sep in given:
-            raise ValueError(
-                f"There is no label file {given}.{files_nearby(given)} Expected a text file with one class name "
-                "per line."
-            )
+            raise ValueError(f"There is no label file {given}. Expected a text file with one class name a line.")
         advice = python_or_shell(
             "A list of names or the path of a text file works too.",
             f"A text file or a list of names works too; a list of one is written {given},",
@@ -61,7 +59,7 @@ def listed_names(argument, given):
     return given if all(isinstance(name, str) for name in given) and given else check_class_names(argument, given)
 
 
-def class_list(argument, given):
+def class_list(argument: str, given: Any) -> tuple[str, ...]:
     """The classes of a model that is to be made, without the background and fillers that label files have.
 
     Raises:
@@ -74,7 +72,7 @@ def class_list(argument, given):
     return check_class_names(argument, kept)
 
 
-def fitted_columns(argument, given, count):
+def fitted_columns(argument: str, given: Any, count: int | None) -> tuple[str | None, ...] | None:
     """A name for each class that a model has, None for a column that no class belongs to; or None if they do not fit.
 
     Args:
@@ -104,12 +102,12 @@ def fitted_columns(argument, given, count):
     return found
 
 
-def fitted_names(argument, given, count):
+def fitted_names(argument: str, given: Any, count: int | None) -> tuple[str, ...] | None:
     """As `fitted_columns`, with "unused 12" for columns without a class."""
     found = fitted_columns(argument, given, count)
-    return found and filled(found)
+    return None if found is None else filled(found)
 
 
-def filled(columns):
+def filled(columns: Iterable[str | None]) -> tuple[str, ...]:
     """The names of columns, with "unused 12" for those of no class."""
     return tuple(name or f"unused {place}" for place, name in enumerate(columns, 1))

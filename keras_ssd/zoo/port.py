@@ -1,8 +1,9 @@
 """Strict porting: every source array used once, every target weight written once, or nothing at all."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,13 @@ class PortError(ValueError):
         misshaped: (name, source shape, target shape) of pairs that differ.
     """
 
-    def __init__(self, message, unused=(), missing=(), misshaped=()):
+    def __init__(
+        self,
+        message: str,
+        unused: Iterable[str] = (),
+        missing: Iterable[str] = (),
+        misshaped: Iterable[tuple[str, Any, Any]] = (),
+    ):
         super().__init__(message)
         self.unused = tuple(unused)
         self.missing = tuple(missing)
@@ -48,9 +55,9 @@ class PortReport:
     channels_reversed: str | None = None
     kept: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
-    classes: object = field(default=None)
+    classes: Any = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"Loaded {len(self.layers)} layers with {self.parameters:,} values from {self.source}."]
         if self.channels_reversed:
             lines.append(f"Turned the input channels of {self.channels_reversed} from BGR to RGB.")
@@ -63,7 +70,14 @@ class PortReport:
         return "\n".join(lines)
 
 
-def port(model, arrays, *, rename=None, ignore=(), keep=()):
+def port(
+    model: Any,
+    arrays: NamedArrays,
+    *,
+    rename: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
+    keep: Sequence[str] = (),
+) -> PortReport:
     """Writes named arrays into a model's weights, strictly.
 
     Keras's own loading by name skips silently what does not fit; a detector that is half trained then looks
@@ -104,13 +118,13 @@ def port(model, arrays, *, rename=None, ignore=(), keep=()):
         source=arrays.source,
         layers=_layers(target),
         parameters=sum(array.size for array in source.values()),
-        channels_reversed=(rename or {}).get(first, first),
+        channels_reversed=None if first is None else (rename or {}).get(first, first),
         kept=kept,
         ignored=ignored,
     )
 
 
-def arrays_of(model, *, layers=None):
+def arrays_of(model: Any, *, layers: Collection[str] | None = None) -> NamedArrays:
     """The weights of a model as `NamedArrays`: for moving them into another one, say with other classes.
 
     Args:
@@ -128,14 +142,14 @@ def arrays_of(model, *, layers=None):
     return NamedArrays(found, format="model", class_names=tuple(names) if names else None)
 
 
-def to_numpy(variable):
+def to_numpy(variable: Any) -> np.ndarray:
     """A copy of a Keras variable's value as float32."""
     import keras
 
     return np.array(keras.ops.convert_to_numpy(keras.ops.cast(variable, "float32")))
 
 
-def target_weights(model):
+def target_weights(model: Any) -> dict[tuple[str, str], Any]:
     """{(layer, weight): variable} of every weight in a model, nested models included.
 
     Raises:
@@ -155,7 +169,7 @@ def target_weights(model):
     return found
 
 
-def leaf_layers(model):
+def leaf_layers(model: Any) -> list[Any]:
     """The layers of a model, with nested models replaced by their layers; a layer used twice comes once."""
     seen = {}
     for layer in model.layers:
@@ -164,7 +178,7 @@ def leaf_layers(model):
     return list(seen.values())
 
 
-def first_convolution(arrays):
+def first_convolution(arrays: NamedArrays) -> str:
     """The name of the only layer whose kernel takes three channels.
 
     Raises:
@@ -234,6 +248,6 @@ def _check(arrays, model, source, target):
     raise PortError("\n".join(lines), unused, missing, misshaped)
 
 
-def difference(what, names):
+def difference(what: str, names: Sequence[str]) -> list[str]:
     """A line that tells how weights and model differ, in a list; an empty list where they don't."""
     return [f"  {what}: {listed(names, LISTED)}"] if names else []

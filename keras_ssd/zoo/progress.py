@@ -2,18 +2,20 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 
 class Silent:
     """Takes the same calls as the bar and shows nothing."""
 
-    def start(self, total, done):
+    def start(self, total: int | None, done: int) -> None:
         pass
 
-    def advance(self, count):
+    def advance(self, count: int) -> None:
         pass
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         pass
 
 
@@ -33,7 +35,7 @@ class _Bar:
 
 
 @contextlib.contextmanager
-def bar(title, wanted):
+def bar(title: str, wanted: bool) -> Iterator[Any]:
     """A download's progress bar.
 
     Args:

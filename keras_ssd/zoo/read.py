@@ -3,12 +3,15 @@
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
+from typing import Any
 
 from keras_ssd.formats import NamedArrays
 from keras_ssd.formats import read as read_file
 from keras_ssd.names import check_class_names
-from keras_ssd.zoo.port import PortError, arrays_of, leaf_layers, port
+from keras_ssd.zoo.port import PortError, PortReport, arrays_of, leaf_layers, port
 from keras_ssd.zoo.subsample import class_heads, subsample
 
 log = logging.getLogger("keras_ssd")
@@ -17,7 +20,15 @@ log = logging.getLogger("keras_ssd")
 CLASSIFIER = ("fc8", "predictions")
 
 
-def load_weights_into(model, source, *, source_classes=None, classes=None, ignore=(), keep=()):
+def load_weights_into(
+    model: Any,
+    source: str | PathLike[str] | NamedArrays,
+    *,
+    source_classes: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    ignore: Sequence[str] = (),
+    keep: Sequence[str] = (),
+) -> PortReport:
     """Loads a weight file into a model, strictly, sub-sampling the class heads where the classes differ.
 
     Args:
@@ -61,7 +72,9 @@ def load_weights_into(model, source, *, source_classes=None, classes=None, ignor
     return report
 
 
-def load_backbone_into(model, source, *, heads=()):
+def load_backbone_into(
+    model: Any, source: str | PathLike[str] | NamedArrays, *, heads: Sequence[str] = ()
+) -> PortReport:
     """Loads a VGG16 file into the layers that a detector shares with it; the rest stays as initialised.
 
     Args:
@@ -97,7 +110,7 @@ MOBILENET_SSD = ("conv11", "conv13", "conv14_2", "conv15_2", "conv16_2", "conv17
 SSDLITE320 = ("block13_expand", "top", "extra1_2", "extra2_2", "extra3_2", "extra4_2")
 
 
-def identify(arrays):
+def identify(arrays: NamedArrays) -> str | None:
     """The model that arrays belong to, by layer names: "ssd300", "ssd_mobilenet_v1", "vgg16", ..., or None.
 
     Args:
@@ -125,7 +138,7 @@ def identify(arrays):
     return None if heads or extras else "vgg16"
 
 
-def count_classes(arrays, *, background=True):
+def count_classes(arrays: NamedArrays, *, background: bool = True) -> int | None:
     """The number of classes, without background, that arrays were trained on; None without class heads.
 
     A localisation head has four channels a box, which gives the boxes a cell; the class head then gives the

@@ -7,12 +7,12 @@ _NAMES = {f"block{b}_conv{i}": f"conv{b}_{i}" for b, count in _BLOCKS for i in r
 _DENSE = ("fc1", "fc2")
 
 
-def is_keras_vgg16(arrays):
+def is_keras_vgg16(arrays: NamedArrays) -> bool:
     """Whether arrays are those of `keras.applications.VGG16` with its top."""
     return {*_NAMES, *_DENSE} <= set(arrays.layers)
 
 
-def reduce_vgg16(arrays):
+def reduce_vgg16(arrays: NamedArrays) -> NamedArrays:
     """The arrays of the fc_reduced VGG16 from those of the full one.
 
     fc6 is a 7x7 convolution with 4096 outputs in disguise. Every third row and column and every fourth output of it

@@ -3,6 +3,7 @@
 import re
 import string
 from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 from urllib.parse import urlsplit
 
 from keras_ssd.names import unknown_name
@@ -91,7 +92,7 @@ def _known(value, known, what, where):
         raise ValueError(f"{where}: " + unknown_name(what, value, known))
 
 
-def check_document(document):
+def check_document(document: dict[str, Any]) -> dict[str, Any]:
     """Checks the whole parsed catalogue; each error names its row.
 
     Args:
@@ -158,7 +159,7 @@ def _check_row(document, row, where):
             raise ValueError(f"{where}, result {number}: value must be per cent. Received: {result['value']}")
 
 
-def check_source(source):
+def check_source(source: Any) -> None:
     """Checks what a source promises; `Source` calls it, so that rows made by hand are checked as well.
 
     Args:
@@ -204,7 +205,7 @@ def _is_plain_name(name):
     return bool(name) and parts == (name, name) and not name.startswith(".") and ":" not in name
 
 
-def split_checksum(text):
+def split_checksum(text: str) -> tuple[str, str]:
     """`"algorithm:hex"` as (algorithm, hex).
 
     Raises:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def shelf():
+def shelf() -> Path:
     """The folder of catalogue, labels, maps and cards.
 
     Raises:

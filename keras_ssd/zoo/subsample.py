@@ -2,10 +2,13 @@
 
 import difflib
 import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from keras_ssd.formats import NamedArrays
 from keras_ssd.names import check_class_names, fold
 from keras_ssd.zoo.classes import same_classes
 from keras_ssd.zoo.shelf import shelf
@@ -27,7 +30,7 @@ class SubsampleReport:
     heads: tuple[str, ...]
     source_classes: tuple[str, ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         total = len(self.kept) + len(self.initialised)
         shown = [name if name == source else f"{name} (trained as {source!r})" for name, source in self.kept]
         text = f"Classes: {len(self.kept)} of {total} keep their trained rows"
@@ -44,7 +47,15 @@ class SubsampleReport:
         return f"{name} (did you mean {folded[close[0]]!r}?)" if close else name
 
 
-def subsample(arrays, source_classes, classes, *, initial=None, heads=None, background=0):
+def subsample(
+    arrays: NamedArrays,
+    source_classes: Sequence[str],
+    classes: Sequence[str],
+    *,
+    initial: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    heads: Any = None,
+    background: int = 0,
+) -> tuple[NamedArrays, SubsampleReport]:
     """Arrays of a detector for other classes, chosen by name.
 
     A class head's output channels are box-major with the class fastest, so keeping a class keeps one channel
@@ -101,7 +112,7 @@ def subsample(arrays, source_classes, classes, *, initial=None, heads=None, back
     return replace(arrays, layers=layers, class_names=classes), report
 
 
-def match_classes(source_classes, classes):
+def match_classes(source_classes: Sequence[str], classes: Sequence[str]) -> list[int | None]:
     """For each class its index in `source_classes`, or None: by exact name, folded name, then synonym.
 
     Raises:
@@ -122,7 +133,7 @@ def match_classes(source_classes, classes):
     return found
 
 
-def class_heads(arrays):
+def class_heads(arrays: NamedArrays) -> dict[str, str]:
     """{class head: localisation head} of a detector's arrays (`*_mbox_conf`, or `classesN` of SSD7)."""
     found = {}
     for layer in arrays.layers:

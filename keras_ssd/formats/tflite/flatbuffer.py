@@ -7,6 +7,7 @@ Source: the format's own description, "FlatBuffers internals".
 """
 
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -25,25 +26,25 @@ class Flatbuffer:
         data: all of them.
     """
 
-    def __init__(self, data):
+    def __init__(self, data: Any):
         self.data = memoryview(data)
 
-    def root(self):
+    def root(self) -> "Table":
         """The root `Table`."""
         return Table(self, self.follow(0))
 
-    def number(self, form, at):
+    def number(self, form: str, at: int) -> Any:
         """The number of a `struct` format at a position."""
         size = struct.calcsize(form)
         if not 0 <= at <= len(self.data) - size:
             raise FlatbufferError(f"a position leads out of the file's {len(self.data):,} bytes: {at:,}")
         return struct.unpack_from(form, self.data, at)[0]
 
-    def follow(self, at):
+    def follow(self, at: int) -> int:
         """Where the offset at a position leads."""
         return at + self.number("<I", at)
 
-    def items(self, at, size):
+    def items(self, at: int, size: int) -> tuple[int, int]:
         """(position, count) of the vector that the offset at a position leads to, its items `size` bytes each."""
         at = self.follow(at)
         count = self.number("<I", at)
@@ -58,7 +59,7 @@ class Table:
     A field that the file leaves out has its default, as the format has it.
     """
 
-    def __init__(self, buffer, at):
+    def __init__(self, buffer: Flatbuffer, at: int):
         self._buffer = buffer
         self._at = at
         self._fields = at - buffer.number("<i", at)  # the vtable
@@ -70,31 +71,31 @@ class Table:
         offset = self._buffer.number("<H", self._fields + 4 + 2 * field)
         return self._at + offset if offset else None
 
-    def number(self, field, form, default=0):
+    def number(self, field: int, form: str, default: Any = 0) -> Any:
         """A number; `form` is a `struct` format such as "<i"."""
         place = self._place(field)
         return default if place is None else self._buffer.number(form, place)
 
-    def table(self, field):
+    def table(self, field: int) -> "Table | None":
         """The `Table` of a field, or None."""
         place = self._place(field)
         return None if place is None else Table(self._buffer, self._buffer.follow(place))
 
-    def text(self, field):
+    def text(self, field: int) -> str:
         """A text, "" where the file has none."""
         return bytes(self._vector(field, 1, MOST_TEXT)).decode("utf-8", "replace")
 
-    def array(self, field, dtype):
+    def array(self, field: int, dtype: Any) -> np.ndarray:
         """A read-only numpy array that shares the file's bytes; empty where the file has none."""
         dtype = np.dtype(dtype).newbyteorder("<")
         return np.frombuffer(self._vector(field, dtype.itemsize), dtype)
 
-    def tables(self, field):
+    def tables(self, field: int) -> list["Table"]:
         """The `Table`s of a list."""
-        offsets = self._vector(field, 4, MOST_ITEMS)
-        if not len(offsets):
+        place = self._place(field)
+        if place is None or not len(self._vector(field, 4, MOST_ITEMS)):
             return []
-        start, count = self._buffer.items(self._place(field), 4)
+        start, count = self._buffer.items(place, 4)
         return [Table(self._buffer, self._buffer.follow(start + 4 * i)) for i in range(count)]
 
     def _vector(self, field, size, most=None):

@@ -3,6 +3,8 @@
 Source: the format's own description, "FlexBuffers".
 """
 
+from typing import Any
+
 from keras_ssd.formats.tflite.flatbuffer import MOST_TEXT, Flatbuffer, FlatbufferError
 
 # A value's type stands in the upper six bits of its type byte, the width of what it holds in the lower two.
@@ -16,7 +18,7 @@ FORMS = {
 MOST_ENTRIES = 256
 
 
-def read_map(data):
+def read_map(data: Any) -> dict[str, Any]:
     """A map of names to numbers.
 
     Args:

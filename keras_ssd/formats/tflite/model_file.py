@@ -1,7 +1,9 @@
 """TensorFlow Lite's own file: its flatbuffer as a graph of operators and tensors."""
 
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.formats.named_arrays import MAX_ARRAYS, MAX_TOTAL_BYTES, WeightFileError
 from keras_ssd.formats.tflite.flatbuffer import Flatbuffer, FlatbufferError
@@ -51,9 +53,9 @@ class Operator:
     """
 
     kind: str
-    inputs: tuple
-    outputs: tuple
-    options: dict = field(default_factory=dict)
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,12 @@ class TFLiteGraph:
     path: Path
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
-    inputs: tuple
-    outputs: tuple
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
     description: str = ""
 
 
-def read_tflite(path):
+def read_tflite(path: str | PathLike[str]) -> TFLiteGraph:
     """Reads a TensorFlow Lite file. Values stay in the file's bytes until somebody asks for them.
 
     Args:

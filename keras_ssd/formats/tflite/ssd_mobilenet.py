@@ -20,11 +20,12 @@ models/feature_map_generators.py, predictors/heads, export_tflite_ssd_graph_lib.
 
 import re
 from dataclasses import dataclass
+from os import PathLike
 
 import numpy as np
 
 from keras_ssd.formats.named_arrays import Budget, NamedArrays, PostProcessing, WeightFileError
-from keras_ssd.formats.tflite.model_file import read_tflite
+from keras_ssd.formats.tflite.model_file import Operator, read_tflite
 from keras_ssd.formats.tflite.tensors import real_values
 
 POST_PROCESS = "TFLite_Detection_PostProcess"
@@ -46,7 +47,7 @@ class _Convolution:
     """One convolution of the file and the layer that it is here."""
 
     layer: str
-    operator: object
+    operator: Operator
 
     @property
     def is_head(self):
@@ -58,7 +59,7 @@ class _Convolution:
         return 2 if self.layer in halved or self.layer in EXTRAS[1::2] else 1
 
 
-def layer_name(tensor):
+def layer_name(tensor: str) -> str | None:
     """The layer that a weight tensor's name belongs to, or None.
 
     Example:
@@ -75,7 +76,7 @@ def layer_name(tensor):
     return None
 
 
-def read_tflite_arrays(path):
+def read_tflite_arrays(path: str | PathLike[str]) -> NamedArrays:
     """Reads the weights of an SSD MobileNet V1 from a TensorFlow Lite file, as real numbers.
 
     Args:
@@ -212,11 +213,11 @@ def _post_processing(graph, makers, budget):
     anchors = real_values(tensor, graph.path, budget)
     if anchors.ndim != 2 or anchors.shape[1] != 4:
         raise WeightFileError(f"{graph.path}: anchors must be (N, 4). Received: shape={anchors.shape}")
-    whole = tensor.quantization is not None and not tensor.dtype.startswith("float")
+    scheme = None if tensor.dtype.startswith("float") else tensor.quantization
     return PostProcessing(
         scores=_scores(graph, makers.get(operator.inputs[1]), makers),
         anchors_cxcywh=np.ascontiguousarray(anchors[:, YX_TO_XY]),
-        anchors_step=float(tensor.quantization.scales.max()) if whole else 0.0,
+        anchors_step=float(scheme.scales.max()) if scheme else 0.0,
         variances=tuple(1 / float(scale) for scale in scales),
         input_size=_input_size(graph),
         settings={name: value for name, value in s.items() if not name.startswith("_")},

@@ -1,12 +1,15 @@
 """Tensors of a TensorFlow Lite file and what their stored numbers stand for."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from keras_ssd.formats.named_arrays import WeightFileError, as_float32
+from keras_ssd.formats.named_arrays import Budget, WeightFileError, as_float32
+from keras_ssd.formats.tflite.flatbuffer import Table
 
 # TensorType of the schema; the kinds whose values may be weights, shapes or anchors.
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 7: "int16", 9: "int8"}
@@ -30,7 +33,7 @@ class Quantization:
     axis: int = 0
 
     @property
-    def is_single(self):
+    def is_single(self) -> bool:
         """Whether one pair serves the whole tensor."""
         return len(self.scales) == 1
 
@@ -49,26 +52,27 @@ class Tensor:
     """
 
     name: str
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: str
     quantization: Quantization | None
     data: Any
     refused: str = ""
 
     @property
-    def stored(self):
+    def stored(self) -> bool:
         """Whether the file holds the values."""
         return len(self.data) > 0
 
-    def range(self):
+    def range(self) -> tuple[float, float] | None:
         """(lowest, highest) value that the stored numbers can stand for, or None where they are no whole numbers."""
         if self.quantization is None or not self.quantization.is_single or self.dtype not in WHOLE:
             return None
         info, scale = np.iinfo(self.dtype), float(self.quantization.scales[0])
-        return tuple((limit - int(self.quantization.zeros[0])) * scale for limit in (info.min, info.max))
+        zero = int(self.quantization.zeros[0])
+        return (int(info.min) - zero) * scale, (int(info.max) - zero) * scale
 
 
-def raw_values(tensor, path):
+def raw_values(tensor: Tensor, path: str | PathLike[str]) -> np.ndarray:
     """The numbers as they are stored, read-only.
 
     Raises:
@@ -91,7 +95,7 @@ def raw_values(tensor, path):
     return np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
 
 
-def real_values(tensor, path, budget):
+def real_values(tensor: Tensor, path: str | PathLike[str], budget: Budget) -> np.ndarray:
     """What the stored numbers stand for, as float32.
 
     Computed in double precision and rounded once: eight bits times a float32 scale come out exact to the last bit.
@@ -123,7 +127,7 @@ def real_values(tensor, path, budget):
     return as_float32(path, tensor.name, (values - zeros) * scales)
 
 
-def read_tensor(table, buffers, path):
+def read_tensor(table: Table, buffers: Sequence[Any], path: str | PathLike[str]) -> Tensor:
     """The `Tensor` of a table of the schema.
 
     Args:
