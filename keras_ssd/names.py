@@ -1,6 +1,8 @@
 """Names: what class names may be, and one wording for names that are not known, always with the nearest known one."""
 
 import difflib
+import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,19 +33,40 @@ def unique(name, taken):
 
 
 def nearest(name, known, count=3):
-    """The known names closest to `name`, best first; upper and lower case do not count."""
-    folded = {str(k).casefold(): str(k) for k in known}
-    hits = difflib.get_close_matches(str(name).casefold(), folded, n=count, cutoff=0.5)
-    return [folded[hit] for hit in hits]
+    """The known names closest to `name`, best first; upper and lower case do not count.
+
+    Where none is close, those count whose last part is: `cels` is close to `ssd_small.cells`.
+    """
+    known = [str(k) for k in known]
+    for parts, cutoff in ((known, 0.5), ([re.split("[._]", k)[-1] for k in known], 0.6)):
+        folded = {}
+        for part, whole in zip(parts, known, strict=True):
+            folded.setdefault(part.casefold(), []).append(whole)
+        hits = difflib.get_close_matches(str(name).casefold(), folded, n=count, cutoff=cutoff)
+        if hits:
+            return [whole for hit in hits for whole in folded[hit]][:count]
+    return []
+
+
+def did_you_mean(close):
+    """ " Did you mean 'cat' or 'cow'?", or "" where nothing is close."""
+    return f" Did you mean {' or '.join(map(str, close))}?" if close else ""
+
+
+def files_nearby(path):
+    """ " Did you mean runs/mine.keras?" for a path where nothing is: what stands there under nearly this name."""
+    folder, name = os.path.split(os.fspath(path))
+    try:
+        beside = os.listdir(folder or ".")
+    except OSError:
+        return ""
+    return did_you_mean([os.path.join(folder, other) for other in nearest(name, beside)])
 
 
 def unknown_name(kind, name, known, advice=""):
     """The text for an unknown name: what, nearest names, some known ones, and what to do."""
     known = [str(k) for k in known]
-    close = nearest(name, known)
-    text = f"Unknown {kind} {name!r}."
-    if close:
-        text += " Did you mean " + " or ".join(repr(c) for c in close) + "?"
+    text = f"Unknown {kind} {name!r}." + did_you_mean([repr(close) for close in nearest(name, known)])
     text += f" Known: {listed(known)}." if known else " None is known."
     return text + (f" {advice}" if advice else "")
 

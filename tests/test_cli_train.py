@@ -115,7 +115,7 @@ def test_values_both_splits_and_other_classes(folder, capsys):
     [
         (["nowhere", "--out", "run"], "no file or folder nowhere"),
         (["data", "--out", "run", "--split", "trian"], "train"),
-        (["data", "--out", "run", "--validation", "vla"], "--validation-set must be a split, a share below 1"),
+        (["data", "--out", "run", "--validation", "vla"], "Unknown validation set 'vla'. Did you mean 'val'"),
         (["data", "--out", "run", "--model", "ssd3000"], "Did you mean 'ssd300'"),
         (["data", "--out", "run", "--weights", "gone.h5"], "gone.h5"),
         (["data", "--out", "run", "--weights", "toy.keras", "--anchors", "voc"], "--anchors is part of a .keras model"),
@@ -140,7 +140,9 @@ def test_rejects_before_anything_is_written(folder, capsys, options, message):
     assert {path.name for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("option", [["--rate", "0"], ["--rate", "fast"], ["--epochs", "0"], ["--input-size", "9"]])
+@pytest.mark.parametrize(
+    "option", [["--learning-rate", "0"], ["--learning-rate", "fast"], ["--epochs", "0"], ["--input-size", "9"]]
+)
 def test_rejects_numbers_out_of_range(capsys, option):
     with pytest.raises(SystemExit) as caught:
         main(["train", "data", "--out", "run", *option])

@@ -1,6 +1,7 @@
 """Files of detections that cannot be used, and targets that cannot be written: one clear error, with file and line."""
 
 import json
+import re
 
 import pytest
 from detection_tables import CLASSES, FILES, ROWS, dataset, random_table, table
@@ -30,7 +31,6 @@ def own_json(**changes):
         ("d.csv", HEAD + GOOD + GOOD + "p1,cat,nan,1,2,3,4\n", r"d.csv:4: a number is NaN.*'p1', score=nan"),
         ("d.csv", HEAD + "p0,cat,1,1,inf,3,4\n", r"d.csv:2: a number is NaN or infinite.* = 1, inf, 3, 4"),
         ("d.csv", HEAD + "p0,cat,1,1,1e39,3,1e39\n", "d.csv:2: a number is NaN or infinite"),
-        ("d.csv", HEAD + "p0,cat,1,30,2,3,4\n", r"d.csv:2: the box has a negative side.* = 30, 2, 3, 4"),
         ("d.csv", HEAD + "p0,cat,1,1,2,300,4\n", "d.csv:2: the box leaves its image of 120 x 80 pixels"),
         ("d.csv", HEAD + "p0,cat,high,1,2,3,4\n", "d.csv:2: score must be a number. Received: 'high'"),
         ("d.csv", HEAD + "p0,cat,1\n", "d.csv:2: the line has 3 columns"),
@@ -39,14 +39,12 @@ def own_json(**changes):
         ("d.txt", "1 1 0.5 1 1 3\n", "d.txt:1: expected image_index class_id"),
         ("d.txt", "9 1 0.5 1 1 3 4\n", "d.txt:1: Unknown image_index '9'"),
         ("d.txt", "1 dog 0.5 1 1 3 4\n", "d.txt:1: Unknown class_id 'dog'"),
-        ("d.txt", "1 1 0.5 9 1 3 4\n", "d.txt:1: the box has a negative side"),
         ("comp4_det_test_cat.txt", "p0 0.5 1 1 3\n", r"cat.txt:1: expected image score"),
         ("comp4_det_test_cat.txt", "\np0 nan 1 1 3 3\n", "cat.txt:2: a number is NaN"),
         ("comp4_det_test_bat.txt", "p0 0.5 1 1 3 3\n", "Unknown class 'bat'. Did you mean 'cat'"),
         ("c.json", coco_row(image_id=9), "detection 1: Unknown image_id 9"),
         ("c.json", coco_row(category_id=[1]), r"detection 1: Unknown category_id \[1\]"),
         ("c.json", coco_row(bbox=[1, 2, 3]), "detection 1: bbox must be x, y, width, height"),
-        ("c.json", coco_row(bbox=[1, 2, -3, 4]), "detection 1: the box has a negative side"),
         ("c.json", coco_row(score=float("nan")), "detection 1: a number is NaN"),
         ("c.json", coco_row(score=None), "detection 1: score must be a number. Received: missing"),
         ("c.json", '[{"image_id": 1, "category_id": 1}]', "detection 1: expected image_id, category_id, bbox, score"),
@@ -57,13 +55,28 @@ def own_json(**changes):
         ("d.json", own_json(class_names=[]), "d.json: `class_names` needs"),
         ("d.json", '[{"source": "p0"}]', "d.json: `class_names` must be a list"),
         ("d.json", "[" * 100_000, "nests too deeply|no whole json"),
-        ("d.xyz", "", "tells no format. Say which with format=..."),
+        ("d.xyz", "", "tells no format. Pass format=..., one of json, coco"),
     ],
 )
 def test_rejects_files_with_faults(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         read_detections(tmp_path / name, dataset())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("d.csv", HEAD + GOOD + "p0,cat,1,30,2,3,4\n", "d.csv:3: 1 of 2 boxes have a negative side.* = 30, 2, 3, 4."),
+        ("d.txt", "1 1 0.5 9 1 3 4\n", "d.txt:1: 1 of 1 boxes have a negative side"),
+        ("c.json", coco_row(bbox=[9, 2, -3, 4]), "c.json: detection 1: 1 of 1 boxes have a negative side"),
+    ],
+)
+def test_values_a_warning_tells_of_negative_sides(name, text, message, tmp_path, caplog):
+    (tmp_path / name).write_text(text)
+    assert len(read_detections(tmp_path / name, dataset())) == (2 if name == "d.csv" else 1)
+    [record] = caplog.records
+    assert re.search(message, record.getMessage())
 
 
 @pytest.mark.parametrize(
@@ -145,7 +158,11 @@ def test_values_others_can_be_left_out(tmp_path):
     ("path", "options", "message"),
     [
         ("d.xyz", {}, "The ending of .*d.xyz tells no format. Expected .json"),
-        ("d.json", {"format": "yolo"}, "format must be one of 'json', .* Received: format='yolo'"),
+        (
+            "d.json",
+            {"format": "yolo"},
+            "Unknown format 'yolo'. Did you mean 'coco'. Known: json, coco, voc, ilsvrc, csv",
+        ),
         ("nowhere/d.json", {}, "There is no folder .*nowhere"),
         ("c.json", {"format": "coco"}, "'coco' writes the ids of images and classes. Pass dataset="),
         ("d.txt", {"dataset": dataset(classes=("cat", "dog"))}, "pets has none for 'bird'"),

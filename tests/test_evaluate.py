@@ -28,6 +28,7 @@ from keras_ssd.evaluation import (
     write_detections,
 )
 from keras_ssd.evaluation.journal import Journal, journal_path
+from keras_ssd.evaluation.pairing import FALSE
 
 BOX = [1, 2, 30, 40]
 
@@ -187,6 +188,28 @@ def test_roundtrip_a_model_its_table_and_its_file(tmp_path):
     merged = evaluate(merge(parts), data, "voc12")
     assert merged.map == pytest.approx(result.map, abs=1e-12)
     np.testing.assert_allclose(merged.found.boxes_xyxy, result.found.boxes_xyxy, atol=1e-3)
+
+
+@pytest.mark.numerical
+def test_roundtrip_boxes_of_a_net_that_predicts_corners(tmp_path, caplog):
+    model, data = toy(), squares(4)
+    net = keras_ssd.SSD(model.inputs, model.outputs, decoding={"code_type": "corner"}, class_names=model.class_names)
+    for layer in net.layers:
+        if "offset" in layer.name or "box" in layer.name:
+            layer.set_weights([60 * values for values in layer.get_weights()])
+    result = evaluate(net, data, "voc12", save=tmp_path / "d.json")
+    boxes = result.found.boxes_xyxy
+    swapped = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    assert 0 < swapped.sum() < len(swapped)
+    assert (result.pairing.verdicts[swapped] == FALSE).all()
+    assert not caplog.records
+    assert result.report(tmp_path / "report").exists()
+    for name in ("d.json", "c.json", "comp4.zip", "d.txt", "d.csv"):
+        form = "coco" if name == "c.json" else None
+        again = read_detections(write_detections(result.found, tmp_path / name, form, dataset=data), data)
+        assert_equal(again, result.found)
+        assert f"{swapped.sum()} of {len(boxes)} boxes have a negative side and overlap nothing" in caplog.text
+        caplog.clear()
 
 
 # -- interrupted --------------------------------------------------------------------------------------

@@ -53,6 +53,14 @@ def crowded(annotations, rng):
             yield row["id"], 1, [x * width / 2, y * height / 2, 5 + w * width / 2, 5 + h * height / 2], score
 
 
+def swapped(rows, rng):
+    """The rows, a third with a side that is negative, a tenth with two, and some without a side."""
+    for image, class_id, (x, y, w, h), score in rows:
+        kind = rng.random()
+        box = [x + w, y, -w, h] if kind < 0.3 else [x + w, y + h, -w, -h] if kind < 0.4 else [x, y, w, h]
+        yield image, class_id, [*box[:2], 0, h] if kind > 0.95 else box, score
+
+
 def detector(kind, annotations):
     """Rows of (image id, class id, box in COCO's format, score), images in falling order of id."""
     rng = np.random.default_rng(7)
@@ -61,6 +69,7 @@ def detector(kind, annotations):
         "noisy": lambda: list(jittered(annotations, rng, each=3, decimals=2)),
         "sparse": lambda: list(jittered(annotations, rng, each=0.2, decimals=9)),
         "too many": lambda: [*jittered(annotations, rng, each=10, decimals=3), *crowded(annotations, rng)],
+        "swapped corners": lambda: list(swapped(jittered(annotations, rng, each=3, decimals=2), rng)),
         "none": list,
     }[kind]()
     return sorted(rows, key=lambda row: row[0])
@@ -97,7 +106,7 @@ def as_table(annotations, truth, rows):
     return DetectionTable(truth.images, truth.class_names, places, ids, [row[3] for row in rows], boxes)
 
 
-@pytest.mark.parametrize("kind", ["perfect", "noisy", "sparse", "too many", "none"])
+@pytest.mark.parametrize("kind", ["perfect", "noisy", "sparse", "too many", "swapped corners", "none"])
 def test_reference_pycocotools(sample, kind):
     annotations, truth = sample
     rows = detector(kind, annotations)
@@ -128,7 +137,7 @@ def test_reference_settings():
 
 def test_reference_pairing_is_what_the_library_does(sample):
     annotations, truth = sample
-    for kind in ("noisy", "too many"):
+    for kind in ("noisy", "too many", "swapped corners"):
         result = measure(as_table(annotations, truth, detector(kind, annotations)), truth, "coco")
         wanted = np.array(list(result.objects.values()))
         own = curves.class_curves(result.found, result.pairing.verdicts, wanted)

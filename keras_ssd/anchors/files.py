@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_ssd.anchors.spec import AnchorSpec
 from keras_ssd.calling import checked_arguments
+from keras_ssd.names import files_nearby
 from keras_ssd.replacing import replacing
 from keras_ssd.text_files import read_text
 
@@ -39,6 +40,8 @@ def read_spec(path: str | PathLike[str]) -> AnchorSpec:
         FileNotFoundError: no such file.
         ValueError: no such description, one of a newer version, or one of absurd size.
     """
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"There is no file of anchors at {path}.{files_nearby(path)}")
     if os.path.getsize(path) > MOST_BYTES:
         raise ValueError(f"{path} is no description of anchors: it has {os.path.getsize(path):,} bytes.")
     try:

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import os
 
-from keras_ssd.names import DETECTORS
+from keras_ssd.names import DETECTORS, files_nearby, unknown_name
 
 DETECTOR_LIST = f"{', '.join(DETECTORS[:-1])} or {DETECTORS[-1]}"
 FORMATS = ("images", "json", "csv")
@@ -26,7 +26,7 @@ def format_list(text):
     names = ["images" if name == "pictures" else name for name in name_list(text)]  # its former name
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
-        raise argparse.ArgumentTypeError(f"expected any of {', '.join(FORMATS)}; received {', '.join(unknown)}")
+        raise argparse.ArgumentTypeError(unknown_name("format", unknown[0], FORMATS))
     return tuple(dict.fromkeys(names))
 
 
@@ -59,6 +59,24 @@ def size(text):
     if len(parts) == 2 and all(part.isdecimal() and int(part) for part in parts):
         return int(parts[0]), int(parts[1])
     raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, such as 300x300; received {text}")
+
+
+def check_weights(weights):
+    """Refuses a misspelt name and a missing file, before anything slow is done; None passes.
+
+    Raises:
+        ValueError, FileNotFoundError: the text has the nearest name.
+    """
+    from keras_ssd import zoo
+    from keras_ssd.models.weights import is_file
+
+    if weights is None:
+        return
+    if is_file(weights):
+        if not os.path.exists(weights):
+            raise FileNotFoundError(f"There is no weight file at {weights}.{files_nearby(weights)}")
+    elif not any(weights in (entry.name, entry.tag) for entry in zoo.entries()):
+        zoo.find(weights)  # raises
 
 
 def class_words(text):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from keras_ssd.cli.arguments import add_map_limit, class_names, name_list, size
+from keras_ssd.names import files_nearby
 from keras_ssd.text_files import read_text
 
 DESCRIPTION = """\
@@ -218,7 +219,7 @@ def _priors(path):
     import numpy as np
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"No file of priors at '{path}'.")
+        raise FileNotFoundError(f"No file of priors at '{path}'.{files_nearby(path)}")
     if path.lower().endswith(".npy"):
         return np.load(path, allow_pickle=False)
     if not path.lower().endswith(".json"):

@@ -34,7 +34,8 @@ look-alikes.
 exit codes: 0 no faults (there may be notes), 1 faults, 2 nothing could be
 checked.
 """
-FORMATS = ("voc", "coco", "yolo", "csv")
+WRITTEN = ("voc", "coco", "yolo", "csv")
+FORMATS = (*WRITTEN, "labelme", "createml", "via")
 POLICIES = ("error", "drop", "clip")
 ARGUMENTS = {"classes": "--class-names"}  # of Python, and their options
 
@@ -110,7 +111,7 @@ def _add_convert(actions):
     parser = actions.add_parser("convert", help="write in another format", **texts(HELP, EXAMPLES))
     add_data_arguments(parser, _convert)
     add_policy(parser, "error")
-    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument("--to", required=True, choices=WRITTEN, help="format to write")
     parser.add_argument("--out", "-o", required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--split", help="this split alone (default: each)")
     parser.add_argument("--classes", type=class_words, metavar="LIST", help="keep these classes alone: person,dog")
@@ -211,6 +212,7 @@ def _samples(chosen, args):
 
 def _convert(args):
     from keras_ssd import data
+    from keras_ssd.detections import class_ids_of
 
     options = reading_options(args)
     if os.path.abspath(args.out) == os.path.abspath(args.data):
@@ -220,6 +222,7 @@ def _convert(args):
     else:
         splits = data.read_splits(args.data, policy=args.policy, **options)
     if args.classes:
+        class_ids_of(args.classes, next(iter(splits.values())).classes)  # refuses what is misspelt
         splits = {name: part.with_classes(args.classes, others="drop") for name, part in splits.items()}
     policy = "error" if args.policy == "error" else "drop"
     written = data.write(splits, args.out, args.to, images=args.place, policy=policy, progress=not args.quiet)

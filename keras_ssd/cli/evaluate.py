@@ -6,7 +6,15 @@ import importlib.util
 import json
 import sys
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_names, class_words, count, fraction
+from keras_ssd.cli.arguments import (
+    DETECTOR_LIST,
+    add_map_limit,
+    check_weights,
+    class_names,
+    class_words,
+    count,
+    fraction,
+)
 
 DESCRIPTION = """\
 Measure how good a detector is, in the numbers that papers use.
@@ -160,11 +168,15 @@ def run(args):
     """
     from keras_ssd.evaluation import write_detections, write_report
     from keras_ssd.evaluation.collecting import seen_in
+    from keras_ssd.evaluation.formats import check_target
     from keras_ssd.evaluation.origin import origin_of
 
     weights, kind = _detector(args)
     _check_report(args)
+    check_weights(weights)
     dataset = _read(args)
+    if args.save:
+        check_target(args.save, args.save_format, dataset=dataset)
     log = sys.stderr if args.json else sys.stdout
     print(dataset.report(), file=log, flush=True)
     chosen = _chosen(args, dataset)

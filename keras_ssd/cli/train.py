@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_words, count, name_list, size
-from keras_ssd.cli.training_setup import BATCH, build_model, read_datasets, settings_of
+from keras_ssd.cli.training_setup import BATCH, build_model, check_names, read_datasets, settings_of
 
 DESCRIPTION = """\
 Train a detector on your own images.
@@ -214,6 +214,7 @@ def run(args):
     _check_export(args)
     if args.epochs and args.minutes:
         raise ValueError("Give --epochs or --minutes, not both: the second works out the first.")
+    check_names(args)
     data = read_datasets(args)
     print(data.training.report())
     print(f"validation: {data.validation.report()}" if data.validation is not None else "validation: none")

@@ -5,7 +5,8 @@ import inspect
 import os
 from pathlib import Path
 
-from keras_ssd.cli.arguments import class_names
+from keras_ssd.cli.arguments import check_weights, class_names
+from keras_ssd.names import unknown_name
 
 BATCH = 16
 TRAINING_SPLITS = ("train", "training", "trainval")
@@ -26,6 +27,27 @@ class Data:
     training: object
     validation: object
     how: str
+
+
+def check_names(args):
+    """Refuses misspelt names before the data are read, which may take long.
+
+    Raises:
+        ValueError, OSError: an unknown name, or a missing file.
+    """
+    from keras_ssd.data.augment import CHAINS
+    from keras_ssd.models.opening import FACTORIES
+    from keras_ssd.training import recipes
+
+    for kind, name, known in (("model", args.model, FACTORIES), ("augmentation", args.augment, (*CHAINS, "none"))):
+        if name is not None and name not in known:
+            raise ValueError(unknown_name(kind, name, known))
+    recipes.named(args.recipe)
+    check_weights(args.weights)
+    _anchor_file(args)
+    wanted, splits = args.validation_set, splits_of(args.data)
+    if wanted is not None and not (wanted in (*splits, "none") or _share(wanted) or os.path.exists(wanted)):
+        raise ValueError(unknown_name("validation set", wanted, splits, "A share below 1, a path, or none work too."))
 
 
 def read_datasets(args):
@@ -80,11 +102,6 @@ def _read_datasets(args):
     if share is not None:
         cut = hold_out(train_set, share, LEAST if wanted == "held out" else 1, args.seed, progress=True)
         return Data(cut.training, cut.validation, f"held out of the training images; {cut.why}")
-    if not os.path.exists(wanted):
-        splits = f"; the splits are {', '.join(first.splits)}" if first.splits else ""
-        raise ValueError(
-            f"--validation-set must be a split, a share below 1, a path, or none{splits}. Received: {wanted}"
-        )
     return Data(train_set, _part(args, wanted, None).with_classes(train_set.classes), f"the images of {wanted}")
 
 
@@ -145,12 +162,9 @@ def build_model(args, train_set):
     from keras_ssd.models.composing import freeze_layers
     from keras_ssd.models.opening import FACTORIES
     from keras_ssd.models.weights import find_entry, is_file, read_weights
-    from keras_ssd.names import unknown_name
     from keras_ssd.opening import is_described, open_model
 
     labels, kind, classes = class_names(args.weights_classes), args.model, train_set.classes
-    if kind is not None and kind not in FACTORIES:
-        raise ValueError(unknown_name("model", kind, FACTORIES))
     spec = _anchor_file(args)
     whole = args.weights and is_file(args.weights) and args.weights.lower().endswith(".keras")
     if whole or (args.weights and is_described(args.weights, kind)):

@@ -25,7 +25,7 @@ class Dataset:
         name: for messages.
         classes: names without background; class ids are places in it.
         annotations: `Annotation`s with names that occur once.
-        format: what it was read from: "voc", "coco", "yolo", "csv", "dictionaries", or "" for none.
+        format: what it was read from: a format of `keras_ssd.data.read`, "dictionaries", or "" for none.
         problems: `Problems` that were found when it was read.
         category_ids: what the source calls each class (COCO's category ids), or None.
         splits: names of the splits that the source offers, of which this may be one.

@@ -8,14 +8,16 @@ from pathlib import Path
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
 from keras_ssd.data.dataset import Dataset
-from keras_ssd.data.formats import coco, table, voc, yolo
+from keras_ssd.data.formats import coco, createml, labelme, table, via, voc, yolo
+from keras_ssd.data.formats.kinds import refusal
 from keras_ssd.data.formats.table import CsvLayout
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems, check_policy
 from keras_ssd.data.turned import as_shown
 from keras_ssd.data.whole import only_whole
-from keras_ssd.names import check_class_names, nearest
+from keras_ssd.names import check_class_names, files_nearby
 
-FORMATS = {module.NAME: module for module in (voc, coco, yolo, table)}
+WRITTEN = {module.NAME: module for module in (voc, coco, yolo, table)}
+FORMATS = {**WRITTEN, **{each.NAME: each for each in (labelme.FORMAT, createml.FORMAT, via.FORMAT)}}
 ADVICE = (
     "Correct them, or pass policy='drop' to leave them out, or policy='clip' to cut boxes to their images and to "
     "leave out the rest."
@@ -40,7 +42,7 @@ def read(
     Args:
         path: a folder as VOC, COCO, YOLO or CSV data lie on disks, or its data.yaml, json or CSV file.
         split: name of a split, such as "train"; None for all images.
-        format: "voc", "coco", "yolo" or "csv" where a folder holds several.
+        format: "voc", "coco", "yolo", "csv", "labelme", "createml" or "via" where a folder holds several.
         classes: names of the classes in the order of their ids, where the files do not say, or say otherwise. A
             label that is none of them is a fault. By default the order of the files' own list (COCO's
             categories, data.yaml, classes.txt), or the alphabet's.
@@ -147,7 +149,7 @@ def _layout(path, format, classes, images, csv, progress):
     tried = [FORMATS[format]] if format else FORMATS.values()
     layouts = [layout for module in tried if (layout := module.find(path))]
     if not layouts:
-        raise ValueError(_nothing_found(path, format))
+        raise ValueError((None if format else refusal(path)) or _nothing_found(path, format))
     if len(layouts) > 1:
         kinds = " and ".join(layout.format for layout in layouts)
         raise ValueError(f"{path} holds data of several formats: {kinds}. Say which with format={layouts[0].format!r}.")
@@ -161,11 +163,7 @@ def _layout(path, format, classes, images, csv, progress):
 
 
 def _no_such_path(path):
-    around = path.parent
-    beside = [entry.name for entry in around.iterdir()] if around.is_dir() else []
-    close = nearest(path.name, beside)
-    hint = f" Did you mean {' or '.join(str(around / name) for name in close)}?" if close else ""
-    return f"There is no file or folder {path} to read data from.{hint}"
+    return f"There is no file or folder {path} to read data from.{files_nearby(path)}"
 
 
 def _nothing_found(path, format):

@@ -69,6 +69,7 @@ VOC_BOXES = BoxFormat(_CORNERS, inclusive=True)
 COCO_BOXES = BoxFormat(("x", "y", "width", "height"), corners=False)
 YOLO_BOXES = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True, fractions=True)
 CORNER_BOXES = BoxFormat(_CORNERS)
+CENTRE_BOXES = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True)
 CORNER_FRACTIONS = BoxFormat(_CORNERS, fractions=True)
 
 

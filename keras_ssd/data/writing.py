@@ -15,7 +15,7 @@ from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.image_files import image_size
 from keras_ssd.data.problems import DataError, Problem, Problems, check_policy
 from keras_ssd.data.progress import tracked
-from keras_ssd.data.reading import FORMATS
+from keras_ssd.data.reading import WRITTEN
 from keras_ssd.images import read_image, write_image
 from keras_ssd.replacing import naming_full_disks
 
@@ -96,7 +96,7 @@ def write(
     try:
         with naming_full_disks(path):
             part.mkdir()
-            FORMATS[format].write(splits, target)
+            WRITTEN[format].write(splits, target)
         target.bar.close()
         if path.is_dir():
             path.rmdir()  # it is empty, and not every system replaces it
@@ -121,8 +121,8 @@ def _checked_splits(data):
 
 
 def _check(path, format, images, policy):
-    if format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}. Received: format={format!r}")
+    if format not in WRITTEN:
+        raise ValueError(f"format must be one of {', '.join(map(repr, WRITTEN))}. Received: format={format!r}")
     if images not in IMAGES:
         raise ValueError(f"images must be one of {', '.join(map(repr, IMAGES))}. Received: images={images!r}")
     check_policy(policy)

@@ -7,6 +7,7 @@ import numpy as np
 from keras_ssd.evaluation.formats.rows import arranged
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 from keras_ssd.names import listed, nearest, unknown_name
+from keras_ssd.wording import python_or_shell
 
 log = logging.getLogger("keras_ssd")
 
@@ -67,10 +68,13 @@ def _check_classes(found, dataset):
         return
     close = {name: nearest(name, found.class_names, 1) for name in lost}
     hints = [f"{name} may be its {other[0]}" for name, other in close.items() if other]
+    advice = python_or_shell(
+        "dataset.with_classes(classes, class_map, others='drop') gives the data other names, or leaves classes out.",
+        "`classes` measures some classes alone.",
+    )
     raise ValueError(
         f"{dataset.name} has objects of {listed(lost)}, which the detector does not know; its classes are "
-        f"{listed(found.class_names)}.{' ' + listed(hints) + '.' if hints else ''} dataset.with_classes(classes, "
-        "class_map, others='drop') gives the data other names, or leaves classes out."
+        f"{listed(found.class_names)}.{' ' + listed(hints) + '.' if hints else ''} {advice}"
     )
 
 
@@ -84,8 +88,11 @@ def _check_images(found, truth, places, dataset):
     seen = set(found.images)
     lost = [name for name in truth.images if name not in seen]
     if lost:
+        advice = python_or_shell(
+            "Evaluate it on those that it has seen (dataset[mask]), or merge the tables of all workers.",
+            "Name the split that it has seen, or the files of all workers.",
+        )
         raise ValueError(
             f"The detector has not looked at {len(lost)} of the {len(truth.images)} images of {dataset.name}: "
-            f"{listed(lost)}. Evaluate it on those that it has seen (dataset[mask]), or merge the tables of all "
-            "workers."
+            f"{listed(lost)}. {advice}"
         )

@@ -22,10 +22,11 @@ class DetectionTable:
         class_ids: (K,) places in `class_names`, int32.
         scores: (K,) float32.
         boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the image, float32; x runs from 0 at the left edge to
-            the image's width at the right edge.
+            the image's width at the right edge. A box without area overlaps nothing, also one whose corners are
+            swapped, which a network that predicts corners may give.
 
     Raises:
-        ValueError: shapes do not agree, a number is not finite, a side is negative, or a place is out of range.
+        ValueError: shapes do not agree, a number is not finite, or a place is out of range.
     """
 
     images: tuple[str, ...]
@@ -62,7 +63,7 @@ class ObjectTable:
         areas: (M,) square pixels that an object covers, float32.
 
     Raises:
-        ValueError: as `DetectionTable`.
+        ValueError: as `DetectionTable`, or a negative side.
 
     Example:
         >>> truth = ObjectTable.of(keras_ssd.data.read("BCCD", split="test"))
@@ -140,7 +141,7 @@ def _freeze(table, columns):
     wrong = ~np.isfinite(boxes).all(axis=1)
     for name in arrays.keys() & {"scores", "areas"}:
         wrong |= ~np.isfinite(arrays[name])
-    negative = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    negative = (boxes[:, 2:] < boxes[:, :2]).any(axis=1) & isinstance(table, ObjectTable)
     if (wrong | negative).any():
         row = int(np.flatnonzero(wrong | negative)[0])
         what = "a negative side" if negative[row] and not wrong[row] else "a number that is NaN or infinite"

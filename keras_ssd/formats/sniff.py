@@ -13,6 +13,7 @@ from keras_ssd.formats.chainercv_npz import read_chainercv_npz
 from keras_ssd.formats.keras3_h5 import read_keras3_h5, read_keras_archive
 from keras_ssd.formats.keras_h5 import read_keras_h5
 from keras_ssd.formats.named_arrays import NamedArrays, WeightFileError
+from keras_ssd.names import files_nearby
 from keras_ssd.text_files import as_utf8
 
 
@@ -87,7 +88,7 @@ def sniff(path: str | PathLike[str]) -> str:
     if path.is_dir():
         raise WeightFileError(f"{path} is a folder; expected a weight file. {KNOWN}")
     if not path.exists():
-        raise FileNotFoundError(f"There is no weight file at {path}.")
+        raise FileNotFoundError(f"There is no weight file at {path}.{files_nearby(path)}")
     with open(path, "rb") as stream:
         head = stream.read(1024)
     if head.startswith(HDF5_MAGIC) or h5py.is_hdf5(path):

@@ -12,6 +12,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.map_limits import checked_limit, map_limit
 from keras_ssd.models.habits import detectors_in
 from keras_ssd.models.model import SSD
+from keras_ssd.names import files_nearby
 
 # An honest file is stored as it is; one that unpacks to many times its size is made to fill the memory.
 MOST_UNPACKED, MOST_GROWTH = 1 << 30, 100
@@ -41,7 +42,7 @@ def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
     path = Path(os.fspath(path))
     checked_limit(max_map_bytes)
     if not path.is_file():
-        raise FileNotFoundError(f"No model file at '{path}'.")
+        raise FileNotFoundError(f"No model file at '{path}'.{files_nearby(path)}")
     if not zipfile.is_zipfile(path):
         raise ValueError(
             f"'{path}' is no .keras file (a zip archive), or it is cut short. Expected what `model.save('x.keras')` "

@@ -12,6 +12,8 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.models.composing import ssd
 from keras_ssd.models.model import SSD
 from keras_ssd.models.pretrained import start_from
+from keras_ssd.names import unknown_name
+from keras_ssd.wording import python_or_shell
 
 TAPS = ("stage8", "stage16", "stage32")
 ANCHORS = ("general", "cells")
@@ -85,5 +87,8 @@ def _anchors(anchors, trained):
     if not isinstance(anchors, str):
         return anchors
     if anchors not in ANCHORS:
-        raise ValueError(f"`anchors` must be one of {', '.join(ANCHORS)}, or a recipe. Received: anchors={anchors!r}")
+        advice = python_or_shell(
+            "An `AnchorRecipe` or an `AnchorSpec` works too.", "A JSON file of `keras-ssd anchors fit` works too."
+        )
+        raise ValueError(unknown_name("anchors", anchors, ANCHORS, advice))
     return named_recipe("ssd_small" if anchors == "general" else f"ssd_small_{anchors}")

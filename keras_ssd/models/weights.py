@@ -10,6 +10,7 @@ import keras
 from keras_ssd import formats, zoo
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.models.conventions import CONVENTIONS, Conventions
+from keras_ssd.names import files_nearby
 from keras_ssd.wording import advice
 from keras_ssd.zoo.caffe_mobilenet import is_caffe_mobilenet, keras_names
 from keras_ssd.zoo.label_fitting import filled, fitted_columns, listed_names
@@ -102,7 +103,8 @@ def read_weights(weights, model=None):
         if not path.is_file():
             what = "That is a folder" if path.is_dir() else "No weight file"
             raise FileNotFoundError(
-                f"{what}: '{path}'. Give the path of a file, or a name that `keras-ssd zoo list` shows."
+                f"{what}: '{path}'.{files_nearby(path)} Give the path of a file, or a name that "
+                "`keras-ssd zoo list` shows."
             )
         return read_weight_file(path)
     entry = find_entry(weights, model)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from keras_ssd.names import check_class_names, fold, unknown_name
+from keras_ssd.names import check_class_names, files_nearby, fold, unknown_name
 from keras_ssd.wording import python_or_shell
 from keras_ssd.zoo.classes import label_sets, labels, slots
 from keras_ssd.zoo.label_files import FILLER, read_label_file
@@ -47,7 +47,10 @@ def listed_names(argument: str, given: Any) -> tuple[str, ...]:
         if given in label_sets():
             return labels(given)
         if "." in given or os.sep in given:
-            raise ValueError(f"There is no label file {given}. Expected a text file with one class name a line.")
+            raise ValueError(
+                f"There is no label file {given}.{files_nearby(given)} Expected a text file with one class name "
+                "per line."
+            )
         advice = python_or_shell(
             "A list of names or the path of a text file works too.",
             f"A text file or a list of names works too; a list of one is written {given},",

@@ -18,6 +18,7 @@ from keras_ssd.caffe.files.net import CaffeFileError
 from keras_ssd.caffe.files.schema import fields_by_number
 from keras_ssd.caffe.files.upgrade import net_from_fields
 from keras_ssd.caffe.files.wire import FIXED32, FIXED64, LENGTH, VARINT, CaffeLimitError, Wire
+from keras_ssd.names import files_nearby
 
 # Everything but the arrays: a large net's settings take a tenth of a megabyte, and parsed fifty times that.
 MAX_SETTINGS_BYTES = 2 << 20
@@ -116,7 +117,7 @@ def _looks_like_layer(wire, start, message):
 def _existing(path, what):
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"There is no {what} at {path}.")
+        raise FileNotFoundError(f"There is no {what} at {path}.{files_nearby(path)}")
     check_is_binary(path, what)
     return path
 

@@ -8,6 +8,7 @@ from keras_ssd.caffe.files.identity import check_is_text
 from keras_ssd.caffe.files.net import CaffeFileError
 from keras_ssd.caffe.files.schema import INTEGERS, fields_by_name
 from keras_ssd.caffe.files.upgrade import net_from_fields
+from keras_ssd.names import files_nearby
 from keras_ssd.text_files import encoding_of
 
 # The longest prototxts of published nets have half a megabyte; parsed, one takes about fifty times its size.
@@ -55,7 +56,7 @@ def read_prototxt(path):
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"There is no prototxt at {path}.")
+        raise FileNotFoundError(f"There is no prototxt at {path}.{files_nearby(path)}")
     check_is_text(path)
     data = path.read_bytes() if path.stat().st_size <= MAX_TEXT_BYTES else b""
     if not data:

@@ -7,6 +7,7 @@ from keras_ssd.data.augment.geometry import DropSmall, Flip, QuarterTurns, Resiz
 from keras_ssd.data.augment.interpolation import INTERPOLATIONS
 from keras_ssd.data.augment.mixing import MixUp, Mosaic
 from keras_ssd.data.augment.patches import MEAN_RGB, Expand, RandomPatch
+from keras_ssd.names import unknown_name
 
 
 def ssd(size_hw):
@@ -137,5 +138,5 @@ def named_chain(name, size_hw=(300, 300)):
         (512, 512, 3)
     """
     if name not in CHAINS:
-        raise ValueError(f"The chains are {', '.join(map(repr, CHAINS))}. Received: name={name!r}")
+        raise ValueError(unknown_name("augmentation", name, CHAINS))
     return Chain(CHAINS[name](size_hw))

@@ -11,21 +11,20 @@ import numpy as np
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.coco_entries import MARKS, add_objects, read_categories
 from keras_ssd.data.formats.finding import Found, ImageFinder
+from keras_ssd.data.formats.json_files import load_json
+from keras_ssd.data.formats.kinds import COCO, kind_of
 from keras_ssd.data.ids import is_id, plain_id
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import COCO_BOXES, Record, shortened, size_of
 from keras_ssd.names import listed
-from keras_ssd.text_files import beginning, read_text
 
 NAME = "coco"
-MAX_BYTES = 4 << 30
-_SIGNS = ('"images"', '"annotations"', '"categories"', '"info"')
 
 
 def find(path):
     """The layout of a COCO json file or of a folder with such files, or None."""
     path = Path(path)
-    if path.suffix.lower() == ".json" and path.is_file():
+    if path.suffix.lower() == ".json" and path.is_file() and kind_of(path) in (COCO, None):
         root = path.parent.parent if path.parent.name == "annotations" else path.parent
         return lay.Layout(NAME, root, {_split_name(path): path})
     if not path.is_dir():
@@ -33,7 +32,7 @@ def find(path):
     for folders in ((path / "annotations",), (path,), lay.subfolders(path)):
         found = [file for folder in folders for file in lay.files_ending(folder, ".json")]
         instances = [file for file in found if file.name.startswith("instances")]
-        found = [file for file in instances or found if _looks_like_coco(file)]
+        found = [file for file in instances or found if kind_of(file) == COCO]
         if found:
             return lay.Layout(NAME, path, {_split_name(file): file for file in found})
     return None
@@ -42,13 +41,6 @@ def find(path):
 def _split_name(path):
     name = path.stem.removeprefix("instances_").removesuffix("_annotations.coco")
     return path.parent.name if name in ("", "_annotations.coco") else name
-
-
-def _looks_like_coco(path):
-    with open(path, "rb") as file:
-        start = file.read(1 << 16)
-    text = beginning(start)
-    return text.lstrip()[:1] == "{" and any(sign in text for sign in _SIGNS)
 
 
 def read(layout, part, problems):
@@ -92,10 +84,7 @@ class _Book:
 
 
 def _load(path):
-    try:
-        data = json.loads(read_text(path, MAX_BYTES))
-    except RecursionError:
-        raise ValueError("it nests too deeply") from None
+    data = load_json(path)
     if not isinstance(data, dict):
         raise ValueError(f"a COCO file is an object with images, annotations and categories, not a {_kind(data)}")
     lost = [key for key in ("images", "annotations", "categories") if not isinstance(data.get(key), list)]

@@ -151,9 +151,10 @@ class _Table:
             if cell.get("label", cell.get("number")):
                 raise EntryError("it has a class and no box")
             return
-        raw = [finite(cell[side], side) for side in sides] if sides else via.corners_of(cell["shape"])
-        if raw is None:
+        shape = {} if sides else via.cell_of(cell["shape"], "region_shape_attributes")
+        if not sides and not shape:  # an image without regions
             return
+        raw = [finite(cell[side], side) for side in sides] if sides else via.corners_of(shape)
         label = cell.get("label", cell.get("number")) if sides else self._via_label(cell, line)
         if not label:
             raise EntryError("it has no class")
@@ -162,7 +163,9 @@ class _Table:
         self.inside[sides == CORNERS and max(raw) <= 1.5 and min(raw) >= -0.5] += 1
 
     def _via_label(self, cell, line):
-        label, key = via.label_of(cell["attributes"])
+        label, key = via.label_of(via.cell_of(cell["attributes"], "region_attributes"))
+        if label is None:
+            return None
         self.assumed.add(f"the region attribute {key!r} is taken for the class", self.path, line)
         return label
 

@@ -1,23 +1,28 @@
-"""Cells of the VGG Image Annotator's CSV files: the shape of a region and its attributes, as json."""
+"""The VGG Image Annotator, version 1 and 2: its projects and json exports, and the regions of its CSV files.
+
+Source of the format: www.robots.ox.ac.uk/~vgg/software/via, "Frequently asked questions".
+"""
 
 import json
 import math
 
-from keras_ssd.data.records import EntryError, finite
+from keras_ssd.data.formats.json_files import JsonFormat, Named, file_of, listed_of, table_of
+from keras_ssd.data.formats.kinds import VIA
+from keras_ssd.data.records import CORNER_BOXES, EntryError, finite
 
 _LABEL_KEYS = ("class", "classname", "label", "name", "type", "category", "object")
 _UNKNOWN = ("", "unknown", "not_defined", "undefined")
 
 
-def corners_of(text):
-    """(xmin, ymin, xmax, ymax) of a region's shape; None for an image without regions.
+def corners_of(shape):
+    """(xmin, ymin, xmax, ymax) of a region's shape.
+
+    Args:
+        shape: dictionary of its attributes.
 
     Raises:
         EntryError: it is no shape, or one without area.
     """
-    shape = _table(text, "region_shape_attributes")
-    if not shape:
-        return None
     kind = shape.get("name")
     if kind == "rect":
         x, y, width, height = (finite(shape.get(key), key) for key in ("x", "y", "width", "height"))
@@ -29,7 +34,10 @@ def corners_of(text):
         if len(xs) != len(ys):
             raise EntryError(f"its {kind} has {len(xs)} numbers for x and {len(ys)} for y")
         return [min(xs), min(ys), max(xs), max(ys)]
-    raise EntryError(f"its shape is {str(kind)[:40]!r}: expected rect, polygon, polyline, circle or ellipse")
+    raise EntryError(
+        f"its shape is {str(kind)[:40]!r}: expected rect, polygon, polyline, circle or ellipse. Draw a box around the "
+        "object, or remove the region"
+    )
 
 
 def _round(shape):
@@ -50,13 +58,16 @@ def _numbers(values, what):
     return [finite(value, what) for value in values]
 
 
-def label_of(text):
-    """(class name, attribute that holds it) of a region.
+def label_of(attributes):
+    """(class name, attribute that holds it) of a region; (None, None) where it has no attributes.
+
+    Args:
+        attributes: dictionary.
 
     Raises:
-        EntryError: no attribute names a class, or several may.
+        EntryError: none of several attributes is known to name a class.
     """
-    told = {str(key): _chosen(value) for key, value in _table(text, "region_attributes").items()}
+    told = {str(key): _chosen(value) for key, value in attributes.items()}
     told = {key: value for key, value in told.items() if value.lower() not in _UNKNOWN}
     known = {key.strip().lower().replace("_", ""): key for key in told}
     for name in _LABEL_KEYS:
@@ -66,7 +77,7 @@ def label_of(text):
         [(key, value)] = told.items()
         return value, key
     if not told:
-        raise EntryError("it has no class")
+        return None, None
     raise EntryError(f"none of its attributes {', '.join(told)} says that it is the class. Name one of them class")
 
 
@@ -78,7 +89,12 @@ def _chosen(value):
     return str(value).strip() if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
 
 
-def _table(text, what):
+def cell_of(text, what):
+    """The dictionary in a cell of a CSV file; an empty one for an empty cell.
+
+    Raises:
+        EntryError: it holds none.
+    """
     try:
         found = json.loads(text) if text.strip() else {}
     except (ValueError, RecursionError):
@@ -86,3 +102,23 @@ def _table(text, what):
     if not isinstance(found, dict):
         raise EntryError(f"{what} must be a json object, and is {text[:40]!r}")
     return found
+
+
+def _images(data, path):
+    data = table_of(data, "a file of VIA")
+    for entry in table_of(data.get("_via_img_metadata", data), "_via_img_metadata").values():
+        entry = table_of(entry, "an image")
+        regions = entry.get("regions", [])
+        if isinstance(regions, dict):  # VIA 1 numbers them
+            regions = [*regions.values()]
+        yield Named(file_of(entry.get("filename")), listed_of(regions, "regions"))
+
+
+def _region(region):
+    region = table_of(region, "a region")
+    shape = table_of(region.get("shape_attributes"), "shape_attributes")
+    label, _ = label_of(table_of(region.get("region_attributes", {}), "region_attributes"))
+    return label, corners_of(shape), {}
+
+
+FORMAT = JsonFormat(VIA, CORNER_BOXES, _images, _region)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.finding import ImageFinder
+from keras_ssd.data.formats.kinds import kind_of
 from keras_ssd.data.formats.xml import XmlError, escaped, read_xml
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
@@ -53,11 +54,10 @@ def _check_lists(layout, there, problems):
 
 
 def _annotation_folder(path):
-    for name in _FOLDERS:
-        if (path / name).is_dir() and _all_names(path / name):
-            return path / name
-    if lay.files_ending(path, ".xml"):
-        return path
+    for folder in (*(path / name for name in _FOLDERS), path):
+        files = _all_names(folder) if folder.is_dir() else {}
+        if files and not all(kind_of(file) for file in files.values()):
+            return folder
     return None
 
 

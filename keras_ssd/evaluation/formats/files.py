@@ -5,11 +5,12 @@ from pathlib import Path
 from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation.formats import coco, ilsvrc, json_files, own_json, table, voc
 from keras_ssd.evaluation.formats.rows import Strictness
-from keras_ssd.names import nearest
+from keras_ssd.names import files_nearby, listed, unknown_name
+from keras_ssd.wording import python_or_shell
 
 FORMATS = {module.NAME: module for module in (own_json, coco, voc, ilsvrc, table)}
 WITH_IDS = ("coco", "ilsvrc")
-_ENDINGS = {".json": "json", ".zip": "voc", ".txt": "ilsvrc", ".csv": "csv", "": "voc"}
+_ENDINGS = {".json": "json", ".zip": "voc", ".txt": "ilsvrc", ".csv": "csv"}  # of a folder, there is none
 
 
 @checked_arguments
@@ -62,7 +63,7 @@ def read_detections(path, dataset, format=None, *, outside="error", others="erro
 
     Raises:
         ValueError: what cannot be used, with file and line: an image or class that is unknown, a number that is not
-            finite, a negative side, a box outside, a file that was cut off.
+            finite, a box outside, a file that was cut off.
         FileNotFoundError: there is no such file.
 
     Example:
@@ -71,10 +72,7 @@ def read_detections(path, dataset, format=None, *, outside="error", others="erro
     path = Path(path)
     strictness = Strictness(outside, others)
     if not path.exists():
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = nearest(path.name, beside)
-        hint = f" Did you mean {' or '.join(str(path.parent / name) for name in close)}?" if close else ""
-        raise FileNotFoundError(f"There is no file {path} to read detections from.{hint}")
+        raise FileNotFoundError(f"There is no file {path} to read detections from.{files_nearby(path)}")
     format = _known(format) if format is not None else _format_of(path)
     if path.is_dir() and format != "voc":
         raise ValueError(f"{path} is a folder. Expected a file of the format {format!r}.")
@@ -96,12 +94,13 @@ def check_target(path, format=None, found=None, dataset=None):
     """
     path = Path(path)
     if format is None:
-        if path.suffix.lower() not in _ENDINGS:
+        if path.suffix and path.suffix.lower() not in _ENDINGS:
             raise ValueError(
-                f"The ending of {path} tells no format. Expected {', '.join(filter(None, _ENDINGS))}, no ending (a "
-                f"folder of VOC's files), or one of {', '.join(map(repr, FORMATS))} as the format."
+                f"The ending of {path} tells no format. Expected "
+                f"{listed(_ENDINGS)}, no ending (a folder of VOC's files), or one of "
+                f"{', '.join(map(repr, FORMATS))} as the format."
             )
-        format = _ENDINGS[path.suffix.lower()]
+        format = _ENDINGS.get(path.suffix.lower(), "voc")
     _known(format)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} into.")
@@ -133,7 +132,7 @@ def _check_names(format, found, dataset):
 
 def _known(format):
     if format not in FORMATS:
-        raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}. Received: format={format!r}")
+        raise ValueError(unknown_name("format", format, FORMATS))
     return format
 
 
@@ -143,8 +142,7 @@ def _format_of(path):
         return "voc"
     if path.suffix.lower() == ".json":
         return json_files.kind(path)
-    if path.suffix.lower() not in _ENDINGS or not path.suffix:
-        raise ValueError(
-            f"The ending of {path} tells no format. Say which with format=..., one of {', '.join(map(repr, FORMATS))}."
-        )
+    if path.suffix.lower() not in _ENDINGS:
+        hint = python_or_shell(f"Pass format=..., one of {listed(FORMATS)}.", f"Expected {listed(_ENDINGS)}")
+        raise ValueError(f"The ending of {path} tells no format. {hint}")
     return _ENDINGS[path.suffix.lower()]

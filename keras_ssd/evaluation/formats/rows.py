@@ -3,6 +3,7 @@
 import array
 import contextlib
 import dataclasses
+import logging
 import os
 from pathlib import PurePath
 
@@ -17,6 +18,8 @@ OUTSIDE = ("error", "clip", "keep")
 OTHERS = ("error", "drop")
 EDGE = 1.0  # pixels by which a box may leave its image: tools round and count pixels differently
 MAX_BYTES = 4 << 30
+
+log = logging.getLogger("keras_ssd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,14 +138,14 @@ class Rows:
             places: of the images that were looked at; None for all.
 
         Raises:
-            ValueError: a number that is not finite, a negative side, or a box outside; the text gives file and line.
+            ValueError: a number that is not finite, or a box outside; the text gives file and line.
         """
         image = np.array(self._image, np.int32)
         numbers = np.array(self._numbers, np.float64).reshape(-1, 5)
         with np.errstate(over="ignore"):  # what float32 cannot hold is found next
             scores, boxes = numbers[:, 0].astype(np.float32), numbers[:, 1:].astype(np.float32)
         self._refuse(~(np.isfinite(boxes).all(axis=1) & np.isfinite(scores)), numbers, "a number is NaN or infinite")
-        self._refuse((boxes[:, 2:] < boxes[:, :2]).any(axis=1), numbers, "the box has a negative side")
+        self._warn_of_negative_sides(boxes, numbers)
         boxes = self._inside(image, boxes, numbers)
         places = range(len(self.dataset)) if places is None else sorted(places)
         at = np.zeros(len(self.dataset), np.int32)
@@ -179,18 +182,27 @@ class Rows:
             self._refuse(away, numbers, what, advice)
         return boxes
 
+    def _warn_of_negative_sides(self, boxes, numbers):
+        """Networks that predict corners give such boxes, and so do files whose columns are in another order."""
+        negative = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+        if negative.any():
+            what = f"{int(negative.sum())} of {len(boxes)} boxes have a negative side and overlap nothing; the first"
+            log.warning("%s", self._of_row(negative, numbers, what))
+
     def _refuse(self, wrong, numbers, what, advice=""):
-        if not wrong.any():
-            return
-        row = int(np.flatnonzero(wrong)[0])
+        if wrong.any():
+            raise ValueError(self._of_row(wrong, numbers, what) + advice)
+
+    def _of_row(self, mask, numbers, what):
+        """A message about the first row of a mask: file, line and numbers."""
+        row = int(np.flatnonzero(mask)[0])
         for first, path in self._sources:
             if first <= row:
                 self.path = path
         score, *box = numbers[row].tolist()
-        name = self._names.names[self._image[row]]
-        raise ValueError(
-            f"{self.where(self._lines[row])}: {what}. Received: image {name!r}, score={score:g}, "
-            f"xmin, ymin, xmax, ymax = {', '.join(f'{side:g}' for side in box)}.{advice}"
+        return (
+            f"{self.where(self._lines[row])}: {what}. Received: image {self._names.names[self._image[row]]!r}, "
+            f"score={score:g}, xmin, ymin, xmax, ymax = {', '.join(f'{side:g}' for side in box)}."
         )
 
 

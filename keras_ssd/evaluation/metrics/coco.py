@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from keras_ssd.evaluation.metrics import curves as cv
-from keras_ssd.evaluation.metrics.coco_library import tables
+from keras_ssd.evaluation.metrics.coco_library import signed_areas, tables
 from keras_ssd.evaluation.pairing import IGNORED, NONE, pair_free
 
 IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # as pycocotools has them: 0.9 is a little below 9 / 10
@@ -21,8 +21,11 @@ AREAS = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))  # square pixels:
 
 
 def pairing(found, truth, iou_threshold, plus_one=False):
-    """`Pairing` by COCO's rule at one threshold. What is beyond the best 100 of a class in an image is ignored."""
-    counted = np.flatnonzero(_within_most(found))
+    """`Pairing` by COCO's rule at one threshold.
+
+    What is beyond the best 100 of a class in an image is ignored, and so are boxes of negative area.
+    """
+    counted = np.flatnonzero(_within_most(found) & (signed_areas(found) >= 0))
     pairs = pair_free(found[counted], truth, iou_threshold, plus_one=plus_one, crowd_inside=True)
     fills = {"verdicts": IGNORED, "objects": NONE, "nearest": NONE, "ious": 0}
     columns = {}

@@ -107,10 +107,15 @@ def _handed_over(library, found, truth, class_ids):
         "categories": [{"id": class_id, "name": truth.class_names[class_id]} for class_id in class_ids],
     }
     objects = _rows(truth, truth.areas, truth.difficult | truth.crowd)
-    detections = _rows(found, bx.area(found.boxes_xyxy.astype(float)), np.zeros(len(found)))
+    detections = _rows(found, signed_areas(found), np.zeros(len(found)))
     for detection, score in zip(detections, found.scores.tolist(), strict=True):
         detection["score"] = score
     return [library.COCO({**shared, "annotations": rows}) for rows in (objects, detections)]
+
+
+def signed_areas(table):
+    """(K,) width times height, as COCO's tools have it: a box with one negative side is below 0, and is ignored."""
+    return np.prod(table.boxes_xyxy[:, 2:].astype(float) - table.boxes_xyxy[:, :2], axis=1)
 
 
 def _rows(table, areas, crowd):

@@ -247,7 +247,8 @@ def _window(boxes, size_wh):
 
 
 def _xywh(box):
-    return tuple(round(float(value), 1) for value in (box[0], box[1], box[2] - box[0], box[3] - box[1]))
+    low, high = np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])  # SVG draws no negative side
+    return tuple(round(float(value), 1) for value in (*low, *(high - low)))
 
 
 def _data_uri(part, size, scale):

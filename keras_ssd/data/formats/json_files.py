@@ -1,0 +1,184 @@
+"""Json files of annotations: reading one, and the formats of tools whose files name each image with its regions."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from keras_ssd.data.formats import layout as lay
+from keras_ssd.data.formats.finding import ImageFinder
+from keras_ssd.data.formats.kinds import kind_of
+from keras_ssd.data.problems import Problem
+from keras_ssd.data.progress import tracked
+from keras_ssd.data.records import BoxFormat, EntryError, Record, shortened
+from keras_ssd.text_files import read_text
+
+MAX_BYTES = 4 << 30
+_FOLDERS = ("annotations", "Annotations", "labels", "json", "jsons", "labelme")
+
+
+def load_json(path):
+    """What a json file holds.
+
+    Raises:
+        ValueError: it is no json, or nests too deeply.
+        OSError: it cannot be opened.
+    """
+    try:
+        return json.loads(read_text(path, MAX_BYTES))
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """An image of a json file.
+
+    Args:
+        file: what the file calls it.
+        regions: its regions as the file has them.
+        size_hw: (height, width), None if the file does not say.
+    """
+
+    file: str
+    regions: Iterable[Any]
+    size_hw: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class JsonFormat:
+    """A format whose json files name each image with its regions; it can be read and not written.
+
+    Args:
+        NAME: of the format, also of its kind in `kinds`.
+        boxes: `BoxFormat` of the numbers.
+        images: function of what a file holds and its path that gives `Named`s. It raises EntryError for what is no such
+            file.
+        region: function of a region that gives (label or None, four numbers, marks). It raises EntryError for what is
+            no object.
+        one_each: whether there is a file for each image, which bears the image's name.
+    """
+
+    NAME: str
+    boxes: BoxFormat
+    images: Callable
+    region: Callable
+    one_each: bool = False
+
+    def find(self, path):
+        """The layout of a json file or of a folder with such files, or None."""
+        path = Path(path)
+        if path.is_file():
+            is_one = path.suffix.lower() == ".json" and kind_of(path) == self.NAME
+            return lay.Layout(self.NAME, path.parent, {path.stem: (path,)}) if is_one else None
+        if not path.is_dir():
+            return None
+        files = self._files(path)
+        if files:
+            splits = {} if self.one_each or len(files) == 1 else {name: (f,) for name, f in _named(files).items()}
+            return lay.Layout(self.NAME, path, splits, whole=None if splits else {"": files})
+        parts = {part.name: found for part in lay.subfolders(path) if (found := self._files(part))}
+        return lay.Layout(self.NAME, path, parts) if parts else None
+
+    def _files(self, folder):
+        for place in (folder, *(folder / name for name in _FOLDERS)):
+            found = tuple(file for file in lay.files_ending(place, ".json") if kind_of(file) == self.NAME)
+            if found:
+                return found
+        return ()
+
+    def read(self, layout, part, problems):
+        """Reads json files.
+
+        Args:
+            layout: what `find` gave.
+            part: their paths.
+            problems: list that takes `Problem`s.
+
+        Returns:
+            `Contents`.
+        """
+        records, finders, assumed = {}, {}, lay.Assumed()
+        only = layout.classes[0] if layout.classes and len(layout.classes) == 1 else None
+        for path in tracked(part, "reading annotations", layout.progress):
+            finder = finders.setdefault(path.parent, _finder(layout, path.parent))
+            try:
+                images = list(self.images(load_json(path), path))
+            except (OSError, ValueError) as error:
+                what = f"it cannot be read: {lay.reason(error)}"
+                problems.append(Problem("file", str(path), what, lay.line_of(error), done="left out"))
+                continue
+            for named in images:
+                self._record(named, path, only, (records, finder, problems, assumed))
+        problems += assumed.problems()
+        classes = layout.classes or next(filter(None, map(lay.listed_classes, (layout.root, *finders))), None)
+        return lay.Contents(list(records.values()), self.boxes, classes, classes_source=str(layout.root))
+
+    def _record(self, named, path, only, told):
+        """Adds the objects of an image to its record."""
+        records, finder, problems, assumed = told
+        found = finder.find(named.file)
+        if not found and self.one_each:
+            found = finder.by_stem(path.name.removesuffix(path.suffix)) or found
+        name = lay.stem(lay.below(found.path, path.parent) if found.path and lay.leaves(named.file) else named.file)
+        finder.tell(found, named.file, name, (path, 0), (problems, assumed))
+        if found.path is None:
+            return
+        record = records.setdefault(found.path, Record(name, found.path, str(path), named.size_hw))
+        for number, region in enumerate(named.regions):
+            try:
+                label, raw, marks = self.region(region)
+                if not label and only is None:
+                    raise EntryError("it has no class. If all objects are of one, pass classes=['its name']")
+                record.add(label or only, raw, **marks)
+            except EntryError as error:
+                what = f"object {number} of {name}: {error}"
+                problems.append(Problem("entry", str(path), what, image=name, done="left out"))
+                record.lost += 1
+
+
+def _named(files):
+    """Names of splits: of the files, or of what tells their paths apart."""
+    return {lay.stem(file.name).removesuffix(".createml").strip("_"): file for file in files}
+
+
+def _finder(layout, folder):
+    named = [layout.images] if layout.images else []
+    bases = list(dict.fromkeys([folder, folder.parent if folder != layout.root else folder, layout.root]))
+    inside = [base / name for base in bases for name in lay.IMAGE_FOLDERS]
+    own = [base for base in bases if base != layout.root]
+    return ImageFinder([*named, *bases, *inside], own, below=[*named, *bases])
+
+
+def listed_of(value, what):
+    """A list of a json file.
+
+    Raises:
+        EntryError: it is none.
+    """
+    if not isinstance(value, list):
+        raise EntryError(f"{what} must be a list, and is {shortened(value)}")
+    return value
+
+
+def table_of(value, what):
+    """An object of a json file as a dictionary.
+
+    Raises:
+        EntryError: it is none.
+    """
+    if not isinstance(value, dict):
+        raise EntryError(f"{what} must be a json object, and is {shortened(value)}")
+    return value
+
+
+def file_of(value):
+    """The name of an image in a json file.
+
+    Raises:
+        EntryError: it is none.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise EntryError(f"an image needs the name of its file, and has {shortened(value)}")
+    return value
