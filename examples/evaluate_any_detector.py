@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_ssd import Detections
 from keras_ssd.data import Annotation, Dataset
+from keras_ssd.demonstration import draw_smear
 from keras_ssd.evaluation import Collector, evaluate, write_detections
-from keras_ssd.smear import draw_smear
 
 
 def arguments(argv):

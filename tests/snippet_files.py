@@ -15,9 +15,9 @@ from PIL import Image
 import keras_ssd
 from keras_ssd import zoo
 from keras_ssd.data import Annotation, Dataset
+from keras_ssd.demonstration import draw_smear
 from keras_ssd.evaluation import DetectionTable, write_detections
 from keras_ssd.formats import write_keras_h5
-from keras_ssd.smear import draw_smear
 from keras_ssd.zoo.port import arrays_of
 
 CELLS = ("RBC", "WBC", "Platelets")

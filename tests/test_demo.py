@@ -6,9 +6,9 @@ from PIL import Image
 
 import keras_ssd
 from keras_ssd.cli import main
-from keras_ssd.demonstration import WEIGHTS, matched
+from keras_ssd.demonstration.finding import WEIGHTS, matched
+from keras_ssd.demonstration.smear import CLASSES, SIZE_HW, draw_smear
 from keras_ssd.detections import Detections
-from keras_ssd.smear import CLASSES, SIZE_HW, draw_smear
 
 
 def test_values_the_same_seed_draws_the_same_smear():
@@ -174,3 +174,9 @@ def test_values_the_first_command(tmp_path, capsys):
     assert "  RBC        12 of 12\n  WBC        1 of 1\n  Platelets  3 of 3\n" in said
     with Image.open(tmp_path / "smear.png") as drawn:
         assert drawn.size == SIZE_HW[::-1]
+
+
+def test_values_the_former_place_of_the_smear_works_with_a_warning():
+    with pytest.warns(DeprecationWarning, match=r"keras_ssd.smear.draw_smear is the former name"):
+        from keras_ssd.smear import draw_smear as former
+    assert former is draw_smear

@@ -8,8 +8,8 @@ import keras_ssd
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.cli import main
 from keras_ssd.data import Annotation, Dataset
+from keras_ssd.demonstration import draw_smear
 from keras_ssd.doctor import Diagnosis, Finding, examine
-from keras_ssd.smear import draw_smear
 
 COLUMNS = 4  # background and three classes
 

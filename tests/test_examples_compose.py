@@ -12,7 +12,7 @@ from PIL import Image
 
 import keras_ssd
 from keras_ssd.box_coder import Predictions
-from keras_ssd.smear import draw_smear
+from keras_ssd.demonstration import draw_smear
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from example_scripts import run, script
 from PIL import Image
 
 import keras_ssd
-from keras_ssd.smear import draw_smear
+from keras_ssd.demonstration import draw_smear
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from playwright.sync_api import sync_playwright
 
 import keras_ssd
 from keras_ssd.data import Annotation, Dataset
+from keras_ssd.demonstration import draw_smear
 from keras_ssd.evaluation import evaluate, write_report
-from keras_ssd.smear import draw_smear
 
 COUNT, HEIGHT, DESK, PHONE, GAP = 40, 1000, 1100, 390, 20
 

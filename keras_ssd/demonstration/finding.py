@@ -1,4 +1,4 @@
-"""The first thing to try: a drawn blood smear, and what the detector of this package finds in it."""
+"""Draws a smear, finds its cells, and compares."""
 
 import os
 from dataclasses import replace
@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_ssd.boxes import iou_matrix
 from keras_ssd.calling import checked_arguments
+from keras_ssd.demonstration.smear import MOST, check_count, draw_smear
 from keras_ssd.detections import Detections
 from keras_ssd.images import write_image
-from keras_ssd.smear import MOST, check_count, draw_smear
 
 WEIGHTS = "ssd_small.cells"
 # How much a found box and a drawn one must have in common to be the same cell, as VOC counts.
