@@ -6,6 +6,8 @@ Every function here has a counterpart in `keras.ops` that serves all other cases
 import keras
 from keras import ops
 
+from keras_ssd.keras_private import torch_device
+
 
 def stable_top_k(x, k):
     """`ops.top_k` with lower indices first among equal values, which PyTorch's own does not promise."""
@@ -22,10 +24,9 @@ def on_host():
     if keras.backend.backend() != "torch":
         return False
     import torch
-    from keras.src.backend.torch.core import get_device
 
     tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return not tracing and str(get_device()) == "cpu"
+    return not tracing and torch_device() == "cpu"
 
 
 def _may_use_dynamic_shapes():

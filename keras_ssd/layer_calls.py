@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import keras
 
+from keras_ssd.keras_private import is_functional as is_functional
+from keras_ssd.keras_private import nodes_of
+
 
 @dataclass(frozen=True)
 class Call:
@@ -23,11 +26,6 @@ class Call:
     arguments: Callable
 
 
-def is_functional(model):
-    """Whether `calls_of` can read a model."""
-    return bool(getattr(model, "_nodes_by_depth", None))
-
-
 def calls_of(model):
     """Every call between a functional model's inputs and its outputs, inputs left out, in the order of computing.
 
@@ -44,8 +42,7 @@ def calls_of(model):
         raise TypeError(f"`model` must be a functional keras.Model. Received: {type(model).__name__}")
     return [
         Call(node.operation, tuple(node.input_tensors), tuple(node.output_tensors), node.arguments.fill_in)
-        for depth in sorted(model._nodes_by_depth, reverse=True)
-        for node in model._nodes_by_depth[depth]
+        for node in nodes_of(model)
         if not node.is_input
     ]
 

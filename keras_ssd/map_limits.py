@@ -9,6 +9,7 @@ import math
 
 from keras_ssd import wording
 from keras_ssd.calling import checked_arguments
+from keras_ssd.keras_private import nodes_of_layer
 
 MAX_MAP_BYTES = 1 << 31  # of one image in float32; SSD512's largest map has 64 MiB
 _limit = MAX_MAP_BYTES
@@ -68,6 +69,6 @@ def check_map(what, shape):
 def check_model(model):
     """Refuses a functional model with a map beyond the limit; arguments of `check_map`."""
     for layer in model.layers:
-        for node in layer._inbound_nodes:
+        for node in nodes_of_layer(layer):
             for tensor in node.output_tensors:
                 check_map(f"Layer '{layer.name}' of model '{model.name}'", tensor.shape)

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_ssd.keras_private import functional_of
 from keras_ssd.layer_calls import calls_of, is_functional
 
 _NUMBER = re.compile(r"_(\d+)$")
@@ -41,8 +42,7 @@ def rebuilt(model: Any, x: Any, *, renumber: bool = False) -> keras.Model:
 
 def _run(model, x, copies, names):
     """The model's output tensors on `x`; notes (layer, copy) by the layer's id."""
-    if isinstance(model, keras.Sequential):
-        model = model._functional
+    model = functional_of(model)
     tensors = {id(model.inputs[0]): x}
     for call in calls_of(model):
         args, kwargs = call.arguments(tensors)
@@ -93,8 +93,7 @@ def _renumbered(model):
 
 def _leaves(model):
     """All layers and operations, of models inside the model too."""
-    if isinstance(model, keras.Sequential):
-        model = model._functional
+    model = functional_of(model)
     for call in calls_of(model):
         if _is_net(call.layer):
             yield from _leaves(call.layer)

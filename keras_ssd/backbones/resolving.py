@@ -11,6 +11,7 @@ from keras_ssd.backbones.preprocessing import check_mode, preprocessed, takes_ra
 from keras_ssd.backbones.rebuilding import rebuilt
 from keras_ssd.backbones.taps import STRIDES, feature_maps, possible_taps
 from keras_ssd.calling import checked_arguments
+from keras_ssd.keras_private import maker_of
 from keras_ssd.layer_calls import is_functional
 
 DEFAULT_SIZE = (300, 300)
@@ -110,7 +111,7 @@ def pyramid_of(backbone: Any) -> dict[str, str]:
     levels = getattr(backbone, "pyramid_outputs", None) or getattr(backbone, "pyramid_level_inputs", None) or {}
     found = {}
     for level, output in sorted(dict(levels).items()):
-        found[level] = output if isinstance(output, str) else output._keras_history.operation.name
+        found[level] = output if isinstance(output, str) else maker_of(output).name
     return found
 
 

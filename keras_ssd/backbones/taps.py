@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.keras_private import functional_of
 from keras_ssd.layer_calls import calls_of, is_functional
 from keras_ssd.layers import Deconvolution2D, L2Normalization, LowestPadding2D, PaddedAveragePooling2D
 
@@ -210,8 +211,7 @@ def _view_behind(call, known, tensor, size_hw):
 
 def _view_through(model, view, size_hw):
     """The view behind a model inside the model."""
-    if isinstance(model, keras.Sequential):
-        model = model._functional
+    model = functional_of(model)
     if not is_functional(model) or len(model.inputs) != 1:
         return None
     return _views_of(calls_of(model), {id(model.inputs[0]): view}, size_hw).get(id(model.outputs[0]))

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_ssd.box_coder import NO_BACKGROUND as NEVER
 from keras_ssd.calling import checked_arguments
+from keras_ssd.keras_private import maker_of, nodes_of_layer
 
 
 @checked_arguments
@@ -54,9 +55,9 @@ class ClassColumns(keras.layers.Layer):
 
 def head_of(tensor):
     """(layer that made the columns of a box, `ClassColumns` behind it or None)."""
-    layer = tensor._keras_history.operation
+    layer = maker_of(tensor)
     if isinstance(layer, ClassColumns):
-        return layer._inbound_nodes[0].input_tensors[0]._keras_history.operation, layer
+        return maker_of(nodes_of_layer(layer)[0].input_tensors[0]), layer
     return layer, None
 
 

@@ -15,6 +15,7 @@ from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.resolving import described_name, pyramid_of, resolve_backbone
 from keras_ssd.backbones.taps import feature_maps, possible_taps
 from keras_ssd.calling import checked_arguments
+from keras_ssd.keras_private import maker_of
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.models import fpn as pyramids
 from keras_ssd.models.extras import FILTERS, derive_extras
@@ -172,7 +173,7 @@ def _fitted(anchors, images, maps, found, even):
     size, grids = tuple(images.shape[1:3]), [tuple(x.shape[1:3]) for x in maps]
     if anchors is None:
         seen = feature_maps(keras.Model(images, maps))
-        strides = [seen[x._keras_history.operation.name].stride_hw for x in maps]
+        strides = [seen[maker_of(x).name].stride_hw for x in maps]
         return spread_spec(size, grids, strides, even=even)
     if isinstance(anchors, AnchorRecipe):
         if len(anchors.rows) != len(grids):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.keras_private import trained_variables, variable_index
 
 
 @checked_arguments
@@ -61,9 +62,9 @@ class CaffeSGD(keras.optimizers.Optimizer):
         self._velocities = self.add_optimizer_variables(variables, "velocity")
 
     def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
+        index = variable_index(self, variable)
         # TensorFlow hands its own variable over, which has another name than Keras's.
-        is_bias = self._trainable_variables[index].name in self.bias_names
+        is_bias = trained_variables(self)[index].name in self.bias_names
         rate = ops.cast(learning_rate, variable.dtype) * (self.bias_rate if is_bias else 1.0)
         decay = self.decay * (self.bias_decay if is_bias else 1.0)
         velocity = self._velocities[index]

@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssd.formats import NamedArrays
+from keras_ssd.keras_private import averages, trained_variables
 from keras_ssd.models import SSD
 from keras_ssd.zoo.port import arrays_of, port, target_weights, to_numpy
 
@@ -51,5 +52,5 @@ def averages_of(optimizer):
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
     if not optimizer.use_ema:
         return {}
-    pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    pairs = zip(trained_variables(optimizer), averages(optimizer), strict=True)
     return {id(variable): average for variable, average in pairs if average is not None}

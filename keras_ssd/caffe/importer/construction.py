@@ -22,6 +22,7 @@ from keras_ssd.caffe.importer.priors import given_levels, prior_level
 from keras_ssd.caffe.importer.registry import BUILDERS, DATA
 from keras_ssd.caffe.importer.report import ReportRow
 from keras_ssd.caffe.importer.strict import check_fields
+from keras_ssd.keras_private import maker_of
 
 log = logging.getLogger("keras_ssd")
 
@@ -139,7 +140,7 @@ class Construction:
         self.rows.append(ReportRow(layer.name, layer.type, shape, parameters, note))
         self.rows += [ReportRow(other.name, other.type, shape, 0, f"in '{layer.name}'") for other in task.merged]
         if made.tensor is not None:
-            self.origins[layer.name] = made.tensor._keras_history.operation.name
+            self.origins[layer.name] = maker_of(made.tensor).name
 
     def _normalises_itself(self):
         """Whether the net's first layer is a normalisation: then its images came as they are."""
