@@ -13,6 +13,7 @@ from keras_ssd.decoding import confidence_of
 from keras_ssd.detections import class_ids_of
 from keras_ssd.images import MAX_PIXELS, ImageError, expand_sources
 from keras_ssd.layers.decode_detections import DecodeDetections
+from keras_ssd.models.belongings import belongings_of
 from keras_ssd.pipeline import Detecting
 from keras_ssd.predictor import Predictor
 from keras_ssd.results import Results
@@ -104,14 +105,15 @@ def _detecting(
     model, confidence, classes, batch_size, iou_threshold, keep_top_k, decoder, class_names, workers, max_pixels
 ):
     """The checked arguments as a `Detecting`."""
-    confidence = confidence_of(model).value if confidence is None else confidence
+    known = belongings_of(model)
+    confidence = confidence_of(known).value if confidence is None else confidence
     _check_range("confidence", confidence, 0, 1)
     _check_count("batch_size", batch_size)
     if workers is not None:
         _check_count("workers", workers)
-    own = getattr(model, "decoding", None) or {}
+    own = known.decoding or {}
     predictor = Predictor.of(model, *_decoder_options(own, confidence, iou_threshold, keep_top_k, decoder))
-    names = _class_names(model, class_names, predictor.num_classes)
+    names = _class_names(known.class_names, class_names, predictor.num_classes)
     wanted = None if classes is None else np.array(class_ids_of(classes, names), int)
     workers = workers or min(8, os.cpu_count() or 1)
     return Detecting(predictor, names, confidence, wanted, batch_size, workers, max_pixels)
@@ -131,8 +133,8 @@ def _decoder_options(own, confidence, iou_threshold, keep_top_k, decoder):
     return decoder, True
 
 
-def _class_names(model, class_names, num_classes):
-    names = class_names if class_names is not None else getattr(model, "class_names", None)
+def _class_names(own, class_names, num_classes):
+    names = own if class_names is None else class_names
     if names is None:
         raise ValueError("The model carries no class names. Pass class_names=[...], without background.")
     fitted = fitted_names("class_names", names, num_classes)

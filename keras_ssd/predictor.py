@@ -92,7 +92,14 @@ def _without_reference_to(model):
 
 
 def _input_size(model):
-    shape = tuple(model.input_shape) if isinstance(model.input_shape, (tuple, list)) else ()
+    shape = getattr(model, "input_shape", None) if getattr(model, "built", True) else None
+    if shape is None:
+        raise ValueError(
+            f"Model '{model.name}' does not know its input size before it is called. Put "
+            "keras.Input((height, width, 3)) first, or give the detector inside: model.get_layer(...). "
+            f"Received: {type(model).__name__}"
+        )
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else ()
     if len(shape) != 4 or shape[3] != 3 or None in shape[1:3]:
         raise ValueError(
             "Detecting needs a model with one input of shape (None, height, width, 3) of fixed size. "

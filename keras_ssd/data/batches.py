@@ -15,6 +15,7 @@ from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.unreadable import Unreadable
 from keras_ssd.encoder import TargetEncoder
 from keras_ssd.models.model import SSD
+from keras_ssd.models.wrapping import as_detector
 
 
 @checked_arguments
@@ -64,6 +65,7 @@ def batches(
     Example:
         >>> model.fit(keras_ssd.data.batches(train, model, "light"), epochs=20)
     """
+    model = as_detector(model)
     if tuple(dataset.classes) != tuple(model.class_names):
         raise ValueError(
             f"The dataset has the classes {', '.join(dataset.classes)}, the model {', '.join(model.class_names)}. Make "

@@ -13,6 +13,7 @@ from keras_ssd.evaluation.formats import check_target, write_detections
 from keras_ssd.evaluation.journal import ROW, Journal, journal_path
 from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.images import ImageError, Source
+from keras_ssd.models.belongings import belongings_of
 
 
 @checked_arguments
@@ -212,7 +213,7 @@ def class_names_of(model):
     Raises:
         TypeError: it carries none.
     """
-    names = getattr(model, "class_names", None)
+    names = belongings_of(model).class_names
     if not names:
         raise TypeError(
             "Evaluating needs a detector that knows its classes, such as a model of keras_ssd; a `DetectionTable`; or "

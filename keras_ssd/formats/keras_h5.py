@@ -58,6 +58,15 @@ def read_keras_h5(path: str | PathLike[str]) -> NamedArrays:
     )
 
 
+def holds_own_model(path: Path) -> bool:
+    """Whether an `.h5` of `model.save` holds layers of this package, so that Keras can open it as a whole."""
+    if not h5py.is_hdf5(path):
+        return False
+    with opened(path, path) as file:
+        text = text_attribute(file, "model_config", path)
+    return text is not None and '"keras_ssd>' in text
+
+
 def _read_layers(root, path):
     """{layer: {weight: array}}, and whether the weights are named without ":0"."""
     budget = Budget(path)

@@ -5,6 +5,7 @@ from typing import Any
 from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import DecodeDetections
 from keras_ssd.models.model import SSD
+from keras_ssd.models.wrapping import as_detector
 
 
 class _Own:
@@ -56,8 +57,7 @@ def with_decoder(
         >>> detector.save("detector.keras")
     """
     given = {name: value for name, value in locals().items() if name != "model" and value is not OWN}
-    if not isinstance(model, SSD):
-        raise TypeError(f"`model` must be a keras_ssd model. Received: model={type(model).__name__}")
+    model = as_detector(model)
     if model.has_decoder:
         raise ValueError(f"Model '{model.name}' ends in a decoder already; pass the model it was made from.")
     detections = DecodeDetections(**{**model.final_decoding, **given}, name="detections")(model.outputs[0])

@@ -1,22 +1,25 @@
 """The model class: a functional `keras.Model` that knows its anchors and its classes."""
 
 import functools
+import inspect
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from keras_ssd._version import __version__
-from keras_ssd.anchors import Levels
+from keras_ssd.anchors import AnchorSpec, Levels
 from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
 from keras_ssd.decoding import Confidence, DecodeOptions
 from keras_ssd.images import MAX_PIXELS
+from keras_ssd.keras_private import was_called
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.map_limits import check_model
+from keras_ssd.models import keras_checks as checks
 from keras_ssd.models.composition import Composition
 from keras_ssd.models.feeding import telling_failures
-from keras_ssd.models.habits import check_same_classes, check_training, refuse_quantizing
 from keras_ssd.replacing import replacing
 from keras_ssd.results import Results
 from keras_ssd.zoo.label_fitting import fitted_names
@@ -42,7 +45,7 @@ class SSD(keras.Model):
         weights_report: what a factory loaded, sub-sampled and left fresh (`print` it); None without `weights`.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         # By this very signature every supported version of Keras knows a class that is saved and cloned as a
         # functional model.
         class_names = kwargs.pop("class_names", ())
@@ -51,101 +54,103 @@ class SSD(keras.Model):
         super().__init__(*args, **kwargs)
         check_model(self)
         told = self._told_by_layer()  # by a model that this one is a clone of
-        self._class_names = ()
+        self._class_names: tuple[str, ...] = ()
         self._sources = tuple(sources or told.get("sources", ()))
         self._decoding = dict(decoding or told.get("decoding", {}))
         DecodeOptions(**self._decoding)  # refuses what it does not know
         self._saved_with = told.get("keras_ssd_version", __version__)
-        self._confidence = None
-        self.weights_report = None
+        self._confidence: Confidence | None = None
+        self.weights_report: Any = None
         names = class_names or told.get("class_names", ())
         if class_names or (names and len(names) == self.num_classes):  # a clone may have heads for other classes
             self.class_names = names
             if told.get("confidence") and list(names) == list(told["class_names"]):
                 self._confidence = Confidence(**told["confidence"])
         self._tell_layer()
+        self.quantize = functools.partial(checks.refuse_quantizing, self.name)  # Keras puts its own into each model
 
     @property
-    def anchor_spec(self):
+    def anchor_spec(self) -> AnchorSpec:
         """The `AnchorSpec` that the predictions refer to."""
         return self._one_layer(AnchorBoxes).spec
 
     @property
-    def levels(self):
+    def levels(self) -> Levels:
         """The `AnchorLevel`s of the feature maps, finest first: what `keras_ssd.anchors.fit` makes boxes for."""
         return Levels.of(self.anchor_spec)
 
     @property
-    def sources(self):
+    def sources(self) -> tuple[str, ...]:
         """Names of the layers that the heads read, one a level; empty for models that no factory of ours made."""
         return self._sources
 
     @property
-    def composition(self):
+    def composition(self) -> Composition:
         """A `Composition`: what each head reads and which anchors it has; `print` it."""
         return Composition.of(self)
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """Classes without background."""
         return Predictions.classes_in(self._one_layer(AnchorBoxes).output.shape[-1])
 
     @property
-    def class_names(self):
+    def class_names(self) -> tuple[str, ...]:
         """Names of the classes without background; class id i of a detection is entry i."""
         return self._class_names or tuple(f"class_{i}" for i in range(self.num_classes))
 
     @class_names.setter
-    def class_names(self, names):
-        given, names = names, fitted_names("class_names", names, self.num_classes)
-        if names is None:
+    def class_names(self, names: Sequence[str]) -> None:
+        fitted = fitted_names("class_names", names, self.num_classes)
+        if fitted is None:
             raise ValueError(
                 f"`class_names` must name the model's {self.num_classes} classes, without background. "
-                f"Received: {len(given)} names"
+                f"Received: {len(names)} names"
             )
-        self._class_names = names
+        self._class_names = tuple(fitted)
         self._tell_layer(renamed=True)
 
     @property
-    def decoding(self):
+    def decoding(self) -> dict[str, Any]:
         """Options of `DecodeDetections` that this model's predictions want, where they are not the original SSD's."""
         return dict(self._decoding)
 
     @property
-    def confidence(self):
+    def confidence(self) -> Confidence | None:
         """The `Confidence` that `detect` uses unless told otherwise, found in training; None where there is none."""
         return self._confidence
 
     @confidence.setter
-    def confidence(self, confidence):
+    def confidence(self, confidence: Confidence) -> None:
         if not isinstance(confidence, Confidence):
             raise TypeError(f"`confidence` must be a `Confidence`. Received: confidence={confidence!r}")
         self._confidence = confidence
         self._tell_layer()
 
     @property
-    def final_decoding(self):
+    def final_decoding(self) -> dict[str, Any]:
         """`decoding` with the threshold of `confidence`: what decoders put on the model and exported files have."""
         found = {} if self._confidence is None else {"confidence_threshold": self._confidence.value}
         return {**self._decoding, **found}
 
     @property
-    def names_classes(self):
+    def names_classes(self) -> bool:
         """Whether the model was given names of its classes; else `class_names` are numbered ones."""
         return bool(self._class_names)
 
     @property
-    def input_size(self):
+    def input_size(self) -> tuple[int, int]:
         """(height, width) of the input in pixels."""
-        return tuple(self.inputs[0].shape[1:3])
+        height, width = self.inputs[0].shape[1:3]
+        return height, width
 
     @property
-    def has_decoder(self):
+    def has_decoder(self) -> bool:
         """Whether the output is detections (B, K, 6) instead of raw predictions."""
         return any(isinstance(layer, DecodeDetections) for layer in self.layers)
 
     @property
-    def saved_with(self):
+    def saved_with(self) -> str:
         """Version of keras_ssd that made the model, or that wrote the file it came from."""
         return self._saved_with
 
@@ -198,12 +203,13 @@ class SSD(keras.Model):
             recursive=recursive,
         )
 
-    def evaluate(self, x=None, *args, **options):
+    def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
         """As Keras's `evaluate`; an image that cannot be read is told by this package's own error on every backend."""
-        with telling_failures(x):
+        checks.check_training(self, "evaluate", (x, *args), options)
+        with telling_failures(x), checks.telling_compilation(self):
             return super().evaluate(x, *args, **options)
 
-    def save(self, filepath, overwrite=True, **options):
+    def save(self, filepath: str | os.PathLike, overwrite: bool = True, **options: Any) -> None:
         """As Keras's `save`, but a .keras file is replaced when the new one is whole: a full disk costs no model.
 
         Args:
@@ -218,31 +224,67 @@ class SSD(keras.Model):
             super().save(temporary, **options)
 
     @functools.wraps(keras.Model.fit)
-    def fit(self, x=None, *args, **kwargs):
-        check_training("fit", (x, *args), kwargs)
-        with telling_failures(x, kwargs.get("validation_data")):
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        checks.check_training(self, "fit", (x, *args), kwargs)
+        with telling_failures(x, kwargs.get("validation_data")), checks.telling_compilation(self):
             return super().fit(x, *args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)
-    def train_on_batch(self, *args, **kwargs):
-        check_training("train_on_batch", args, kwargs)
-        return super().train_on_batch(*args, **kwargs)
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        checks.check_training(self, "train_on_batch", args, kwargs)
+        with checks.telling_compilation(self):
+            return super().train_on_batch(*args, **kwargs)
 
-    @functools.wraps(keras.Model.quantize)
-    def quantize(self, *args, **kwargs):
-        refuse_quantizing(self.name)
+    @functools.wraps(keras.Model.test_on_batch)
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        checks.check_training(self, "test_on_batch", args, kwargs)
+        with checks.telling_compilation(self):
+            return super().test_on_batch(*args, **kwargs)
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        checks.check_images("predict", "x", x)
+        with telling_failures(x), checks.telling_compilation(self):
+            return super().predict(x, *args, **kwargs)
+
+    @functools.wraps(keras.Model.compile)
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **kwargs: Any) -> None:
+        given = inspect.signature(keras.Model.compile).bind(self, optimizer, loss, *args, **kwargs).arguments
+        checks.check_compile(loss, given.get("metrics"), given.get("weighted_metrics"))
+        super().compile(optimizer, loss, *args, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As Keras's, which leaves a class with a `compile` of its own uncompiled."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    @functools.wraps(keras.Model.export)
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        with checks.telling_exports(self.name, filepath, format):
+            if not was_called(self):  # the exporters to ONNX insist on it
+                self(keras.ops.zeros((1, *self.input_shape[1:]), "float32"), training=False)
+            super().export(filepath, format, verbose, input_signature, **kwargs)
 
     @functools.wraps(keras.Model.load_weights)
-    def load_weights(self, filepath, *args, **kwargs):
+    def load_weights(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         if self.names_classes:
-            check_same_classes(filepath, self.class_names)
-        return super().load_weights(filepath, *args, **kwargs)
+            checks.check_same_classes(filepath, self.class_names)
+        with checks.telling_shapes(filepath, self.name):
+            return super().load_weights(filepath, *args, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._about()}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "SSD":
         config = dict(config)
         class_names = config.pop("class_names", ())
         decoding = config.pop("decoding", None) or {}
@@ -287,3 +329,7 @@ class SSD(keras.Model):
                 f"Model '{self.name}' has {len(found)} {kind.__name__} layers, and exactly one is needed here."
             )
         return found[0]
+
+
+# HDF5 files of Keras name a model's class without its package.
+keras.saving.get_custom_objects()["SSD"] = SSD

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from keras_ssd import zoo
+from keras_ssd.formats.keras_h5 import holds_own_model
 from keras_ssd.models.mobilenet_ssd import mobilenet_ssd
 from keras_ssd.models.saved import load
 from keras_ssd.models.ssd7_model import ssd7
@@ -36,7 +37,7 @@ def open_built(weights, model=None, class_names=None):
     if class_names is not None:
         class_names = listed_names("class_names", class_names)
         fitted_columns("class_names", class_names, None)  # refuses what no model could have
-    if is_file(weights) and Path(os.fspath(weights)).suffix.lower() == ".keras":
+    if is_file(weights) and (Path(os.fspath(weights)).suffix.lower() == ".keras" or holds_own_model(Path(weights))):
         return _with_names(load(weights), weights, class_names)
     if not is_file(weights):
         entry = _catalogued(weights, model)

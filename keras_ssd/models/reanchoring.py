@@ -9,9 +9,11 @@ import numpy as np
 from keras_ssd.anchors import AnchorRecipe, AnchorSpec
 from keras_ssd.anchors.overlaps import concentric_iou
 from keras_ssd.calling import checked_arguments
+from keras_ssd.keras_private import nodes_of_layer
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.layers.class_columns import head_of
 from keras_ssd.models.model import SSD
+from keras_ssd.models.wrapping import as_detector
 from keras_ssd.zoo.port import arrays_of, port
 
 SAME = 0.01  # sides of a box that stays differ by this share at most
@@ -74,6 +76,7 @@ def with_anchors(model: SSD, anchors: AnchorRecipe | AnchorSpec, *, nearest: boo
         >>> spec = keras_ssd.anchors.fit(train, model, boxes_per_cell=6)
         >>> mine = keras_ssd.with_anchors(model, spec)
     """
+    model = as_detector(model)
     spec = _checked(anchors, model)
     heads = _heads_of(model)
     for layer, (_, levels) in heads.items():
@@ -100,7 +103,7 @@ def with_anchors(model: SSD, anchors: AnchorRecipe | AnchorSpec, *, nearest: boo
 
 def _checked(anchors, model):
     """The `AnchorSpec`, after comparing it with the model's grids."""
-    if not isinstance(model, SSD) or model.has_decoder:
+    if model.has_decoder:
         raise ValueError("`model` must be a keras_ssd model of raw predictions, the one that a decoder was put on.")
     known = model.anchor_spec
     if isinstance(anchors, AnchorRecipe):
@@ -119,7 +122,7 @@ def _checked(anchors, model):
 def _heads_of(model):
     """{name of a convolution: ("conf" or "loc", levels that it serves)}, found by what feeds the anchors."""
     [anchors] = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
-    tensors = anchors._inbound_nodes[0].input_tensors
+    tensors = nodes_of_layer(anchors)[0].input_tensors
     count = len(anchors.spec.levels)
     found = {}
     for end, maps in (("conf", tensors[:count]), ("loc", tensors[count:])):

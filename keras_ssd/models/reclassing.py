@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import keras
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.keras_private import nodes_of_layer
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.layers.class_columns import head_of
 from keras_ssd.models.model import SSD
+from keras_ssd.models.wrapping import as_detector
 from keras_ssd.zoo.label_fitting import class_list
 from keras_ssd.zoo.port import arrays_of, port
 from keras_ssd.zoo.subsample import subsample
@@ -38,6 +40,7 @@ def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
         >>> mine = keras_ssd.with_classes(plates, ["plate", "sticker"])
     """
     classes = class_list("classes", classes)
+    model = as_detector(model)
     heads = class_heads_of(model)
     background = {head.background for head in heads.values()}.pop()
     columns = len(classes) + (background >= 0)
@@ -90,17 +93,17 @@ def class_heads_of(model):
     Raises:
         ValueError: the class columns of a level do not come straight out of a convolution.
     """
-    if not isinstance(model, SSD) or model.has_decoder:
+    if model.has_decoder:
         raise ValueError("`model` must be a keras_ssd model of raw predictions, the one that a decoder was put on.")
     [anchors] = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
     levels = anchors.spec.levels
-    tensors = anchors._inbound_nodes[0].input_tensors[: len(levels)]
+    tensors = nodes_of_layer(anchors)[0].input_tensors[: len(levels)]
     makers = [head_of(tensor) for tensor in tensors]
     heads = {}
     for (layer, adapter), level in zip(makers, levels, strict=True):
         # A shared head makes the columns of several levels, and must make nothing else.
         uses = sum(layer is maker for maker, _ in makers)
-        if not isinstance(layer, keras.layers.Conv2D) or len(layer._inbound_nodes) != uses:
+        if not isinstance(layer, keras.layers.Conv2D) or len(nodes_of_layer(layer)) != uses:
             raise ValueError(
                 f"The class columns of model '{model.name}' come out of '{layer.name}' ({type(layer).__name__}), and "
                 "only heads that are convolutions of their own can be given other classes."

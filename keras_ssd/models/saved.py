@@ -9,9 +9,10 @@ import keras
 
 from keras_ssd import _environment
 from keras_ssd.calling import checked_arguments
+from keras_ssd.formats.keras_h5 import holds_own_model
 from keras_ssd.map_limits import checked_limit, map_limit
-from keras_ssd.models.habits import detectors_in
 from keras_ssd.models.model import SSD
+from keras_ssd.models.wrapping import as_detector, detectors_in
 from keras_ssd.names import files_nearby
 
 # An honest file is stored as it is; one that unpacks to many times its size is made to fill the memory.
@@ -20,20 +21,20 @@ MOST_UNPACKED, MOST_GROWTH = 1 << 30, 100
 
 @checked_arguments
 def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
-    """A model that was saved with `model.save("name.keras")`: no `custom_objects`, anchors bit for bit the same.
+    """A model that was saved with `model.save("name.keras")` or `.h5`, without `custom_objects` and bit for bit.
 
     Code in the file (Lambda layers, pickles) is never run. `keras.saving.load_model` does the same once keras_ssd is
     imported; this one has clearer errors.
 
     Args:
-        path: a `.keras` file, written on any backend.
+        path: a `.keras` or `.h5` file of a whole model, written on any backend.
         max_map_bytes: the largest feature map of one image that is built, see `keras_ssd.map_limit`.
 
     Returns:
         `SSD`, compiled if it was.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file, or a folder.
         ValueError: no `.keras` file, one that is damaged or holds code, or one of another kind of model.
 
     Example:
@@ -42,15 +43,20 @@ def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
     path = Path(os.fspath(path))
     checked_limit(max_map_bytes)
     if not path.is_file():
+        if path.is_dir():
+            raise FileNotFoundError(f"'{path}' is a folder, and a model is one file. Give the path of a .keras file.")
         raise FileNotFoundError(f"No model file at '{path}'.{files_nearby(path)}")
-    if not zipfile.is_zipfile(path):
+    own_h5 = holds_own_model(path)
+    if not own_h5 and not zipfile.is_zipfile(path):
         raise ValueError(
             f"'{path}' is no .keras file (a zip archive), or it is cut short. Expected what `model.save('x.keras')` "
-            "writes; for .h5 and .npz weights use the factory, such as ssd300(weights=...)."
+            f"writes. For other files use keras_ssd.open_model({str(path)!r}), or give weights to a factory, such as "
+            "ssd300(weights=...)."
         )
     _environment.register_classes()  # the command imports only what it uses
     try:
-        _check_size(path)
+        if not own_h5:
+            _check_size(path)
         # Warnings only lead up to the error, if there is one.
         with map_limit(max_map_bytes), warnings.catch_warnings(record=True) as told:
             model = keras.saving.load_model(path, safe_mode=True)
@@ -58,17 +64,18 @@ def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
         raise ValueError(f"'{path}' cannot be loaded as a model: {_why(error)}") from error
     for warning in told:
         warnings.warn(warning.message, stacklevel=2)
-    if not isinstance(model, SSD):
-        for names in detectors_in(model, SSD):
-            way = "".join(f".get_layer('{name}')" for name in names)
-            raise ValueError(
-                f"'{path}' holds a {type(model).__name__} that has a detector inside, not a detector. Reach it by "
-                f"keras.saving.load_model({str(path)!r}){way}."
-            )
+    for names in [] if isinstance(model, SSD) else detectors_in(model):
+        way = "".join(f".get_layer('{name}')" for name in names)
+        raise ValueError(
+            f"'{path}' holds a {type(model).__name__} that has a detector inside, not a detector. Reach it by "
+            f"keras.saving.load_model({str(path)!r}){way}."
+        )
+    try:
+        return as_detector(model)
+    except TypeError:
         raise ValueError(
             f"'{path}' holds a {type(model).__name__}, not a keras_ssd model. keras.saving.load_model opens it."
-        )
-    return model
+        ) from None
 
 
 def _check_size(path):

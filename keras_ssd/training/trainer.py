@@ -15,6 +15,7 @@ from keras_ssd.data.batches import batches
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.losses import SSDLossMetric
 from keras_ssd.models.model import SSD
+from keras_ssd.models.wrapping import as_detector
 from keras_ssd.training import checkpoint, finishing, report
 from keras_ssd.training.display import display_for
 from keras_ssd.training.fresh import fresh_folder
@@ -141,7 +142,7 @@ def train(
         >>> model = keras_ssd.ssd_small(classes=data["train"].classes, anchors="cells")
         >>> history = keras_ssd.train(model, data["train"], data["val"], out="runs/cells", epochs=60)
     """
-    out = Path(out)
+    out, model = Path(out), as_detector(model)
     if epochs is None and minutes is None:
         raise ValueError("`epochs` or `minutes` must say how long to train. Received: epochs=None, minutes=None")
     if minutes is not None and not minutes > 0:
