@@ -87,6 +87,7 @@ def prepare(format, folder):
         for seed, split in enumerate(("train", "val")):
             save_image(folder / "images" / split / "a.jpg", seed=seed)
             (folder / "labels" / split).mkdir(parents=True)
+            (folder / "labels" / split / "a.txt").write_text("")
         return {folder / "labels" / "train" / "a.txt": LABELS, folder / "data.yaml": YAML}
     for seed, name in enumerate("ab"):
         save_image(folder / "JPEGImages" / f"{name}.jpg", seed=seed)

@@ -200,7 +200,13 @@ def test_rejects_labels_of_yolo(tmp_path):
     read = data.read(tmp_path, classes=["cat", "dog"], policy="drop")
     assert [annotation.name for annotation in read] == ["b"]  # never had objects
     expected = [(2, "label"), (3, "label"), (4, "label"), (5, "entry"), (6, "entry"), (7, "entry"), (10, "label")]
-    assert [(p.line, p.kind) for p in read.problems] == [*expected, (8, "no area"), (9, "outside"), (0, "incomplete")]
+    assert [(p.line, p.kind) for p in read.problems] == [
+        *expected,
+        (8, "no area"),
+        (9, "outside"),
+        (0, "incomplete"),
+        (0, "no objects"),
+    ]
     assert "none of 0..1 (cat, dog" in str(read.problems)
 
 

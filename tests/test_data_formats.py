@@ -97,6 +97,8 @@ def test_values_yolo(tmp_path):
     save_image(tmp_path / "valid" / "images" / "two.jpg", (40, 60), seed=1)
     (tmp_path / "train" / "labels").mkdir()
     (tmp_path / "train" / "labels" / "one.txt").write_text("1 0.5 0.5 0.5 0.25\n\n0 0.25 0.5 0.5 0.5 0.5 0.75 0.25 1\n")
+    (tmp_path / "valid" / "labels").mkdir()
+    (tmp_path / "valid" / "labels" / "two.txt").write_text("")
     read = data.read_splits(tmp_path / "data.yaml")
     assert read["train"].classes == ("cat", "big # dog")
     [annotation] = read["train"]
@@ -166,14 +168,14 @@ def test_roundtrip_of_one_dataset(tmp_path, format):
 
 
 def test_roundtrip_keeps_ids_of_coco(tmp_path):
-    rows = [{"id": 5, "image_id": 1, "category_id": 9, "bbox": [0.1, 0.2, 0.3, 0.7], "area": 0.125}]
+    rows = [{"id": 5, "image_id": 1, "category_id": 9, "bbox": [10.1, 0.2, 0.3, 0.7], "area": 0.125}]
     coco_file(tmp_path / "in" / "a.json", annotations=rows)
     save_image(tmp_path / "in" / "a.jpg")
     data.write(data.read(tmp_path / "in" / "a.json"), tmp_path / "out", "coco")
     written = json.loads((tmp_path / "out" / "annotations" / "instances.json").read_text())
     assert [row["id"] for row in written["categories"]] == [7, 9]
     [row] = written["annotations"]
-    assert (row["image_id"], row["category_id"], row["bbox"], row["area"]) == (1, 9, [0.1, 0.2, 0.3, 0.7], 0.125)
+    assert (row["image_id"], row["category_id"], row["bbox"], row["area"]) == (1, 9, [10.1, 0.2, 0.3, 0.7], 0.125)
 
 
 def test_values_names_never_leave_the_folder(tmp_path):

@@ -188,6 +188,8 @@ RESULTS = [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.9}
         ("annotations.xml", CVAT, "an xml file of CVAT", "COCO 1.0"),
         ("training.xml", "<?xml version='1.0'?><dataset><images/></dataset>", "imglab", "Convert it"),
         ("training/label_2/000000.txt", KITTI, "a label file of KITTI", "KITTIDetectionDataset"),
+        ("labels/000000.txt", KITTI, "a label file of KITTI", "KITTIDetectionDataset"),
+        ("labels/a.txt", DOTA, "DOTA", "datum convert -i DIR -if dota"),
         ("labelTxt/a.txt", DOTA, "DOTA", "datum convert -i DIR -if dota"),
         ("gt/gt.txt", "1,1,10,10,30,40,1,1,1.0\n", "MOT", "Convert it"),
         ("wider.txt", "0--P/a.jpg\n1\n10 10 30 40 0 0 0 0 0 0\n", "WIDER FACE", "-if wider_face"),
@@ -203,6 +205,8 @@ RESULTS = [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.9}
 )
 def test_rejects_other_tools_by_name(tmp_path, file, content, what, advice):
     path = put(tmp_path / file, content)
+    if path.parent.name == "labels":  # where YOLO's would be
+        save_image(tmp_path / "images" / "a.jpg")
     for given in (tmp_path, path):
         with pytest.raises(ValueError, match="which keras_ssd does not read") as error:
             data.read(given)
@@ -218,6 +222,19 @@ def test_values_other_files_beside_a_dataset_do_not_block_it(tmp_path):
     put(tmp_path / "project-1.json", [STUDIO])
     put(tmp_path / "export.zip", "PK")
     assert found(data.read(tmp_path)) == {"a": [("cat", BOX)]}
+
+
+def test_values_data_of_another_format_are_noted(tmp_path):
+    save_image(tmp_path / "a.jpg")
+    rows = [{"id": 1, "image_id": 1, "category_id": 7, "bbox": [10, 10, 30, 20]}]
+    coco_file(tmp_path / "coco.json", annotations=rows)
+    labelme(tmp_path / "a.json", shape(CORNERS))
+    with pytest.raises(ValueError, match="data of several formats: coco and labelme. Say which with format='coco'"):
+        data.read(tmp_path)
+    dataset = data.read(tmp_path, format="coco")
+    assert [problem.what for problem in dataset.problems.of_kind("unused")] == [
+        "the folder holds data of the format labelme too, which are not read"
+    ]
 
 
 def test_values_label_studio_yolo_with_its_notes(tmp_path):

@@ -170,6 +170,16 @@ def csv_file(root, text, name="boxes.csv"):
         ('"image","xmin","ymin","xmax","ymax","label"\n"a.jpg",10.0,10.0,40.0,30.0,"nut"\n', 0),  # VoTT
         ("/content/data/a.jpg,10,10,40,30,nut\nb.jpg,,,,,\n", 2),  # keras-retinanet
         ("a.jpg;10;10;40;30;nut\n", 1),
+        ("nut,10,10,30,20,a.jpg,60,40\n", 1),  # makesense.ai
+        ("UNASSIGNED,gs://bucket/a.jpg,nut,0.16666667,0.25,,,0.66666667,0.75,,\n", 3),  # AutoML
+        ("gs://b/a.jpg,nut,0.16666667,0.25,0.66666667,0.25,0.66666667,0.75,0.16666667,0.75\n", 3),
+        ('image_id,width,height,bbox,label\na,60,40,"[10.0, 10.0, 30.0, 20.0]",nut\n', 1),  # Kaggle
+        ("image,box,class\na.jpg,10 10 30 20,nut\n", 1),
+        ('image,bbox_xyxy,class\na.jpg,"(10, 10, 40, 30)",nut\n', 0),
+        ("image,x_center,y_center,width,height,class\na.jpg,25,20,30,20,nut\n", 0),
+        ("image,x_center,y_center,width,height,class\na.jpg,0.41666667,0.5,0.5,0.5,nut\n", 1),
+        ("image,x,y,width,height,class\na.jpg,0.16666667,0.25,0.5,0.5,nut\n", 1),
+        ("image_id,class_name,class_id,x_min,y_min,x_max,y_max\na,nut,3,10,10,40,30\nb,No finding,14,,,,\n", 1),
         ("image;xmin;ymin;xmax;ymax;class\na.jpg;10,0;10,0;40,0;30,0;nut\n", 0),
         ("image\tbbox_x\tbbox_y\tbbox_w\tbbox_h\tcategory_name\na.jpg\t10\t10\t30\t20\tnut\n", 0),
         (
@@ -198,6 +208,71 @@ def test_values_csv_of_tools(tmp_path, text, notes):
     assert (name, np.round(box, 1).tolist()) == ("nut", BOX)
     assert len(assumed(dataset)) == notes
     assert not dataset.problems.faults
+
+
+def test_values_sets_of_a_column_are_splits(tmp_path):
+    rows = "TRAIN,gs://b/a.jpg,nut,.1,.1,,,.5,.5,,\nVALIDATE,gs://b/b.jpg,nut,.2,.2,,,.5,.5,,\nTEST,gs://b/c.jpg,,,,,,,,,\n"
+    save_image(tmp_path / "c.jpg", seed=5)
+    root = csv_file(tmp_path, rows)
+    splits = data.read_splits(root)
+    assert {name: [*found(part)] for name, part in splits.items()} == {
+        "train": ["a"],
+        "validation": ["b"],
+        "test": ["c"],
+    }
+    assert found(splits["train"])["a"] == [("nut", [6, 4, 30, 20])]
+    assert len(data.read(root)) == 3
+    csv_file(tmp_path, "image,xmin,ymin,xmax,ymax,class,split\na.jpg,10,10,40,30,nut,val\nb.jpg,1,2,9,9,nut,train\n")
+    assert found(data.read(root, "val")) == {"a": [("nut", BOX)]}
+
+
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        ("image_id,x,y,width,height,Target\na,10,10,30,20,1\nb,,,,,0\n", 1),
+        ('image_id,width,height,bbox,source\na,60,40,"[10.0, 10.0, 30.0, 20.0]",usask_1\n', 0),
+        ("image,xmin,ymin,xmax,ymax\na.jpg,10,10,40,30\n", 0),
+    ],
+)
+def test_values_csv_of_one_class(tmp_path, text, without):
+    root = csv_file(tmp_path, text)
+    with pytest.raises(ValueError, match=r"\(class or class_id\).*If all objects are of one class, pass classes="):
+        data.read(root)
+    dataset = data.read(root, classes=["wheat"])
+    assert found(dataset)["a"] == [("wheat", BOX)]
+    assert sum(not len(annotation) for annotation in dataset) == without
+
+
+@pytest.mark.parametrize("name", ["train.txt", "_annotations.txt"])
+def test_values_keras_yolo3(tmp_path, name):
+    (tmp_path / "my shots").mkdir()
+    save_image(tmp_path / "my shots" / "c d.jpg")
+    lines = "a.jpg 10,10,40,30,0 1,2,9,9,1\nb.jpg\nmy shots/c d.jpg 5,6,7,8,1\n"
+    root = csv_file(tmp_path, lines, name)
+    boxes = {"a": [(0, BOX), (1, [1, 2, 9, 9])], "b": [], "my shots/c d": [(1, [5, 6, 7, 8])]}
+    for classes in (("0", "1"), ("nut", "bolt")):
+        if classes[0] == "nut":
+            (tmp_path / "_classes.txt").write_text("nut\nbolt\n")
+        for given in (root, root / name):
+            dataset = data.read(given)
+            assert found(dataset) == {name: [(classes[c], box) for c, box in rows] for name, rows in boxes.items()}
+    assert dataset[0].lines.tolist() == [1, 1]
+    (root / name).write_text(lines + "a.jpg 1,2,3,4\n")
+    with pytest.raises(DataError, match=rf"{name}:4: "):
+        data.read(root / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("annotation_id,annotator,created_at,id,image,label,lead_time\n", "CSV export of Label Studio: choose Export"),
+        ("image_id,PredictionString\n", "Rename the columns in the file"),
+        ("a.jpg,10,10,40\n", r"Pass csv=CsvLayout\(columns="),
+    ],
+)
+def test_rejects_headers_with_advice(tmp_path, text, advice):
+    with pytest.raises(ValueError, match=advice):
+        data.read(csv_file(tmp_path, text))
 
 
 def test_values_open_images(tmp_path):

@@ -67,7 +67,7 @@ def test_values_data_yaml(tmp_path, yaml, label, name):
 
 def test_values_roboflow_says_one_folder_up(tmp_path):
     yaml = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnc: 1\nnames: ['nut']\n"
-    root = yolo(tmp_path, {"train/images/a": f"0 {HALF}", "valid/images/b": None, "images/c": f"0 {HALF}"}, yaml)
+    root = yolo(tmp_path, {"train/images/a": f"0 {HALF}", "valid/images/b": "", "images/c": f"0 {HALF}"}, yaml)
     train = data.read(root, "train")
     assert found(train) == {"a": (["nut"], BOX)}
     assert train.splits == ("train", "val")
@@ -90,10 +90,10 @@ def test_values_a_split_of_two_folders_lacks_one(tmp_path):
 
 
 def test_values_folders_that_no_split_names(tmp_path):
-    labels = {"images/train/a": f"0 {HALF}", "images/val/b": None, "images/val/deep/c": None}
+    labels = {"images/train/a": f"0 {HALF}", "images/val/b": f"0 {HALF}", "images/val/deep/c": None}
     root = yolo(tmp_path, labels, "trian: image/train\nval: images/val\nnames: [nut]\n")
     assert [(p.kind, p.file) for p in data.read(root).problems] == [("unused", str(root / "images" / "train"))]
-    labels = {"train/images/a": f"0 {HALF}", "valid/images/b": None}
+    labels = {"train/images/a": f"0 {HALF}", "valid/images/b": f"0 {HALF}"}
     root = yolo(tmp_path / "robo", labels, "val: ../valid/images\nnames: [nut]\n")
     assert [(p.kind, p.file) for p in data.read(root).problems] == [("unused", str(root / "train" / "images"))]
 
@@ -237,6 +237,57 @@ def test_rejects_labels_without_an_image(tmp_path):
     [problem] = dataset.problems
     assert problem.kind == "missing image"
     assert problem.file == str(root / "labels" / "train" / "lost.txt")
+
+
+def label_of(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "place", ["annotations/train/a.txt", "labels/a.txt", "labels/train/a.json", "train/labelTxt/a.txt"]
+)
+def test_rejects_a_split_without_any_label_file(tmp_path, place):
+    """Its images would all be background."""
+    labels = {"images/train/a": None, "images/val/b": f"0 {HALF}"}
+    root = yolo(tmp_path, labels, "train: images/train\nval: images/val\nnames: [nut]\n")
+    other = label_of(root / place, f"0 {HALF}" if place.endswith("txt") else '{"shapes": [], "imagePath": "a.jpg"}')
+    with pytest.raises(DataError) as error:
+        data.read(root, "train")
+    [fault] = error.value.problems.faults.of_kind("no labels")
+    assert fault.file == str(root / "images" / "train")
+    assert fault.what == (
+        f"none of its 1 images has a label file: {root / 'labels' / 'train' / 'a.txt'} would be that of a.jpg. "
+        f"There is {other}"
+    )
+    assert [*found(data.read(root, policy="drop"))] == ["b"]
+    assert not data.check(root).ok
+
+
+def test_values_data_without_objects_are_noted(tmp_path):
+    root = yolo(tmp_path, {"images/a": ""}, "train: images\nnames: [nut]\n")
+    assert "splits without any object: 1" in data.check(root).text()
+    assert [problem.what for problem in data.read(root).problems] == ["none of its 1 images has an object"]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("0,0.5,0.5,0.5,0.5", "and found 1 words. Put spaces between the numbers, no commas."),
+        ("nut 0.5 0.5 0.5 0.5", "class must be a finite number, and is 'nut'. Write its number in the list of names"),
+    ],
+)
+def test_rejects_lines_with_advice(tmp_path, line, what):
+    with pytest.raises(DataError) as error:
+        data.read(yolo(tmp_path, {"images/a": line}, "train: images\nnames: [nut]\n"))
+    assert what in str(error.value)
+
+
+def test_values_neighbours_of_the_folder_are_not_looked_at(tmp_path):
+    for name in ("one", "other"):
+        yolo(tmp_path / name, {"images/a": f"0 {HALF}"}, "path: .\ntrain: images\nnames: [nut]\n")
+    assert not data.read(tmp_path / "one").problems
 
 
 # -- folders ------------------------------------------------------------------------------------------

@@ -67,6 +67,19 @@ def _size(record):
     return image_size(record.image)
 
 
+def in_fractions(records, boxes):
+    """Whether boxes that should be in pixels are fractions of their images, as Azure's tools write COCO.
+
+    Args:
+        records: list of `Record`.
+        boxes: `BoxFormat` of their numbers.
+    """
+    if boxes.fractions:
+        return False
+    raw = np.array([row for record in records for row in record.raw], np.float64)
+    return bool(raw.size and raw.min() >= 0 and raw.max() <= 1 and (raw != np.rint(raw)).any())
+
+
 def annotations_of(records, boxes, classes, policy, problems, *, keep_incomplete=False):
     """Checks records and makes annotations of them.
 

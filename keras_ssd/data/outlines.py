@@ -8,10 +8,13 @@ because the box alone is wanted: a mask is never made, and COCO's own tools, whi
 Source of the format: cocodataset.org, "Data format"; the text form as `pycocotools` reads and writes it.
 """
 
+import math
+
 import numpy as np
 
 from keras_ssd.data.records import EntryError, finite, shortened
 
+TURNED = "a box is turned: the upright box around it is taken"
 _MOST_CHARACTERS = 7  # of a run: 35 bits
 
 
@@ -33,6 +36,20 @@ def box_of(segmentation):
         return None
     low, high = np.min(points, axis=0).tolist(), np.max(points, axis=0).tolist()
     return [*low, high[0] - low[0], high[1] - low[1]]
+
+
+def around_turned(corners, radians):
+    """(xmin, ymin, xmax, ymax) around a box that is turned about its centre.
+
+    Args:
+        corners: xmin, ymin, xmax, ymax of the box before it is turned.
+        radians: the angle.
+    """
+    x, y = (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
+    width, height = corners[2] - corners[0], corners[3] - corners[1]
+    across = (abs(width * math.cos(radians)) + abs(height * math.sin(radians))) / 2
+    down = (abs(width * math.sin(radians)) + abs(height * math.cos(radians))) / 2
+    return [x - across, y - down, x + across, y + down]
 
 
 def _points(polygon):

@@ -25,6 +25,7 @@ FAULTS = {
     "duplicate id": "ids or names that occur twice",
     "leak": "images in more than one split",
     "empty split": "splits without images",
+    "no labels": "splits of which no image has a label file",
 }
 NOTES = {
     "incomplete": "images that lose an object, and are left out where faults are dropped",
@@ -36,6 +37,7 @@ NOTES = {
     "unused": "annotation that was not used",
     "assumed": "things that were taken for granted",
     "absent split": "splits that are named and not there",
+    "no objects": "splits without any object",
 }
 
 

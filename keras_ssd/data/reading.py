@@ -1,5 +1,6 @@
 """Reading datasets of every format: finding out which it is, and what it holds."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -22,6 +23,10 @@ ADVICE = (
     "Correct them, or pass policy='drop' to leave them out, or policy='clip' to cut boxes to their images and to "
     "leave out the rest."
 )
+NO_IMAGES = (
+    "No image is there. Export the annotations with their images, or pass images='folder' where those lie elsewhere."
+)
+FRACTIONS = "its boxes are taken for fractions of their images"
 
 
 @checked_arguments(class_names="classes")
@@ -123,15 +128,16 @@ def read_to_check(path, *, format, classes, images, csv, progress):
 def _every_split(reading):
     layout, policy = reading.layout, reading.policy
     splits = layout.splits or layout.chosen(None)
-    found, problems, empty = {}, [], []
+    found, problems, empty, advice = {}, [], [], ADVICE
     for split in splits:
         try:
             found[split] = reading.dataset(split, {split: splits[split]})
         except DataError as error:
+            advice = error.advice if error.advice == NO_IMAGES else ADVICE
             (problems if error.problems.faults.counts().keys() - {"empty split"} else empty).extend(error.problems)
     if problems or not found or (empty and policy == "error"):
         problems += [problem for data in found.values() for problem in data.problems]
-        raise DataError(Problems(dict.fromkeys([*empty, *problems])), ADVICE)
+        raise DataError(Problems(dict.fromkeys([*empty, *problems])), advice)
     if empty:  # as where a template's folder for a test set was never filled
         first = next(iter(found))
         found[first] = dataclasses.replace(found[first], problems=(*found[first].problems, *empty))
@@ -155,11 +161,21 @@ def _layout(path, format, classes, images, csv, progress):
         raise ValueError(f"{path} holds data of several formats: {kinds}. Say which with format={layouts[0].format!r}.")
     [layout] = layouts
     more = {"images": Path(images)} if images is not None else {}
+    more["notes"] = (*layout.notes, *(_others(path, format) if format else ()))
     if images is not None and not Path(images).is_dir():
         raise FileNotFoundError(f"There is no folder {images} for the images.")
     more |= {"options": csv} if csv else {}
     more |= {"classes": check_class_names("classes", classes)} if classes is not None else {}
     return dataclasses.replace(layout, progress=progress, **more)
+
+
+def _others(path, format):
+    """A note for each format but this one of which the folder holds data."""
+    for other in FORMATS.values():
+        with contextlib.suppress(OSError, ValueError):
+            if format != other.NAME and other.find(path):
+                what = f"the folder holds data of the format {other.NAME} too, which are not read"
+                yield Problem("unused", str(path), what)
 
 
 def _no_such_path(path):
@@ -205,6 +221,9 @@ class _Reading:
             if self.decode:
                 found[name] = only_whole(found[name], problems, self.layout.progress, self._images)
         annotations = assembling.with_unique_names(found, problems)
+        if annotations and not any(len(annotation) for annotation in annotations):
+            what = f"none of its {len(annotations)} images has an object"
+            problems.append(Problem("no objects", str(self.layout.root), what))
         problems = Problems(problems)
         if problems.faults and (self.policy == "error" or not annotations):
             raise self._refused(problems)
@@ -221,6 +240,12 @@ class _Reading:
             if not contents.records and not Problems(own).faults:
                 what = f"the split {name!r} holds no images" if name else "there are no images"
                 own.append(Problem("empty split", str(self.layout.images or self.layout.root), what, done="left out"))
+            if assembling.in_fractions(contents.records, contents.boxes):
+                contents.boxes = dataclasses.replace(contents.boxes, fractions=True, inclusive=False)
+                for record in contents.records:
+                    record.areas = None
+                source = next(record.source for record in contents.records if record.raw)
+                own.append(Problem("assumed", source, FRACTIONS))
             self._parts[key] = contents, own
         contents, own = self._parts[key]
         problems += own
@@ -239,5 +264,7 @@ class _Reading:
     def _refused(self, problems):
         problems = Problems(problems)
         if problems.faults:
-            return DataError(problems, ADVICE if self.policy == "error" else "Nothing is left that could be used.")
+            advice = ADVICE if self.policy == "error" else "Nothing is left that could be used."
+            lost = {problem.kind for problem in problems.faults} == {"missing image"} and not self._images
+            return DataError(problems, NO_IMAGES if lost else advice)
         return ValueError(f"{self.layout.root} holds no images with objects, so that there are no classes.")

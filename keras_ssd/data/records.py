@@ -70,7 +70,6 @@ COCO_BOXES = BoxFormat(("x", "y", "width", "height"), corners=False)
 YOLO_BOXES = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True, fractions=True)
 CORNER_BOXES = BoxFormat(_CORNERS)
 CENTRE_BOXES = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True)
-CORNER_FRACTIONS = BoxFormat(_CORNERS, fractions=True)
 
 
 @dataclasses.dataclass

@@ -57,6 +57,7 @@ def read(layout, part, problems):
     book = _Book(part, problems)
     try:
         data = _load(part)
+        _name_only_class(data, layout.classes, book)
         names = read_categories(data["categories"], data["annotations"], book)
     except (OSError, ValueError) as error:
         what = f"it cannot be read: {lay.reason(error)}"
@@ -92,6 +93,33 @@ def _load(path):
         there = listed(map(shortened, data), 10) or "nothing"
         raise ValueError(f"it has no list of {' and of '.join(lost)}; it has {there}")
     return data
+
+
+def _name_only_class(data, classes, book):
+    """Gives annotations that name no category, as VIA may write them, the only category that they can have.
+
+    Args:
+        data: of the file; it is changed.
+        classes: the caller's names, or None.
+        book: takes what is assumed.
+
+    Raises:
+        ValueError: several categories may be meant, or none is there.
+    """
+    rows = data["annotations"]
+    if not rows or any(isinstance(row, dict) and row.get("category_id") is not None for row in rows):
+        return
+    if len(classes or ()) == 1:
+        data["categories"] = [{"id": 1, "name": classes[0]}]
+    if len(data["categories"]) != 1 or not isinstance(data["categories"][0], dict):
+        raise ValueError(
+            f"none of its {len(rows)} annotations has a category_id, as where regions in VIA have no attribute of "
+            "the type dropdown, radio or checkbox. Give them one and export again; or, if all objects are of one "
+            "class, pass classes=['its name']"
+        )
+    [category] = data["categories"]
+    book.assume("the annotations name no category", f"all are taken for {category.get('name')!r}")
+    data["annotations"] = [{**row, "category_id": category.get("id")} if isinstance(row, dict) else row for row in rows]
 
 
 def _kind(value):

@@ -1,6 +1,7 @@
 """Categories and annotations of a COCO json file, as tools write them: each is read, or named."""
 
 import collections
+import math
 import re
 
 from keras_ssd.data import outlines
@@ -160,11 +161,24 @@ def _box(row, book, record):
             raise EntryError(f"bbox must be x, y, width, height, and is {shortened(box)}")
         raw = [finite(value, name) for value, name in zip(box, COCO_BOXES.columns, strict=True)]
         if any(raw[2:]) or not row.get("segmentation"):
-            return raw
+            return _upright(row, raw, book, record)
     around = outlines.box_of(row.get("segmentation"))
     if around is not None:
         book.assume("an object has no bbox: its outline's is taken", f"annotation {_called(row, 0)}", record)
     return around if around is not None or not box else raw
+
+
+def _upright(row, raw, book, record):
+    """The box, or the upright one around it where CVAT's attribute `rotation` turns it."""
+    attributes = row.get("attributes")
+    told = attributes.get("rotation") if isinstance(attributes, dict) else None
+    degrees = 0.0 if told is None or row.get("segmentation") else finite(told, "rotation")
+    if not degrees:
+        return raw
+    x, y, width, height = raw
+    book.assume(outlines.TURNED, f"annotation {_called(row, 0)}", record)
+    left, top, right, bottom = outlines.around_turned([x, y, x + width, y + height], math.radians(degrees))
+    return [left, top, right - left, bottom - top]
 
 
 def _area(row, raw, book, record):

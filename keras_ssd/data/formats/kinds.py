@@ -92,7 +92,7 @@ _XML = {"annotations": "cvat", "dataset": "dlib"}
 _NUMBER = r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?"
 _TEXT = (
     ("kitti", rf"[A-Za-z]\w*(?: {_NUMBER}){{14,15}}\s*$"),
-    ("dota", rf"(?:imagesource:.*\n)?(?:gsd:.*\n)?(?:{_NUMBER} ){{8}}\S+(?: [0-2])?\s*$"),
+    ("dota", rf"(?:imagesource:.*\n)?(?:gsd:.*\n)?(?:{_NUMBER} ){{8}}[A-Za-z]\S*(?: [0-2])?\s*$"),
     ("mot", rf"{_NUMBER}(?:, ?{_NUMBER}){{6,9}},?\s*$"),
     ("wider", rf"\S.*\.\w{{3,4}}\s*\n\d+\s*\n(?:{_NUMBER} ){{9}}"),
     ("names and corners", rf"[A-Za-z]\S*(?: {_NUMBER}){{4}}\s*$"),

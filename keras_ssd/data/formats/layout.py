@@ -205,7 +205,7 @@ def reason(error):
 
 def listed_classes(root):
     """Class names from a text file beside the data, None if there is none: `classes.txt`, a name a line."""
-    for name in ("classes.txt", "obj.names", "labels.txt", "_darknet.labels"):
+    for name in ("classes.txt", "_classes.txt", "obj.names", "labels.txt", "_darknet.labels"):
         path = Path(root) / name
         if path.is_file():
             return unique_names(names_of(path), path)

@@ -1,8 +1,8 @@
 """CSV: a header, then a line an object; the header says what the columns mean.
 
 Known headers are those of ssd_keras, of TensorFlow's detection tutorials, of VoTT, of Open Images, of the VGG Image
-Annotator, and what `write` writes; a file without header is taken for keras-retinanet's if it looks like one. A line
-whose box is empty is an image without objects.
+Annotator, of Kaggle's contests, and what `write` writes. Files without header are read as keras-retinanet, makesense.ai
+and Google's AutoML write them, and lines of keras-yolo3. A line whose box is empty is an image without objects.
 """
 
 import collections
@@ -16,16 +16,27 @@ from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats import via
 from keras_ssd.data.formats.finding import ImageFinder
 from keras_ssd.data.formats.table_classes import name_machine_ids, name_numbers
-from keras_ssd.data.formats.table_columns import CORNERS, EXAMPLE, MARKS, RETINANET, columns_of
-from keras_ssd.data.formats.table_rows import is_table, rows_of
+from keras_ssd.data.formats.table_columns import EXAMPLE, HEADLESS, MARKS, YOLO3, columns_of
+from keras_ssd.data.formats.table_rows import is_table, is_yolo3, rows_of
 from keras_ssd.data.problems import Problem
-from keras_ssd.data.records import COCO_BOXES, CORNER_BOXES, CORNER_FRACTIONS, EntryError, Record, finite, mark, size_of
+from keras_ssd.data.records import CORNER_BOXES, EntryError, Record, finite, mark, size_of
 from keras_ssd.images import has_image_ending
+from keras_ssd.names import fold
 
 NAME = "csv"
 SSD_KERAS_COLUMNS = ("image_name", "xmin", "xmax", "ymin", "ymax", "class_id")
 WRITTEN = (*EXAMPLE.split(","), *MARKS)
 _ENDINGS = (".csv", ".tsv")
+_NOTHING = (
+    "nofinding",
+    "noobject",
+    "none",
+    "nothing",
+    "negative",
+    "empty",
+    "background",
+)  # classes of lines without box
+_SPLITS = {"training": "train", "validate": "validation", "": "unassigned"}
 
 
 @checked_arguments
@@ -49,18 +60,58 @@ class CsvLayout:
 def find(path):
     """The layout of a CSV file or of a folder with such files, or None."""
     path = Path(path)
-    if path.suffix.lower() in _ENDINGS and path.is_file():
-        return lay.Layout(NAME, path.parent, {path.stem: path})
+    if path.is_file() and (path.suffix.lower() in _ENDINGS or is_yolo3(path)):
+        return _layout(path.parent, [path])
     if not path.is_dir():
         return None
     for folders in ((path,), lay.subfolders(path)):
         files = [file for folder in folders for file in lay.files_ending(folder, *_ENDINGS)]
+        files += [file for folder in folders for file in lay.files_ending(folder, ".txt") if is_yolo3(file)]
         if files:
-            tables = [file for file in files if is_table(file)]
+            tables = [file for file in files if is_table(file)] or [file for file in files if is_table(file, True)]
             what = "its first line names no image, box and class: it was not taken for annotation"
             notes = [Problem("unused", str(file), what) for file in files if tables and file not in tables]
-            return lay.Layout(NAME, path, _splits(tables or files, path), notes=tuple(notes))
+            return _layout(path, tables or files, tuple(notes))
     return None
+
+
+def _layout(root, files, notes=()):
+    """Splits are the values of a column that names them, or the files."""
+    splits = {name: (file, "") for name, file in _splits(files, root).items()}
+    if len(files) == 1:
+        values = _values(files[0])
+        if values:
+            parts = {value: (files[0], value) for value in values}
+            return lay.Layout(NAME, root, parts, whole={"": (files[0], "")}, notes=notes)
+    return lay.Layout(NAME, root, splits, notes=notes)
+
+
+def _values(path):
+    """The splits that a column of a file names, in their order; none where there is no such column, or it is empty."""
+    try:
+        if not is_table(path, True):
+            return ()
+        rows = rows_of(path)
+        columns = _columns(path, rows, None, True)
+    except (OSError, ValueError):  # told when it is read
+        return ()
+    place = columns.places.get("split")
+    if place is None:
+        return ()
+    values = dict.fromkeys(_split_of(cells, place) for _, cells in rows[not columns.headless :])
+    return () if [*values] == ["unassigned"] else tuple(values)
+
+
+def _split_of(cells, place):
+    value = cells[place].strip().lower() if place < len(cells) else ""
+    return _SPLITS.get(value, value)
+
+
+def _columns(path, rows, given, one_class):
+    first = rows[0][1] if rows else ()
+    if path.suffix.lower() == ".txt":
+        return dataclasses.replace(columns_of(YOLO3, path), headless="keras-yolo3")
+    return columns_of(first, path, given, one_class)
 
 
 def _splits(files, root):
@@ -76,7 +127,7 @@ def read(layout, part, problems):
 
     Args:
         layout: what `find` gave; its options are a `CsvLayout`.
-        part: path of the file.
+        part: (path of the file, the split whose lines are wanted; "" for all).
         problems: list that takes `Problem`s.
 
     Returns:
@@ -86,41 +137,51 @@ def read(layout, part, problems):
         ValueError: the file has no header, or one that does not say where image, box and class are.
     """
     options = layout.options or CsvLayout()
+    path, split = part
     try:
-        rows = rows_of(part)
+        rows = rows_of(path)
     except (OSError, ValueError) as error:
         what = f"it cannot be read: {lay.reason(error)}"
-        problems.append(Problem("file", str(part), what, lay.line_of(error), done="left out"))
+        problems.append(Problem("file", str(path), what, lay.line_of(error), done="left out"))
         return lay.Contents([], CORNER_BOXES)
-    columns = columns_of(rows[0][1] if rows else (), part, options.columns)
-    table = _Table(layout, part, columns, problems)
-    if columns.headless:
-        table.assumed.add(f"it has no header: taken for {','.join(RETINANET)}", part, 1)
-    elif not options.columns:
+    only = layout.classes[0] if layout.classes and len(layout.classes) == 1 else None
+    columns = _columns(path, rows, options.columns, only is not None)
+    table = _Table(layout, path, columns, problems, only)
+    if columns.headless in HEADLESS:
+        names = ",".join(name or "..." for name in HEADLESS[columns.headless])
+        table.assumed.add(f"it has no header: taken for {names}, as {columns.headless} writes it", path, 1)
+    elif not (options.columns or columns.headless):
         rows.pop(0)
+    if "box" in columns.places:
+        table.assumed.add(
+            "its boxes are taken for x, y, width, height; a column named bbox_xyxy holds corners", path, 1
+        )
     for line, cells in rows:
-        table.add(line, cells)
-    classes = layout.classes or lay.listed_classes(part.parent) or lay.listed_classes(layout.root)
+        if not split or _split_of(cells, columns.places["split"]) == split:
+            table.add(line, cells)
+    classes = layout.classes or lay.listed_classes(path.parent) or lay.listed_classes(layout.root)
     if "number" in columns.places and "label" not in columns.places:
-        name_numbers(table, classes, options.first_label, problems)
-    boxes = COCO_BOXES if "x" in columns.places else CORNER_FRACTIONS if table.in_fractions() else CORNER_BOXES
-    if boxes is CORNER_FRACTIONS:
-        table.assumed.add("its boxes are taken for fractions of their images", part)
-    name_machine_ids(table, (part.parent, layout.root, layout.root / "metadata", part.parent / "metadata"))
+        first = 0 if columns.headless and options.first_label is None else options.first_label
+        name_numbers(table, classes, first, problems)
+    boxes = columns.boxes
+    if table.in_fractions():
+        boxes = dataclasses.replace(boxes, fractions=True)
+        table.assumed.add("its boxes are taken for fractions of their images", path)
+    name_machine_ids(table, (path.parent, layout.root, layout.root / "metadata", path.parent / "metadata"))
     problems += table.assumed.problems()
-    return lay.Contents(list(table.records.values()), boxes, classes, classes_source=str(part.parent / "classes.txt"))
+    return lay.Contents(list(table.records.values()), boxes, classes, classes_source=str(path.parent / "classes.txt"))
 
 
 class _Table:
     """Gathers the lines of a file into records, one an image."""
 
-    def __init__(self, layout, path, columns, problems):
+    def __init__(self, layout, path, columns, problems, only=None):
         named = [layout.images] if layout.images else []
         bases = (path.parent, layout.root)
         inside = [base / name for base in bases for name in (*lay.IMAGE_FOLDERS, path.stem)]
         own = () if path.parent == layout.root else (path.parent,)
         self.images = ImageFinder([*named, *bases, *inside], own, below=[*named, *bases])
-        self.path, self.columns, self.problems = path, columns, problems
+        self.path, self.columns, self.problems, self.only = path, columns, problems, only
         self.records, self.files = {}, {}  # by path of the image; path by what the file calls it, None if missing
         self.assumed = lay.Assumed()
         self.inside = collections.Counter()  # of boxes by whether they may be fractions
@@ -147,20 +208,32 @@ class _Table:
 
     def _add_object(self, record, cell, line):
         sides = self.columns.sides
-        if sides and not any(cell[side] for side in sides):
-            if cell.get("label", cell.get("number")):
-                raise EntryError("it has a class and no box")
-            return
-        shape = {} if sides else via.cell_of(cell["shape"], "region_shape_attributes")
-        if not sides and not shape:  # an image without regions
-            return
-        raw = [finite(cell[side], side) for side in sides] if sides else via.corners_of(shape)
-        label = cell.get("label", cell.get("number")) if sides else self._via_label(cell, line)
+        told = cell.get("label", cell.get("number"))
+        if sides:
+            numbers = self.columns.numbers(cell)
+            if not any(numbers.values()):
+                self._add_nothing(told, line)
+                return
+            raw = [finite(text, side) for side, text in numbers.items()]
+        else:
+            shape = via.cell_of(cell["shape"], "region_shape_attributes")
+            if not shape:  # an image without regions
+                return
+            raw = via.corners_of(shape)
+            told = self._via_label(cell, line)
+        label = told or self.only
         if not label:
-            raise EntryError("it has no class")
+            raise EntryError("it has no class. If all objects are of one, pass classes=['its name']")
         marks = {name: self._mark(cell.get(name), name, line) for name in MARKS}
         record.add(label, raw, line, **marks)
-        self.inside[sides == CORNERS and max(raw) <= 1.5 and min(raw) >= -0.5] += 1
+        self.inside[bool(sides) and max(raw) <= 1.5 and min(raw) >= -0.5] += 1
+
+    def _add_nothing(self, label, line):
+        """A line without a box: an image without objects, if its class says no more."""
+        if label and fold(label) not in _NOTHING:
+            raise EntryError("it has a class and no box")
+        if label:
+            self.assumed.add(f"{label!r} without a box is taken for an image without objects", self.path, line)
 
     def _via_label(self, cell, line):
         label, key = via.label_of(via.cell_of(cell["attributes"], "region_attributes"))

@@ -1,13 +1,23 @@
 """What the columns of a CSV file mean, from its header or, where it has none, from its first line."""
 
 import dataclasses
+import re
 
-from keras_ssd.data.records import EntryError, finite
+from keras_ssd.data.records import CENTRE_BOXES, COCO_BOXES, CORNER_BOXES, EntryError, finite
 from keras_ssd.images import has_image_ending
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 SIZES = ("x", "y", "w", "h")
-RETINANET = ("image", "x1", "y1", "x2", "y2", "class")  # the order of files without header
+CENTRES = ("cx", "cy", "w", "h")
+_BOXES = {CORNERS: CORNER_BOXES, SIZES: COCO_BOXES, CENTRES: CENTRE_BOXES}
+YOLO3 = ("image", "x1", "y1", "x2", "y2", "class_id")  # of the rows that keras-yolo3's lines become
+HEADLESS = {  # the columns of files without header
+    "keras-retinanet": ("image", "x1", "y1", "x2", "y2", "class"),
+    "makesense.ai": ("class", "x", "y", "w", "h", "image", "image_width", "image_height"),
+    "Google AutoML": ("set", "image", "class", "x1", "y1", "", "", "x2", "y2", "", ""),
+    "Google AutoML without sets": ("image", "class", "x1", "y1", "", "", "x2", "y2", "", ""),
+}
+_SETS = ("", "train", "training", "validation", "validate", "val", "test", "unassigned")
 MARKS = ("difficult", "truncated", "crowd")
 EXAMPLE = "image,width,height,xmin,ymin,xmax,ymax,class"
 
@@ -15,7 +25,7 @@ EXAMPLE = "image,width,height,xmin,ymin,xmax,ymax,class"
 _MEANINGS = {
     "image": (
         *("image", "imagename", "filename", "frame", "picture", "path", "imagepath", "filepath", "imageid"),
-        *("img", "imgname", "imgpath", "file"),
+        *("img", "imgname", "imgpath", "file", "patientid"),
     ),
     "label": ("class", "classname", "label", "labelname", "name", "category", "categoryname"),
     "number": ("classid", "labelid", "categoryid"),
@@ -23,6 +33,10 @@ _MEANINGS = {
     "ymin": ("ymin", "y1", "top", "bboxymin", "bboxy1"),
     "xmax": ("xmax", "x2", "right", "bboxxmax", "bboxx2"),
     "ymax": ("ymax", "y2", "bottom", "bboxymax", "bboxy2"),
+    "box": ("bbox", "box", "boundingbox", "bboxxywh"),  # four numbers in one cell
+    "corners": ("bboxxyxy", "xyxy"),
+    "cx": ("cx", "xcenter", "centerx", "xcentre", "centrex"),
+    "cy": ("cy", "ycenter", "centery", "ycentre", "centrey"),
     "x": ("x", "bboxx"),
     "y": ("y", "bboxy"),
     "w": ("w", "boxwidth", "bboxwidth", "bboxw"),
@@ -34,7 +48,9 @@ _MEANINGS = {
     "crowd": ("crowd", "iscrowd", "isgroupof"),
     "shape": ("regionshapeattributes",),
     "attributes": ("regionattributes",),
+    "split": ("set", "split", "subset", "mluse"),
 }
+_OF_SIDES = (*CORNERS, *SIZES, "cx", "cy", "box", "corners")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,40 +60,66 @@ class Columns:
     Args:
         places: dictionary from a meaning to the place of its column.
         width: how many columns the header has; None where the caller named them.
-        headless: whether the first line is data already.
+        headless: whose file it is, where the first line is data already.
     """
 
     places: dict
     width: int | None
-    headless: bool = False
+    headless: str = ""
 
     @property
     def sides(self):
-        """The four columns of the box; none where a column holds shapes."""
+        """What the four numbers of a box are; none where a column holds shapes."""
         if "shape" in self.places:
             return ()
-        return CORNERS if "xmin" in self.places else SIZES
+        if "xmin" in self.places or "corners" in self.places:
+            return CORNERS
+        return CENTRES if "cx" in self.places else SIZES
+
+    @property
+    def boxes(self):
+        """`BoxFormat` of the numbers, if they are pixels."""
+        return _BOXES.get(self.sides, CORNER_BOXES)
+
+    def numbers(self, cell):
+        """Dictionary from each of `sides` to its text.
+
+        Args:
+            cell: dictionary from a meaning to the text of its cell.
+
+        Raises:
+            EntryError: a cell that should hold four numbers holds more or fewer.
+        """
+        joined = next((cell[name] for name in ("corners", "box") if name in self.places), None)
+        if joined is None:
+            return {side: cell[side] for side in self.sides}
+        words = re.findall(r"[^\s,;\[\](){}]+", joined) or [""] * 4
+        if len(words) != 4:
+            raise EntryError(f"its box must be four numbers, and is {joined[:60]!r}")
+        return dict(zip(self.sides, words, strict=True))
 
 
-def columns_of(first, path, given=None):
+def columns_of(first, path, given=None, one_class=False):
     """The `Columns` of a file.
 
     Args:
         first: cells of its first line.
         path: for messages.
         given: names of the columns, where the caller knows them.
+        one_class: whether no column needs to hold a class.
 
     Raises:
         ValueError: nothing says where image, box and class are.
     """
     header = given or first
     places = _places(header)
-    lost = _lost(places)
-    if lost and not given and _is_retinanet(first):
-        return Columns(_trimmed(_places(RETINANET)), len(RETINANET), headless=True)
+    lost = _lost(places, one_class)
+    headless = next((name for name, columns in HEADLESS.items() if _fits(first, columns)), "") if lost else ""
+    if headless and not given:
+        return Columns(_trimmed(_places(HEADLESS[headless])), len(HEADLESS[headless]), headless)
     if lost:
         what = "the columns given do" if given else "its first line does"
-        advice = "" if given else " Pass csv=CsvLayout(columns=(...)) for a file without header."
+        advice = "" if given else _advice(first, lost)
         raise ValueError(
             f"{path}: {what} not say where to find {' and '.join(lost)}. "
             f"Expected a header such as {EXAMPLE}. Received: {','.join(header)[:200]!r}.{advice}"
@@ -92,39 +134,59 @@ def _places(header):
         known = [place for place, name in enumerate(plain) if name in names]
         if known:
             places[meaning] = min(known, key=lambda place: names.index(plain[place]))
-    if not {*CORNERS} <= places.keys() and {"x", "y"} <= places.keys():
+    if (not {*CORNERS} <= places.keys() and {"x", "y"} <= places.keys()) or {"cx", "cy"} <= places.keys():
         for short, long in (("w", "width"), ("h", "height")):  # x, y, width, height are a box
             if short not in places and long in places:
                 places[short] = places.pop(long)
     return places
 
 
-def _lost(places):
+def _lost(places, one_class):
     if {"image", "shape", "attributes"} <= places.keys():
         return []
+    whole = next((way for way in (CORNERS, ("corners",), SIZES, CENTRES, ("box",)) if {*way} <= places.keys()), ())
     corners = [name for name in CORNERS if name not in places]
-    sizes = [name for name in SIZES if name not in places]
     lost = [] if "image" in places else ["the image (image)"]
-    lost += [f"the box ({', '.join(corners)})"] if corners and sizes else []
-    return lost + ([] if {"label", "number"} & places.keys() else ["the class (class or class_id)"])
+    lost += [] if whole else [f"the box ({', '.join(corners)})"]
+    return lost + ([] if one_class or {"label", "number"} & places.keys() else [_CLASS])
+
+
+_CLASS = "the class (class or class_id)"
+
+
+def _advice(first, lost):
+    if {"annotation_id", "annotator", "lead_time"} <= {*first}:
+        return " It is a CSV export of Label Studio: choose Export there, and COCO, YOLO or VOC."
+    if lost == [_CLASS]:
+        return " If all objects are of one class, pass classes=['its name']."
+    if any(cell.strip().replace(".", "", 1).isdecimal() or has_image_ending(cell.strip()) for cell in first):
+        return " Pass csv=CsvLayout(columns=(...)) for a file without header."
+    return " Rename the columns in the file."
 
 
 def _trimmed(places):
     """Without the columns of a second way to tell the box."""
     if "shape" in places:
         return {name: place for name, place in places.items() if name in ("image", "shape", "attributes")}
-    other = SIZES if {*CORNERS} <= places.keys() else CORNERS
-    return {name: place for name, place in places.items() if name not in other}
+    ways = (CORNERS, ("corners",), SIZES, CENTRES, ("box",))
+    own = next(way for way in ways if {*way} <= places.keys())
+    return {name: place for name, place in places.items() if name not in _OF_SIDES or name in own}
 
 
-def _is_retinanet(cells):
-    """Whether a line is an object, or an image without objects, as keras-retinanet has them."""
+def _fits(cells, columns):
+    """Whether a line without header is an object, or an image without objects, in these columns."""
     cells = [cell.strip() for cell in cells]
-    if len(cells) != len(RETINANET) or not has_image_ending(cells[0]):
+    if len(cells) != len(columns):
         return False
-    if not any(cells[1:]):
-        return True
+    places = _trimmed(_places(columns))
+    cell = {meaning: cells[place] for meaning, place in places.items()}
+    sides = [cell[side] for side in (CORNERS if "xmin" in places else SIZES)]
+    if not has_image_ending(cell["image"]) or cell.get("split", "").lower() not in _SETS:
+        return False
+    if not any(sides):
+        return not cell["label"]
     try:
-        return all(finite(cell, "") is not None for cell in cells[1:5]) and bool(cells[5])
+        numbers = [finite(text, "") for text in (*sides, *(cell[side] for side in ("width", "height") if side in cell))]
     except EntryError:
         return False
+    return bool(numbers) and bool(cell["label"])

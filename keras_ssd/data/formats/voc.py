@@ -13,6 +13,7 @@ from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.finding import ImageFinder
 from keras_ssd.data.formats.kinds import kind_of
 from keras_ssd.data.formats.xml import XmlError, escaped, read_xml
+from keras_ssd.data.outlines import TURNED, around_turned
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import VOC_BOXES, EntryError, Record, finite, mark, size_of
@@ -185,6 +186,11 @@ class _Files:
         if not label:
             raise EntryError("it has no <name>")
         raw, line = _box(element)
+        degrees = _degrees(element)
+        if degrees:  # the first and the last pixel are turned as one box
+            first = around_turned([raw[0] - 1, raw[1] - 1, *raw[2:]], math.radians(degrees))
+            raw = [first[0] + 1, first[1] + 1, *first[2:]]
+            self.assumed.add(TURNED, record.source, line, record.name)
         marks = {}
         for name in ("difficult", "truncated", "crowd"):
             marks[name], known = mark(element.get(name))
@@ -229,9 +235,16 @@ def _polygon(element):
 def _turned(element):
     """Around a turned box of roLabelImg: centre, sides, and an angle in radians."""
     x, y, width, height, angle = (finite(element.get(tag), tag) for tag in ("cx", "cy", "w", "h", "angle"))
-    across = (abs(width * math.cos(angle)) + abs(height * math.sin(angle))) / 2
-    down = (abs(width * math.sin(angle)) + abs(height * math.cos(angle))) / 2
-    return [x - across, y - down, x + across, y + down]
+    return around_turned([x - width / 2, y - height / 2, x + width / 2, y + height / 2], angle)
+
+
+def _degrees(element):
+    """By how much CVAT turned the box of an object: its attribute `rotation`."""
+    attributes = element.find("attributes")
+    for attribute in attributes.all("attribute") if attributes else ():
+        if (attribute.get("name") or "").lower() == "rotation":
+            return finite(attribute.get("value"), "rotation")
+    return 0.0
 
 
 def write(splits, target):

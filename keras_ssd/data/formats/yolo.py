@@ -18,6 +18,7 @@ from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import YOLO_BOXES, EntryError, Record, finite
 from keras_ssd.images import has_image_ending, is_image_name
+from keras_ssd.names import listed
 from keras_ssd.text_files import beginning, read_text
 
 NAME = yolo_layout.NAME
@@ -50,12 +51,26 @@ def read(layout, part, problems):
     assumed = lay.Assumed()
     found = [item for place in part for item in _images(place, layout, (problems, assumed))]
     texts, taken = label_files([image for _, image in found], (problems, assumed))
+    if texts and not taken:
+        problems.append(_no_labels(layout, part, texts))
+        found = []
     found = [(name, image, texts[image]) for name, image in found if image in texts]
     records = [_record(*item, options, problems) for item in tracked(found, "reading labels", layout.progress)]
     _name_orphans(part, taken, problems)
     problems += assumed.problems()
     records = [record for record in records if record]
     return lay.Contents(records, YOLO_BOXES, tuple(options.classes.values()), classes_source=options.source)
+
+
+def _no_labels(layout, part, texts):
+    """The problem of a split none of whose images has a label file: they lie elsewhere, or are of another format."""
+    image, text = next(iter(texts.items()))
+    what = f"none of its {len(texts)} images has a label file: {text} would be that of {os.path.basename(image)}"
+    stem = os.path.basename(lay.stem(image))
+    texts = lay.files_below(layout.root, lambda name: name.lower().endswith((".txt", ".json", ".xml")))
+    same = [path for path in texts if lay.stem(os.path.basename(path)) == stem]
+    what += f". There is {listed(same, 3)}" if same else ""
+    return Problem("no labels", str(part[0]), what, done="left out")
 
 
 def _listed(layout, part):
@@ -146,9 +161,14 @@ def _add_object(record, words, number, options):
     posed = options.keypoints and count > 4 and (count - 4) % options.keypoints == 0
     if count != 4 and not posed and (count < 6 or count % 2):
         hint = " The sixth may be a score: these would be predictions." if count == 5 else ""
+        hint = " Put spaces between the numbers, no commas." if any("," in word for word in words) else hint
         raise EntryError(f"expected a class and four numbers (or an outline), and found {len(words)} words.{hint}")
     classes = options.classes
-    label = finite(words[0], "class")
+    try:
+        label = finite(words[0], "class")
+    except EntryError as error:
+        known = words[0] in classes.values()
+        raise EntryError(f"{error}. Write its number in the list of names" if known else str(error)) from None
     if label not in classes:
         known = f"0..{len(classes) - 1}" if [*classes] == [*range(len(classes))] else ", ".join(map(str, classes))
         raise EntryError(f"class {words[0]} is none of {known[:80]} ({', '.join([*classes.values()][:5])}...)")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from keras_ssd.data.formats import layout as lay
+from keras_ssd.data.formats.kinds import kind_of
 from keras_ssd.data.formats.yaml import read_yaml
 from keras_ssd.data.problems import Problem
 from keras_ssd.images import has_image_ending, is_image_name
@@ -14,6 +15,8 @@ from keras_ssd.text_files import beginning, read_text
 NAME = "yolo"
 SPLITS = ("train", "val", "valid", "test")
 NO_SPLITS = ("path", "names", "nc", "download", "classes", "backup")  # other keys are splits if what they name exists
+_OTHERS = ("kitti", "dota", "mot")  # other formats of text files in `labels`
+_LOOKED_AT = 10  # label files
 _NAMES_KEY = re.compile(r"^\s*names\s*:", re.MULTILINE)
 _DARKNET_LINE = re.compile(r"\s*([\w.]+)\s*=\s*(.*?)\s*$")
 
@@ -52,9 +55,10 @@ def find(path):
 
 def _folders(path):
     if (path / "images").is_dir() and (path / "labels").is_dir():
-        endings = {Path(file).suffix.lower() for file in lay.files_below(path / "labels", lambda name: True)}
-        if endings and ".txt" not in endings:
-            return None  # another format's
+        files = [*lay.files_below(path / "labels", lambda name: True)]
+        texts = [file for file in files if file.lower().endswith(".txt")]
+        if files and all(kind_of(file) in _OTHERS for file in texts[:_LOOKED_AT]):
+            return None
         parts = {part.name: (part,) for part in lay.subfolders(path / "images")}
         direct = any(is_image_name(name) for name in os.listdir(path / "images"))
         return lay.Layout(NAME, path, parts, whole={"": (path / "images",)} if direct or not parts else None)
@@ -132,17 +136,19 @@ def _layout(path, data, bases, options):
             f"{path}: it names no images that are there. Expected train, val or test, with a folder or a list of "
             f"images. Found: {lost or 'none of these'}."
         )
-    return lay.Layout(NAME, bases[0], splits, options=options, absent=absent, notes=tuple(_unnamed(splits, path)))
+    return lay.Layout(
+        NAME, bases[0], splits, options=options, absent=absent, notes=tuple(_unnamed(splits, path, bases[0]))
+    )
 
 
-def _unnamed(splits, path):
+def _unnamed(splits, path, root):
     """Folders of images beside those of the splits that no split names, as where a key is misspelt."""
     named = {place.resolve() for places in splits.values() for place in places if place.is_dir()}
     beside = set()
     for place in named:
         if place.parent.name == "images":
             beside |= {*lay.subfolders(place.parent)}
-        elif place.name == "images":
+        elif place.name == "images" and place.parent != root.resolve():
             beside |= {part / "images" for part in lay.subfolders(place.parent.parent) if (part / "images").is_dir()}
     for folder in sorted(beside):
         known = any(folder in (place, *place.parents) or place in folder.parents for place in named)
