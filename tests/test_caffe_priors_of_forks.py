@@ -135,7 +135,7 @@ def test_values_several_centres_in_matching_fitting_and_reports():
     best, iou = nearest_best(spec, held)
     np.testing.assert_allclose(iou, [1, 1], atol=1e-6)
     np.testing.assert_allclose(anchors[best], objects, atol=1e-6)
-    with pytest.raises(ValueError, match="one centre a cell"):
+    with pytest.raises(ValueError, match="one centre per cell"):
         keras_ssd.AnchorRecipe.of(spec)
 
 

@@ -1,4 +1,4 @@
-"""An `AnchorSpec` from an array of prior boxes that somebody else computed."""
+"""An `AnchorSpec` from an array of prior boxes that another program computed."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from keras_ssd import boxes as bx
 from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
 
 FORMATS = ("cxcywh", "xyxy")
-CLOSE = 2e-6  # fractions of the image; what float32 loses on the way
+CLOSE = 2e-6  # fractions of the image; the rounding of float32
 
 
 def spec_of_array(
@@ -21,7 +21,7 @@ def spec_of_array(
     anchor_format: str = "cxcywh",
     variances: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
 ) -> AnchorSpec:
-    """The spec of given boxes: grids with steps and sizes where the array follows such a rule, single boxes elsewhere.
+    """The spec of given boxes: grids with steps and sizes where the array follows such a rule, else single boxes.
 
     Args:
         anchors: (N, 4) as fractions of the image, level by level, row-major, box fastest; or what PriorBox layers
@@ -32,7 +32,7 @@ def spec_of_array(
         variances: four, or one for all; a PriorBox array has its own.
 
     Raises:
-        ValueError: no such array, or sizes that are not positive.
+        ValueError: the array has another shape, or sizes that are not positive.
     """
     if anchor_format not in FORMATS:
         raise ValueError(f"`anchor_format` must be 'cxcywh' or 'xyxy'. Received: anchor_format={anchor_format!r}")
@@ -96,7 +96,7 @@ def _regular(pixels, grid):
 
 
 def _neat(value):
-    """The number with few digits that was meant, where one is near enough."""
+    """The nearest number with few digits if it is close enough, else the number itself."""
     for digits in (0, 1, 2, 3, 4):
         if abs(round(value, digits) - value) < 2e-5:
             return float(round(value, digits))
@@ -109,7 +109,7 @@ def _same(level, pixels, image_size):
 
 
 def _scattered(pixels, image_size):
-    """One cell that holds all boxes, each with a centre of its own."""
+    """One cell that holds all boxes, each with its own centre."""
     height, width = image_size
     boxes = tuple((h, w) for _, _, w, h in pixels.tolist())
     shifts = tuple((y - height / 2, x - width / 2) for x, y, _, _ in pixels.tolist())

@@ -1,8 +1,9 @@
-"""The anchors that may overlap an object enough to matter, found by geometry instead of by trying all.
+"""Finds the anchors that may overlap an object enough to matter, without comparing it with all anchors.
 
-Anchors stand in grids. Those of one level and one shape differ in x by their column alone and in y by their row alone,
-and the IoU of two boxes is at most that of their sides, on either axis. So comparing sides with the few columns and
-rows leaves a window of each grid, and the windows of all grids together hold a few hundred anchors of thousands.
+Anchors lie on grids. The x of anchors of one level and one shape depends only on their column, and their y only on
+their row. The IoU of two boxes is at most the IoU of their extents on either axis. So it is enough to compare an
+object's extents with the few columns and rows. This leaves a window of each grid, and the windows of all grids together
+hold a few hundred of the thousands of anchors.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ import numpy as np
 
 from keras_ssd.anchors.spec import AnchorLevel
 
-# Windows hold every anchor from this IoU on. Lower, and they grow; higher, and more objects have no anchor in theirs.
+# Windows hold every anchor with at least this IoU. A lower value makes them larger; with a higher value more objects
+# have no anchor in their window.
 WINDOW_IOU = 0.3
 SAFETY = 1 - 1e-4  # for the rounding of sides
 
@@ -37,12 +39,12 @@ class GridWindows:
                 rows.append(anchors[:, 0, box, 1::2])
                 grids.append((start + box, width * boxes, boxes))
             start += level.num_anchors
-        self._first, self._row_step, self._column_step = np.array(grids).T  # of the flat index, a grid each
+        self._first, self._row_step, self._column_step = np.array(grids).T  # of the flat index, one per grid
         self._columns, self._rows = _Sides(columns), _Sides(rows)
 
     @staticmethod
     def fit(anchors_xyxy: np.ndarray, levels: Sequence[AnchorLevel]) -> bool:
-        """Whether x depends on the column alone and y on the row alone, to the last bit."""
+        """Whether x depends only on the column and y only on the row, to the last bit."""
         start = 0
         for level in levels:
             grid = anchors_xyxy[start : start + level.num_anchors].reshape(*level.grid_hw, level.boxes_per_cell, 4)
@@ -52,7 +54,7 @@ class GridWindows:
         return start == len(anchors_xyxy)
 
     def pairs(self, boxes_xyxy: np.ndarray, iou_threshold: float) -> tuple[np.ndarray, np.ndarray]:
-        """(objects, anchors) of all pairs from an IoU on, and of some below it."""
+        """(objects, anchors) of all pairs with at least this IoU, and of some with less."""
         first_column, columns = self._columns.near(boxes_xyxy[:, 0::2], iou_threshold * SAFETY)  # (M, grids)
         first_row, rows = self._rows.near(boxes_xyxy[:, 1::2], iou_threshold * SAFETY)
         start = self._first + first_row * self._row_step + first_column * self._column_step

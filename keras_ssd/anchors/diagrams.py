@@ -1,6 +1,6 @@
-"""The image of an anchor report: objects and anchors by width and height, and who is matched how well.
+"""The diagram of an anchor report: objects and anchors by width and height, and how well objects are matched.
 
-Drawn with Pillow, which the package needs anyway.
+It is drawn with Pillow, which the package needs anyway.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from keras_ssd.anchors.reporting import AnchorReport
 
-FINER = 2  # drawn so much larger and then made smaller, which smooths lines
+FINER = 2  # factor by which the diagram is drawn larger and then reduced, which smooths lines
 SIDE, RIGHT, TOP = 620, 560, 76  # of the square diagram, the column beside it and the title, in pixels of the result
 HISTOGRAM = 190
 INK, GRID, PALE = "#333333", "#E2E2E2", "#8A8A8A"
 HIT, MISS = "#56B4E9", "#D55E00"  # of Okabe and Ito, as are the levels'
 LEVELS = ("#000000", "#009E73", "#0072B2", "#CC79A7", "#E69F00", "#7A5C00", "#666666")
 MOST_DOTS = 20_000
-MOST_BARS = 12  # a table
+MOST_BARS = 12  # per table
 
 
 def draw_report(report: AnchorReport) -> Image.Image:
@@ -49,7 +49,7 @@ def draw_report(report: AnchorReport) -> Image.Image:
 
 
 class _Pen:
-    """Pillow's pen, in pixels of the result."""
+    """Draws with Pillow in pixels of the result."""
 
     def __init__(self, draw):
         self._draw = draw
@@ -113,7 +113,7 @@ def _scatter(pen, report):
 
 
 def _legend(pen, report, corner):
-    """What colours mean, in the lower right corner, where no common object lies."""
+    """The legend, in the lower right corner, where common objects do not lie."""
     x, y = corner
     for index, level in reversed([*enumerate(report.spec.levels)]):
         pen.text((x - 16, y), f"level {index}, step {level.step_hw[0]:.3g}", anchor="rm")
@@ -126,7 +126,7 @@ def _legend(pen, report, corner):
 
 
 def _histogram(pen, report, corner):
-    """How many objects have which best IoU."""
+    """Number of objects by their best IoU."""
     left, top = corner[0] + 62, corner[1] + 28
     width, height = SIDE - 62 - 30, HISTOGRAM - 28 - 34
     counts, edges = np.histogram(report.best_iou, bins=40, range=(0, 1))
@@ -150,7 +150,7 @@ def _bars_height(rows):
 
 
 def _bars(pen, rows, corner):
-    """Recall a row, with the number of objects; returns where it ends."""
+    """A bar with the recall of each row, and the number of objects; returns where the table ends."""
     title = next(iter(rows[0]))
     label, bar = 150, 200
     left, top = corner[0] + 10 + label, corner[1] + 34

@@ -1,4 +1,4 @@
-"""Anchors as JSON files, to be fitted once and used in trainings."""
+"""Anchors as JSON files, so that they are fitted once and used in several trainings."""
 
 import json
 import os
@@ -17,11 +17,11 @@ MOST_ANCHORS = 1_000_000
 
 @checked_arguments
 def write_spec(spec: AnchorSpec, path: str | PathLike[str]) -> Path:
-    """Writes an `AnchorSpec` as JSON, whole or not at all.
+    """Writes an `AnchorSpec` as JSON. A file appears only when it is complete.
 
     Args:
         spec: `AnchorSpec`.
-        path: of the file; its folder must be there.
+        path: of the file; its folder must exist.
 
     Returns:
         The path.
@@ -37,8 +37,8 @@ def read_spec(path: str | PathLike[str]) -> AnchorSpec:
     """The `AnchorSpec` in a file that `write_spec` or `keras-ssd anchors fit` wrote.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no such description, one of a newer version, or one of absurd size.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is no such description, was written by a newer version, or is absurdly large.
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no file of anchors at {path}.{files_nearby(path)}")

@@ -1,4 +1,4 @@
-"""A fitted spec, and what it gained."""
+"""A fitted spec and the gain over the anchors before."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from keras_ssd.anchors.text import table
 
 @dataclass(frozen=True)
 class Account:
-    """What a fit did; `print` shows a table.
+    """The gain of a fit; `print` shows it as a table.
 
     Args:
-        rows: a dictionary for the boxes before, those of k-means, and those of the search, as far as there were any.
-        objects: how many the figures are about.
+        rows: one dictionary each for the boxes before, those of k-means and those of the search, where they exist.
+        objects: number of objects.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -33,7 +33,7 @@ def account_of(specs: Mapping[str, AnchorSpec], objects: Objects, iou_threshold:
     Args:
         specs: dictionary from names to `AnchorSpec`s.
         objects: `Objects`.
-        iou_threshold: from which an anchor matches.
+        iou_threshold: lowest IoU at which an anchor matches.
     """
     rows = []
     for name, spec in specs.items():
@@ -41,10 +41,10 @@ def account_of(specs: Mapping[str, AnchorSpec], objects: Objects, iou_threshold:
         rows.append(
             {
                 "anchors": name,
-                "boxes a cell": " ".join(map(str, spec.boxes_per_cell)),
+                "boxes per cell": " ".join(map(str, spec.boxes_per_cell)),
                 "mean best IoU": found.mean_best_iou,
                 f"matched (IoU {iou_threshold:g})": f"{found.recall:.2%}",
-                "anchors an object": float(found.matched.mean()),
+                "anchors per object": float(found.matched.mean()),
                 "only bipartite": int(found.saved.sum()),
             }
         )
@@ -56,7 +56,7 @@ class FittedSpec(AnchorSpec):
     """An `AnchorSpec` that `fit` made; equal to any spec of the same anchors.
 
     Args:
-        account: `Account`, what was gained; not compared and not saved with a model.
+        account: `Account`, the gain; it is not compared and not saved with a model.
     """
 
     account: Account | None = field(default=None, compare=False)

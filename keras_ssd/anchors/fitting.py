@@ -1,4 +1,4 @@
-"""Anchors that are made for the objects of a dataset."""
+"""Fits anchors to the objects of a dataset."""
 
 import dataclasses
 import numbers
@@ -37,39 +37,39 @@ def fit(
     reach: Sequence[float] = REACH,
     seed: int = 0,
 ) -> FittedSpec:
-    """Chooses the boxes of each level's cells so that a dataset's objects are overlapped best.
+    """Chooses the boxes of each level so that they overlap the objects of a dataset best.
 
-    Images are taken as warped to the input, objects where they lie, anchors where their cells stand. The search
-    starts from the boxes that the levels have and from k-means, changes single sides as long as that is a gain, and
-    gives boxes that serve little another place. What it aims at is what matching looks at: the IoU of each object with
-    its best anchor.
+    Images count as warped to the input size. The search compares each object at its real position with the anchors
+    at the positions of their cells. It starts from the boxes that the levels have and from k-means, changes one side
+    at a time as long as this improves the result, and moves boxes that few objects need. It maximizes what matching
+    looks at: the IoU of each object with its best anchor.
 
     Args:
         dataset: a `keras_ssd.data.Dataset`, a list of annotations or samples (augmented ones, for what a training will
             see), or an array (M, 4) of boxes in fractions of the image.
-        levels: whose grids and steps they are: a model, its `levels`, an `AnchorSpec`, an `AnchorRecipe`, a list of
-            `AnchorLevel`s, or of grids (height, width).
-        boxes_per_cell: one number, or one a level; None is what the levels have (6 for bare grids). A head has that
-            many times classes and offsets, so with None trained heads keep their shapes.
-        image_size: (height, width) of the input in pixels, where `levels` do not tell.
-        method: "search", or "kmeans" for k-means with IoU distance alone, whose shapes go to the levels by size.
-        goal: what "search" makes large: "mean_iou", the mean best IoU; or "matched", the share of objects that reach
-            `iou_threshold`, then the mean.
-        iou_threshold: from which an anchor matches an object.
+        levels: the grids and steps: a model, its `levels`, an `AnchorSpec`, an `AnchorRecipe`, a list of
+            `AnchorLevel`s, or a list of grids (height, width).
+        boxes_per_cell: one number, or one number per level; None keeps the numbers of the levels (6 for bare grids).
+            The number of channels of a head depends on it, so trained heads keep their shapes with None.
+        image_size: (height, width) of the input in pixels, if `levels` do not define it.
+        method: "search", or "kmeans" for k-means with IoU distance alone, which assigns shapes to levels by size.
+        goal: what "search" maximizes: "mean_iou" is the mean best IoU; "matched" is the share of objects that reach
+            `iou_threshold`, and then the mean.
+        iou_threshold: lowest IoU at which an anchor matches an object.
         balance_classes: whether each class counts the same, instead of each object.
-        reach: (smallest, largest) side of a level's boxes in steps of the level, sides meaning square roots of areas.
-            Of boxes that are hardly larger than a step, those objects profit that happen to lie at a cell, and a cell
-            sees about ten steps far, less in its middle. The finest level may have smaller boxes, the coarsest larger
-            ones. (0, inf) for no limits; k-means knows none.
-        seed: of everything random; the same seed gives the same anchors.
+        reach: (smallest, largest) size of the boxes of a level in steps of the level, where the size is the square
+            root of the area. Boxes hardly larger than a step only match objects that happen to lie at a cell, and a
+            cell sees about ten steps far, its centre less. The finest level may have smaller boxes and the coarsest
+            level larger ones. (0, inf) sets no limits; k-means has none.
+        seed: seed of all random numbers; the same seed gives the same anchors.
 
     Returns:
-        `FittedSpec`: an `AnchorSpec` that every factory takes; `print` shows what it gained, and `.recipe` adapts to
-        other input sizes.
+        `FittedSpec`: an `AnchorSpec` that every factory takes. `print` shows the gain, and `.recipe` adapts to other
+        input sizes.
 
     Raises:
-        ValueError: no objects, an unknown name, or numbers out of range.
-        TypeError: no dataset or no levels.
+        ValueError: there are no objects, a name is unknown, or a number is out of range.
+        TypeError: `dataset` is no dataset or `levels` are no levels.
 
     Example:
         >>> spec = keras_ssd.anchors.fit(train, levels=net.levels, boxes_per_cell=6)

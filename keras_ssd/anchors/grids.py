@@ -1,4 +1,4 @@
-"""The grids that fitted anchors shall stand on, however a caller names them."""
+"""The grids of fitted anchors, from all forms in which a caller may give them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ BOXES_PER_CELL = 6  # of levels that have no boxes yet
 
 
 class Levels(tuple[AnchorLevel, ...]):
-    """The `AnchorLevel`s of a model, which know the `spec` that they come from: single ones know no image size."""
+    """The `AnchorLevel`s of a model with the `spec` that they come from: single levels do not know the image size."""
 
     spec: AnchorSpec | None = None
 
@@ -28,13 +28,13 @@ class Levels(tuple[AnchorLevel, ...]):
 
 @dataclass(frozen=True)
 class Grids:
-    """What a fit may not change.
+    """What a fit does not change.
 
     Args:
         image_size: (height, width) of the input in pixels.
         levels: `AnchorLevel`s whose grids, steps and offsets stay.
-        boxes_per_cell: how many boxes each is to have.
-        before: the `AnchorSpec` with the boxes that the levels have, or None for grids alone.
+        boxes_per_cell: number of boxes that each level is to have.
+        before: the `AnchorSpec` with the boxes that the levels have, or None for bare grids.
     """
 
     image_size: tuple[int, int]
@@ -49,7 +49,7 @@ class Grids:
         """From a model, its levels, a spec, a recipe, a list of levels, or a list of grids.
 
         Raises:
-            ValueError: `image_size` is missing or another, or numbers of boxes that do not fit the levels.
+            ValueError: `image_size` is missing or differs, or the numbers of boxes do not fit the levels.
             TypeError: none of these.
         """
         before = _spec_of(levels, image_size)
@@ -70,12 +70,12 @@ class Grids:
         """The `AnchorSpec` with these boxes.
 
         Args:
-            shapes_hw: (K, 2) in pixels, level by level; within a level they are put in order of size.
+            shapes_hw: (K, 2) in pixels, level by level. They are sorted by size within a level.
         """
         parts = np.split(np.asarray(shapes_hw, np.float64), np.cumsum(self.boxes_per_cell)[:-1])
         ordered = [sorted(map(tuple, part.round(2).tolist()), key=lambda box: (box[0] * box[1], box)) for part in parts]
         levels = tuple(
-            replace(level, boxes_hw=tuple(boxes), shifts_hw=())  # fitted shapes stand at the cells' own centres
+            replace(level, boxes_hw=tuple(boxes), shifts_hw=())  # fitted boxes are centred on the cells
             for level, boxes in zip(self.levels, ordered, strict=True)
         )
         if self.before is not None:
@@ -84,7 +84,7 @@ class Grids:
 
 
 def _spec_of(levels, image_size):
-    """The spec that a caller names, or None for bare grids."""
+    """The spec that a caller gives, or None for bare grids."""
     levels = getattr(levels, "anchor_spec", levels)
     if isinstance(levels, Levels):
         return levels.spec
@@ -118,7 +118,7 @@ def _bare_grids(levels, image_size):
 
 
 def _counts(given, levels, default):
-    """Boxes a cell of each level."""
+    """Boxes per cell of each level."""
     counts = default if given is None else (given,) * levels if np.isscalar(given) else tuple(given)
     whole = all(isinstance(count, (int, np.integer)) and not isinstance(count, bool) and count > 0 for count in counts)
     if len(counts) != levels or not whole:

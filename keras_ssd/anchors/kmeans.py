@@ -1,4 +1,4 @@
-"""k-means with IoU as the measure of nearness: the usual way to choose anchors, which knows nothing of grids."""
+"""k-means with IoU as its similarity: the usual way to choose anchors. It does not consider grids."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ ROUNDS = 100
 
 
 def kmeans(sizes_hw: np.ndarray, count: int, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(count, 2) shapes by rising area: each the weighted mean of the objects that overlap it most, centres the same.
+    """(count, 2) shapes by rising area. Each is the weighted mean of the objects that overlap it most, if concentric.
 
-    Starts are chosen as k-means++ does it: each far from those before.
+    The start is chosen as in k-means++: each shape far from those before.
 
     Args:
         sizes_hw: (M, 2) of the objects.
-        count: of the shapes.
+        count: number of shapes.
         weights: (M,) of the objects, of sum 1.
         rng: `numpy.random.Generator`.
 

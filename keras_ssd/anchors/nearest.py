@@ -1,9 +1,9 @@
 """IoU of objects with the nearest anchors of a grid, without making the anchors.
 
-Of one level's anchors of one shape, the one whose centre is nearest on each axis shares the most with an object: what
-two intervals have in common shrinks with the distance of their middles. So each object needs to be compared with one
-anchor of a shape instead of with a grid of them; clipped anchors alone, whose shapes differ at the image's edge, can
-be a little better than the nearest one.
+Of the anchors of one level and one shape, the one whose centre is nearest on each axis has the highest IoU with an
+object, because the overlap of two intervals shrinks with the distance between their centres. So each object needs to be
+compared with only one anchor per shape instead of with a grid of them. Clipped anchors are an exception: their shapes
+differ at the edge of the image, so another one can be slightly better than the nearest.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def nearest_cells(
     Args:
         level: `AnchorLevel`.
         centres_yx: (M, 2) pixels of the input.
-        place: of a box of the cell, whose own centre counts then; None for the cell's.
+        place: index of a box of the cell, to use the centre of this box; None for the centre of the cell.
     """
     step, offset = np.array(level.step_hw), np.array(level.offset_hw)
     if place is not None and level.shifts_hw:
@@ -32,7 +32,7 @@ def nearest_cells(
 
 
 def iou_at(sizes_hw: Any, distances: Any, shapes_hw: Any) -> np.ndarray:
-    """IoU of boxes whose centres are some distance apart; the arguments broadcast against each other.
+    """IoU of boxes whose centres are a given distance apart. The arguments broadcast against each other.
 
     Args:
         sizes_hw: pair of arrays, heights and widths of the objects.
@@ -50,7 +50,7 @@ def iou_at(sizes_hw: Any, distances: Any, shapes_hw: Any) -> np.ndarray:
 
 
 def nearest_best(spec: AnchorSpec, objects: Objects) -> tuple[np.ndarray, np.ndarray]:
-    """(anchor, IoU), each (M,): the best of the anchors nearest to each object, were they not clipped.
+    """(anchor, IoU), each (M,): the best of the anchors nearest to each object, without clipping.
 
     Args:
         spec: `AnchorSpec`.

@@ -1,4 +1,4 @@
-"""The objects that anchors shall answer for, out of a dataset or out of plain boxes."""
+"""The objects that anchors are compared with, from a dataset or from plain boxes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
-# Fractions of the image stay far below, even those of objects that a crop has cut; pixels lie above.
+# Fractions of the image are far smaller, even for objects that a crop has cut; pixels are larger.
 LARGEST_FRACTION = 4.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Objects:
-    """Boxes of many images in a row.
+    """The boxes of many images in one array.
 
     Args:
         boxes_xyxy: (M, 4) float32, fractions of the image; all have an area.
-        class_ids: (M,) places in `classes`.
-        images: (M,) which image each lies in.
-        classes: names; empty where they have none.
-        num_images: images without objects counted.
-        left_out: boxes without area, which no anchor can match.
+        class_ids: (M,) indices into `classes`.
+        images: (M,) index of the image of each object.
+        classes: names; empty if they have none.
+        num_images: number of images, including those without objects.
+        left_out: number of boxes without area, which no anchor can match.
     """
 
     boxes_xyxy: np.ndarray
@@ -39,12 +39,12 @@ class Objects:
 
         Args:
             data: a `keras_ssd.data.Dataset`, any iterable of its `Annotation`s or `Sample`s, or an array (M, 4) of
-                boxes (xmin, ymin, xmax, ymax) in fractions of the image, which count as an image each. Crowd
+                boxes (xmin, ymin, xmax, ymax) in fractions of the image, each of which counts as an image. Crowd
                 regions are left out. `Objects` are returned as they are.
 
         Raises:
-            ValueError: no objects, boxes in pixels, or boxes that are not finite.
-            TypeError: none of these.
+            ValueError: there are no objects, or boxes are in pixels or not finite.
+            TypeError: `data` is none of these.
         """
         if isinstance(data, cls):
             return data
@@ -87,7 +87,7 @@ def _boxes_of(item):
         item = item[~crowd]
     if not (hasattr(item, "boxes_xyxy") and hasattr(item, "class_ids")):
         raise TypeError(
-            "Anchors are held against a Dataset, a list of annotations or samples, or an array (M, 4) of boxes in "
+            "Anchors are compared with a Dataset, a list of annotations or samples, or an array (M, 4) of boxes in "
             f"fractions of the image. Received: an item of type {type(item).__name__}"
         )
     if not hasattr(item, "boxes_fraction"):  # a Sample

@@ -1,4 +1,4 @@
-"""How objects overlap the anchors of a spec, found by the geometry of the grids."""
+"""How much objects overlap the anchors of a spec, computed from the geometry of the grids."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,13 +9,13 @@ from keras_ssd.anchors.nearest import nearest_best
 from keras_ssd.anchors.objects import Objects
 from keras_ssd.anchors.spec import AnchorSpec
 
-_BLOCK = 1024  # objects that are looked at together
-# IoUs at which the best of clipped anchors is searched for: the lower, the more pairs.
+_BLOCK = 1024  # objects that are compared at once
+# IoUs at which the best clipped anchor is searched for. A lower IoU means more pairs.
 _FIRST, *_LADDER = 0.5, 0.1, 0.01
 
 
 class GridOverlaps:
-    """Pairs of objects and anchors, without trying all.
+    """Finds pairs of objects and anchors without comparing all of them.
 
     Args:
         spec: `AnchorSpec`.
@@ -27,7 +27,7 @@ class GridOverlaps:
         self._windows = GridWindows(self._anchors, spec.levels)
 
     def pairs(self, boxes_xyxy: np.ndarray, iou_threshold: float) -> Pairs:
-        """(objects, anchors, IoU), each (P,), of all pairs from an IoU on, by rising object.
+        """(objects, anchors, IoU), each (P,), of all pairs with at least an IoU, by rising object.
 
         Args:
             boxes_xyxy: (M, 4) float32, fractions of the image.
@@ -44,11 +44,11 @@ class GridOverlaps:
         return objects, anchors, iou
 
     def best(self, objects: Objects, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        """(best anchor, its IoU), each (M,): IoU 0 where none overlaps.
+        """(best anchor, its IoU), each (M,); the IoU is 0 where no anchor overlaps.
 
         Args:
             objects: `Objects`.
-            pairs: of these objects, from any IoU on.
+            pairs: the pairs of these objects above any IoU.
         """
         boxes = objects.boxes_xyxy
         anchor, _ = nearest_best(self._spec, objects)
@@ -64,7 +64,7 @@ class GridOverlaps:
         for threshold in _LADDER:
             objects, anchors, iou = self.pairs(boxes[rest], threshold)
             rest = np.setdiff1d(rest, self._take_best(anchor, best, (rest[objects], anchors, iou)))
-        for start in range(0, len(rest), 8):  # objects hardly larger than a point, or beside everything
+        for start in range(0, len(rest), 8):  # tiny objects, and those outside all anchors
             block = rest[start : start + 8]
             iou = bx.iou_matrix(boxes[block], self._anchors)
             anchor[block], best[block] = iou.argmax(axis=1), iou.max(axis=1)
@@ -95,7 +95,7 @@ def best_iou(spec: AnchorSpec, boxes_xyxy: ArrayLike) -> np.ndarray:
 def winners(objects: Objects, pairs: Pairs, num_anchors: int) -> np.ndarray:
     """The pairs that remain when each anchor takes the object of its image that it overlaps most.
 
-    This is the second stage of SSD's matching; of equal objects the first wins.
+    This is the second stage of SSD's matching. Of objects with equal IoU the first one wins.
 
     Args:
         objects: `Objects`.
@@ -117,7 +117,7 @@ def _last_of_each(keys, order):
 
 
 def concentric_iou(sizes_hw: np.ndarray, shapes_hw: np.ndarray) -> np.ndarray:
-    """IoU (M, K) of each object with each shape, were their centres the same.
+    """IoU (M, K) of each object with each shape, as if they had the same centre.
 
     Args:
         sizes_hw: (M, 2).

@@ -1,4 +1,4 @@
-"""Anchors drawn over an image, a tile a level."""
+"""Draws anchors over an image, one tile per level."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TILE = 480  # longest side of an image's copy in pixels
 TITLE = 44
-COLOURS = PALETTE[:14]  # its dark ones do not show on a darkened image
-DOTS = 4.0  # least distance of the dots that stand for cells, in pixels
+COLOURS = PALETTE[:14]  # the dark colours are not visible on a darkened image
+DOTS = 4.0  # least distance between the dots that mark cells, in pixels
 
 
 @checked_arguments
@@ -35,22 +35,22 @@ def draw_anchors(
 ) -> Image.Image:
     """Draws the anchors of each level over an image as the network sees it: warped to the input size.
 
-    Dots are the centres of cells. Without objects the boxes of one cell are drawn, the one nearest to `at`. With
-    objects, those anchors are drawn that match them, each in its object's colour, and the objects in white.
+    Dots mark the centres of cells. Without objects, the boxes of the cell nearest to `at` are drawn. With objects, the
+    anchors that match them are drawn, each in the colour of its object, and the objects in white.
 
     Args:
         spec: `AnchorSpec`, or a model.
         image: (H, W, 3) uint8 RGB.
         boxes_xyxy: (M, 4) objects in fractions of the image, or None.
-        at: (y, x) in fractions of the image, where there are no objects.
-        iou_threshold: from which an anchor matches.
+        at: (y, x) in fractions of the image; used if there are no objects.
+        iou_threshold: lowest IoU at which an anchor matches.
 
     Returns:
         A PIL image with a tile for each level.
 
     Raises:
-        TypeError: no spec.
-        ValueError: objects in pixels or not finite, or no image.
+        TypeError: `spec` is neither a spec nor a model.
+        ValueError: objects are in pixels or not finite, or `image` is no RGB image.
 
     Example:
         >>> keras_ssd.anchors.draw_anchors(model, image, annotation.boxes_fraction).save("matches.png")
@@ -88,7 +88,7 @@ def draw_anchors(
 
 
 def _cell(spec, level, at):
-    """(boxes (K, 4), colours, what is shown) of the cell nearest to a place."""
+    """(boxes (K, 4), colours, caption) of the cell nearest to a place."""
     each = spec.levels[level]
     start = sum(other.num_anchors for other in spec.levels[:level])
     cells = (np.array(at) * spec.image_size / each.step_hw - each.offset_hw).round().astype(int)
@@ -100,7 +100,7 @@ def _cell(spec, level, at):
 
 
 def _matches(spec, objects, iou_threshold):
-    """The same for the anchors that match objects, a level each."""
+    """The same for the anchors that match objects, for each level."""
     pairs = GridOverlaps(spec).pairs(objects.boxes_xyxy, iou_threshold)
     won = winners(objects, pairs, spec.num_anchors)
     rows, anchors = pairs[0][won], pairs[1][won]
@@ -135,7 +135,7 @@ def _tile(spec, level, image, drawn, objects):
 
 
 def _dots(pen, spec, level, size_hw):
-    """Centres of the cells; every second, third, ... where they stand close."""
+    """Draws the centres of the cells; only every second, third, ... where they are close together."""
     scale = np.array(size_hw) / spec.image_size
     step = np.array(level.step_hw) * scale
     down, right = np.maximum(1, np.ceil(DOTS / step)).astype(int)

@@ -15,23 +15,23 @@ REASONS = (
     ("too wide", "wider for its height than all anchors"),
     ("too tall", "taller for its width than all anchors"),
     ("between shapes", "its size and its shape exist, but no anchor has both"),
-    ("between cells", "an anchor has its size and shape, but the nearest stands too far away"),
+    ("between cells", "an anchor has its size and shape, but the nearest one is too far away"),
 )
 _BLOCK = 4096
 
 
 def reasons(objects: Objects, spec: AnchorSpec, best_iou: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """(M,) places in `REASONS`.
+    """(M,) indices into `REASONS`.
 
-    An object that would be matched if its centre lay on that of an anchor is between cells. Else the anchors are too
-    small, too large, too flat or too slender: whichever deviates more, the area or the ratio of the sides. Where the
-    anchors' areas and ratios enclose the object's, it lies between their shapes.
+    An object is "between cells" if an anchor would match it when centred on it. Otherwise its area or its ratio of
+    sides, whichever deviates more, is outside the range of the anchors: the object is too small, too large, too wide
+    or too tall. If both are within the range of the anchors, the object is "between shapes".
 
     Args:
         objects: `Objects`.
         spec: `AnchorSpec`.
         best_iou: (M,) the IoU of each object with its best anchor.
-        iou_threshold: from which an anchor matches.
+        iou_threshold: lowest IoU at which an anchor matches.
     """
     found = np.full(len(objects), MATCHED, np.int8)
     wanting = np.flatnonzero(best_iou < iou_threshold)
@@ -45,10 +45,10 @@ def reasons(objects: Objects, spec: AnchorSpec, best_iou: np.ndarray, iou_thresh
 
 
 def _of_shape(sizes, shapes):
-    """(M,) what is wrong with the anchors' shapes."""
+    """(M,) why the shapes of the anchors do not fit."""
     area, ratio = np.log(sizes.prod(axis=1)), np.log(sizes[:, 1] / sizes[:, 0])
     areas, ratios = np.log(shapes.prod(axis=1)), np.log(shapes[:, 1] / shapes[:, 0])
-    # Of boxes that differ in area alone the IoU is exp(-|difference|); in ratio alone, s / (2 - s), s = exp(-|d| / 2).
+    # The IoU of boxes that differ only in area is exp(-|difference|); only in ratio, s / (2 - s), s = exp(-|d| / 2).
     iou_of_area = np.exp(-np.abs(area[:, None] - areas).min(axis=1))
     shared = np.exp(-np.abs(ratio[:, None] - ratios).min(axis=1) / 2)
     by_area = np.where(area < areas.min(), SMALL, np.where(area > areas.max(), LARGE, SHAPE))

@@ -1,4 +1,4 @@
-"""The anchors of the original models as tables, and how they follow an image size other than the original one."""
+"""The anchors of the original models as tables, and their adaptation to other image sizes."""
 
 import math
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ class RecipeLevel:
     """One row of a recipe: sizes in pixels of the reference image.
 
     Args:
-        grid: cells a side for the reference image.
-        min_size: side of the first box.
+        grid: (height, width) in cells, for the reference image.
+        min_size: side of the first square.
         max_size: the second square has the side sqrt(min_size * max_size); None for no second square.
-        aspect_ratios: width / height of the other boxes (`ordered` recipes: of all boxes, in order).
-        step: pixels between cells where the network's stride fixes it; None is image size / grid.
-        boxes_hw: (height, width) of each box in order, instead of sizes and ratios, where they were fitted to data.
+        aspect_ratios: width / height of the other boxes (in `ordered` recipes of all boxes, in order).
+        step: pixels between cells, where the stride of the network fixes it; None is image size / grid.
+        boxes_hw: (height, width) of each box in order, instead of sizes and ratios, for boxes fitted to data.
     """
 
     grid: tuple[int, int]
@@ -43,15 +43,15 @@ class RecipeLevel:
 @checked_arguments
 @dataclass(frozen=True)
 class AnchorRecipe:
-    """A family of anchor specs: one table, any image size.
+    """A table from which the anchors for any image size are made.
 
     Args:
         image_size: (height, width) of the reference image.
-        rows: one `RecipeLevel` a feature map.
+        rows: one `RecipeLevel` per feature map.
         variances: as in `AnchorSpec`.
-        truncate_sizes: cut sizes to whole pixels, as Caffe does and so the recipes of its models.
-        clamp_sizes: no box is higher or wider than the image, as torchvision has it; centres stay.
-        ordered: the ratios are used in the order given (ssd_keras) instead of Caffe's ratio-and-inverse order.
+        truncate_sizes: cut sizes to whole pixels, as Caffe does. The recipes of Caffe's models set it.
+        clamp_sizes: limit the height and width of boxes to those of the image, as torchvision does; centres stay.
+        ordered: use the ratios in the given order (ssd_keras) instead of Caffe's order (each ratio, then its inverse).
     """
 
     image_size: tuple[int, int]
@@ -63,17 +63,17 @@ class AnchorRecipe:
 
     @classmethod
     def of(cls, spec: AnchorSpec) -> Self:
-        """The recipe whose reference is a spec: its boxes, and its steps where they are the network's strides.
+        """The recipe whose reference is `spec`. It keeps the boxes, and the steps that are strides of the network.
 
         Args:
-            spec: `AnchorSpec` of centred cells (offset 0.5) and without clipping, which a recipe cannot express.
+            spec: `AnchorSpec` with centred cells (offset 0.5) and without clipping; a recipe cannot express others.
 
         Raises:
-            ValueError: a spec with other offsets, or a clipped one.
+            ValueError: the spec has other offsets, several centres per cell, or is clipped.
         """
         if any(level.shifts_hw for level in spec.levels):
             raise ValueError(
-                "An AnchorRecipe has one centre a cell, and a level of this spec has several. Use the AnchorSpec "
+                "An AnchorRecipe has one centre per cell, and a level of this spec has several. Use the AnchorSpec "
                 "itself, at its own image size."
             )
         if spec.clip or any(level.offset_hw != (0.5, 0.5) for level in spec.levels):
@@ -91,13 +91,13 @@ class AnchorRecipe:
 
     @checked_arguments
     def spec(self, image_size: Sequence[int] | None = None, grids: Sequence[Sequence[int]] | None = None) -> AnchorSpec:
-        """The anchors for an image size and the feature maps that the network makes of it.
+        """The anchors for an image size and the feature maps that the network computes from it.
 
-        Box sizes grow with the shorter side of the image; the network's own strides stay.
+        Box sizes are proportional to the shorter side of the image; fixed steps stay.
 
         Args:
             image_size: (height, width) in pixels; None is the reference size.
-            grids: (height, width) in cells of each level; only the reference size has a default.
+            grids: (height, width) in cells of each level; None only for the reference size.
 
         Raises:
             ValueError: another image size without `grids`, or a wrong number of them.
@@ -144,7 +144,7 @@ def _clamped(boxes_hw, size):
 
 
 def _table(image_size, grids, sizes, aspect_ratios, steps, **options):
-    """A recipe whose levels hand their max size on to the next level's min size."""
+    """A recipe in which the max size of a level is the min size of the next level."""
     rows = tuple(
         RecipeLevel((grid, grid), small, large, ratios, step)
         for grid, (small, large), ratios, step in zip(grids, pairwise(sizes), aspect_ratios, steps, strict=True)
@@ -220,7 +220,7 @@ def _ssd_small(rows):
 
 
 def _cells(squares, oblong=None):
-    """Squares, and one oblong lying and standing: blood cells have no other shapes."""
+    """Squares, and one oblong box in both orientations: blood cells have no other shapes."""
     boxes = [(side, side) for side in squares]
     return {"boxes_hw": (*boxes, *((oblong, oblong[::-1]) if oblong else ()))}
 
@@ -256,7 +256,7 @@ _RECIPES = {
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Names of the original models' anchors."""
+    """The names that `named_recipe` and `named_spec` take."""
     return tuple(_RECIPES)
 
 
@@ -267,10 +267,10 @@ def named_recipe(name: str, *, truncate_sizes: bool | None = None, clamp_sizes: 
     Args:
         name: one of `recipe_names()`. ILSVRC models use the VOC scales; every model whose training touched COCO
             uses the smaller COCO scales.
-        truncate_sizes: False keeps fractions of pixels, for weights that were trained by float ports; None is
-            what the original does (Caffe cuts).
+        truncate_sizes: False keeps fractions of pixels, for weights that were trained by ports that keep them; None
+            does what the original does (Caffe cuts).
         clamp_sizes: True for weights that were trained by ports that clamp sizes to the image (torchvision,
-            amdegroot, lufficc); None is what the original does (Caffe does not).
+            amdegroot, lufficc); None does what the original does (Caffe does not clamp).
 
     Raises:
         ValueError: no such name.

@@ -1,4 +1,4 @@
-"""How well the anchors of a model suit the objects of a dataset."""
+"""How well the anchors of a model match the objects of a dataset."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from keras_ssd.calling import checked_arguments
 if TYPE_CHECKING:
     from PIL import Image
 
-# Upper limits of width / height; the middle bin holds what is nearly square.
+# Limits between the bins of width / height; the middle bin holds nearly square objects.
 RATIO_LIMITS = (1 / 3, 1 / 2, 0.8, 1.25, 2, 3)
 RATIO_TITLES = ("below 1/3", "1/3 to 1/2", "1/2 to 0.8", "0.8 to 1.25", "1.25 to 2", "2 to 3", "above 3")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class AnchorReport:
-    """What the anchors of a spec are to the objects of a dataset; `print` shows tables, `draw` makes an image.
+    """How well the anchors of a spec match the objects of a dataset. `print` shows tables, `draw` makes a diagram.
 
     Args:
         spec: `AnchorSpec`.
-        objects: `Objects`, a row each below.
-        iou_threshold: from which an anchor matches an object.
+        objects: `Objects`; the arrays below have one row per object.
+        iou_threshold: lowest IoU at which an anchor matches an object.
         best_iou: (M,) IoU with the anchor that overlaps the object most.
-        best_anchor: (M,) which one that is.
-        matched: (M,) anchors that answer for the object because of their IoU: from the threshold on, and not won by a
-            neighbour that they overlap more. Where it is 0, only the first stage of matching, which gives each object
-            an anchor of its own (bipartite matching), lets a network learn the object.
-        reasons: (M,) places in `keras_ssd.anchors.reasons.REASONS`.
-        wins: matched pairs of each box of each level, a tuple a level.
+        best_anchor: (M,) index of this anchor.
+        matched: (M,) number of anchors matched to the object because of their IoU: they reach the threshold and
+            overlap no other object more. If it is 0, the network can learn the object only through the first stage of
+            matching, which gives each object one anchor (bipartite matching).
+        reasons: (M,) indices into `keras_ssd.anchors.reasons.REASONS`.
+        wins: number of matched pairs of each box, one tuple per level.
     """
 
     spec: AnchorSpec
@@ -50,7 +50,7 @@ class AnchorReport:
 
     @property
     def recall(self) -> float:
-        """Share of the objects that an anchor overlaps by the threshold."""
+        """Share of the objects that an anchor overlaps by at least the threshold."""
         return float((self.best_iou >= self.iou_threshold).mean())
 
     @property
@@ -60,7 +60,7 @@ class AnchorReport:
 
     @property
     def saved(self) -> np.ndarray:
-        """(M,) bool: objects that only bipartite matching gives an anchor."""
+        """(M,) bool: objects that get an anchor only from bipartite matching."""
         return (self.matched == 0) & (self.best_iou > 0)
 
     @property
@@ -69,12 +69,12 @@ class AnchorReport:
         return self.best_iou == 0
 
     def by_class(self) -> list[dict[str, Any]]:
-        """A row (dictionary) a class."""
+        """One row (a dictionary) per class."""
         ids = self.objects.class_ids
         return [self._row("class", self.objects.class_name(each), ids == each) for each in np.unique(ids)]
 
     def by_size(self) -> list[dict[str, Any]]:
-        """A row for each doubling of the size, the side of a square of the object's area, in pixels of the input."""
+        """One row for each doubling of the size. The size is the square root of the area, in pixels of the input."""
         octaves = np.floor(np.log2(self.sizes)).astype(int)
         return [
             self._row("size in pixels", f"{2.0**each:g} to {2.0 ** (each + 1):g}", octaves == each)
@@ -82,12 +82,12 @@ class AnchorReport:
         ]
 
     def by_ratio(self) -> list[dict[str, Any]]:
-        """A row for each range of width / height that has objects."""
+        """One row for each range of width / height that has objects."""
         bins = np.searchsorted(RATIO_LIMITS, self.ratios, side="right")
         return [self._row("width / height", RATIO_TITLES[each], bins == each) for each in np.unique(bins)]
 
     def by_level(self) -> list[dict[str, Any]]:
-        """A row for each level of the spec: its boxes, and what they do."""
+        """One row for each level: its boxes, and what they match."""
         level_of, _ = places_of(self.spec, self.best_anchor)
         return [
             {
@@ -104,7 +104,7 @@ class AnchorReport:
         ]
 
     def by_reason(self) -> list[dict[str, Any]]:
-        """A row for each reason why objects overlap no anchor enough, the most frequent first."""
+        """One row for each reason why objects are not matched, the most frequent first."""
         counts = np.bincount(self.reasons, minlength=len(REASONS))
         order = [place for place in np.argsort(-counts, kind="stable") if counts[place] and place != MATCHED]
         return [
@@ -120,7 +120,7 @@ class AnchorReport:
         ]
 
     def summary(self) -> list[str]:
-        """Lines about all objects."""
+        """Lines of text about all objects."""
         count = len(self.objects)
         (height, width), grids = self.spec.image_size, len(self.spec.levels)
         low, middle, high = np.quantile(self.matched, (0.05, 0.5, 0.95))
@@ -151,7 +151,7 @@ class AnchorReport:
         return f"AnchorReport({len(self.objects)} objects, recall {self.recall:.3f})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data: the summary's numbers and all rows."""
+        """Plain JSON data: the numbers of the summary and all rows."""
         return {
             "objects": len(self.objects),
             "images": self.objects.num_images,
@@ -177,7 +177,7 @@ class AnchorReport:
 
     @property
     def sizes(self) -> np.ndarray:
-        """(M,) sides of squares of the objects' areas, in pixels of the input."""
+        """(M,) square roots of the areas of the objects, in pixels of the input."""
         return np.sqrt(self.objects.sizes_hw(self.spec.image_size).prod(axis=1))
 
     @property
@@ -204,24 +204,24 @@ def _middle(values):
 
 @checked_arguments
 def report(spec: Any, dataset: Any, iou_threshold: float = 0.5) -> AnchorReport:
-    """Holds anchors against the objects of a dataset: what they match, and what they cannot.
+    """Compares anchors with the objects of a dataset: which objects they match, and which not.
 
-    A network learns an object through the anchors that answer for it. One that no anchor overlaps well has a single
-    anchor to be learnt from, far from its shape; a class of such objects stays badly detected whatever the training.
+    A network learns an object through the anchors that match it. An object that no anchor overlaps well gets a single
+    anchor, whose shape is far from its own. A class of such objects is detected badly, however long the training.
 
     Args:
-        spec: an `AnchorSpec`, or a model of this package, whose `anchor_spec` is taken.
+        spec: an `AnchorSpec`, or a model of this package.
         dataset: a `keras_ssd.data.Dataset`, a list of annotations or samples, or an array (M, 4) of boxes in fractions
-            of the image. Images are warped to the input, as `detect` and training do it, so their own size does not
+            of the image. Images are warped to the input size, as `detect` and training do, so their own size does not
             matter.
-        iou_threshold: from which an anchor matches an object, above 0 and up to 1.
+        iou_threshold: lowest IoU at which an anchor matches an object, above 0 and at most 1.
 
     Returns:
         `AnchorReport`.
 
     Raises:
-        TypeError: no spec, or no dataset.
-        ValueError: no objects, boxes in pixels, or a threshold out of range.
+        TypeError: `spec` is no spec or `dataset` is no dataset.
+        ValueError: there are no objects, boxes are in pixels, or the threshold is out of range.
 
     Example:
         >>> found = keras_ssd.anchors.report(model, train)
@@ -257,7 +257,7 @@ def spec_of(given: Any) -> AnchorSpec:
     """The `AnchorSpec` of a spec or of a model.
 
     Raises:
-        TypeError: neither.
+        TypeError: it is neither.
     """
     spec = getattr(given, "anchor_spec", given)
     if not isinstance(spec, AnchorSpec):
@@ -269,7 +269,7 @@ def spec_of(given: Any) -> AnchorSpec:
 
 
 def places_of(spec: AnchorSpec, anchors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(level, box of the cell), each (P,), of anchors given by their indices."""
+    """(level, box of the cell), each (P,), of anchors that are given by their indices."""
     limits = np.cumsum([0, *(level.num_anchors for level in spec.levels)])
     level = np.searchsorted(limits, anchors, side="right") - 1
     per_cell = np.array([each.boxes_per_cell for each in spec.levels])

@@ -1,7 +1,7 @@
-"""The search for the boxes of cells that suit objects best.
+"""The search for the boxes that match objects best.
 
-Each level has its own boxes, and an object's IoU with one of them counts where the nearest cell of that level stands,
-not as if their centres were the same: a coarse grid serves small objects badly whatever its boxes are.
+Each level has its own boxes. The IoU of an object with a box is computed at the nearest cell of the level, not as if
+both had the same centre: a coarse grid matches small objects badly, whatever its boxes are.
 """
 
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ from keras_ssd.anchors.nearest import iou_at, nearest_cells
 from keras_ssd.anchors.objects import Objects
 from keras_ssd.anchors.spec import AnchorLevel
 
-# A side is made larger and smaller by these factors in turn, until no box gains by it.
+# Sides are multiplied and divided by these factors in turn, until no box improves.
 FACTORS = (1.4, 1.2, 1.1, 1.05, 1.025, 1.0125)
-COARSE = 2  # of these, which tell the promising starts from the others
-FOLLOWED = 2  # starts
+COARSE = 2  # number of these factors that are used to find the promising starts
+FOLLOWED = 2  # starts that are searched to the end
 MOVES = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)])
-LEAST_GAIN = 1e-5  # of the mean; less is what the sums of float32 differ by, and lets idle boxes wander
-SWEEPS = 12  # at most, with each factor
-ROUNDS = 4  # at most, of moving boxes to where they are needed more
-LARGEST_LEAST = 0.6  # of the image's shorter side, that the smallest box of any level may be asked to have
-TRIED = 48  # objects whose own shape is tried in such a move
+LEAST_GAIN = 1e-5  # of the mean. Smaller gains are rounding errors of float32 and would let unused boxes wander
+SWEEPS = 12  # at most, for each factor
+ROUNDS = 4  # at most, in which boxes are moved to where they are needed more
+LARGEST_LEAST = 0.6  # upper limit of the smallest box of any level, as a fraction of the shorter side of the image
+TRIED = 48  # objects whose shapes are tried in such a move
 
 
 @dataclass(frozen=True, eq=False)
 class Goal:
-    """What is to be made large: the mean over the objects of what their best IoU is worth.
+    """What the search maximizes: a mean over the objects, computed from their best IoU.
 
     Args:
         weights: (M,) of the objects, of sum 1.
-        iou_threshold: None for the mean best IoU itself; else the share of objects from this IoU on, and where that
-            stays the same, the mean.
+        iou_threshold: None for the mean best IoU; else the share of objects that reach this IoU, and between equal
+            shares the mean.
     """
 
     weights: np.ndarray
@@ -46,15 +46,15 @@ class Goal:
 
 
 class Search:
-    """Objects on grids, prepared for trying boxes.
+    """Searches boxes for objects on grids.
 
     Args:
         objects: `Objects`.
         image_size: (height, width) of the input.
-        levels: `AnchorLevel`s, of which only the grids count.
+        levels: `AnchorLevel`s, of which only the grids are used.
         goal: `Goal`.
-        reach: (smallest, largest) square root of a box's area, in steps of its level. The finest level's boxes may be
-            smaller, the coarsest level's larger.
+        reach: (smallest, largest) square root of the area of a box, in steps of its level. The boxes of the finest
+            level may be smaller, those of the coarsest level larger.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class Search:
     def run(
         self, level_of: Sequence[int] | np.ndarray, starts: Sequence[np.ndarray], rng: np.random.Generator
     ) -> np.ndarray:
-        """The best boxes that can be found.
+        """The best boxes that the search finds.
 
         Args:
-            level_of: (K,) which level each box belongs to.
-            starts: arrays (K, 2) of heights and widths to start from; those that come furthest in coarse steps are
-                followed to the end.
+            level_of: (K,) the level of each box.
+            starts: arrays (K, 2) of heights and widths to start from. The starts that are best after coarse steps are
+                searched to the end.
             rng: `numpy.random.Generator`.
 
         Returns:
@@ -108,7 +108,7 @@ class Search:
         return shapes, table
 
     def _ended(self, level_of, shapes, table, rng):
-        """(shapes, table) after fine steps, and after moves as long as these are a gain."""
+        """(shapes, table) after fine steps, and after moves as long as these improve the score."""
         self._refine(level_of, shapes, table, FACTORS[COARSE:])
         state, score = (shapes, table), self._reached((shapes, table))
         for _ in range(ROUNDS):
@@ -126,14 +126,14 @@ class Search:
         return iou_at(self._sizes, self._distances[level], shapes.T[:, :, None].astype(np.float32))
 
     def _within_reach(self, level, shape):
-        """The shape, in the sizes that the level is for, and no more oblong than objects are."""
+        """The shape, limited to the sizes of the level and to the ratios of the objects."""
         height, width = np.asarray(shape, np.float64)
         size = np.clip(np.sqrt(height * width), *self._limits[:, level])
         root = np.sqrt(np.clip(width / height, *self._ratios))
         return np.array([size / root, size * root])
 
     def _refine(self, level_of, shapes, table, factors):
-        """Changes sides by ever smaller factors as long as a change is a gain; writes into `shapes` and `table`."""
+        """Changes sides by smaller and smaller factors while this is a gain; writes into `shapes` and `table`."""
         for factor in factors:
             for _ in range(SWEEPS):
                 changed = [self._improve(place, level_of, shapes, table, factor) for place in range(len(shapes))]
@@ -141,7 +141,7 @@ class Search:
                     break
 
     def _improve(self, place, level_of, shapes, table, factor):
-        """Tries one box's neighbours; whether one was better."""
+        """Tries small changes of one box; returns whether one was better."""
         level, others = level_of[place], _best_without(table, place)
         tried = np.stack([self._within_reach(level, shape) for shape in shapes[place] * factor**MOVES])
         iou = self._iou(level, tried)
@@ -153,7 +153,7 @@ class Search:
         return True
 
     def _relocated(self, level_of, shapes, table, rng):
-        """(shapes, table) with boxes given new shapes where that is a gain, or None: what is of little use, first."""
+        """(shapes, table) with new shapes where these are a gain, the least useful boxes first; None if none is."""
         shapes, table, gained = shapes.copy(), table.copy(), False
         use = [self.goal.of(_best_without(table, place)) for place in range(len(shapes))]
         for place in np.argsort(use)[::-1]:
@@ -171,7 +171,7 @@ class Search:
 
 
 def _best_without(table, place):
-    """(M,) best IoU of each object with all boxes but one."""
+    """(M,) best IoU of each object with all boxes except one."""
     if len(table) == 1:
         return np.zeros(table.shape[1], table.dtype)
     if place == 0:

@@ -1,7 +1,7 @@
 """Anchors (prior boxes, default boxes): the one description that model, encoder and decoder share.
 
-An `AnchorLevel` is one feature map: its grid and the boxes of a cell *in order*, because the order differs between
-families and the head's channels follow it. An `AnchorSpec` is all levels of a model. Everything else (head channels,
+An `AnchorLevel` is one feature map: its grid and the boxes of a cell *in order*. The order differs between families,
+and the channels of the head follow it. An `AnchorSpec` holds all levels of a model. Everything else (head channels,
 anchor tensors) is derived from it.
 """
 
@@ -16,7 +16,7 @@ from keras_ssd.anchors import geometry
 from keras_ssd.calling import checked_arguments
 
 FORMAT_VERSION = 1
-SHIFTS_VERSION = 2  # written where a level has several centres a cell, which readers of version 1 do not know
+SHIFTS_VERSION = 2  # for levels with several centres per cell, which readers of version 1 do not know
 
 
 def _pair(value: Any, name: str) -> tuple[float, float]:
@@ -38,7 +38,7 @@ def _positive(values: Sequence[float], name: str) -> None:
 
 
 def _boxes_of_cell(size, second_size, aspect_ratios):
-    """(height, width) of each box in order; the second box of ratio 1 follows the first at once.
+    """(height, width) of each box in order; the second box of ratio 1 follows the first directly.
 
     In float32, as Caffe computes them (prior_box_layer.cpp): anchors decide ties in matching by their last bit.
     """
@@ -57,7 +57,7 @@ def _boxes_of_cell(size, second_size, aspect_ratios):
 
 
 def _caffe_ratios(aspect_ratios, flip):
-    """Caffe's list: 1 first, then each ratio and (with flip) its inverse, repeated ones dropped."""
+    """Caffe's list: first 1, then each ratio and (with flip) its inverse, without repetitions."""
     ratios = [1.0]
     for ratio in aspect_ratios:
         if any(abs(ratio - known) < 1e-6 for known in ratios):
@@ -75,11 +75,11 @@ class AnchorLevel:
 
     Args:
         grid_hw: (height, width) of the feature map in cells.
-        step_hw: distance of neighbouring cells' centres in pixels of the input image.
+        step_hw: distance between the centres of neighbouring cells, in pixels of the input image.
         boxes_hw: (height, width) in pixels of each box of a cell, in the order of the head's channels.
         offset_hw: centre of the first cell as a fraction of the step.
-        shifts_hw: (y, x) in pixels from the cell's centre to the centre of each box, where a cell has several centres
-            (densified anchors); empty where all boxes stand at the cell's own.
+        shifts_hw: (y, x) in pixels from the centre of the cell to the centre of each box, where a cell has several
+            centres (densified anchors); empty where all boxes are centred on the cell.
     """
 
     grid_hw: tuple[int, int]
@@ -109,12 +109,12 @@ class AnchorLevel:
 
     @property
     def boxes_per_cell(self) -> int:
-        """Boxes at each cell; a head has this many times 4 (or classes) channels."""
+        """Boxes per cell. A head has 4 (or the number of classes) channels for each of them."""
         return len(self.boxes_hw)
 
     @property
     def num_anchors(self) -> int:
-        """Anchors of the whole feature map."""
+        """Number of anchors of the feature map."""
         return self.grid_hw[0] * self.grid_hw[1] * self.boxes_per_cell
 
     @classmethod
@@ -132,7 +132,7 @@ class AnchorLevel:
         offset: float | Sequence[float] = 0.5,
         truncate_sizes: bool = True,
     ) -> Self:
-        """A level with the meaning of Caffe's PriorBox layer.
+        """A level as Caffe's PriorBox layer defines it.
 
         For each min size the boxes are: the square of the min size; if there is a max size, the square of
         sqrt(min * max); then each ratio other than 1 and, with `flip`, its inverse.
@@ -141,16 +141,16 @@ class AnchorLevel:
             image_size: (height, width) of the input image in pixels.
             grid_hw: (height, width) of the feature map.
             min_sizes: side lengths in pixels.
-            max_sizes: none, or one larger than its min size for each min size.
-            aspect_ratios: width / height; 1 is always there and repeated ones are dropped.
+            max_sizes: empty, or one size for each min size, and larger than it.
+            aspect_ratios: width / height. Ratio 1 is always included; repeated ratios are dropped.
             flip: add the inverse of each ratio.
             step: pixels between cells, one number or (height, width); None is image size / grid.
             offset: centre of the first cell as a fraction of the step.
-            truncate_sizes: cut sizes to whole pixels, as Caffe does (`int min_size_`). Weights trained by ports
-                that keep fractions (ssd_keras, chainercv, torchvision) want False.
+            truncate_sizes: cut sizes to whole pixels, as Caffe does (`int min_size_`). Use False for weights that
+                were trained by ports that keep fractions (ssd_keras, chainercv, torchvision).
 
         Raises:
-            ValueError: a size, ratio or step that is not positive, or sizes that do not pair up.
+            ValueError: a size, ratio or step that is not positive, or max sizes that do not match the min sizes.
 
         Source: weiliu89/caffe, branch ssd, src/caffe/layers/prior_box_layer.cpp.
         """
@@ -187,10 +187,10 @@ class AnchorLevel:
         offset: float | Sequence[float] = 0.5,
         tiling: str = "size",
     ) -> Self:
-        """A level of densified anchors, as FaceBoxes has them: each box stands at density x density places of a cell.
+        """A level of densified anchors as in FaceBoxes: each box is repeated at density x density places of a cell.
 
-        For each fixed size, for each ratio: the places row by row. They are symmetric about the cell's centre and
-        a whole number of pixels apart, as the forks of Caffe compute it.
+        The order is: each fixed size, each ratio, each place row by row. The places are symmetric about the centre of
+        the cell and a whole number of pixels apart, as the forks of Caffe compute them.
 
         Args:
             image_size: (height, width) of the input image in pixels.
@@ -200,11 +200,11 @@ class AnchorLevel:
             fixed_ratios: width / height, in order.
             step: pixels between cells, one number or (height, width); None is image size / grid.
             offset: centre of the first cell as a fraction of the step.
-            tiling: what the places share out: "size" is the box (the field `density`), "step" the cell (the field
-                `density_size` with `fixed_ratio`).
+            tiling: what the places divide: "size" divides the box (the field `density`), "step" divides the cell
+                (the field `density_size` with `fixed_ratio`).
 
         Raises:
-            ValueError: numbers that are not positive or do not pair up, or places less than a pixel apart.
+            ValueError: numbers that are not positive, lists of different lengths, or places less than a pixel apart.
 
         Source: Zhang et al., FaceBoxes (2017), section 3.2; OpenVINO, PriorBox (fixed_size, fixed_ratio, density).
         """
@@ -225,8 +225,8 @@ class AnchorLevel:
             places = [half + pitch / 2 + i * pitch for i in range(density)]
             if pitch < 1:
                 raise ValueError(
-                    f"A density of {density} leaves less than a pixel between the places of a box: {span} pixels are "
-                    "shared out. Give a lower density."
+                    f"A density of {density} leaves less than a pixel between the places of a box, which divide "
+                    f"{span} pixels. Give a lower density."
                 )
             for ratio in fixed_ratios:
                 root = np.sqrt(np.float32(ratio))
@@ -246,7 +246,7 @@ class AnchorLevel:
         step: float | Sequence[float] | None = None,
         offset: float | Sequence[float] = 0.5,
     ) -> Self:
-        """A level of boxes that are given one by one.
+        """A level whose boxes are given one by one.
 
         Args:
             image_size: (height, width) of the input image in pixels.
@@ -271,10 +271,10 @@ class AnchorLevel:
         step: float | Sequence[float] | None = None,
         offset: float | Sequence[float] = 0.5,
     ) -> Self:
-        """A level with the meaning of ssd_keras's AnchorBoxes layer.
+        """A level as ssd_keras's AnchorBoxes layer defines it.
 
-        Sizes are fractions of the image's shorter side and are never cut; ratios stand in the order given, and
-        the second square (side sqrt(scale * next_scale)) follows the first.
+        Sizes are fractions of the shorter side of the image and are never cut. The ratios keep their order, and the
+        second square (side sqrt(scale * next_scale)) follows the first.
 
         Args:
             image_size: (height, width) of the input image in pixels.
@@ -293,7 +293,7 @@ class AnchorLevel:
 
 
 def _tiles(size, density, steps, tiling):
-    """(pixels shared out, first edge, pixels between two places); whole pixels, as in C."""
+    """(pixels to divide, first edge, pixels between two places), in whole pixels as in C."""
     if tiling == "size":
         span = int(size)
         return span, -span / 2, int(size / density)
@@ -318,8 +318,8 @@ class AnchorSpec:
 
     Args:
         image_size: (height, width) of the input image in pixels.
-        levels: one `AnchorLevel` a feature map, in the order of the predictions.
-        variances: four divisors of the encoded offsets (cx, cy, w, h), or one for all.
+        levels: one `AnchorLevel` per feature map, in the order of the predictions.
+        variances: divisors of the encoded offsets (cx, cy, w, h): four, or one for all.
         clip: clamp the corners of every anchor to the image (Caffe's `clip`).
 
     Example:
@@ -351,12 +351,12 @@ class AnchorSpec:
 
     @property
     def num_anchors(self) -> int:
-        """Anchors of all levels."""
+        """Number of anchors of all levels."""
         return sum(level.num_anchors for level in self.levels)
 
     @property
     def boxes_per_cell(self) -> tuple[int, ...]:
-        """Boxes a cell of each level."""
+        """Boxes per cell of each level."""
         return tuple(level.boxes_per_cell for level in self.levels)
 
     @property
@@ -397,14 +397,13 @@ class AnchorSpec:
         """The spec that `to_dict` wrote.
 
         Raises:
-            ValueError: written by a newer version of the package, or not such a dictionary.
+            ValueError: `data` was written by a newer version of the package, or is not such a dictionary.
         """
         version = data.get("version") if isinstance(data, dict) else None
         if version not in (FORMAT_VERSION, SHIFTS_VERSION):
             raise ValueError(
-                f"Anchor description of version {version!r}; this version of keras_ssd reads {FORMAT_VERSION} and "
-                f"{SHIFTS_VERSION}. "
-                "Update keras_ssd, or save the model again with this version."
+                f"The anchor description has version {version!r}; this version of keras_ssd reads {FORMAT_VERSION} and "
+                f"{SHIFTS_VERSION}. Update keras_ssd, or save the model again with this version."
             )
         levels = tuple(
             AnchorLevel(

@@ -1,4 +1,4 @@
-"""Anchors for a network that has none: sizes spread evenly over its feature maps, as in the original."""
+"""Anchors for a network that has none: sizes are spread evenly over its feature maps, as in the original."""
 
 from collections.abc import Sequence
 
@@ -14,22 +14,23 @@ FEW_CELLS = 3
 def spread_spec(
     image_size: Sequence[int], grids: Sequence[Sequence[int]], strides: Sequence[Sequence[float]], *, even: bool = False
 ) -> AnchorSpec:
-    """Anchors whose sizes grow evenly from map to map, from 20 % to 90 % of the image's shorter side.
+    """Anchors whose sizes grow evenly from map to map, from 20 % to 90 % of the shorter side of the image.
 
-    The rule is the original's: between the first and the last size lie whole percents; a map with a stride of 8 pixels
-    or less comes before the first and has half its size; the second square of a cell has the geometric mean of this
-    map's size and the next one's. On the finest map and on those of at most three cells a side stand 4 boxes a cell,
-    ratios 1, 2 and 1/2; on the others 6, ratios 3 and 1/3 besides. For SSD300's maps these are SSD300's anchors.
+    The rule is the original's. The sizes between the first and the last are whole percents. A map with a stride of 8
+    pixels or less comes before the first and has half its size. The side of the second square is the geometric mean of
+    the sizes of this map and the next. The finest map and maps of at most three cells per side have 4 boxes per cell,
+    with ratios 1, 2 and 1/2. The other maps have 6, with ratios 3 and 1/3 in addition. For the maps of SSD300 these are
+    the anchors of SSD300.
 
     Args:
         image_size: (height, width) of the image in pixels.
         grids: (height, width) of each map in cells, finest first.
-        strides: (height, width) in pixels from cell to cell of each map. Where the image is covered otherwise, as
-            by maps without padding, the step is image size / grid.
-        even: 6 boxes a cell on every map, for heads that all maps share.
+        strides: (height, width) in pixels from cell to cell of each map. Where the map does not cover the image at
+            this stride, as maps without padding do not, the step is image size / grid.
+        even: 6 boxes per cell on every map, for heads that all maps share.
 
     Returns:
-        `AnchorSpec` with the original's variances; sizes are not cut to whole pixels.
+        `AnchorSpec` with the variances of the original. Sizes are not cut to whole pixels.
 
     Example:
         >>> spread_spec((300, 300), [(38, 38), (19, 19)], [(8, 8), (16, 16)]).boxes_per_cell
@@ -58,7 +59,7 @@ def spread_spec(
 
 
 def _percents(count, fine):
-    """Sizes of `count` maps and the one behind the last, in percent of the shorter side."""
+    """Sizes of `count` maps and of one more after the last, in percent of the shorter side."""
     spread = count - fine  # maps between the smallest and the largest size
     step = (LARGEST - SMALLEST) // max(spread - 1, 1)
     percents = [SMALLEST + step * index for index in range(spread + 1)]
@@ -66,6 +67,6 @@ def _percents(count, fine):
 
 
 def _step(image_size: Sequence[int], grid: Sequence[int], stride: Sequence[float]) -> tuple[float, ...] | None:
-    """The network's stride, where the map covers the image to within a cell; else None."""
+    """The stride of the network, if the map covers the image to within a cell; else None."""
     fits = all(abs(size / s - cells) < 1 for size, s, cells in zip(image_size, stride, grid, strict=True))
     return tuple(stride) if fits else None

@@ -6,10 +6,10 @@ from typing import Any
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Lines of a table with a title line; texts stand left, numbers right.
+    """The lines of a table with a title line. Texts are aligned to the left, numbers to the right.
 
     Args:
-        rows: dictionaries of one set of keys, at least one.
+        rows: at least one dictionary; all have the same keys.
     """
     cells = [[*rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
     left = [isinstance(value, str) and not _is_number(value) for value in rows[0].values()]
