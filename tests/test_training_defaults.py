@@ -7,11 +7,15 @@ import pytest
 from training_toys import run, squares, toy
 
 import keras_ssd
+from keras_ssd.cli.training_words import ended
 from keras_ssd.data import Annotation, Dataset
 from keras_ssd.data.holding_out import hold_out
 from keras_ssd.decoding import Confidence
 from keras_ssd.evaluation import evaluate
-from keras_ssd.training import defaults, pace
+from keras_ssd.evaluation.analysis import WorkingPoint
+from keras_ssd.evaluation.origin import Training
+from keras_ssd.training import defaults, finishing, pace
+from keras_ssd.training.trainer import History
 
 
 def noise(names, seed=0, size_hw=(24, 32), box=(2, 2, 12, 12)):
@@ -152,7 +156,7 @@ def test_roundtrip_confidence(tmp_path):
     image = squares(1)[0].image
     assert model.confidence is None
     assert "confidence_threshold" not in model.final_decoding
-    model.confidence = Confidence(0.04, "highest F1 on 3 images", {"bright": 0.2})
+    model.confidence = Confidence(0.04, "highest F1 on 3 images")
     model.save(tmp_path / "model.keras")
     again = keras_ssd.load(tmp_path / "model.keras")
     assert again.confidence == model.confidence
@@ -162,6 +166,21 @@ def test_roundtrip_confidence(tmp_path):
     assert len(own) == len(asked) > 0
     [other] = again.detect([image], confidence=0.9)
     assert len(other) < len(own)
+
+
+def test_values_a_training_that_still_rose_is_told_so_by_the_rule_of_the_report(tmp_path):
+    measured = finishing.Measured(0.5, WorkingPoint(0.3, 0.8, 0.9, 0.7, 7, 1, 10), Confidence(0.3, "highest F1"))
+
+    def said(*values):
+        rows = tuple({"epoch": place + 1, "loss": 1.0, "val_mAP": value} for place, value in enumerate(values))
+        return ended(History(rows, tmp_path, best_model=measured, last_model=measured))
+
+    assert said(0.1, 0.2, 0.3).endswith(
+        "The AP still rose at the end, from 0.200 to 0.300: more --epochs are likely to bring more."
+    )
+    for values in ((0.1, 0.2, 0.3), (0.5, 0.6, 0.605), [0.5] * 8 + [0.2, 0.512], [0.1] * 40 + [0.12]):
+        rows = tuple({"epoch": place + 1, "loss": 1.0, "val_mAP": value} for place, value in enumerate(values))
+        assert ("still rose" in said(*values)) == (Training(rows).progress() is not None)
 
 
 @pytest.mark.parametrize("value", [1.5, -0.1, float("nan"), True])

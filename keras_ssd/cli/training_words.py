@@ -2,6 +2,7 @@
 
 import datetime
 
+from keras_ssd.evaluation.origin import Training
 from keras_ssd.training.finishing import RULE
 
 WIDTH = 19  # of the left column
@@ -43,8 +44,8 @@ def ended(history):
             f"best on the validation set: {_rule(history.best_model.ap)}, after epoch {int(best['epoch'])}",
             f"last epoch, {int(last['epoch'])}: {history.last_model.ap:.3f}",
             _threshold(history.best_model),
+            _still_rising(history),
         ]
-        lines += [_still_rising(history)]
     return "\n".join([*filter(None, lines), *_file(path)])
 
 
@@ -62,21 +63,20 @@ def _threshold(measured):
     point, confidence = measured.point, measured.confidence
     if confidence is None:
         return "confidence: no threshold finds an object, so the model has none of its own"
-    classes = ", ".join(f"{name} {value:.2f}" for name, value in confidence.per_class.items())
     return (
         f"confidence: {confidence}, where {point.recall:.0%} of the objects are found and {point.precision:.0%} of the "
-        f"boxes are right; kept in the model{f'. By class: {classes}' if len(confidence.per_class) > 1 else ''}"
+        f"boxes are right; kept in the model"
     )
 
 
 def _still_rising(history):
-    """Advice where the last tenth of the epochs still brought something."""
-    measured = [row for row in history.rows if row.get("val_mAP") == row.get("val_mAP") and "val_mAP" in row]
-    if len(measured) < 10:
+    """Advice where the last epochs still brought something, by the rule of the report."""
+    progress = Training(history.rows).progress()
+    if progress is None:
         return ""
-    cut = len(measured) - max(2, len(measured) // 5)
-    before, after = (max(row["val_mAP"] for row in rows) for rows in (measured[:cut], measured[cut:]))
-    return "The AP still rose at the end: more --epochs are likely to bring more." if after > before + 0.01 else ""
+    name, before, end = progress
+    what = "The AP still rose" if name == "val_mAP" else "The loss still fell"
+    return f"{what} at the end, from {before:.3f} to {end:.3f}: more --epochs are likely to bring more."
 
 
 def _counts(counts, most=6):

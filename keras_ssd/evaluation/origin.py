@@ -24,7 +24,7 @@ class Training:
     """
 
     rows: tuple
-    settings: dict
+    settings: dict = dataclasses.field(default_factory=dict)
     data: str = ""
 
     @property
@@ -96,7 +96,7 @@ def read_training(weights):
         train = run["train"]
         return Training(rows, dict(run["settings"]), f"{train['name']}, {train['images']} images")
     except (OSError, ValueError, KeyError, TypeError):
-        return Training(rows, {})
+        return Training(rows)
 
 
 def _rows(path):

@@ -65,7 +65,7 @@ class SSD(keras.Model):
         if class_names or (names and len(names) == self.num_classes):  # a clone may have heads for other classes
             self.class_names = names
             if told.get("confidence") and list(names) == list(told["class_names"]):
-                self._confidence = Confidence(**told["confidence"])
+                self._confidence = Confidence.from_dict(told["confidence"])
         self._tell_layer()
         self.quantize = functools.partial(checks.refuse_quantizing, self.name)  # Keras puts its own into each model
 
@@ -296,7 +296,7 @@ class SSD(keras.Model):
             model.class_names = class_names
         model._decoding = dict(decoding)
         if confidence:
-            model.confidence = Confidence(**confidence)
+            model.confidence = Confidence.from_dict(confidence)
         model._sources = tuple(sources)
         model._saved_with = version or __version__
         model._tell_layer()

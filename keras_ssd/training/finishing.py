@@ -10,7 +10,6 @@ from keras_ssd.training.checkpoint import replacing
 
 MEASURE = "voc12"
 RULE = "AP at IoU 0.5, area under the curve (voc12)"
-FEW = 20  # objects, from which on a class gets a threshold of its own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +44,7 @@ def measure(path, validation_set, batch_size):
     found = None
     if point.found:
         source = f"highest F1 on {len(validation_set)} validation images"
-        classes = {
-            name: _cut(one.threshold)
-            for name, one in result.analysis.working_points.items()
-            if one.found and one.wanted >= FEW
-        }
-        found = Confidence(_cut(point.threshold), source, classes)
+        found = Confidence(_cut(point.threshold), source)
         model.confidence = found
         with replacing(path) as temporary:
             model.save(temporary)
