@@ -136,6 +136,40 @@ def test_values_a_training_ends_when_nothing_gets_better(tmp_path, monkeypatch):
     assert again.rows == history.rows
 
 
+def test_values_starting_weights_that_no_epoch_betters_are_kept(tmp_path, monkeypatch):
+    from keras_ssd.training import training_callback
+
+    held = squares(6, 1, "held")
+    model = toy()
+    first = run(tmp_path / "first", model=model, data=squares(16), validation=held, epochs=30)
+    assert first.start is None  # random weights find nothing
+    start, started = evaluate(model, held, "voc12", progress=False).map, model.get_weights()
+    values = iter([0.01, 0.02, 0.9])
+    monkeypatch.setattr(
+        training_callback.Evaluate, "on_epoch_end", lambda _, epoch, logs: logs.update(val_mAP=next(values))
+    )
+    history = run(tmp_path / "second", model=model, data=squares(16), validation=held, epochs=9, patience=2)
+    assert history.start == pytest.approx(start)
+    assert start > 0.05
+    assert len(history.rows) == 2  # two epochs were not better than the start
+    for weights in (model.get_weights(), keras_ssd.load(tmp_path / "second" / "model.keras").get_weights()):
+        assert all(np.array_equal(*pair) for pair in zip(weights, started, strict=True))
+    last = keras_ssd.load(tmp_path / "second" / "last.keras").get_weights()
+    assert not all(np.array_equal(*pair) for pair in zip(last, started, strict=True))
+    assert "before the first epoch: " in ended(history)
+    assert "No epoch was better than the starting weights, so model.keras has these." in ended(history)
+    values = iter([start / 2, 1.0])  # of equals the trained one
+    better = run(tmp_path / "third", model=model, data=squares(16), validation=held, epochs=2, stop_after=1)
+    assert better.start == pytest.approx(start)
+    assert better.interrupted
+    fresh = toy()
+    fresh.set_weights(started)
+    better = run(tmp_path / "third", model=fresh, data=squares(16), validation=held, epochs=2, resume=True)
+    assert better.start == pytest.approx(start)  # as before the interruption
+    assert f"best on the validation set: {better.best_model.ap:.3f}" in ended(better)
+    assert "after epoch 2" in ended(better)
+
+
 def test_values_both_models_are_measured_and_have_a_threshold(tmp_path):
     model, held = toy(), squares(6, 1, "held")
     history = run(tmp_path, model=model, data=squares(16), validation=held, epochs=30)

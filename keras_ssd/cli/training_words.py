@@ -30,6 +30,12 @@ def table(args, data, model, plan):
     return "\n".join(f"{name:<{WIDTH}}{text}" for name, text in rows.items() if text)
 
 
+_KEPT = (
+    "No epoch was better than the starting weights, so model.keras has these. A lower --learning-rate or "
+    "--freeze changes them less; more images are the surer way."
+)
+
+
 def ended(history):
     """What there is after the end, as text."""
     best, path = history.best, history.out / "model.keras"
@@ -39,12 +45,15 @@ def ended(history):
         return "\n".join([*lines, *_file(path), more])
     lines = []
     if history.best_model is not None:
-        last = history.rows[-1]
+        last, began = history.rows[-1], history.start
+        kept = began is not None and began > best["val_mAP"]
         lines += [
-            f"best on the validation set: {_rule(history.best_model.ap)}, after epoch {int(best['epoch'])}",
+            "" if began is None else f"before the first epoch: {began:.3f}",
+            f"best on the validation set: {_rule(history.best_model.ap)}, "
+            + ("before the first epoch" if kept else f"after epoch {int(best['epoch'])}"),
             f"last epoch, {int(last['epoch'])}: {history.last_model.ap:.3f}",
             _threshold(history.best_model),
-            _still_rising(history),
+            _KEPT if kept else _still_rising(history),
         ]
     return "\n".join([*filter(None, lines), *_file(path)])
 

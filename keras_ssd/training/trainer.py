@@ -58,6 +58,7 @@ class History:
         interrupted: whether it ended early, at a Ctrl-C or after `stop_after` epochs.
         left_out: `Problems` of images that turned out to be unreadable during the training.
         best_model, last_model: `Measured`, the two models on the validation set; None without one, or before the end.
+        start: AP on the validation set before the first step; None without a set, or where nothing was found.
     """
 
     rows: tuple
@@ -66,6 +67,7 @@ class History:
     left_out: tuple = ()
     best_model: finishing.Measured | None = None
     last_model: finishing.Measured | None = None
+    start: float | None = None
 
     @property
     def best(self):
@@ -104,9 +106,10 @@ def train(
 
     The folder `out` always holds what is needed to go on: `checkpoint.h5` is replaced as a whole after each epoch, so
     a killed training loses at most the epoch it was in, and one that is resumed ends with the weights, to the bit on
-    a CPU, of one that was not stopped. `model.keras` is the model to use: the best on the validation set, or the last
-    where there is none. Where the recipe averages weights, these are the averages. Ctrl-C ends after the step
-    in progress and leaves both files, too. A training that fails before its first epoch is complete leaves no folder.
+    a CPU, of one that was not stopped. `model.keras` is the model to use: the best on the validation set, which may be
+    the one that the training began with, or the last where there is none. Where the recipe averages weights, these are
+    the averages. Ctrl-C ends after the step in progress and leaves both files, too. A training that fails before its
+    first epoch is complete leaves no folder.
 
     Args:
         model: `SSD` of raw predictions; at the end it has the weights of `model.keras`. Layers with
@@ -178,6 +181,8 @@ def train(
             keeper.interrupt = interrupt
             if planned is not None:
                 planned(plan)
+            if not keeper.rows:
+                keeper.measure_start()
             if keeper.epochs_done < last and not keeper.has_ended:
                 twin.fit(
                     source,
@@ -206,7 +211,7 @@ def _plan(settings, steps, validation_set, patience, pace):
 
 def _finished(model, keeper, train_set, validation_set):
     interrupted = keeper.interrupted or not keeper.has_ended
-    history = History(tuple(keeper.rows), keeper.out, interrupted, keeper.left_out)
+    history = History(tuple(keeper.rows), keeper.out, interrupted, keeper.left_out, start=keeper.start)
     best = None
     if validation_set is not None and not interrupted:
         batch_size = keeper.source.batch_size

@@ -9,10 +9,12 @@ import numpy as np
 
 from keras_ssd.callbacks import Evaluate
 from keras_ssd.data.batches import batch_names
+from keras_ssd.evaluation import evaluate
 from keras_ssd.training import checkpoint
 from keras_ssd.training.training_copy import write_averaged
 
 BEST, LAST, LOG = "model.keras", "last.keras", "log.csv"
+LEAST_START = 0.05  # AP from which on starting weights have learnt something
 NAMED = 16  # images that an error names
 
 
@@ -40,6 +42,10 @@ class Keeper(keras.callbacks.Callback):
         epochs: of the whole training.
         every: epochs from one measurement on the validation set to the next; the last epoch is always measured.
         patience: epochs without a better measurement after which the training ends; None for all epochs.
+
+    Attributes:
+        start: AP on the validation set of the weights that the training began with, as far as these find anything;
+            else None. Where no epoch is better they stay the best model.
     """
 
     def __init__(self, kept, source, validation_set, out, facts, epochs, every=1, patience=None):
@@ -50,6 +56,7 @@ class Keeper(keras.callbacks.Callback):
         self.rows = []
         self.interrupt, self.interrupted = None, False
         self._epoch, self._steps, self._began = 0, 0, 0.0
+        self.start, self._start_weights = None, None
         self._evaluation = None
         if validation_set is not None:
             self._evaluation = Evaluate(validation_set, "voc12", batch_size=source.batch_size, model=kept)
@@ -72,12 +79,23 @@ class Keeper(keras.callbacks.Callback):
         measured = [row for row in self.rows if math.isfinite(row.get("val_mAP", math.nan))]
         if self.patience is None or not measured:
             return False
-        best = max(measured, key=lambda row: row["val_mAP"])
+        start = [] if self.start is None else [{"epoch": 0, "val_mAP": self.start}]
+        best = max([*start, *measured], key=lambda row: row["val_mAP"])
         return measured[-1]["epoch"] - best["epoch"] >= self.patience
+
+    def measure_start(self):
+        """Measures the weights that the training begins with."""
+        if self._evaluation is None:
+            return
+        tell = self._evaluation
+        measured = evaluate(self.kept, tell.dataset, tell.measure, progress=False, **tell.options).map
+        if measured >= LEAST_START:
+            self.start, self._start_weights = measured, self.kept.get_weights()
 
     def restore(self, twin):
         """Goes back to the checkpoint."""
-        self.rows = _with_nan(checkpoint.load(self.out / checkpoint.NAME, twin)["rows"])
+        facts = checkpoint.load(self.out / checkpoint.NAME, twin)
+        self.rows, self.start = _with_nan(facts["rows"]), facts.get("start")
         self._write_log()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -99,7 +117,7 @@ class Keeper(keras.callbacks.Callback):
             self.interrupted = True
             write_averaged(twin, self.kept)
             self._save_model(LAST)
-            self._save_model(BEST, only_if_missing=True)
+            self._save_first()
             return
         if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in twin.weights):
             self._diverged(self._steps - 1, "the weights became infinite or NaN")
@@ -113,7 +131,10 @@ class Keeper(keras.callbacks.Callback):
         # The model first: a checkpoint that knows of a best model has it beside it.
         if self._is_best():
             self._save_model(BEST)
-        checkpoint.save(self.out / checkpoint.NAME, twin, {"identity": self.facts, "rows": _without_nan(self.rows)})
+        else:
+            self._save_first()
+        facts = {"identity": self.facts, "rows": _without_nan(self.rows), "start": self.start}
+        checkpoint.save(self.out / checkpoint.NAME, twin, facts)
         self._write_log()
         if self.interrupt is not None and self.interrupt.wanted:
             self.interrupted = True
@@ -126,13 +147,21 @@ class Keeper(keras.callbacks.Callback):
             self._save_model(LAST)
 
     def _is_best(self):
-        """Whether the last row is the best of those that were measured; as long as none was, always."""
+        """Whether the last row is the best of those that were measured; as long as nothing was, always."""
         if not any("val_mAP" in row for row in self.rows):
-            return True
+            return self.start is None
         if "val_mAP" not in self.rows[-1]:
             return False
         *before, now = [row["val_mAP"] for row in self.rows if "val_mAP" in row]
-        return now >= max(before, default=0.0)
+        return now >= max([self.start or 0.0, *before])
+
+    def _save_first(self):
+        """Where there is no best model yet: the start if that finds anything, else the one of now."""
+        now = self.kept.get_weights()
+        if self._start_weights is not None:
+            self.kept.set_weights(self._start_weights)
+        self._save_model(BEST, only_if_missing=True)
+        self.kept.set_weights(now)
 
     def _save_model(self, name, only_if_missing=False):
         path = self.out / name
