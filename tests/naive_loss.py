@@ -9,7 +9,9 @@ from keras_ssd import boxes as bx
 from keras_ssd.box_coder import Predictions
 
 
-def cross_entropy(scores, true, *, confidence, from_logits, label_smoothing, focal_gamma, focal_alpha):
+def cross_entropy(
+    scores, true, *, confidence, from_logits, label_smoothing, focal_gamma, focal_alpha, score_background
+):
     """What one anchor pays for its scores."""
     columns = len(scores)
     if confidence == "softmax":
@@ -19,7 +21,7 @@ def cross_entropy(scores, true, *, confidence, from_logits, label_smoothing, foc
         return alpha * loss * (1 - p[true]) ** focal_gamma
     total = 0.0
     for column in range(columns):
-        if column == 0 and scores[0] == -10000:  # the net has no background
+        if column == 0 and (scores[0] == -10000 or not score_background):  # the net has no background
             continue
         p = 1 / (1 + math.exp(-scores[column])) if from_logits else scores[column]
         wanted = float(column == true)
@@ -108,6 +110,7 @@ def naive_loss(
     focal_gamma=0.0,
     focal_alpha=None,
     class_weights=None,
+    score_background=True,
     code_type="center_size",
     variance_encoded_in_target=False,
     constants_of=None,
@@ -126,6 +129,7 @@ def naive_loss(
         "label_smoothing": label_smoothing,
         "focal_gamma": focal_gamma,
         "focal_alpha": focal_alpha,
+        "score_background": score_background,
     }
     losses = np.zeros(class_ids.shape)
     for b, n in np.ndindex(*class_ids.shape):

@@ -216,6 +216,7 @@ def test_roundtrip_config():
         "focal_gamma": 2.0,
         "focal_alpha": 0.25,
         "class_weights": (1.0, 2.0),
+        "score_background": False,
         "code_type": "corner",
         "variance_encoded_in_target": True,
         "reduction": "sum",
@@ -245,6 +246,7 @@ def test_roundtrip_config():
         ({"alpha": float("nan")}, "`alpha` must be a number of at least 0. Received: alpha=nan"),
         ({"label_smoothing": 1}, "`label_smoothing` must be a number of at least 0 and below 1"),
         ({"n_neg_min": 2.5}, "`n_neg_min` must be an integer of at least 0. Received: n_neg_min=2.5"),
+        ({"score_background": False}, "`score_background=False` goes with `confidence='sigmoid'`"),
         ({"class_weights": [1, -2]}, "`class_weights[1]` must be a number of at least 0"),
     ],
 )

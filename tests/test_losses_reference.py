@@ -164,6 +164,8 @@ NAIVE = (
     {"confidence": "sigmoid", "focal_gamma": 1.5, "focal_alpha": 0.25, "mining": None, "alpha": 0.5},
     {"localization": "l2", "from_logits": False},
     {"confidence": "sigmoid", "from_logits": False, "focal_gamma": 2},
+    {"confidence": "sigmoid", "score_background": False, "negative_images": "mine", "n_neg_min": 7},
+    {"confidence": "sigmoid", "score_background": False, "label_smoothing": 0.1, "focal_gamma": 2, "mining": None},
     {"localization": "giou"},
     {"localization": "diou", "alpha": 3},
     {"localization": "ciou", "class_weights": (1, 0, 1, 4)},

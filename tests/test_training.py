@@ -226,10 +226,15 @@ def test_values_a_twin_computes_the_same():
     [
         ("caffe", {}, {"n_neg_min": 0, "negative_images": None, "activation": "softmax", "from_logits": True}),
         ("modern", {}, {"n_neg_min": 10, "negative_images": "mine"}),
-        ("caffe", {"scores": "sigmoid", "code_type": "corner"}, {"activation": "sigmoid", "code_type": "corner"}),
+        (
+            "caffe",
+            {"scores": "sigmoid", "code_type": "corner"},
+            {"activation": "sigmoid", "code_type": "corner", "score_background": True},
+        ),
+        ("small-data", {"scores": "sigmoid"}, {"activation": "sigmoid", "score_background": False}),
         ("caffe", {"scores": "probabilities", "iou_threshold": 0.3}, {"from_logits": False}),
     ],
-    ids=["caffe", "modern", "sigmoid", "probabilities"],
+    ids=["caffe", "modern", "sigmoid", "no background", "probabilities"],
 )
 def test_values_losses_follow_recipe_and_model(recipe, decoding, expected):
     loss = Settings(1, 1, recipe).loss(decoding)

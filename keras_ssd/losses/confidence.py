@@ -34,6 +34,8 @@ class ConfidenceLoss:
             (focal loss): what is already right stops counting.
         focal_alpha: 0..1, weight of what is an object against 1 - alpha for what is none; None for no such weight.
         class_weights: C weights, background not counted (its weight is 1); None for none.
+        score_background: False where background is "none of the classes" and its column has no meaning, as in
+            TensorFlow's detectors: then the column costs nothing. Only with "sigmoid".
 
     Raises:
         ValueError: an unknown activation, or a number outside its range.
@@ -48,10 +50,16 @@ class ConfidenceLoss:
     focal_gamma: float = 0.0
     focal_alpha: float | None = None
     class_weights: Sequence[float] | None = None
+    score_background: bool = True
 
     def __post_init__(self) -> None:
         check_choice("activation", self.activation, ACTIVATIONS)
         set_value = object.__setattr__
+        if not (self.score_background or self.activation == "sigmoid"):
+            raise ValueError(
+                "`score_background=False` goes with `confidence='sigmoid'`: a softmax needs the background's column. "
+                f"Received: confidence={self.activation!r}"
+            )
         set_value(self, "label_smoothing", number("label_smoothing", self.label_smoothing, below=1))
         set_value(self, "focal_gamma", number("focal_gamma", self.focal_gamma))
         if self.focal_alpha is not None:
@@ -108,7 +116,7 @@ class ConfidenceLoss:
         return result
 
     def _sigmoid(self, scores, is_true):
-        exists = _computed(scores)
+        exists = _computed(scores, self.score_background)
         target = ops.cast(is_true, scores.dtype)
         smooth = target * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.from_logits:
@@ -127,10 +135,13 @@ class ConfidenceLoss:
         return ops.sum(ops.where(exists, losses, 0.0), axis=-1)
 
 
-def _computed(scores):
-    """(B, N, C + 1) bool: False for a background column that the model fills in because its network has none."""
+def _computed(scores, score_background):
+    """(B, N, C + 1) bool: False for a background column that costs nothing, by choice or because the model fills it
+    in where its network has none."""
     background = scores[..., :1]
     filled = ops.logical_or(ops.equal(background, NO_BACKGROUND), ops.equal(background, NO_BACKGROUND_IN_BFLOAT16))
+    if not score_background:
+        filled = ops.ones_like(filled)
     return ops.concatenate([ops.logical_not(filled), ops.ones_like(scores[..., 1:], dtype="bool")], axis=-1)
 
 

@@ -67,6 +67,7 @@ class SSDLoss(keras.losses.Loss):
         focal_gamma: above 0 for focal loss (2 is usual, with `mining=None`).
         focal_alpha: 0..1, weight of objects against 1 - alpha for background; None for no such weight.
         class_weights: C factors of the confidence loss of each class, background not counted.
+        score_background: False where "sigmoid" has a background column without meaning, see `ConfidenceLoss`.
         code_type: how offsets are coded, see `keras_ssd.box_coder.decode`; matters to losses of boxes alone.
         variance_encoded_in_target: offsets already carry the variances; matters to losses of boxes alone.
         reduction: Keras's. Each image's share is multiplied with the batch size (but for "sum"), so that Keras's mean
@@ -111,6 +112,7 @@ class SSDLoss(keras.losses.Loss):
         focal_gamma: float = 0.0,
         focal_alpha: float | None = None,
         class_weights: Sequence[float] | None = None,
+        score_background: bool = True,
         code_type: str = "center_size",
         variance_encoded_in_target: bool = False,
         reduction: str | None = "sum_over_batch_size",
@@ -124,7 +126,13 @@ class SSDLoss(keras.losses.Loss):
         check_choice("normalization", normalization, NORMALIZATIONS)
         self.coder = Coder(code_type, bool(variance_encoded_in_target))
         self.confidence = ConfidenceLoss(
-            confidence, bool(from_logits), label_smoothing, focal_gamma, focal_alpha, class_weights
+            confidence,
+            bool(from_logits),
+            label_smoothing,
+            focal_gamma,
+            focal_alpha,
+            class_weights,
+            bool(score_background),
         )
         self.negatives = HardNegatives(mining, neg_pos_ratio, n_neg_min, negative_images)
         self.localization = localization

@@ -65,6 +65,10 @@ class Settings:
         options = {key: decoding[key] for key in ("code_type", "variance_encoded_in_target") if key in decoding}
         scores = decoding.get("scores", "softmax")
         options |= {"confidence": "sigmoid"} if scores == "sigmoid" else {}
+        if scores == "sigmoid" and self.recipe != "caffe":
+            # No decoder reads the background's column, and TensorFlow's weights have "no" in it everywhere: made to say
+            # "yes" on background, it tears the network away from what it knows.
+            options["score_background"] = False
         options |= {"from_logits": False} if scores == "probabilities" else {}
         # The original takes no negatives from images without objects. With few images each one counts.
         options |= {} if self.recipe == "caffe" else {"n_neg_min": 10, "negative_images": "mine"}
