@@ -1,11 +1,21 @@
 """Where the windows of convolutions and pooling layers stand: the padding of Keras's "same" and of Caffe."""
 
 import operator
+from collections.abc import Sequence
+from typing import Any
+
+Pair = Sequence[int]
+Sides = tuple[tuple[int, int], ...]
+from collections.abc import Sequence
+from typing import Any
+
+Pair = Sequence[int]
+Sides = tuple[tuple[int, int], ...]
 
 NO_SIDES = ((0, 0), (0, 0))
 
 
-def size_pair(value, name, least=0):
+def size_pair(value: Any, name: str, least: int = 0) -> tuple[int, ...]:
     """A size for (height, width) from one whole number or two.
 
     Raises:
@@ -24,12 +34,19 @@ def size_pair(value, name, least=0):
     return pair
 
 
-def sum_of_sides(first, second):
+def sum_of_sides(first: Sequence[Pair], second: Sequence[Pair]) -> Sides:
     """Two paddings ((top, bottom), (left, right)) as one."""
-    return tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in zip(first, second, strict=True))
+    return tuple((a[0] + b[0], a[1] + b[1]) for a, b in zip(first, second, strict=True))
 
 
-def keras_padding(size_hw, kernel_size, strides, dilation_rate=(1, 1), padding="same", sides=NO_SIDES):
+def keras_padding(
+    size_hw: Pair,
+    kernel_size: Pair,
+    strides: Pair,
+    dilation_rate: Pair = (1, 1),
+    padding: str = "same",
+    sides: Sequence[Pair] = NO_SIDES,
+) -> Sides:
     """((top, bottom), (left, right)) around a map: what a padding layer adds, and what the layer behind it adds.
 
     Args:
@@ -39,7 +56,7 @@ def keras_padding(size_hw, kernel_size, strides, dilation_rate=(1, 1), padding="
         sides: the padding before the layer.
     """
     if padding != "same":
-        return tuple(tuple(pair) for pair in sides)
+        return sum_of_sides(sides, NO_SIDES)
     more = []
     for size, kernel, stride, dilation, around in zip(size_hw, kernel_size, strides, dilation_rate, sides, strict=True):
         size, reach = size + sum(around), dilation * (kernel - 1) + 1
@@ -48,7 +65,7 @@ def keras_padding(size_hw, kernel_size, strides, dilation_rate=(1, 1), padding="
     return sum_of_sides(sides, more)
 
 
-def caffe_padding(size_hw, pool_size, strides, padding, ceil_mode=True):
+def caffe_padding(size_hw: Pair, pool_size: Pair, strides: Pair, padding: Pair, ceil_mode: bool = True) -> Sides:
     """((top, bottom), (left, right)) that give plain ("valid") pooling as many windows as Caffe has.
 
     Caffe rounds the number of windows up, so the last one may reach beyond the padding. With padding on either axis,

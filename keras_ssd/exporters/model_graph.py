@@ -1,6 +1,10 @@
-"""What both exporters ask of a model's graph."""
+"""What both exporters ask of a model: its calls, what writes a layer, its weights."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
+import numpy as np
 
 from keras_ssd import layer_calls
 
@@ -9,7 +13,7 @@ class ExportError(ValueError):
     """A model that the other program cannot express; the message names every layer that is in the way."""
 
 
-def calls_of(model):
+def calls_of(model: Any) -> list[layer_calls.Call]:
     """The calls of a functional model that is made of layers alone.
 
     Args:
@@ -32,16 +36,29 @@ def calls_of(model):
     return calls
 
 
-def refuse_unknown(calls, known, program, advice):
-    """Raises one ExportError that names every layer that `program` has no counterpart for.
+def writer_of(layer: Any, writers: Mapping[type, Callable]) -> Any:
+    """The function that writes a layer, or None.
+
+    A subclass is written as its parent, unless it computes something of its own.
 
     Args:
-        calls: of the model.
-        known: classes that can be written; subclasses count.
-        program: its name.
-        advice: what to do, a sentence.
+        layer: a Keras layer.
+        writers: {class: function}.
     """
-    unknown = [call.layer for call in calls if not isinstance(call.layer, tuple(known))]
-    if unknown:
-        listed = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in unknown)
-        raise ExportError(f"{len(unknown)} layers cannot be written for {program}: {listed}. {advice}")
+    for kind in type(layer).__mro__:
+        if kind in writers:
+            return writers[kind]
+        if "call" in vars(kind):
+            return None
+    return None
+
+
+def array_of(variable: Any) -> np.ndarray:
+    """A weight's values in float32."""
+    return np.asarray(keras.ops.convert_to_numpy(variable), np.float32)
+
+
+def depthwise_kernel(variable: Any) -> np.ndarray:
+    """A depthwise kernel (h, w, C, each) as that of a convolution with C groups: (C * each, 1, h, w)."""
+    kernel = array_of(variable).transpose(2, 3, 0, 1)
+    return kernel.reshape(-1, 1, *kernel.shape[2:])

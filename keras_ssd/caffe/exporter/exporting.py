@@ -9,13 +9,13 @@ from typing import Any
 from keras_ssd.caffe.exporter import kinds as kinds
 from keras_ssd.caffe.exporter.heads import ENDS, ends_of, options_of, write_heads
 from keras_ssd.caffe.exporter.images import write_image
-from keras_ssd.caffe.exporter.registry import writer_of
+from keras_ssd.caffe.exporter.registry import WRITERS
 from keras_ssd.caffe.exporter.report import CaffeExport
 from keras_ssd.caffe.exporter.writing import Net, Step
 from keras_ssd.caffe.files import CaffeNet, write_caffemodel, write_prototxt
 from keras_ssd.caffe.importer.names import caffe_name
 from keras_ssd.calling import checked_arguments
-from keras_ssd.exporters.model_graph import calls_of, refuse_unknown
+from keras_ssd.exporters.model_graph import ExportError, calls_of, writer_of
 from keras_ssd.layer_calls import readers_of
 from keras_ssd.layout import usual_order
 from keras_ssd.models.model import SSD
@@ -31,7 +31,7 @@ def to_caffe(
     decoding: Mapping[str, Any] | None = None,
     channel_order: str = "bgr",
     mean_inside: bool = False,
-):
+) -> CaffeExport:
     """Writes a model as a Caffe net, for OpenCV 4 (`cv2.dnn.readNetFromCaffe`) and devices that run Caffe.
 
     A detector becomes a whole one: heads, priors and DetectionOutput under the names of the original, whatever the
@@ -83,12 +83,13 @@ def to_caffe(
 def _written(model, decoding, channel_order, mean_inside):
     """(`Net`, `Image`, names of its outputs) of a model."""
     calls = calls_of(model)
-    refuse_unknown(
-        [call for call in calls if not isinstance(call.layer, ENDS) and writer_of(call.layer) is None],
-        (),
-        "Caffe",
-        "Build the model from other layers, or export it to another format.",
-    )
+    unknown = [x.layer for x in calls if not isinstance(x.layer, ENDS) and writer_of(x.layer, WRITERS) is None]
+    if unknown:
+        listed = ", ".join(f"{layer.name} ({type(layer).__name__})" for layer in unknown)
+        raise ExportError(
+            f"{len(unknown)} layers cannot be written for Caffe: {listed}. Build the model from other layers, or "
+            "export it to another format."
+        )
     anchors, decoder = ends_of(model, calls)
     detection = None if anchors is None else options_of(model, decoder, decoding)
     net, readers = Net(), readers_of(calls)
@@ -100,7 +101,7 @@ def _written(model, decoding, channel_order, mean_inside):
             continue
         [tensor] = call.outputs
         step = Step(net, call.layer, tuple(tensor.shape))
-        blob = writer_of(call.layer)(step, call.layer, *(blobs[id(x)] for x in call.inputs))
+        blob = writer_of(call.layer, WRITERS)(step, call.layer, *(blobs[id(x)] for x in call.inputs))
         shared = len(readers.get(id(tensor), ())) > 1 or id(tensor) in ends
         blobs[id(tensor)] = replace(blob, shared=blob.shared or shared)
     if anchors is not None:

@@ -1,6 +1,8 @@
 """The image's way into the net: colours, mean and scale."""
 
 from dataclasses import dataclass, replace
+from typing import Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -88,7 +90,7 @@ def write_image(net, model, readers, channel_order, mean_inside):
         if len(set(scale)) > 1:
             blob = replace(blob, factors=tuple(scale.tolist()))
             net.note("The factor of each colour is in the first convolution, since transform_param has one for all.")
-    transform = {"scale": given[1]}
+    transform: dict[str, Any] = {"scale": given[1]}
     if any(given[0]):
         transform["mean_value"] = list(given[0])
     dims = {"shape": [{"dim": [1, *blob.stored_shape[1:]]}]}

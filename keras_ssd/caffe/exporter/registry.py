@@ -18,16 +18,3 @@ def writes(*classes):
         return function
 
     return register
-
-
-def writer_of(layer):
-    """The writer of a layer, or None.
-
-    A subclass is written as its parent, unless it computes something of its own.
-    """
-    for cls in type(layer).__mro__:
-        if cls in WRITERS:
-            return WRITERS[cls]
-        if "call" in vars(cls):
-            return None
-    return None

@@ -24,21 +24,21 @@ class CaffeExport:
     prototxt: Path
     caffemodel: Path
     input_blob: str
-    input_shape: tuple
+    input_shape: tuple[int, ...]
     channel_order: str
-    mean: tuple
+    mean: tuple[float, ...]
     scale: float
-    outputs: tuple
+    outputs: tuple[str, ...]
     parameters: int
-    class_names: tuple = ()
-    notes: tuple = ()
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
-    def files(self):
+    def files(self) -> tuple[Path, Path]:
         """(prototxt, caffemodel), as `from_caffe(*report.files)` takes them."""
         return self.prototxt, self.caffemodel
 
-    def __str__(self):
+    def __str__(self) -> str:
         height, width = self.input_shape[2:]
         mean = ", ".join(f"{value:g}" for value in self.mean)
         what = {"bgr": "BGR", "rgb": "RGB", "grey": "grey"}[self.channel_order]

@@ -2,6 +2,8 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -77,14 +79,14 @@ class Step:
     """
 
     net: Net
-    layer: object
+    layer: Any
     output_shape: tuple
     name: str = field(init=False)
 
     def __post_init__(self):
         self.name = caffe_name(self.layer.name)
 
-    def fail(self, what):
+    def fail(self, what: str) -> NoReturn:
         """Raises the error of a layer that Caffe cannot express."""
         raise ExportError(
             f"Layer '{self.layer.name}' ({type(self.layer).__name__}) cannot be written for Caffe: {what}"

@@ -7,6 +7,7 @@ beyond its own limit.
 
 import contextlib
 import mmap
+import os
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from keras_ssd.caffe.files.blobs import array_of_blob
 from keras_ssd.caffe.files.identity import check_is_binary
-from keras_ssd.caffe.files.net import CaffeFileError
+from keras_ssd.caffe.files.net import CaffeFileError, CaffeNet
 from keras_ssd.caffe.files.schema import fields_by_number
 from keras_ssd.caffe.files.upgrade import net_from_fields
 from keras_ssd.caffe.files.wire import FIXED32, FIXED64, LENGTH, VARINT, CaffeLimitError, Wire
@@ -27,7 +28,7 @@ VALUES = {"data": "float", "double_data": "double"}
 UNUSED = ("diff", "double_diff")  # a solver's gradients
 
 
-def read_caffemodel(path):
+def read_caffemodel(path: str | os.PathLike[str]) -> CaffeNet:
     """Reads the layers of a caffemodel, with their arrays and their settings.
 
     The file stays mapped as long as one of its arrays is in use: copy what must outlive it.
@@ -52,7 +53,7 @@ def read_caffemodel(path):
     return net_from_fields(reader.net(), path)
 
 
-def read_mean(path):
+def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads a mean image.
 
     Args:
@@ -77,7 +78,7 @@ def read_mean(path):
     return mean.copy()
 
 
-def looks_like_caffemodel(path):
+def looks_like_caffemodel(path: str | os.PathLike[str]) -> bool:
     """Whether a file begins as a caffemodel does; the format has no magic bytes.
 
     Asks for known fields of the right kind up to the first layer, which must begin with a name, a type or blobs

@@ -1,5 +1,7 @@
 """A caffemodel's arrays under the names and in the layouts that Keras's layers have."""
 
+import os
+
 import numpy as np
 
 from keras_ssd.caffe.files.binary import read_caffemodel
@@ -10,7 +12,7 @@ CONVOLUTIONS = ("Convolution", "Deconvolution")
 VECTORS = {"Normalize": ("gamma",), "Scale": ("gamma", "beta"), "PReLU": ("alpha",)}
 
 
-def read_caffemodel_arrays(path):
+def read_caffemodel_arrays(path: str | os.PathLike[str]) -> NamedArrays:
     """Reads a caffemodel for porting by name.
 
     The first convolution takes BGR, as everything trained with Caffe's own data layers does. Layers without
@@ -37,7 +39,7 @@ def read_caffemodel_arrays(path):
                 f"{net.path}: two layers named {layer.name!r} hold arrays; by name only one of them can be told."
             )
         layers[layer.name] = {
-            weight: as_float32(net.path, f"{layer.name}/{weight}", array).copy()  # no view that keeps the file open
+            weight: as_float32(path, f"{layer.name}/{weight}", array).copy()  # no view that keeps the file open
             for weight, array in keras_arrays(layer).items()
         }
     if not layers:

@@ -1,6 +1,6 @@
 """A Caffe net as data: layers with their settings and arrays, as a file states them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -36,12 +36,12 @@ class Settings(Mapping):
         1
     """
 
-    def __init__(self, values, message=None):
+    def __init__(self, values: Mapping[str, Any], message: str | None = None):
         self._values = values
         self._fields = fields_by_name(message)
         self._message = message
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Any:
         known = self._fields.get(name)
         if name in self._values:
             value = self._values[name]
@@ -56,21 +56,21 @@ class Settings(Mapping):
             return ()
         return Settings({}, known.message) if known.type == "message" else known.default
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._values)
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether the file gives this field."""
         return name in self._values
 
-    def get(self, name, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
         """The file's value, or `default` where it gives none; caffe.proto's default does not count."""
         return self[name] if name in self._values else default
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Settings({dict(self._values)!r}, message={self._message!r})"
 
 
@@ -104,13 +104,13 @@ class CaffeLayer:
     params: Mapping[str, Any] = field(default_factory=dict)
     blobs: tuple[np.ndarray, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "bottoms", tuple(self.bottoms))
         object.__setattr__(self, "tops", tuple(self.tops))
         object.__setattr__(self, "blobs", tuple(self.blobs))
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
-    def settings(self, name):
+    def settings(self, name: str) -> Settings:
         """The fields of one parameter message of this layer, with defaults.
 
         Args:
@@ -130,7 +130,7 @@ class CaffeLayer:
         known = fields_by_name("LayerParameter").get(name)
         return Settings(values, known.message if known is not None else None)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shapes = ", ".join(str(blob.shape) for blob in self.blobs)
         return f"CaffeLayer({self.name!r}, {self.type!r}, {list(self.bottoms)} -> {list(self.tops)}, blobs=[{shapes}])"
 
@@ -150,10 +150,10 @@ class CaffeNet:
     layers: tuple[CaffeLayer, ...]
     path: Path | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
 
-    def for_phase(self, phase, *, level=0, stages=()):
+    def for_phase(self, phase: str, *, level: int = 0, stages: Iterable[str] = ()) -> "CaffeNet":
         """The net with only the layers that Caffe would build in a phase.
 
         Follows Net::FilterNet: without `include` rules a layer is in unless an `exclude` rule holds; with

@@ -1,11 +1,12 @@
 """Prototxt: protobuf's text format of a NetParameter, as Caffe reads it."""
 
+import os
 import re
 from pathlib import Path
 
 from keras_ssd.caffe.files.blobs import array_of_blob
 from keras_ssd.caffe.files.identity import check_is_text
-from keras_ssd.caffe.files.net import CaffeFileError
+from keras_ssd.caffe.files.net import CaffeFileError, CaffeNet
 from keras_ssd.caffe.files.schema import INTEGERS, fields_by_name
 from keras_ssd.caffe.files.upgrade import net_from_fields
 from keras_ssd.names import files_nearby
@@ -36,7 +37,7 @@ class Word(str):
     __slots__ = ()
 
 
-def read_prototxt(path):
+def read_prototxt(path: str | os.PathLike[str]) -> CaffeNet:
     """Reads the text description of a net.
 
     Args:
@@ -71,7 +72,7 @@ def read_prototxt(path):
     return parse_prototxt(text, path)
 
 
-def parse_prototxt(text, path=None):
+def parse_prototxt(text: str, path: Path | None = None) -> CaffeNet:
     """Parses the text description of a net.
 
     Args:
@@ -98,7 +99,7 @@ class _Parser:
         self.source = source
         self.position = 0
         self.start = 0
-        self.kind = self.token = None
+        self.kind = self.token = ""
         self.advance()
 
     def advance(self):
@@ -106,10 +107,10 @@ class _Parser:
         match = TOKEN.match(self.text, self.position)
         if match is None:
             skipped = re.compile(r"(?:\s+|#[^\n]*)*").match(self.text, self.position)
-            self.start = skipped.end()
+            self.start = skipped.end() if skipped else self.position
             self.token = self.text[self.start : self.start + 20].split("\n")[0]
             raise self.error("a field name, a value or a brace")
-        self.kind = match.lastgroup
+        self.kind = match.lastgroup or ""
         self.token = match[self.kind]
         self.start = match.start(self.kind)
         self.position = match.end()

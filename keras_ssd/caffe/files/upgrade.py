@@ -71,7 +71,7 @@ def _v1_layer(record, source):
             "with Caffe's upgrade_net_proto_text or upgrade_net_proto_binary."
         )
     record = dict(record)
-    record["type"] = V1_TYPES.get(record.get("type"), record.get("type", ""))
+    record["type"] = V1_TYPES.get(record.get("type", ""), record.get("type", ""))
     specs = [
         ("name", record.pop("param", [])),
         ("share_mode", record.pop("blob_share_mode", [])),

@@ -1,6 +1,8 @@
 """Protobuf's wire format: records of a field number and a value, each bounded by the message around it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +100,7 @@ class Wire:
         received = "one of more than 10 bytes" if end - position >= 10 else "the end of what holds it"
         raise self.error(position, "an integer", received)
 
-    def records_of(self, start, end):
+    def records_of(self, start: int, end: int) -> Iterator[tuple[int, int, Any]]:
         """Yields (field number, wire type, value) of the records from `start` to `end`.
 
         The value is an int for `VARINT`, a `Span` for `LENGTH`, and a `Run` for the fixed widths: neighbouring

@@ -1,12 +1,14 @@
 """Prototxts and caffemodels of a `CaffeNet`, as Caffe and OpenCV read them."""
 
 import math
+import os
 import struct
 from collections.abc import Mapping
 
 import numpy as np
 
 from keras_ssd.caffe.files.messages import V1_TYPES
+from keras_ssd.caffe.files.net import CaffeNet
 from keras_ssd.caffe.files.schema import fields_by_name
 from keras_ssd.caffe.files.text import Word
 from keras_ssd.caffe.files.wire import FIXED32, FIXED64, LENGTH, VARINT
@@ -17,7 +19,7 @@ V1_NAMES = {current: old for old, current in V1_TYPES.items() if current}
 ROWS = 1 << 18
 
 
-def format_prototxt(net):
+def format_prototxt(net: CaffeNet) -> str:
     """The text description of a net, without its arrays.
 
     Args:
@@ -41,7 +43,7 @@ def format_prototxt(net):
     return "\n".join(lines) + "\n"
 
 
-def write_prototxt(net, path):
+def write_prototxt(net: CaffeNet, path: str | os.PathLike[str]) -> None:
     """Writes the text description of a net; the file appears only when it is whole.
 
     Args:
@@ -56,7 +58,7 @@ def write_prototxt(net, path):
         temporary.write_bytes(text.encode("utf-8"))
 
 
-def write_caffemodel(net, path, *, packed=True, v1=False):
+def write_caffemodel(net: CaffeNet, path: str | os.PathLike[str], *, packed: bool = True, v1: bool = False) -> None:
     """Writes a net with its arrays; the file appears only when it is whole.
 
     Settings that caffe.proto does not have are left out: Caffe takes them from the prototxt.

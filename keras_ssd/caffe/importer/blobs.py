@@ -1,7 +1,9 @@
 """Caffe's blobs as Keras tensors, whose axes may stand in another order."""
 
+from collections.abc import Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -31,21 +33,21 @@ class Blob(Layout):
     levels: tuple = ()
 
     @classmethod
-    def of_maps(cls, tensor, *, channels_reversed=False):
+    def of_maps(cls, tensor: Any, *, channels_reversed: bool = False) -> Self:
         """Of a tensor (B, H, W, C) that Caffe calls (B, C, H, W)."""
         return cls(tensor, order=CHANNELS_LAST, channels_reversed=channels_reversed)
 
     @classmethod
-    def of_plain(cls, tensor):
+    def of_plain(cls, tensor: Any) -> Self:
         """Of a tensor with its axes in Caffe's order."""
         return cls(tensor, order=plain_order(len(tensor.shape)))
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[Any, ...]:
         """Caffe's shape; None stands for the batch."""
         return tuple(self.tensor.shape[place] for place in self.axes_to(range(self.rank)))
 
-    def ordered(self, order):
+    def ordered(self, order: Sequence[int]) -> Any:
         """The tensor with its axes in this order and its channels as Caffe has them."""
         blob = self.straight()
         if blob.order == tuple(order):
@@ -55,22 +57,22 @@ class Blob(Layout):
             raise ValueError(f"A permutation of blob '{self}' moves the batch axis, which no layer here can do.")
         return keras.layers.Permute(axes[1:])(blob.tensor)
 
-    def maps(self):
+    def maps(self) -> Any:
         """The tensor as (B, H, W, C)."""
         if self.rank != 4:
             raise ValueError(f"A layer that works on maps needs a blob of four axes. Received: shape={self.shape}")
         return self.ordered(CHANNELS_LAST)
 
-    def plain(self):
+    def plain(self) -> Any:
         """The tensor with its axes in Caffe's order."""
         return self.ordered(plain_order(self.rank))
 
-    def straight(self):
+    def straight(self) -> Self:
         """This blob with its channels as Caffe has them."""
         if not self.channels_reversed:
             return self
         return replace(self, tensor=ReverseChannels()(self.tensor), channels_reversed=False)
 
-    def like(self, tensor):
+    def like(self, tensor: Any) -> Self:
         """A blob whose tensor has the axes of this one: the result of an operation on single values."""
         return replace(self, tensor=tensor, layer=None, inputs=(), levels=())

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
-from keras_ssd.caffe.files import CaffeLayer
+from keras_ssd.caffe.files import CaffeLayer, Settings
 from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, MAX_TOTAL_BYTES
 from keras_ssd.map_limits import check_map
 from keras_ssd.names import unique
@@ -26,8 +28,8 @@ class Stored:
     """
 
     index: int
-    shape: tuple
-    convert: Callable = field(default=np.asarray, repr=False)
+    shape: tuple[int, ...]
+    convert: Callable[[np.ndarray], np.ndarray] = field(default=np.asarray, repr=False)
     factor: int | None = None
     layer: CaffeLayer | None = None
 
@@ -70,18 +72,18 @@ class Step:
     layer: CaffeLayer
     name: str
     plan: Plan
-    merged: tuple = ()
+    merged: tuple[CaffeLayer, ...] = ()
     truncate_sizes: bool = True
 
-    def settings(self, message):
+    def settings(self, message: str) -> Settings:
         """Fields of one of the layer's parameter messages, with Caffe's defaults."""
         return self.layer.settings(message)
 
-    def label(self, suffix=None):
+    def label(self, suffix: str | None = None) -> str:
         """A free layer name: the step's own, or with `_suffix`."""
         return self.plan.unique(self.name if suffix is None else f"{self.name}_{suffix}")
 
-    def apply(self, layer, *tensors, weights: Mapping[str, Stored] | None = None):
+    def apply(self, layer: Any, *tensors: Any, weights: Mapping[str, Stored] | None = None) -> Any:
         """Calls a Keras layer and notes where its weights come from.
 
         Args:
@@ -117,6 +119,6 @@ class Step:
                     f"({MAX_ARRAY_BYTES:,} bytes an array, {MAX_TOTAL_BYTES:,} bytes in all)."
                 )
 
-    def fail(self, what):
+    def fail(self, what: str) -> NoReturn:
         """Raises the error of a layer whose settings make no sense."""
         raise ValueError(f"Layer '{self.layer.name}' ({self.layer.type}): {what}")

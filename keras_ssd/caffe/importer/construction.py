@@ -45,7 +45,7 @@ class Construction:
             )
         if isinstance(outputs, str):
             raise TypeError(f"`outputs` must be a list of blob names. Received: outputs={outputs!r}")
-        self.layers, self.open = needed_layers(self.net, outputs or self.end.bottoms[:3])
+        self.layers, self.open = needed_layers(self.net, outputs or (self.end.bottoms[:3] if self.end else ()))
         self.custom = dict(custom or {})
         self.builders = {**BUILDERS, **self.custom}
         self.truncate_sizes = truncate_sizes

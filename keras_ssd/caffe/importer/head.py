@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from keras_ssd.anchors import AnchorSpec
+from keras_ssd.anchors import AnchorSpec
 from keras_ssd.box_coder import CODE_TYPES
 from keras_ssd.caffe.importer.priors import spec_of
 from keras_ssd.layers.class_columns import BoxesOfClasses, ClassColumns
@@ -88,7 +90,7 @@ class Heads:
 
     confidence_maps: list
     offset_maps: list
-    spec: object
+    spec: AnchorSpec
     scores: str
 
 

@@ -58,20 +58,21 @@ def image_input(layers, input_size=None):
     """
     candidates = [layer for layer in layers if layer.type in DATA]
     shapes = [(layer, name, _shape(layer, place)) for layer in candidates for place, name in enumerate(layer.tops)]
-    images = [found for found in shapes if found[2] is not None and found[2][0] in (1, 3)]
+    images = [(layer, name, shape) for layer, name, shape in shapes if shape is not None and shape[0] in (1, 3)]
     if not images:
         raise ValueError(
             "The net needs an input of shape (batch, 1 or 3, height, width): a layer of type Input, or `input:` with "
             f"input_dim or input_shape. Received: {[(name, shape) for _, name, shape in shapes]}"
         )
     layer, name, (channels, height, width) = images[0]
-    size = check_input_size(input_size) if input_size is not None else (height, width)
-    if not size[0] or not size[1]:
-        raise ValueError(
-            f"Layer '{layer.name}' ({layer.type}) does not say how large its images are. Give "
-            "input_size=(height, width)."
-        )
-    return ImageInput(name, channels, check_input_size(size), layer)
+    if input_size is None:
+        if not height or not width:
+            raise ValueError(
+                f"Layer '{layer.name}' ({layer.type}) does not say how large its images are. Give "
+                "input_size=(height, width)."
+            )
+        input_size = height, width
+    return ImageInput(name, channels, check_input_size(input_size), layer)
 
 
 def _shape(layer, place):
@@ -131,7 +132,9 @@ def preprocessing_of(image, given, *nets):
 
 def _stated(net, channels):
     """(mean values, scale, where) of the first data layer that states any."""
-    for layer in net.layers if net is not None else ():
+    if net is None:
+        return None
+    for layer in net.layers:
         if layer.type not in DATA or "transform_param" not in layer.params:
             continue
         s = layer.settings("transform_param")
@@ -148,10 +151,11 @@ def _stated(net, channels):
 
 def _used_none(net):
     """The first layer that read the images of a training and states that it took them as they are, or None."""
-    for layer in net.layers if net is not None else ():
-        if layer.type in ("Data", "AnnotatedData", "ImageData") and not layer.settings("transform_param").has(
-            "mean_file"
-        ):
+    if net is None:
+        return None
+    for layer in net.layers:
+        plain = not layer.settings("transform_param").has("mean_file")
+        if plain and layer.type in ("Data", "AnnotatedData", "ImageData"):
             return f"layer '{layer.name}' of {net.path.name if net.path else net.name}, which read images as they are"
     return None
 

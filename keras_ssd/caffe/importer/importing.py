@@ -111,7 +111,7 @@ def from_caffe(
         building.run()
         name = legal_name(name or net.name or "caffe")
         if outside:
-            model = _outside(building, inputs, (heads, anchors, scores), classes, name)
+            model = _outside(building, inputs, heads, anchors, scores, classes, name)
         elif outputs:
             model = _plain(building, inputs, outputs, name)
         else:
@@ -167,14 +167,14 @@ def _refuse_both(net, outputs):
         )
 
 
-def _outside(building, inputs, given, classes, name):
+def _outside(building, inputs, heads, anchors, scores, classes, name):
     """The `SSD` of a net whose priors are computed outside it."""
     if classes is not None:
         listed_names("classes", classes)  # refuses what is no list of names
-    heads, count = outside_heads(building, *given, lambda count: _fits(classes, count))
+    found, count = outside_heads(building, heads, anchors, scores, lambda count: _fits(classes, count))
     classes = None if classes is None else fitted_names("classes", classes, count)
-    predictions = AnchorBoxes(heads.spec, name="predictions")(heads.confidence_maps, heads.offset_maps)
-    return SSD(inputs, predictions, name=name, class_names=classes or (), decoding={"scores": heads.scores})
+    predictions = AnchorBoxes(found.spec, name="predictions")(found.confidence_maps, found.offset_maps)
+    return SSD(inputs, predictions, name=name, class_names=classes or (), decoding={"scores": found.scores})
 
 
 def _fits(classes, count):

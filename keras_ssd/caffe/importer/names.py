@@ -6,7 +6,7 @@ CODED = re.compile(r"--|-_([0-9A-F]+)_")
 SHIELD = "at-"
 
 
-def legal_name(name):
+def legal_name(name: str) -> str:
     """A name that Keras takes on every backend, from which `caffe_name` makes the original again.
 
     Caffe's names may hold anything, and slashes are common ("conv2_1/dw"). A slash becomes two hyphens; whatever else
@@ -37,6 +37,6 @@ def _is_plain(letter):
     return letter.isascii() and (letter.isalnum() or letter == "_")
 
 
-def caffe_name(name):
+def caffe_name(name: str) -> str:
     """The Caffe layer name that `legal_name` made this of."""
     return CODED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "/", name.removeprefix(SHIELD))

@@ -1,6 +1,8 @@
 """Detectors whose priors are computed outside the net: named or guessed blobs of offsets and scores, given priors."""
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +14,26 @@ from keras_ssd.caffe.importer.preparation import last_blobs
 from keras_ssd.layers.class_columns import ClassColumns
 
 SCORES = ("softmax", "sigmoid", "probabilities")
+
+
+@dataclass(frozen=True, eq=False)
+class GivenPriors:
+    """An array of priors, which becomes an `AnchorSpec` once the net's maps are known; arguments of `from_caffe`."""
+
+    array: np.ndarray
+    anchor_format: str
+    variances: Any
+
+    @property
+    def num_anchors(self):
+        """How many they are; a PriorBox's array has variances besides."""
+        shape = self.array.shape
+        return len(self.array) if len(shape) == 2 and shape[1] == 4 else self.array.size // 8
+
+    def spec(self, image_size, grids):
+        """The `AnchorSpec`."""
+        given = {"anchor_format": self.anchor_format, "variances": self.variances}
+        return spec_of_array(self.array, image_size, grids, **given)
 
 
 def head_names(heads):
@@ -43,7 +65,7 @@ def outside_heads(building, heads, anchors, scores, classes):
     Args:
         building: the `Construction`, after its run.
         heads: pairs of blob names; empty to find them by their shapes.
-        anchors: `AnchorSpec`, or a function of (image_size, grids) that makes one.
+        anchors: `AnchorSpec` or `GivenPriors`.
         scores: one of `SCORES`, or None for what the net's own layers tell.
         classes: function of a number of classes: whether the user's names are as many; None where none are given.
     """
@@ -64,7 +86,7 @@ def outside_heads(building, heads, anchors, scores, classes):
     scores = _score_kind([kind for _, kind in found], scores)
     offset_parts = [part for parts in offsets for part in parts]
     confidence_parts = [part for parts, _ in found for part in parts]
-    spec = anchors if isinstance(anchors, AnchorSpec) else anchors(building.image.size_hw, _grids(offset_parts))
+    spec = anchors if isinstance(anchors, AnchorSpec) else anchors.spec(building.image.size_hw, _grids(offset_parts))
     if spec.num_anchors != total:
         raise ValueError(
             f"The heads give offsets for {total} priors, {columns} scores each, and `anchors` has "
@@ -80,7 +102,7 @@ def outside_heads(building, heads, anchors, scores, classes):
 
 
 def anchors_of(anchors, anchor_format, variances):
-    """An `AnchorSpec`, or a function that makes one of a prior array once the net's maps are known."""
+    """The `AnchorSpec` or `GivenPriors` that were given."""
     if isinstance(anchors, AnchorSpec):
         return anchors
     if anchors is None:
@@ -95,11 +117,7 @@ def anchors_of(anchors, anchor_format, variances):
             f"`anchors` must be an AnchorSpec or an array (N, 4). Received: {type(anchors).__name__}"
         ) from None
 
-    def make(image_size, grids):
-        return spec_of_array(array, image_size, grids, anchor_format=anchor_format, variances=variances)
-
-    make.count = len(array) if array.ndim == 2 and array.shape[1] == 4 else array.size // 8
-    return make
+    return GivenPriors(array, anchor_format, variances)
 
 
 def _part_list(building, name, columns=None):
@@ -158,7 +176,7 @@ def _background(scores, columns, fits):
 
 def _found_by_shape(building, anchors):
     """The pair of results whose sizes fit the number of priors."""
-    count = anchors.num_anchors if isinstance(anchors, AnchorSpec) else anchors.count
+    count = anchors.num_anchors
     names = [name for name in wanted_blobs(building.net, ()) if building.blobs[name].tensor is not None]
     sizes = {name: _size(building.blobs[name]) for name in names}
     offsets = [name for name in names if sizes[name] == 4 * count]

@@ -1,6 +1,7 @@
 """What an import did: a line for every layer of the net, the choices that were made, and what was left."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class ReportRow:
 
     layer: str
     kind: str
-    shape: tuple = ()
+    shape: tuple[int | None, ...] = ()
     parameters: int = 0
     note: str = ""
 
@@ -34,12 +35,12 @@ class ImportReport:
     """
 
     source: str
-    rows: tuple
-    choices: tuple
-    unused: tuple = field(default=())
+    rows: tuple[ReportRow, ...]
+    choices: tuple[str, ...]
+    unused: tuple[tuple[str, tuple[int, ...]], ...] = ()
     parameters: int = 0
 
-    def __str__(self):
+    def __str__(self) -> str:
         cells = [("layer", "kind", "shape", "parameters", "")]
         cells += [
             (r.layer, r.kind, shape_text(r.shape), f"{r.parameters:,}" if r.parameters else "", r.note)
@@ -53,7 +54,7 @@ class ImportReport:
         return "\n".join([*lines, "", self.summary])
 
     @property
-    def summary(self):
+    def summary(self) -> str:
         """The choices and what was left, without the table."""
         lines = [f"{self.source}: {self.parameters:,} values in {len(self.rows)} layers.", *self.choices]
         if self.unused:
@@ -63,6 +64,6 @@ class ImportReport:
         return "\n".join(lines)
 
 
-def shape_text(shape):
+def shape_text(shape: Sequence[int | None]) -> str:
     """A shape as people write it: 64x38x38."""
     return "x".join("?" if side is None else str(side) for side in (shape[1:] if shape[:1] == (None,) else shape))

@@ -27,7 +27,7 @@ def arrays_for(plan, weights, model_name):
     arrays, missing, misshaped, used = {}, [], [], set()
     for placed in plan.placed:
         stored, source = placed.stored, _source(placed)
-        blobs = by_name[source.name].blobs if source.name in by_name else ()
+        blobs = list(by_name[source.name].blobs) if source.name in by_name else []
         if stored.index >= len(blobs):
             missing.append(f"{source.name}/{stored.index}")
             continue

@@ -1,5 +1,7 @@
 """The absolute value as a layer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -11,8 +13,8 @@ class AbsoluteValue(keras.layers.Layer):
     Input and output: any shape.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         return ops.abs(inputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return input_shape

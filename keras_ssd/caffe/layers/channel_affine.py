@@ -1,5 +1,8 @@
 """A learned factor and a learned summand for each channel."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -25,12 +28,20 @@ class ChannelAffine(keras.layers.Layer):
     Source: BVLC/caffe, src/caffe/layers/scale_layer.cpp and bias_layer.cpp.
     """
 
-    def __init__(self, scale=True, bias=True, *, shared=False, axis=-1, **kwargs):
+    def __init__(
+        self,
+        scale: bool = True,
+        bias: bool = True,
+        *,
+        shared: bool = False,
+        axis: int | Sequence[int] = -1,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.scale = bool(scale)
         self.bias = bool(bias)
         self.shared = bool(shared)
-        self.axis = (int(axis),) if not isinstance(axis, (tuple, list)) else tuple(int(a) for a in axis)
+        self.axis = tuple(int(a) for a in axis) if isinstance(axis, Sequence) else (int(axis),)
         if not (self.scale or self.bias):
             raise ValueError("ChannelAffine needs `scale`, `bias` or both. Received: scale=False, bias=False")
 
@@ -44,7 +55,7 @@ class ChannelAffine(keras.layers.Layer):
             )
         return sorted({axis % rank for axis in self.axis})
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         shape = (1,) if self.shared else tuple(input_shape[axis] for axis in self._axes(input_shape))
         if None in shape:
             raise ValueError(
@@ -54,7 +65,7 @@ class ChannelAffine(keras.layers.Layer):
         self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta") if self.bias else None
         super().build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         sizes = [1] * len(inputs.shape)
         if not self.shared:
             for axis in self._axes(inputs.shape):
@@ -66,10 +77,10 @@ class ChannelAffine(keras.layers.Layer):
             x = x + ops.reshape(ops.cast(self.beta, x.dtype), sizes)
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "scale": self.scale,

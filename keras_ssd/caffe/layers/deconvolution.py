@@ -1,5 +1,8 @@
 """Transposed convolution with groups and explicit padding."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,18 +41,18 @@ class Deconvolution2D(keras.layers.Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size,
-        strides=1,
-        padding=0,
-        dilation_rate=1,
-        groups=1,
-        use_bias=True,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        dilation_rate: int | Sequence[int] = 1,
+        groups: int = 1,
+        use_bias: bool = True,
         *,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        **kwargs,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.filters = int(filters)
@@ -67,7 +70,7 @@ class Deconvolution2D(keras.layers.Layer):
                 f"`filters` must be a positive multiple of `groups`. Received: filters={filters}, groups={groups}"
             )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if len(input_shape) != 4 or input_shape[-1] is None or input_shape[-1] % self.groups:
             raise ValueError(
                 f"Deconvolution2D needs a map (B, H, W, C) whose channels are a multiple of {self.groups} groups. "
@@ -109,7 +112,7 @@ class Deconvolution2D(keras.layers.Layer):
         x = ops.flip(x, axis=(0, 1))
         return ops.reshape(x, (*taps, channels // groups, groups * down * right * each))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         kernel = self._phases(ops.cast(self.kernel, inputs.dtype))
         rows, columns, depth, channels = kernel.shape
         x = inputs
@@ -144,7 +147,7 @@ class Deconvolution2D(keras.layers.Layer):
             sizes.append(None if size is None else self.strides[axis] * (size - 1) + reach)
         return (input_shape[0], *sizes, self.filters)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         shape = self._output_shape(input_shape)
         if any(size is not None and size < 1 for size in shape[1:3]):
             raise ValueError(
@@ -153,7 +156,7 @@ class Deconvolution2D(keras.layers.Layer):
             )
         return shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

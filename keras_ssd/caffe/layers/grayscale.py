@@ -1,5 +1,7 @@
 """The layer between images in RGB and networks that take grey."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -15,12 +17,12 @@ class Grayscale(keras.layers.Layer):
     before all weights.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")
         grey = sum(x[..., i : i + 1] * weight for i, weight in enumerate(WEIGHTS))
         return ops.cast(ops.round(grey), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return (*input_shape[:-1], 1)
 
     def compute_output_spec(self, inputs):

@@ -1,5 +1,7 @@
 """The normalization of AlexNet and GoogLeNet."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -22,7 +24,16 @@ class LocalResponseNormalization(keras.layers.Layer):
     Source: Krizhevsky et al. 2012, section 3.3; BVLC/caffe, src/caffe/layers/lrn_layer.cpp.
     """
 
-    def __init__(self, size=5, alpha=1.0, beta=0.75, k=1.0, *, within_channel=False, **kwargs):
+    def __init__(
+        self,
+        size: int = 5,
+        alpha: float = 1.0,
+        beta: float = 0.75,
+        k: float = 1.0,
+        *,
+        within_channel: bool = False,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.size = int(size)
         self.alpha = float(alpha)
@@ -32,7 +43,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         if self.size < 1 or self.size % 2 == 0:
             raise ValueError(f"`size` must be odd and positive. Received: size={size}")
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")
         squares, reach = ops.square(x), (self.size - 1) // 2
         if self.within_channel:
@@ -44,10 +55,10 @@ class LocalResponseNormalization(keras.layers.Layer):
             means = sum(squares[..., i : i + channels] for i in range(self.size)) / self.size
         return ops.cast(x * ops.power(self.k + self.alpha * means, -self.beta), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "size": self.size,

@@ -1,6 +1,7 @@
 """The logarithm of a straight line."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -23,7 +24,7 @@ class Logarithm(keras.layers.Layer):
     Source: BVLC/caffe, src/caffe/layers/log_layer.cpp.
     """
 
-    def __init__(self, base=None, scale=1.0, shift=0.0, **kwargs):
+    def __init__(self, base: float | None = None, scale: float = 1.0, shift: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         if base is not None and not (base > 0 and base != 1):
             raise ValueError(f"`base` must be positive and other than 1, or None for e. Received: base={base}")
@@ -31,12 +32,12 @@ class Logarithm(keras.layers.Layer):
         self.scale = float(scale)
         self.shift = float(shift)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = ops.log(self.shift + self.scale * ops.cast(inputs, "float32"))
         return ops.cast(x if self.base is None else x / math.log(self.base), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "base": self.base, "scale": self.scale, "shift": self.shift}

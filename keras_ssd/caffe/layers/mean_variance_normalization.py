@@ -1,5 +1,7 @@
 """Normalization of each map by its own mean and deviation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -22,13 +24,20 @@ class MeanVarianceNormalization(keras.layers.Layer):
     Source: BVLC/caffe, src/caffe/layers/mvn_layer.cpp.
     """
 
-    def __init__(self, normalize_variance=True, *, across_channels=False, epsilon=1e-9, **kwargs):
+    def __init__(
+        self,
+        normalize_variance: bool = True,
+        *,
+        across_channels: bool = False,
+        epsilon: float = 1e-9,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.normalize_variance = bool(normalize_variance)
         self.across_channels = bool(across_channels)
         self.epsilon = float(epsilon)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         axes = (1, 2, 3) if self.across_channels else (1, 2)
         x = ops.cast(inputs, "float32")
         x = x - ops.mean(x, axis=axes, keepdims=True)
@@ -40,10 +49,10 @@ class MeanVarianceNormalization(keras.layers.Layer):
             x = x / (deviation + self.epsilon)
         return ops.cast(x, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "normalize_variance": self.normalize_variance,

@@ -1,11 +1,14 @@
 """Average pooling whose padding counts."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_ssd.calling import checked_arguments
-from keras_ssd.padding import caffe_padding, size_pair
+from keras_ssd.padding import Sides, caffe_padding, size_pair
 
 
 @checked_arguments
@@ -29,14 +32,22 @@ class PaddedAveragePooling2D(keras.layers.Layer):
     Source: BVLC/caffe, src/caffe/layers/pooling_layer.cpp.
     """
 
-    def __init__(self, pool_size, strides=None, padding=0, *, ceil_mode=True, **kwargs):
+    def __init__(
+        self,
+        pool_size: int | Sequence[int],
+        strides: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
+        *,
+        ceil_mode: bool = True,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         self.pool_size = size_pair(pool_size, "pool_size", 1)
         self.strides = self.pool_size if strides is None else size_pair(strides, "strides", 1)
         self.padding = size_pair(padding, "padding")
         self.ceil_mode = bool(ceil_mode)
 
-    def pads(self, input_shape):
+    def pads(self, input_shape: Sequence[Any]) -> Sides:
         """((top, bottom), (left, right)): zeros around the map, with which all windows are whole."""
         if len(input_shape) != 4 or None in input_shape[1:3]:
             raise ValueError(
@@ -45,7 +56,7 @@ class PaddedAveragePooling2D(keras.layers.Layer):
             )
         return caffe_padding(input_shape[1:3], self.pool_size, self.strides, self.padding, self.ceil_mode)
 
-    def factors(self, input_shape):
+    def factors(self, input_shape: Sequence[int]) -> np.ndarray:
         """(H', W'): a whole window's area by the area that counts, of each window."""
         lengths = []
         for axis, (size, kernel) in enumerate(zip(input_shape[1:3], self.pool_size, strict=True)):
@@ -59,19 +70,19 @@ class PaddedAveragePooling2D(keras.layers.Layer):
         count = (size + sum(pads) - self.pool_size[axis]) // self.strides[axis] + 1
         return np.arange(count) * self.strides[axis]
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         pads = self.pads(inputs.shape)
         x = ops.pad(inputs, ((0, 0), *pads, (0, 0))) if any(map(any, pads)) else inputs
         means = ops.average_pool(x, self.pool_size, self.strides, padding="valid", data_format="channels_last")
         factors = self.factors(inputs.shape)[None, :, :, None]
         return means if (factors == 1).all() else means * ops.convert_to_tensor(factors, dtype=means.dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         pads = self.pads(input_shape)
         sizes = (len(self._windows(input_shape[1 + axis], axis, pads[axis])) for axis in (0, 1))
         return (input_shape[0], *sizes, input_shape[3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "pool_size": self.pool_size,

@@ -1,5 +1,7 @@
 """A power of a straight line."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -20,13 +22,13 @@ class Power(keras.layers.Layer):
     Source: BVLC/caffe, src/caffe/layers/power_layer.cpp.
     """
 
-    def __init__(self, power=1.0, scale=1.0, shift=0.0, **kwargs):
+    def __init__(self, power: float = 1.0, scale: float = 1.0, shift: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.power = float(power)
         self.scale = float(scale)
         self.shift = float(shift)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = self.shift + self.scale * ops.cast(inputs, "float32")
         # Whole powers by themselves: the general power's gradient is NaN at zero and below on some backends.
         if self.power == 2.0:
@@ -39,8 +41,8 @@ class Power(keras.layers.Layer):
             x = ops.power(x, self.power)
         return ops.cast(x, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "power": self.power, "scale": self.scale, "shift": self.shift}

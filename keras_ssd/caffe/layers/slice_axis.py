@@ -1,5 +1,7 @@
 """A piece of a tensor."""
 
+from typing import Any
+
 import keras
 
 from keras_ssd.calling import checked_arguments
@@ -22,7 +24,7 @@ class SliceAxis(keras.layers.Layer):
         ValueError: nothing would be left, or the piece reaches beyond the input.
     """
 
-    def __init__(self, axis, start=0, stop=None, **kwargs):
+    def __init__(self, axis: int, start: int = 0, stop: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.axis = int(axis)
         self.start = int(start)
@@ -45,15 +47,15 @@ class SliceAxis(keras.layers.Layer):
             )
         return axis
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         axis = self._checked_axis(inputs.shape)
         return inputs[(slice(None),) * axis + (slice(self.start, self.stop),)]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         axis = self._checked_axis(input_shape)
         size = input_shape[axis]
         stop = self.stop if self.stop is not None else size
         return (*input_shape[:axis], None if stop is None else stop - self.start, *input_shape[axis + 1 :])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis, "start": self.start, "stop": self.stop}

@@ -1,5 +1,8 @@
 """A sum whose summands have weights."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_ssd.calling import checked_arguments
@@ -19,13 +22,13 @@ class WeightedAdd(keras.layers.Layer):
     Source: BVLC/caffe, src/caffe/layers/eltwise_layer.cpp.
     """
 
-    def __init__(self, coefficients, **kwargs):
+    def __init__(self, coefficients: Sequence[float], **kwargs: Any):
         super().__init__(**kwargs)
         self.coefficients = tuple(float(c) for c in coefficients)
         if not self.coefficients:
             raise ValueError("`coefficients` must hold one number for each input. Received: coefficients=()")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         shapes = {tuple(shape[1:]) for shape in input_shape}
         if len(input_shape) != len(self.coefficients) or len(shapes) != 1:
             raise ValueError(
@@ -34,14 +37,14 @@ class WeightedAdd(keras.layers.Layer):
             )
         super().build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         total = 0
         for coefficient, x in zip(self.coefficients, inputs, strict=True):
             total = total + (x if coefficient == 1.0 else coefficient * x)
         return total
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple:
         return tuple(input_shape[0])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "coefficients": self.coefficients}

@@ -12,11 +12,11 @@ import keras
 
 from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
-from keras_ssd.exporters.model_graph import ExportError, calls_of
+from keras_ssd.exporters.model_graph import ExportError, calls_of, writer_of
 from keras_ssd.exporters.onnx.checking import OnnxCheck, check_onnx
 from keras_ssd.exporters.onnx.detector import Detector
 from keras_ssd.exporters.onnx.inputs import IMAGES, first_value, input_kind
-from keras_ssd.exporters.onnx.kinds import TAKE_PADDING, writer_of
+from keras_ssd.exporters.onnx.kinds import TAKE_PADDING, WRITERS
 from keras_ssd.exporters.onnx.onnx_graph import Graph, Step
 from keras_ssd.exporters.onnx.outputs import BOXES, SCORES, write_boxes, write_scores
 from keras_ssd.exporters.onnx.proto import import_onnx, model_proto
@@ -28,7 +28,9 @@ LIMIT = 1e-2  # far above rounding, that of half precision included, and far bel
 
 
 @checked_arguments
-def to_onnx(model: keras.Model, path: str | os.PathLike, *, input: str = "rgb", check_with: Sequence[Any] = ()):
+def to_onnx(
+    model: keras.Model, path: str | os.PathLike, *, input: str = "rgb", check_with: Sequence[Any] = ()
+) -> OnnxCheck:
     """Writes a detector as an ONNX file, for OpenCV 5, onnxruntime and whatever else reads ONNX.
 
     The file takes one image, `images` (1, 3, H, W) float32, and gives `boxes` (N, 4), [xmin, ymin, xmax, ymax] in
@@ -103,7 +105,7 @@ def _proto(detector, input):
     return model_proto(graph, model.name, {IMAGES: value.stored_shape}, outputs, metadata)
 
 
-def _written(graph, calls, values):
+def _written(graph, calls, values) -> dict[int, Any]:
     """{id of a Keras tensor: its `Value`} after writing all calls; `values` are those that the graph begins with."""
     for call in calls:
         missing = [x.name for x in call.inputs if id(x) not in values]
@@ -117,5 +119,5 @@ def _written(graph, calls, values):
             inputs = [graph.settled(value) for value in inputs]
         [output] = call.outputs
         step = Step(graph, call.layer, graph.unique(call.layer.name), (1, *output.shape[1:]))
-        values[id(output)] = writer_of(call.layer)(step, *inputs)
+        values[id(output)] = writer_of(call.layer, WRITERS)(step, *inputs)
     return values

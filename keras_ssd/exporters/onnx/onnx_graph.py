@@ -1,6 +1,8 @@
 """An ONNX graph while it is being written: nodes, constants, and the moves between orders of axes."""
 
 from dataclasses import dataclass, replace
+from typing import Any
+from typing import Any
 
 import numpy as np
 
@@ -147,7 +149,7 @@ class Step:
     """
 
     graph: Graph
-    layer: object
+    layer: Any
     name: str
     shape: tuple
 

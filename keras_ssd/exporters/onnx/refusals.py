@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_ssd.exporters.model_graph import ExportError
-from keras_ssd.exporters.onnx.kinds import writer_of
+from keras_ssd.exporters.model_graph import ExportError, writer_of
+from keras_ssd.exporters.onnx.kinds import WRITERS
 from keras_ssd.exporters.onnx.kinds.activations import FUNCTIONS
 
 ADVICE = "Keras's own model.export(..., format='onnx') may know them; it needs another package on each backend."
@@ -28,7 +28,7 @@ def refuse_what_cannot_be_written(calls):
 def _reason(call):
     """What is wrong with a call beside the layer's class, as words behind that; None if nothing is."""
     layer = call.layer
-    if writer_of(layer) is None:
+    if writer_of(layer, WRITERS) is None:
         return ""
     if any(None in tensor.shape[1:] for tensor in (*call.inputs, *call.outputs)):
         return " with sizes that are not fixed"

@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_ssd.caffe.exporter.kinds.values import array
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.layers import AbsoluteValue, Logarithm, Power
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -24,7 +24,7 @@ def activated(step, x, activation, suffix=None):
     name = _name_of(activation)
     if name == "linear":
         return x
-    known = FUNCTIONS.get(name)
+    known = FUNCTIONS.get(name) if name else None
     if known is not None:
         return known(step, x, suffix)
     if name in PLAIN or name in OF_FORKS:
@@ -138,7 +138,7 @@ def elu(step, layer, x):
 @writes(keras.layers.PReLU)
 def prelu(step, layer, x):
     """A slope for each channel; one for all is written once for each."""
-    x, slopes = step.settle(x), array(layer.alpha)
+    x, slopes = step.settle(x), array_of(layer.alpha)
     channel = 1 + max(range(slopes.ndim), key=lambda axis: (slopes.shape[axis], axis))
     if slopes.size not in (1, x.shape[channel]):
         step.fail(f"Caffe has one slope for each channel, or one for all. Received: slopes of shape {slopes.shape}")

@@ -5,8 +5,8 @@ import numpy as np
 
 from keras_ssd.caffe.exporter.kinds.activations import powered
 from keras_ssd.caffe.exporter.kinds.normalization import affine
-from keras_ssd.caffe.exporter.kinds.values import array, per_channel
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.layers import WeightedAdd
 from keras_ssd.layout import plain_order, usual_order
 
@@ -110,7 +110,7 @@ def line_of(step, layer, channels):
     """(scale, offset) for each channel of a Rescaling or Normalization."""
     if isinstance(layer, keras.layers.Rescaling):
         return per_channel(layer.scale, channels), per_channel(layer.offset, channels)
-    mean, variance = (array(v).astype(np.float64) for v in (layer.mean, layer.variance))
+    mean, variance = (array_of(v).astype(np.float64) for v in (layer.mean, layer.variance))
     if mean.size not in (1, channels) or mean.shape[-1] != mean.size or layer.invert:
         step.fail("a Normalization must have one mean for each channel, and invert=False.")
     scale = 1.0 / np.maximum(np.sqrt(per_channel(variance, channels)), keras.backend.epsilon())
@@ -129,3 +129,8 @@ def concatenate(step, layer, *inputs):
     first = inputs[0]
     shape = tuple(sum(x.shape[axis] for x in inputs) if i == axis else side for i, side in enumerate(first.shape))
     return step.add("Concat", inputs, shape, first.order, params={"concat_param": {"axis": first.axis(axis)}})
+
+
+def per_channel(given, channels):
+    """A float64 for each channel, from one number or as many."""
+    return np.broadcast_to(np.asarray(given, np.float64).ravel(), (channels,))

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from keras_ssd.caffe.exporter.kinds.activations import activated
-from keras_ssd.caffe.exporter.kinds.values import array
 from keras_ssd.caffe.exporter.padding import deconvolution_of, pair, without_gaps
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.exporters.model_graph import array_of, depthwise_kernel
 from keras_ssd.layers import Deconvolution2D
 from keras_ssd.padding import NO_SIDES, keras_padding
 
@@ -22,7 +22,7 @@ def checked(step, layer):
 
 
 def _bias(layer):
-    return array(layer.bias) if layer.use_bias else None
+    return array_of(layer.bias) if layer.use_bias else None
 
 
 def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
@@ -57,29 +57,23 @@ def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
 @writes(keras.layers.Conv2D)
 def conv2d(step, layer, x):
     """Caffe's Convolution, and the activation behind it."""
-    y = _convolved(step, layer, x, array(layer.kernel).transpose(3, 2, 0, 1), layer.groups, _bias(layer))
+    y = _convolved(step, layer, x, array_of(layer.kernel).transpose(3, 2, 0, 1), layer.groups, _bias(layer))
     return activated(step, y, layer.activation, FUSED)
-
-
-def _depthwise_kernel(weight):
-    """(h, w, C, each) -> (C * each, 1, h, w)."""
-    kernel = array(weight).transpose(2, 3, 0, 1)
-    return kernel.reshape(-1, 1, *kernel.shape[2:])
 
 
 @writes(keras.layers.DepthwiseConv2D)
 def depthwise_conv2d(step, layer, x):
     """A Convolution with a group for each channel."""
-    y = _convolved(step, layer, x, _depthwise_kernel(layer.kernel), x.shape[-1], _bias(layer))
+    y = _convolved(step, layer, x, depthwise_kernel(layer.kernel), x.shape[-1], _bias(layer))
     return activated(step, y, layer.activation, FUSED)
 
 
 @writes(keras.layers.SeparableConv2D)
 def separable_conv2d(step, layer, x):
     """A depthwise Convolution and one of single cells."""
-    kernel = _depthwise_kernel(layer.depthwise_kernel)
+    kernel = depthwise_kernel(layer.depthwise_kernel)
     y = _convolved(step, layer, x, kernel, x.shape[-1], None, "depthwise")
-    y = step.convolve(y, array(layer.pointwise_kernel).transpose(3, 2, 0, 1), _bias(layer))
+    y = step.convolve(y, array_of(layer.pointwise_kernel).transpose(3, 2, 0, 1), _bias(layer))
     return activated(step, y, layer.activation, FUSED)
 
 
@@ -87,7 +81,7 @@ def separable_conv2d(step, layer, x):
 def deconvolution2d(step, layer, x):
     """Caffe's Deconvolution."""
     x = step.maps(x)
-    kernel = without_gaps(array(layer.kernel), layer.dilation_rate)  # OpenCV knows no dilation here
+    kernel = without_gaps(array_of(layer.kernel), layer.dilation_rate)  # OpenCV knows no dilation here
     param = {
         **pair("kernel", kernel.shape[:2], "kernel_size"),
         **pair("pad", layer.padding),
@@ -103,7 +97,7 @@ def conv2d_transpose(step, layer, x):
     if layer.output_padding is not None or getattr(layer, "groups", 1) != 1:
         step.fail("it must have no output_padding and one group.")
     x = step.maps(x)
-    kernel, param = deconvolution_of(x.shape[1:3], array(layer.kernel), layer)
+    kernel, param = deconvolution_of(x.shape[1:3], array_of(layer.kernel), layer)
     y = _deconvolved(step, x, kernel, _bias(layer), 1, param)
     return activated(step, y, layer.activation, FUSED)
 
@@ -136,7 +130,7 @@ def up_sampling2d(step, layer, x):
 @writes(keras.layers.Dense)
 def dense(step, layer, x):
     """Caffe's InnerProduct; a flattened map is read as it lies, and the kernel is put in its order instead."""
-    kernel, bias, units = array(layer.kernel).T, _bias(layer), layer.units
+    kernel, bias, units = array_of(layer.kernel).T, _bias(layer), layer.units
     if x.flat:
         x = step.settle(replace(x, flat=False))
         kernel = kernel.reshape(units, *x.shape[1:]).transpose(0, *x.order[1:]).reshape(units, -1)

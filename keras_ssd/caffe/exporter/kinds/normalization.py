@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from keras_ssd.caffe.exporter.kinds.activations import powered, with_channels_first
-from keras_ssd.caffe.exporter.kinds.values import array
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
 from keras_ssd.layout import plain_order
 
@@ -18,14 +18,14 @@ def batch_normalization(step, layer, x):
     """Keras's one layer is Caffe's BatchNorm and the Scale behind it."""
     axis = layer.axis[0] if isinstance(layer.axis, (tuple, list)) else layer.axis
     x = step.apart(with_channels_first(step, x, axis), ("Deconvolution",))
-    mean, variance = array(layer.moving_mean), array(layer.moving_variance)
+    mean, variance = array_of(layer.moving_mean), array_of(layer.moving_variance)
     param = {"use_global_stats": True, "moving_average_fraction": float(layer.momentum), "eps": float(layer.epsilon)}
     blobs = [mean, variance, np.ones(1)]
     y = step.add("BatchNorm", [x], params={"batch_norm_param": param}, blobs=blobs, in_place=True)
     if not (layer.scale or layer.center):
         return y
-    gamma = array(layer.gamma) if layer.scale else np.ones_like(mean)
-    return affine(step, y, (axis,), gamma, array(layer.beta) if layer.center else None, suffix="scale")
+    gamma = array_of(layer.gamma) if layer.scale else np.ones_like(mean)
+    return affine(step, y, (axis,), gamma, array_of(layer.beta) if layer.center else None, suffix="scale")
 
 
 def affine(step, x, keras_axes, gamma, beta=None, *, suffix=None):
@@ -59,7 +59,7 @@ def channel_affine(step, layer, x):
     x = step.settle(x)
     axes = (-1,) if layer.shared else layer.axis
     shape = [x.shape[axis] for axis in sorted(axis % len(x.order) for axis in axes)]
-    given = [None if weight is None else array(weight) for weight in (layer.gamma, layer.beta)]
+    given = [None if weight is None else array_of(weight) for weight in (layer.gamma, layer.beta)]
     gamma, beta = (w if w is None or not layer.shared else np.broadcast_to(w, shape) for w in given)
     return affine(step, x, axes, np.ones(shape) if gamma is None else gamma, beta)
 
@@ -71,7 +71,7 @@ def l2_normalization(step, layer, x):
     With one length for the whole map OpenCV takes a single scale, so that scales of channels become a Scale behind it;
     with a length for each place a shared scale is written once for each channel.
     """
-    x, gamma, across = step.maps(x), array(layer.gamma), layer.across_spatial
+    x, gamma, across = step.maps(x), array_of(layer.gamma), layer.across_spatial
     param = {"across_spatial": across, "channel_shared": across, "eps": layer.epsilon}
     shared = gamma.reshape(()) if layer.channel_shared else np.ones(())
     scales = shared if across else np.broadcast_to(gamma, (x.shape[-1],))

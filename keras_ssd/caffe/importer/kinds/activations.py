@@ -80,10 +80,12 @@ def clip(step, x):
     s = step.settings("clip_param")
     low, high = s.get("min"), s.get("max")
     if low is None or high is None or not low <= high:
-        step.fail(f"needs min and max, in this order. Received: min={low}, max={high}")
-    y = x.tensor if low == 0 else step.apply(Power(shift=-low, name=step.label("down")), x.tensor)
+        return step.fail(f"needs min and max, in this order. Received: min={low}, max={high}")
+    y = x.tensor
+    if low:
+        y = step.apply(Power(shift=-low, name=step.label("down")), y)
     y = step.apply(keras.layers.ReLU(max_value=high - low, name=step.label()), y)
-    return x.like(y if low == 0 else step.apply(Power(shift=low, name=step.label("up")), y))
+    return x.like(step.apply(Power(shift=low, name=step.label("up")), y) if low else y)
 
 
 @builds("Power")

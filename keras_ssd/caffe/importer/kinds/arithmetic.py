@@ -29,7 +29,7 @@ def eltwise(step, *inputs):
         plain = all(c == 1.0 for c in coefficients)
         layer = keras.layers.Add(name=step.label()) if plain else WeightedAdd(coefficients, name=step.label())
     else:
-        step.fail(f"only the operations SUM, PROD and MAX are built. Received: operation={operation}")
+        return step.fail(f"only the operations SUM, PROD and MAX are built. Received: operation={operation}")
     return first.like(step.apply(layer, *tensors))
 
 

@@ -44,7 +44,7 @@ def values_in_order(x):
     return x.tensor if x.in_value_order and not x.channels_reversed else x.plain()
 
 
-def reshaped(step, tensor, shape, suffix="reshape"):
+def reshaped(step, tensor, shape, suffix: str | None = "reshape"):
     """The tensor with these sizes behind the batch; the same tensor if it has them."""
     if tuple(tensor.shape[1:]) == tuple(shape):
         return tensor

@@ -1,9 +1,11 @@
 """Convolution and what is computed like it."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
+from typing import Any
 
 import keras
-import numpy as np
 
 from keras_ssd.caffe.importer.blobs import Blob
 from keras_ssd.caffe.importer.building import Stored
@@ -12,7 +14,7 @@ from keras_ssd.caffe.importer.registry import builds
 from keras_ssd.layers import Deconvolution2D
 
 
-def per_axis(settings, name, default=None):
+def per_axis(settings, name, default=None) -> Any:
     """(vertical, horizontal) of a setting such as `kernel_size`, which may also be given as `kernel_h` and `kernel_w`.
 
     `pad` and `stride` of old pooling settings are single values, those of convolutions repeated ones.
@@ -58,7 +60,7 @@ def window_of(step, x, depthwise=False):
     kernel, stride = per_axis(s, "kernel_size"), per_axis(s, "stride", (1, 1))
     pad, dilation = per_axis(s, "pad", (0, 0)), per_axis(s, "dilation", (1, 1))
     if kernel is None or min((*kernel, *stride, *dilation, filters, groups)) < 1 or min(pad) < 0:
-        step.fail(
+        return step.fail(
             f"needs num_output, kernel_size, stride, dilation and group of at least 1. Received: num_output={filters}, "
             f"kernel_size={kernel}, stride={stride}, dilation={dilation}, group={groups}, pad={pad}"
         )
@@ -187,7 +189,7 @@ def inner_product(step, x):
     if axis > 1:
         x = Blob.of_plain(x.plain())
     inner = x.shape[axis:]
-    size = int(np.prod(inner))
+    size = math.prod(inner)
     kept = x.shape[1:axis]
     places = [caffe_axis - axis for caffe_axis in x.order[axis:]]
 

@@ -42,13 +42,13 @@ def _rounds_up(settings):
 
 
 def _max(step, tensor, window, ceil_mode):
-    name = step.label()
-    return max_pool(tensor, name, *window, ceil_mode=ceil_mode, padding_name=step.label("padding"))
+    name, (kernel, stride, pad) = step.label(), window
+    return max_pool(tensor, name, kernel, stride, pad, ceil_mode=ceil_mode, padding_name=step.label("padding"))
 
 
 def _average(step, tensor, window, ceil_mode):
-    kernel, stride, _ = window
-    padding = caffe_padding(tensor.shape[1:3], *window, ceil_mode)
+    kernel, stride, pad = window
+    padding = caffe_padding(tensor.shape[1:3], kernel, stride, pad, ceil_mode)
     if any(map(any, padding)):
         layer = PaddedAveragePooling2D(*window, ceil_mode=ceil_mode, name=step.label())
     else:

@@ -26,14 +26,3 @@ TAKE_PADDING = (
     keras.layers.ZeroPadding2D,
     LowestPadding2D,
 )
-
-
-def writer_of(layer):
-    """The function that writes a layer, or None.
-
-    A subclass counts only while it computes as its parent does.
-    """
-    for kind in type(layer).__mro__:
-        if kind in WRITERS:
-            return WRITERS[kind] if type(layer).call is kind.call else None
-    return None

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import activations
 
-from keras_ssd.exporters.onnx.kinds.arrays import array_of
+from keras_ssd.exporters.model_graph import array_of
 
 
 def _one(operator, **attributes):

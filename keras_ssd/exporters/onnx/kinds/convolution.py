@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import keras
 
+from keras_ssd.exporters.model_graph import array_of, depthwise_kernel
 from keras_ssd.exporters.onnx.kinds.activations import activated, part_before
-from keras_ssd.exporters.onnx.kinds.arrays import array_of
 from keras_ssd.exporters.onnx.kinds.padding import pads_attribute, taken_padding, within_kernel
 from keras_ssd.layers import Deconvolution2D
 from keras_ssd.layout import CHANNELS_FIRST
@@ -57,17 +57,11 @@ def conv2d(step, x):
     return _result(step, x, step.node("Conv", *inputs, part=part, group=int(layer.groups), **attributes))
 
 
-def _depthwise_kernel(variable):
-    """(h, w, C, multiplier) -> (C * multiplier, 1, h, w)."""
-    kernel = array_of(variable).transpose(2, 3, 0, 1)
-    return kernel.reshape(-1, 1, *kernel.shape[2:])
-
-
 def depthwise_conv2d(step, x):
     layer = step.layer
     x, attributes = _window(step, x)
     x = step.graph.straight(x)
-    inputs = [x, *_weights(step, _depthwise_kernel(layer.kernel))]
+    inputs = [x, *_weights(step, depthwise_kernel(layer.kernel))]
     part = part_before(layer.activation)
     return _result(step, x, step.node("Conv", *inputs, part=part, group=x.shape[-1], **attributes))
 
@@ -77,7 +71,7 @@ def separable_conv2d(step, x):
     layer = step.layer
     x, attributes = _window(step, x)
     x = step.graph.straight(x)
-    depthwise = step.constant(_depthwise_kernel(layer.depthwise_kernel), "depthwise_kernel")
+    depthwise = step.constant(depthwise_kernel(layer.depthwise_kernel), "depthwise_kernel")
     y = step.node("Conv", x, depthwise, part="depthwise", group=x.shape[-1], **attributes)
     inputs = [y, *_weights(step, array_of(layer.pointwise_kernel).transpose(3, 2, 0, 1))]
     return _result(step, x, step.node("Conv", *inputs, part=part_before(layer.activation), kernel_shape=[1, 1]))

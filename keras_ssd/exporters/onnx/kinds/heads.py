@@ -36,7 +36,8 @@ def anchor_boxes(step, *maps):
             shape = (level.num_anchors, value.shape[-1] // level.boxes_per_cell)
             rows.append(step.reshape(value, shape, part=f"{part}_{number}"))
         tables.append(rows[0] if len(rows) == 1 else step.node("Concat", *rows, part=part, axis=0))
-    return HeadTables(*tables, step.layer.spec)
+    confidence, offsets = tables
+    return HeadTables(confidence, offsets, step.layer.spec)
 
 
 def class_columns(step, x):

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from keras_ssd.caffe.layers.grayscale import WEIGHTS, Grayscale
+from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.exporters.onnx.kinds.arithmetic import linear
-from keras_ssd.exporters.onnx.kinds.arrays import array_of
 from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
 
 
@@ -22,7 +22,7 @@ def _spread(array, rank, axes):
 def batch_normalization(step, x):
     layer = step.layer
     axis, count = layer.axis % x.rank, x.shape[layer.axis]
-    parts = {"gamma": np.ones(count), "beta": np.zeros(count)}
+    parts: dict[str, np.ndarray] = {"gamma": np.ones(count), "beta": np.zeros(count)}
     for name, used in (("gamma", layer.scale), ("beta", layer.center)):
         parts[name] = array_of(getattr(layer, name)) if used else parts[name]
     parts |= {name: array_of(getattr(layer, name)) for name in ("moving_mean", "moving_variance")}
