@@ -6,11 +6,6 @@ from typing import Any
 
 Pair = Sequence[int]
 Sides = tuple[tuple[int, int], ...]
-from collections.abc import Sequence
-from typing import Any
-
-Pair = Sequence[int]
-Sides = tuple[tuple[int, int], ...]
 
 NO_SIDES = ((0, 0), (0, 0))
 

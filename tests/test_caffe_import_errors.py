@@ -117,7 +117,7 @@ def test_rejects_the_two_files_the_other_way_round(net, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("num_output: 6", "num_output: 4000000000", r"Layer 'a'.*goes beyond what a net may hold"),
+        ("num_output: 6", "num_output: 4000000000", r"Layer 'a'.*is larger than a net may hold"),
         ("kernel_size: 3", "kernel_size: 99", r"Layer 'a'.*too small for the kernel \(99, 99\)"),
         ("num_output: 6", "", r"Layer 'a'.*num_output=0"),
         ("stride: 2", "stride: 0", r"Layer 'a'.*stride=\(0, 0\)"),

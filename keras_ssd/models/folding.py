@@ -10,7 +10,7 @@ from keras_ssd.models.model import SSD
 def fold_batch_normalization(model):
     """A copy of a model whose batch normalisations are part of the convolutions before them.
 
-    A normalisation with fixed averages is a factor and a summand a channel, so a linear convolution can do it on the
+    A normalisation with fixed averages is a factor and a summand per channel, so a linear convolution can do it on the
     way: the same outputs up to rounding, fewer layers, less time. Such a model is for detecting; training it goes on
     without normalisation.
 

@@ -42,8 +42,8 @@ def to_caffe(
     Args:
         model: an `SSD` with or without decoder, or another functional `keras.Model` from images of fixed size.
         prototxt, caffemodel: paths to write; existing files are replaced when both are whole.
-        decoding: options of `DecodeDetections` that DetectionOutput shall have, such as {"confidence_threshold": 0.3};
-            what is not named is the model's own.
+        decoding: options of `DecodeDetections` for DetectionOutput, such as {"confidence_threshold": 0.3};
+            options that are not named are the model's own.
         channel_order: of the net's images, "bgr" as Caffe and OpenCV have them, or "rgb".
         mean_inside: the net subtracts the mean and scales by itself, and is given plain pixels.
 
@@ -51,7 +51,7 @@ def to_caffe(
         A `CaffeExport`: `print` it.
 
     Raises:
-        ExportError: layers or anchors that Caffe cannot express; unknown layers are all named at once.
+        ExportError: layers or anchors that Caffe cannot express; all unknown layers are named at once.
         TypeError: no functional model, or an unknown decoding option.
 
     Example:

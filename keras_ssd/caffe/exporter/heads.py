@@ -90,8 +90,8 @@ def write_heads(net, call, blobs, image, detection):
             parts.append(_flattened(step, net, _reordered(step, x, prior.order, width), name))
     if moved:
         net.note(
-            "The boxes of a cell, and with them the filters of the heads, stand in PriorBox's order, which is of the "
-            f"model's: {', '.join(moved)}."
+            "The boxes of a cell, and the filters of the heads, were put into PriorBox's order. In the model's "
+            f"numbers it is: {', '.join(moved)}."
         )
     if cut:
         listed = ", ".join(f"{size:g} (level {index})" for index, size in cut[:8]) + (", ..." if len(cut) > 8 else "")

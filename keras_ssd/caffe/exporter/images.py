@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from typing import Any
-from typing import Any
 
 import keras
 import numpy as np

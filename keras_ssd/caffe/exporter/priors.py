@@ -80,7 +80,7 @@ def prior_box(spec, index, input_size):
 
 
 def _dense(spec, index, input_size):
-    """The settings of a fork's PriorBox with several centres a cell, whose boxes are cut at the image's border."""
+    """The settings of a fork's PriorBox with several centres per cell, whose boxes are cut at the image's border."""
     level = spec.levels[index]
     shifts = level.shifts_hw or ((0.0, 0.0),) * level.boxes_per_cell
     sizes, densities, ratios, start = [], [], [], 0
@@ -117,7 +117,7 @@ def _dense(spec, index, input_size):
             return settings | _step(spec.image_size, level) | {"offset": level.offset_hw[0]}
     raise ExportError(
         f"No PriorBox layer makes the anchors of level {index}, of the grid {level.grid_hw}: they have several centres "
-        "a cell. Forks of Caffe know densified ones, which stand in a square around the centre and are clipped to the "
+        "per cell. Forks of Caffe make densified ones only, which form a square around the centre and are clipped to the "
         "image."
     )
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
-from typing import Any, NoReturn
 
 import numpy as np
 
@@ -48,7 +47,7 @@ class Net:
     def all_notes(self):
         """Every sentence for the report."""
         counts = ", ".join(f"{kind} ({count})" for kind, count in self.forks.items())
-        forks = f"Layers that OpenCV and forks of Caffe have, and the original Caffe has not: {counts}."
+        forks = f"Layers that OpenCV and forks of Caffe have, and the original Caffe does not have: {counts}."
         return (*self.notes, *([forks] if counts else []))
 
     def maker(self, blob):
@@ -275,7 +274,7 @@ class Step:
         return replace(x, shared=True)
 
     def padded(self, x, sides, *, lowest=False):
-        """The blob with more padding thought around it."""
+        """The blob with more padding to be added by a later layer."""
         if x.flat or (x.padding is not None and x.padding.lowest != lowest):
             x = self.settle(x)
         return x.padded(sides, lowest)

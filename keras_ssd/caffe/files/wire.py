@@ -35,7 +35,7 @@ class Run:
     Args:
         start: offset of the first value, behind its tag.
         count: how many.
-        width: 4 or 8 bytes a value.
+        width: 4 or 8 bytes per value.
     """
 
     start: int

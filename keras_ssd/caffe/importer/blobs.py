@@ -1,7 +1,6 @@
 """Caffe's blobs as Keras tensors, whose axes may stand in another order."""
 
 from collections.abc import Sequence
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
-from typing import Any, NoReturn
 
 import numpy as np
 
@@ -109,14 +108,14 @@ class Step:
         return output
 
     def _check_sizes(self, weights):
-        """Refuses weights that no honest net has, before any memory is taken for them."""
+        """Refuses weights larger than any real net has, before any memory is taken for them."""
         for weight, stored in weights.items():
             size = 4 * math.prod(stored.shape)
             self.plan.bytes += size
             if size > MAX_ARRAY_BYTES or self.plan.bytes > MAX_TOTAL_BYTES:
                 self.fail(
-                    f"its {weight} of shape {tuple(stored.shape)} goes beyond what a net may hold "
-                    f"({MAX_ARRAY_BYTES:,} bytes an array, {MAX_TOTAL_BYTES:,} bytes in all)."
+                    f"its {weight} of shape {tuple(stored.shape)} is larger than a net may hold "
+                    f"({MAX_ARRAY_BYTES:,} bytes per array, {MAX_TOTAL_BYTES:,} bytes in all)."
                 )
 
     def fail(self, what: str) -> NoReturn:

@@ -117,7 +117,7 @@ class Construction:
             return Blob(None, levels=tuple(level for blob in inputs for level in blob.levels))
         for name, blob in zip(step.layer.bottoms, inputs, strict=True):
             if blob.tensor is None:
-                step.fail(f"it needs the input '{name}' besides the image, which a detector of images has not.")
+                step.fail(f"it needs the input '{name}' besides the image, which a detector of images does not have.")
         made = self.builders[kind](step, *inputs)
         return Blob(None, levels=given_levels(step, made)) if isinstance(made, AnchorSpec) else made
 

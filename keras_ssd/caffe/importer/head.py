@@ -1,11 +1,10 @@
-"""The end of a detector: what feeds it, traced back to one confidence map and one offset map a level."""
+"""The end of a detector: what feeds it, traced back to one confidence map and one offset map per level."""
 
 import math
 from dataclasses import dataclass, replace
 
 import keras
 
-from keras_ssd.anchors import AnchorSpec
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.box_coder import CODE_TYPES
 from keras_ssd.caffe.importer.priors import spec_of
@@ -138,7 +137,7 @@ def _check_size(layer, what, parts, expected, because):
     sizes = [math.prod(part.shape[1:]) for part in parts]
     if sum(sizes) != expected:
         raise ValueError(
-            f"Layer '{layer.name}' needs {expected} {what} an image, for {because}. Received: {sum(sizes)}"
+            f"Layer '{layer.name}' needs {expected} {what} per image, for {because}. Received: {sum(sizes)}"
             + (f" = {' + '.join(map(str, sizes))}" if len(sizes) > 1 else "")
             + ". The number of classes or of priors does not fit the heads."
         )
@@ -182,7 +181,7 @@ def _over_classes(blob, num_classes):
 
 
 def _permuted_activation(blob, num_classes):
-    """Whether a map's activation stands before its permutation: over all channels of one prior a cell."""
+    """Whether a map's activation stands before its permutation: over all channels, with one prior per cell."""
     if blob.layer is None or blob.layer.type not in ACTIVATIONS or num_classes is None:
         return False
     if blob.inputs[0].order != blob.order or blob.inputs[0].channels_reversed:
@@ -200,7 +199,7 @@ def _joins_values(blob):
 
 
 def maps_of(parts, spec, width, name):
-    """One tensor (B, H, W, boxes * width) a level."""
+    """One tensor (B, H, W, boxes * width) per level."""
     sizes = [level.num_anchors * width for level in spec.levels]
     shapes = [(*level.grid_hw, level.boxes_per_cell * width) for level in spec.levels]
     if [math.prod(part.shape[1:]) for part in parts] == sizes:

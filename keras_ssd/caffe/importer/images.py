@@ -19,7 +19,7 @@ class Preprocessing:
     Args:
         channels: 3, or 1 for a net of grey images.
         channel_order: "bgr" or "rgb".
-        mean, scale: one value a channel.
+        mean, scale: one value per channel.
         source: where they come from, for the report; None where nothing states them.
     """
 
@@ -31,7 +31,7 @@ class Preprocessing:
 
     def __str__(self):
         values = ", ".join(f"{v:g}" for v in self.mean), ", ".join(f"{v:g}" for v in self.scale)
-        source = self.source or "nowhere: nothing states them, and nothing was given"
+        source = self.source or "no source: the files state none, and none was given"
         order = "grey" if self.channels == 1 else self.channel_order.upper()
         return f"({order} image - ({values[0]})) * ({values[1]}), from {source}"
 
@@ -161,7 +161,7 @@ def _used_none(net):
 
 
 def _values(name, given, channels):
-    """One float a channel, from one or as many."""
+    """One float per channel, from one number or as many as channels."""
     try:
         values = tuple(float(v) for v in given) if hasattr(given, "__iter__") else (float(given),)
     except (TypeError, ValueError):

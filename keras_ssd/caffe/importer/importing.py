@@ -71,7 +71,7 @@ def from_caffe(
         outputs: names of blobs. They make a plain `keras.Model` from images to these blobs, channels last, of any
             net, a detector or not.
         heads: for a net whose priors are computed outside it, without PriorBox and DetectionOutput: names of its blobs
-            of offsets and scores, `[(offsets, scores), ...]` one pair a level, or one pair of joined blobs. Maps and
+            of offsets and scores, `[(offsets, scores), ...]` one pair per level, or one pair of joined blobs. Maps and
             what was flattened from them will do. None finds a joined pair by the number of priors.
         anchors: the priors of such a net: an `AnchorSpec`, or an array (N, 4) in the order of the net's outputs, as
             fractions of the image; or (1, 2, N * 4), as PriorBox layers give.

@@ -143,7 +143,7 @@ def _size(blob):
 
 
 def _grids(parts):
-    """(height, width, boxes a cell) of each part, or None where a part is no map."""
+    """(height, width, boxes per cell) of each part, or None where a part is no map."""
     if not all(len(part.shape) == 4 and part.shape[3] % 4 == 0 for part in parts):
         return None
     return [(part.shape[1], part.shape[2], part.shape[3] // 4) for part in parts]
@@ -186,7 +186,7 @@ def _found_by_shape(building, anchors):
         shown = ", ".join(f"{name} {building.blobs[name].shape[1:]}" for name in names)
         raise ValueError(
             f"The shapes do not tell which blobs are the offsets and the scores of {count} priors: offsets have "
-            f"{4 * count} values an image. The net's last blobs are {shown}. Name them with `heads`."
+            f"{4 * count} values per image. The net's last blobs are {shown}. Name them with `heads`."
         )
     return pairs[0]
 

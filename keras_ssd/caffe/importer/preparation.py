@@ -61,7 +61,7 @@ def last_blobs(net):
 
 
 def unsupported(layers, builders):
-    """{type: names} of layers that nobody builds."""
+    """{type: names} of layers that have no builder."""
     known = {*builders, *DATA, *PRIORS, *DETECTIONS}
     found = {}
     for layer in layers:

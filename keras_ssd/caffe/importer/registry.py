@@ -1,6 +1,6 @@
 """Which function builds which type of Caffe layer."""
 
-# What a layer of the net may be without leaving anything in the model.
+# Layers that leave nothing in the model.
 DATA = ("Input", "Data", "AnnotatedData", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "VideoData")
 ENDS = (
     *("Accuracy", "Silence", "DetectionEvaluate", "SoftmaxWithLoss", "SmoothL1Loss", "EuclideanLoss", "HingeLoss"),

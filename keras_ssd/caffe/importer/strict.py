@@ -44,7 +44,7 @@ def _unknown(values, message, place):
     for name, value in values.items():
         field = known.get(name)
         if field is None:
-            # A message of a layer's own that nobody knows belongs to a fork's layer type; a value does not.
+            # An unknown message belongs to a fork's own layer type; an unknown value does not.
             if known:
                 yield place or "the layer", name, known
         elif field.type == "message":

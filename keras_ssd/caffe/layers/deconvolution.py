@@ -15,8 +15,8 @@ from keras_ssd.padding import size_pair
 class Deconvolution2D(keras.layers.Layer):
     """Transposed convolution as Caffe and PyTorch have it: with groups, dilation and explicit padding.
 
-    `keras.layers.Conv2DTranspose` knows neither groups, of which bilinear upsampling has one a channel, nor padding in
-    cells, nor dilation with strides. The size of the result is
+    `keras.layers.Conv2DTranspose` has neither groups (bilinear upsampling has one per channel), nor padding in cells,
+    nor dilation with strides. The size of the result is
     `strides * (size - 1) + dilation_rate * (kernel_size - 1) + 1 - 2 * padding`.
 
     It is computed as one convolution without gaps: the cells of the result that have the same remainder by the

@@ -56,7 +56,7 @@ def first_value(kind, calls, model_input):
         (Keras tensor that the input stands for, its `Value`, the calls that are left).
 
     Raises:
-        ExportError: the caller shall prepare the image, and the model has no layer that does.
+        ExportError: the caller prepares the image, and the model has no layer that would do it.
     """
     tensor = model_input
     if kind.prepared:

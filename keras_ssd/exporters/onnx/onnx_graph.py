@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from typing import Any
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ LOWEST = float(np.finfo("float32").min)
 
 @dataclass(frozen=True)
 class Node:
-    """One operation; its only output bears its name."""
+    """One operation; its only output has its name."""
 
     operator: str
     name: str
@@ -184,7 +183,7 @@ class Step:
             value: what they begin with.
 
         Returns:
-            A `Value`; the last operation bears the layer's name.
+            A `Value`; the last operation has the layer's name.
         """
         stored = value.name
         for index, (operator, constant, attributes) in enumerate(operators):

@@ -11,7 +11,7 @@ def write_boxes(graph, tables, options):
     """Writes decoded boxes (N, 4), by the very formula that decodes everywhere else.
 
     Args:
-        graph: the `Graph`; the last operation bears the name "boxes".
+        graph: the `Graph`; the last operation has the name "boxes".
         tables: the `HeadTables`.
         options: the `DecodeOptions`: how offsets are coded.
     """
@@ -27,7 +27,7 @@ def write_scores(graph, tables, kind):
     """Writes scores (N, C), without the background.
 
     Args:
-        graph: the `Graph`; the last operation bears the name "scores".
+        graph: the `Graph`; the last operation has the name "scores".
         tables: the `HeadTables`.
         kind: "softmax", "sigmoid" or "probabilities", see `DecodeOptions.scores`.
     """

@@ -194,7 +194,7 @@ def absolute(step, layer, x):
 
 @writes(keras.layers.Dropout)
 def dropout(step, layer, x):
-    """Dropout, which does nothing when detecting; that of whole maps or images Caffe has not."""
+    """Dropout, which does nothing when detecting; Caffe has none for whole maps or images."""
     if layer.noise_shape is not None:
         return x
     params = {"dropout_param": {"dropout_ratio": float(layer.rate)}}
@@ -210,5 +210,5 @@ def dropout(step, layer, x):
     keras.layers.ActivityRegularization,
 )
 def nothing(step, layer, x):
-    """What only training knows, and Caffe does not."""
+    """Layers that act in training only."""
     return x

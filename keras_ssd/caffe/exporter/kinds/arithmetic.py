@@ -81,7 +81,7 @@ def _spread(step, inputs, kind):
         dims = {"reshape_param": {"shape": {"dim": [0, *sizes]}}}
         factor = step.add("Reshape", [factor], (None, *sizes), params=dims, suffix="factor")
         if kind == "Bias":
-            step.net.note(f"Bias with a second input is a layer of Caffe that OpenCV has not ('{step.name}').")
+            step.net.note(f"Bias with a second input is a layer of Caffe that OpenCV does not have ('{step.name}').")
         return step.add(kind, [x, factor], x.shape, x.order, params={f"{kind.lower()}_param": {"axis": 0}})
     return step.fail(
         "of inputs of two shapes, one must have single cells on the last axes, in the order B, C, H, W or B, H, W, C. "

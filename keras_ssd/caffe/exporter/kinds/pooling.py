@@ -1,4 +1,4 @@
-"""Pooling: Caffe rounds the number of windows up, so windows that Keras has not are cut off."""
+"""Pooling: Caffe rounds the number of windows up, so windows that Keras does not have are cut off."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def max_pooling2d(step, layer, x):
 
 
 def _pooled(step, layer, x, method, cells):
-    """Writes a Pooling, and cuts off the windows that the Keras layer has not.
+    """Writes a Pooling, and cuts off the windows that the Keras layer does not have.
 
     Returns:
         (blob, Caffe's padding).

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 from typing import Any
-from typing import Any
 
 import keras
 
@@ -113,7 +112,7 @@ def _convolution(step, x, window):
         convert = _depthwise_kernel(channels, each)
     else:
         layer = keras.layers.Conv2D(window.filters, window.kernel, groups=window.groups, **options)
-        # Of an image whose channels stand in reverse the kernel is turned instead.
+        # If the image's channels are reversed, the kernel is turned instead of the image.
         convert = lambda a: image.turned(a, 1).transpose(2, 3, 1, 0)  # noqa: E731
     weights = {"kernel": Stored(0, shape, convert)}
     if window.use_bias:

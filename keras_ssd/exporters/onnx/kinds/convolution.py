@@ -44,7 +44,7 @@ def _result(step, x, stored):
 
 
 def conv2d(step, x):
-    """A convolution; of an image whose channels stand in reverse the kernel is turned instead."""
+    """A convolution; if the image's channels are reversed, the kernel is turned instead of the image."""
     layer = step.layer
     x, attributes = _window(step, x)
     kernel = array_of(layer.kernel).transpose(3, 2, 0, 1)  # (filters, C / groups, h, w)

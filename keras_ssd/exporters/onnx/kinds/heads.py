@@ -26,7 +26,7 @@ class HeadTables:
 
 
 def anchor_boxes(step, *maps):
-    """The heads' maps, level by level, as tables of one row an anchor."""
+    """The heads' maps, level by level, as tables with one row per anchor."""
     levels = step.layer.spec.levels
     tables = []
     for part, group in (("confidence", maps[: len(levels)]), ("offsets", maps[len(levels) :])):

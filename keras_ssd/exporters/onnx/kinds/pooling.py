@@ -65,7 +65,7 @@ def padded_average_pooling2d(step, x):
 
 
 def _global(operator):
-    """One value a channel, as a map of one cell or without one."""
+    """One value per channel, as a map of one cell or as a vector."""
 
     def write(step, x):
         x = step.graph.maps(x)
