@@ -6,7 +6,7 @@
 
 DATA is a folder of annotated images with the splits train and val, such as BCCD. Anchors are fitted to the split
 train and held against both. Trainings start from the same seed and differ in the anchors alone; `--resume` goes on with
-those that are done or begun. One seed is no proof: two hundredths of AP come from chance.
+those that are finished or begun. One seed is no proof: chance alone moves AP by two hundredths.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Reads annotation files that were changed at random: python benchmarks/annotation_mutations.py [--count 2500]
 
-Every object must be read or named; a reader may raise one clear error and nothing else. Ends with 1 otherwise.
+Every object must be read, or named as a problem; a reader may raise one clear error and nothing else. The exit code
+is 1 otherwise.
 """
 
 import argparse

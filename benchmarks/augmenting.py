@@ -1,4 +1,4 @@
-"""What each augmentation block and chain costs: milliseconds an image on one thread, with and without OpenCV.
+"""What each augmentation block and chain costs: milliseconds per image on one thread, with and without OpenCV.
 
     python benchmarks/augmenting.py --size 375 500 --boxes 3
 
@@ -100,7 +100,7 @@ def main():
     sample = smooth_sample(tuple(arguments.size), arguments.boxes, np.random.default_rng(0))
     labels = a.Labels.of(sample)
 
-    table = Table(title=f"{arguments.size[1]} x {arguments.size[0]} pixels, {arguments.boxes} objects, ms an image")
+    table = Table(title=f"{arguments.size[1]} x {arguments.size[0]} pixels, {arguments.boxes} objects, ms per image")
     columns = ("block or chain", "draw", "with OpenCV", "mean", "without", "mean")
     for column in columns:
         table.add_column(column, justify="left" if column == columns[0] else "right")

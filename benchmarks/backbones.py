@@ -4,11 +4,11 @@
     python benchmarks/backbones.py --all --check --sizes 300x300 512x384 257x389
     python benchmarks/backbones.py --names resnet50 mobilenet_v2 --head separable
 
-Every network gets its proposed taps, derived extras and anchors, fresh weights and 20 classes. Parameters are millions,
-GFLOPs two for each multiplication with an addition, in convolutions and dense layers (SSD300 on VGG16: 62.8). Time is
-one image through `predict_on_batch`, compiled by Keras, median of `--rounds`. `--check` makes one step of training,
-holds that weights of all parts move, and that the saved file gives outputs that are equal to the last bit, or says by
-how much they differ. Rows are written to `--out` as they come; networks that stand there already are left out.
+Every network gets its proposed taps, derived extras and anchors, fresh weights and 20 classes. Parameters are in
+millions. A multiplication with an addition counts as two FLOPs, in convolutions and dense layers (SSD300 on VGG16:
+62.8 GFLOP). Time is one image through `predict_on_batch`, compiled by Keras, median of `--rounds`. `--check` makes
+one step of training, checks that weights of all parts move, and compares the outputs of the saved file to the last
+bit. Rows are written to `--out` as they come; networks that stand there already are left out.
 """
 
 import argparse

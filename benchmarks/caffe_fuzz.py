@@ -4,8 +4,8 @@
 
 Each net has one layer (or pair) of the type in question on top of a random beginning: images of odd and even size,
 all settings that the type has, random weights. The image goes through `from_caffe` and through OpenCV's DNN module,
-which must be a version before 5. Printed is a table in Markdown: nets of each type, the largest value that occurred and
-the largest difference.
+which must be a version before 5. The output is a table in Markdown: nets of each type, the largest value that occurred
+and the largest difference.
 """
 
 import argparse

@@ -5,7 +5,7 @@
 
 Each file is written first, then read in a process of its own that touches every number (the sum), so that a memory
 map does not look free. "own" is memory that the process allocated; the peak counts the file's pages, too, which the
-system takes back when it needs them. The page cache is warm: disks are not measured. Linux alone tells these numbers.
+system takes back when it needs them. The page cache is warm: disks are not measured. Only Linux gives these numbers.
 """
 
 import argparse

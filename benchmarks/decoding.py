@@ -1,4 +1,4 @@
-"""What decoding costs beside SSD300's forward pass: milliseconds an image and share, on the backend in use.
+"""What decoding costs beside SSD300's forward pass: milliseconds per image and share, on the backend in use.
 
     KERAS_BACKEND=jax python benchmarks/decoding.py
 
@@ -47,7 +47,7 @@ def milliseconds(call):
 
 
 def measure(batch, rounds):
-    """Median milliseconds an image: forward pass, decoding, and the end-to-end model."""
+    """Median milliseconds per image: forward pass, decoding, and the end-to-end model."""
     model = keras_ssd.ssd300(classes=NAMES)
     raw = keras.Input(model.output.shape[1:])
     decoder = keras.Model(raw, keras_ssd.DecodeDetections()(raw))
@@ -73,8 +73,8 @@ def main():
     table = Table(title=f"SSD300, 20 classes, {keras.backend.backend()}, {SHARE:.1%} of scores above 0.01")
     for title in (
         "batch",
-        "forward, ms an image",
-        "decoding, ms an image",
+        "forward, ms per image",
+        "decoding, ms per image",
         "share",
         "ssd_keras's 514 ms / ours",
     ):

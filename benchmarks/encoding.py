@@ -1,11 +1,11 @@
-"""How many images a second the targets of SSD300 and SSD512 are encoded.
+"""How many images per second `TargetEncoder` encodes for SSD300 and SSD512.
 
     OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 python benchmarks/encoding.py
 
-Objects are of all sizes from 3 % to 80 % of the image's side, 14.5 an image. `host` is `TargetEncoder.encode_batch`
+Objects are of all sizes from 3 % to 80 % of the image's side, 14.5 per image. `host` is `TargetEncoder.encode_batch`
 and `all anchors` the same without looking at geometry first; `graph` is `encode_in_graph`, compiled, on the backend in
 use, which is for the GPU and for small batches. The host works on one thread and is timed by its processor, so that
-other programs on the machine do not count; best of the rounds. ssd_keras's encoder needs 30 ms an image for SSD300 and
+other programs on the machine do not count; best of the rounds. ssd_keras's encoder needs 30 ms per image for SSD300 and
 70 to 108 ms for SSD512.
 """
 
@@ -66,7 +66,7 @@ def seconds(call, rounds, clock):
 
 
 def rates(name, images, rounds):
-    """Images a second: by geometry, with all anchors, in graph."""
+    """Images per second: by geometry, with all anchors, in graph."""
     encoder = keras_ssd.TargetEncoder(named_spec(name), 20)
     plain = keras_ssd.TargetEncoder(named_spec(name), 20)
     plain._overlaps.windows = None
@@ -86,8 +86,8 @@ def main():
     parser.add_argument("--images", type=int, default=32, help="images a batch")
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
-    table = Table(title=f"Targets, 14.5 objects an image, images a second; graph on {keras.backend.backend()}")
-    for title in ("anchors", "host", "ms an image", "times ssd_keras", "all anchors", "graph"):
+    table = Table(title=f"Targets, 14.5 objects per image, images per second; graph on {keras.backend.backend()}")
+    for title in ("anchors", "host", "ms per image", "times ssd_keras", "all anchors", "graph"):
         table.add_column(title, justify="right")
     for name, theirs in SSD_KERAS_MS.items():
         host, everything, graph = rates(name, args.images, args.rounds)

@@ -12,9 +12,9 @@ that other work on the machine does not count.
 --share runs SSD300 with fresh weights, which finds the most that it can, 200 objects, over so many drawn images, and
 shows what collecting and measuring take beside that.
 
---memory shows by how much the largest resident memory of a process grows beyond what it has once Keras is imported:
-when detections are collected as a network would give them, with their journal on the disk; and then when they are
-written, read again and measured.
+--memory shows how much the largest resident memory of a process grows after Keras is imported: while detections are
+collected as a network would give them, with their journal on the disk, and while they are written, read again and
+measured.
 """
 
 import argparse
@@ -148,9 +148,9 @@ def show_share(count, batch):
     found = list(model.detect(list(images), **options))
     running = time.perf_counter() - start
     table = Table(
-        title=f"SSD300, {running / count * 1e3:.0f} ms an image, {sum(map(len, found)) / count:.0f} found in each"
+        title=f"SSD300, {running / count * 1e3:.0f} ms per image, {sum(map(len, found)) / count:.0f} found in each"
     )
-    for title in ("measure", "collecting and measuring, ms an image", "share"):
+    for title in ("measure", "collecting and measuring, ms per image", "share"):
         table.add_column(title, justify="right")
     for name in ("voc07", "coco"):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How many images a second `data.batches` gives to `fit`, and where the time goes, on the backend in use.
+"""How many images per second `data.batches` gives to `fit`, and where the time goes, on the backend in use.
 
     KERAS_BACKEND=jax python benchmarks/feeding.py --workers 2
     KERAS_BACKEND=tensorflow python benchmarks/feeding.py --train
@@ -79,7 +79,7 @@ def milliseconds(call, places):
 
 
 def parts(source, count=200):
-    """Milliseconds an image of each part of the way, on the thread that calls."""
+    """Milliseconds per image of each part of the way, on the thread that calls."""
     maker, size = source.maker, source.batch_size
     samples = [Sample.of(maker.dataset[place]) for place in range(16)]
     made = [maker.sample(0, place) for place in range(count)]
@@ -178,10 +178,10 @@ def feeding(args, data):
     table.add_column(keras.backend.backend())
     table.add_column("", justify="right")
     for name, value in times.items():
-        table.add_row(f"{name}, ms an image", f"{value:.2f}")
+        table.add_row(f"{name}, ms per image", f"{value:.2f}")
     table.add_section()
-    table.add_row("batches alone, images a second", f"{alone:.0f}")
-    table.add_row("through fit, images a second", f"{whole:.0f}")
+    table.add_row("batches alone, images per second", f"{alone:.0f}")
+    table.add_row("through fit, images per second", f"{whole:.0f}")
     return table
 
 

@@ -2,10 +2,10 @@
 
     python benchmarks/finetuning.py detect.tflite BCCD --epochs 6 --out runs
 
-Both learn the same images of BCCD's train list for the same number of steps, with the same recipe, augmentation, rate
-and seed, and are measured on the test list, which neither sees: the area under the curve at IoU 0.5. The net from
-nothing has the same width, and batch normalisation, without which a net of this depth does not start to learn; the
-ported one has it folded in.
+Both learn the same images of BCCD's train list for the same number of steps, with the same recipe, augmentation,
+learning rate and seed. They are measured on the test list, which neither sees: the area under the curve at IoU 0.5.
+The net from nothing has the same width, and batch normalisation, without which a net of this depth does not start to
+learn; the ported one has it folded in.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Damaged image files through the reader: no crash, no hang, no file that is neither read nor named.
+"""Gives damaged image files to the reader: none may crash it or make it hang, and each must be read or refused by name.
 
     python benchmarks/image_fuzz.py --count 3000
 

@@ -27,7 +27,7 @@ ROWS = (
 
 
 def targets(spec, batch, positives, seed=0):
-    """(B, N, 5) with this many positives an image."""
+    """(B, N, 5) with this many positives per image."""
     rng = np.random.default_rng(seed)
     shape = (batch, spec.num_anchors)
     class_ids, offsets = np.zeros(shape, np.float32), np.zeros((*shape, 4), np.float32)

@@ -4,9 +4,10 @@
 
 Three tables. (a) Weights: the model's arrays against (q - zero) * scale of what LiteRT holds; equal means to the last
 bit. (b) Feature maps: how far the float network's maps are from LiteRT's on the same images, in decibels of signal to
-error, and the layer of the least. Errors add up along the network: each map follows from all before it. (c) COCO's AP.
-LiteRT's own suppression keeps 10 boxes an image, one class each, and reads anchors of eight bits; so the heads that it
-computes are also decoded by this package, with the settings of the port, at 10 and at 100 detections an image.
+error, and which layer has the fewest. Errors add up along the network: each map follows from all before it. (c)
+COCO's AP. LiteRT's own suppression keeps 10 boxes per image, one class each, and reads anchors of eight bits; so the
+heads that it computes are also decoded by this package, with the settings of the port, at 10 and at 100 detections
+per image.
 
 Needs `pip install ai-edge-litert`, and the extra `coco`.
 """
@@ -180,7 +181,7 @@ def print_all(weights, decibels, results):
     console.print(table)
     least = min(decibels, key=decibels.get)
     console.print(f"least: {decibels[least]:.1f} dB at {least}")
-    table = Table("detections an image", "AP", "AP50", "AP75", "AR10", title="(c) COCO")
+    table = Table("detections per image", "AP", "AP50", "AP75", "AR10", title="(c) COCO")
     for name, result in results.items():
         table.add_row(name, *(f"{result.numbers[key]:.4f}" for key in ("AP", "AP50", "AP75", "AR10")))
     console.print(table)

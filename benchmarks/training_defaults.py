@@ -2,10 +2,10 @@
 
     python benchmarks/training_defaults.py BCCD PLAN --rows rows.jsonl
 
-PLAN has a trial a line, options as words: `set=platelets:128 anchors=fit augment=light steps=600 seed=0`. A line that
-ROWS has already is left out, so a run that was stopped goes on with the next trial. Each row has the trial's options,
-the best and the last AP at IoU 0.5 on images that are not trained on, the epoch of the best, the images seen and the
-seconds of all processors. Trials take from BCCD's lists train and val alone; `test` is for the end.
+PLAN has one trial per line, options as words: `set=platelets:128 anchors=fit augment=light steps=600 seed=0`. A line
+that ROWS has already is left out, so a run that was stopped goes on with the next trial. Each row has the trial's
+options, the best and the last AP at IoU 0.5 on images that are not trained on, the epoch of the best, the images seen
+and the seconds of all processors. Trials use BCCD's lists train and val alone; `test` is kept for the end.
 """
 
 import argparse
@@ -175,7 +175,7 @@ def run(data, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", help="BCCD, or for sets of coco its sample")
-    parser.add_argument("plan", help="a file with a trial a line")
+    parser.add_argument("plan", help="a file with one trial per line")
     parser.add_argument("--rows", required=True, help="file that the rows are appended to")
     args = parser.parse_args()
     rows = Path(args.rows)

@@ -2,9 +2,8 @@
 
     python examples/custom_loss.py photos --gain 2 --epochs 30 --out small.keras
 
-A few pixels beside a large object are nothing, beside a small one they are everything; yet both errors cost the same in
-SSD's loss if they are the same share of the anchor, and large objects have more anchors. With `--gain 0` this is
-SSD's own loss.
+An error of a few pixels hardly matters for a large object, and can miss a small one. In SSD's loss both cost the same
+if they are the same share of the anchor, and large objects have more anchors. With `--gain 0` this is SSD's own loss.
 """
 
 import argparse
@@ -20,7 +19,7 @@ from keras_ssd.losses import Coder, ConfidenceLoss, HardNegatives, localization_
 
 @keras.saving.register_keras_serializable("examples")
 class SmallObjectsLoss(keras.losses.Loss):
-    """Softmax with hard negatives, and smooth L1 that an anchor of no size pays 1 + `gain` times."""
+    """Softmax with hard negatives, and smooth L1 that counts up to 1 + `gain` times as much for small anchors."""
 
     def __init__(self, gain=1.0, name="small_objects_loss", **options):
         super().__init__(name=name, **options)

@@ -1,10 +1,10 @@
-"""How good a detector is on annotated images, and at which score to cut.
+"""Measures a detector on annotated images, and finds the lowest score to accept.
 
     python examples/evaluate.py BCCD --weights ssd_small.cells --split test --policy drop
     python examples/evaluate.py photos --weights runs/mine/model.keras --measure coco --save photos.json
 
-Without a threshold a detector gives everything that it thinks possible; the average precision is about that. Whoever
-uses it must cut somewhere: the last table shows, for each class, where most objects are found with few false ones.
+Average precision judges all detections, however low their scores. To use a detector you need a lowest score: the last
+table shows, for each class, the one that finds most objects with few false detections.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Measures a detector that is not of this package: here a few lines of numpy that look for the violet white cells.
+"""Measures a detector that is not of this package: here a few lines of numpy that look for violet cells.
 
     python examples/evaluate_any_detector.py
     python examples/evaluate_any_detector.py --images 50 --save cells.csv
 
-All that is needed is a name, boxes, scores and classes for each image. The smears are drawn: nothing is downloaded.
+It needs a name, boxes, scores and classes for each image. The smears are drawn: nothing is downloaded.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def arguments(argv):
 
 
 def smears(count):
-    """A dataset of drawn blood smears; what is to be found are the white cells."""
+    """A dataset of drawn blood smears; the objects are the white cells."""
     annotations, names = [], None
     for seed in range(count):
         smear = draw_smear(seed, white_cells=seed % 2, platelets=0)

@@ -4,8 +4,8 @@
         --trained-on plate --mean 123.68,116.28,103.53 --scale 0.0171,0.0175,0.0174 --channel-order rgb --out my.keras
 
 boxes.csv has the header `image,xmin,ymin,xmax,ymax,class` and a line for each object, boxes in pixels; paths are
-taken from its folder. Filters of classes that the net knows are kept, those of new ones start fresh. The layers of
---freeze stay as Caffe left them.
+taken from its folder. Filters of classes that the net knows are kept; those of new classes start fresh. Layers that
+--freeze names keep the weights from Caffe.
 """
 
 import argparse

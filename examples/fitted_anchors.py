@@ -3,9 +3,9 @@
     python examples/fitted_anchors.py BCCD --out runs/lite
 
 BCCD stands for a folder of annotated images (VOC, COCO, YOLO or CSV) with the splits train and val; without a val,
-every tenth image is kept for validation. Before anything is trained, the example shows what the evenly spread anchors
-of a new network miss: of BCCD's platelets, which are small, nearly all. It then fits anchors and shows what that
-gains; two images of the reports are written beside the model.
+every tenth image is kept for validation. Before training, the example shows which objects the evenly spread anchors
+of a new network miss: nearly all of BCCD's platelets, which are small. It then fits anchors and shows what that
+gains. Two images of the reports are written beside the model.
 """
 
 import argparse

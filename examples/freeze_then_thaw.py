@@ -2,8 +2,8 @@
 
     python examples/freeze_then_thaw.py photos --weights ssd300.voc07+12 --out mine.keras
 
-Fresh heads make large errors at first, and their gradients would spoil filters that took days to learn. So all but the
-heads is frozen until these are good. Heads of classes that the weights know start as they were trained.
+Fresh heads make large errors at first, and their gradients would spoil filters that took days to learn. So all layers
+but the heads are frozen at first. Heads of classes that the weights know start with their trained filters.
 """
 
 import argparse
@@ -24,7 +24,9 @@ def arguments(argv):
     parser.add_argument("--frozen-epochs", type=int, default=5, help="epochs for the heads alone (default: 5)")
     parser.add_argument("--epochs", type=int, default=20, help="epochs for all layers after that (default: 20)")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="highest of the heads (default: 1e-3)")
+    parser.add_argument(
+        "--learning-rate", type=float, default=1e-3, help="highest learning rate of the heads (default: 1e-3)"
+    )
     parser.add_argument("--augment", default="light", help="a chain of keras_ssd.data.augment (default: light)")
     parser.add_argument("--out", default="finetuned.keras", help="where to save it (default: finetuned.keras)")
     return parser.parse_args(argv)

@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=torch python examples/inside_torch.py a.jpg b.jpg --weights ssd300.voc07+12
 
-On this backend a Keras model *is* a `torch.nn.Module`. It takes and gives torch tensors, its weights are in
-`parameters()`, and it lies in other modules like any layer. Two things differ from torchvision: images are
+On this backend a Keras model *is* a `torch.nn.Module`. It takes and returns torch tensors, its weights are in
+`parameters()`, and other modules can contain it. Two things differ from torchvision: images are
 channels-last, (B, H, W, 3), and they hold 0..255; the model subtracts its mean by itself.
 """
 

@@ -1,4 +1,4 @@
-"""Detects with OpenCV 5 alone: what replaces cv2.dnn.readNetFromCaffe, which OpenCV 5 no longer has.
+"""Detects with OpenCV 5 alone, in place of cv2.dnn.readNetFromCaffe, which OpenCV 5 no longer has.
 
 keras-ssd convert deploy.prototxt plates.caffemodel -o plates.onnx --input blob
 python examples/opencv5_onnx.py plates.onnx car.jpg --size 300 --mean 104 117 123

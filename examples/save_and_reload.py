@@ -4,7 +4,7 @@
     python examples/save_and_reload.py --weights ssd300.voc07+12 --folder saved
 
 A `.keras` file holds all that belongs to a detector: layers, weights, anchors, class names and preprocessing. To open
-it takes `import keras_ssd` and nothing else: no list of custom objects, and not the code that built the model.
+it you need `import keras_ssd` and nothing else: no list of custom objects, and not the code that built the model.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 
 import keras_ssd
 
-# What another program has to do: one import, one call.
+# All that another program needs: one import, one call.
 OTHER_PROGRAM = """
 import sys
 import keras, keras_ssd

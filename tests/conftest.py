@@ -1,4 +1,4 @@
-"""What every test shares: where the reference material lies, and how to skip without it."""
+"""What every test shares: where the reference material lies, which tests are quick, what JAX has compiled."""
 
 import os
 import sys
@@ -7,14 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import keras_ssd as keras_ssd  # first of all: it chooses an installed backend before a test imports Keras
+ROOT = Path(__file__).parents[1]
+
+# JAX compiles every operation of every shape, which is most of what its tests take. What one process has compiled is
+# there for the others and for the next run; delete the folder at will. It must be known before JAX is imported.
+if os.access(ROOT, os.W_OK):
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import keras_ssd as keras_ssd  # noqa: E402 (it chooses an installed backend before a test imports Keras)
 
 pytest.register_assert_rewrite("downloading")  # fixtures of its own, and imported before they are known as such
 
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helper modules
 
 REFERENCE = Path(__file__).parent / "reference"
-SHARED = Path(os.environ.get("KERAS_SSD_SHARED", Path(__file__).parents[1] / ".." / "shared")).resolve()
+SHARED = Path(os.environ.get("KERAS_SSD_SHARED", ROOT / ".." / "shared")).resolve()
 
 
 def shared_path(*parts):
@@ -44,3 +53,18 @@ def shared():
 @pytest.fixture
 def oracle():
     return load_oracle
+
+
+def quick_names():
+    """Files of tests, or single tests of them as `file::test`, that `tests/quick.txt` lists."""
+    lines = (Path(__file__).parent / "quick.txt").read_text(encoding="utf-8").splitlines()
+    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def pytest_collection_modifyitems(items):
+    """Marks the tests of `tests/quick.txt` as quick, those that are marked slow excepted."""
+    names = quick_names()
+    for item in items:
+        one = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+        if (item.path.name in names or one in names) and item.get_closest_marker("slow") is None:
+            item.add_marker("quick")

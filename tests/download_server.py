@@ -1,4 +1,4 @@
-"""A local HTTP server that misbehaves on purpose: each path plays a list of replies, one a request."""
+"""A local HTTP server that misbehaves on purpose: each path plays a list of replies, one per request."""
 
 import contextlib
 import threading

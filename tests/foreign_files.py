@@ -35,7 +35,7 @@ EXTRAS = {
 }
 TAIL_512 = {"conv10_1": (1, 256, 128), "conv10_2": (4, 128, 256)}
 
-# Feature map -> (channels, boxes a cell).
+# Feature map -> (channels, boxes per cell).
 HEADS = {
     "ssd300": {
         "conv4_3_norm": (512, 4),

@@ -1,17 +1,17 @@
 """Training on two virtual CPU devices or processes, run by tests in a process of its own.
 
-    python replicas.py one|strategy|distribution|processes arrays|batches RESULT
+    python replicas.py one|strategy|distribution|processes FOLDER
 
-Writes the trained weights, and what `fit` reports, to the npz file RESULT. `one` is a single device with the whole
-batch; the others share it between two. `arrays` is one step on a batch whose first half has many objects, the second
-few or none; `batches` are two epochs of images through `keras_ssd.data.batches`.
+Writes the trained weights, and what `fit` reports, to `arrays.npz` and `batches.npz` in FOLDER. `one` is a single
+device with the whole batch; the others share it between two. `arrays` is one step on a batch whose first half has many
+objects, the second few or none; `batches` are two epochs of images through `keras_ssd.data.batches`.
 """
 
 import os
 import sys
 from typing import ClassVar
 
-MODE, SOURCE, RESULT = sys.argv[1:]
+MODE, FOLDER = sys.argv[1:]
 if MODE == "distribution":
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
@@ -29,6 +29,7 @@ BATCH, ANCHORS, DEVICES = 4, 30, 2
 class Arrays:
     """Images (B, 6) and targets (B, N, 5) with 7, 3, 1 and 0 positives; a dense layer makes the predictions."""
 
+    name = "arrays"
     epochs = 1
 
     def network(self):
@@ -68,6 +69,7 @@ class Ready(keras.utils.PyDataset):
 class Images:
     """Drawn squares, augmented and shuffled; a convolution makes the predictions."""
 
+    name = "batches"
     epochs = 2
 
     def network(self):
@@ -110,9 +112,9 @@ def compiled(source):
     return net
 
 
-def save(net, **results):
+def save(source, net, **results):
     weights = {f"weight {place}": keras.ops.convert_to_numpy(w) for place, w in enumerate(net.trainable_weights)}
-    np.savez(RESULT, **weights, **results)
+    np.savez(os.path.join(FOLDER, f"{source.name}.npz"), **weights, **results)
 
 
 def fit(source):
@@ -127,12 +129,17 @@ def fit_twice(source):
     assert history == again, (history, again)
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    if MODE != "one" and SOURCE == "batches":
+    if MODE != "one" and source.name == "batches":
         assert Seen.shapes == {BATCH // DEVICES}, Seen.shapes
-    save(first, **history)
+    save(source, first, **history)
 
 
-def strategy(source):
+def one():
+    for source in SOURCES:
+        fit_twice(source)
+
+
+def strategy():
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -140,22 +147,29 @@ def strategy(source):
     mirrored = tf.distribute.MirroredStrategy([f"CPU:{place}" for place in range(DEVICES)])
     assert mirrored.num_replicas_in_sync == DEVICES
     with mirrored.scope():
-        fit_twice(source)
+        one()
 
 
-def distribution(source):
+def distribution():
     assert len(keras.distribution.list_devices()) == DEVICES
     keras.distribution.set_distribution(keras.distribution.DataParallel())
-    fit_twice(source)
+    one()
 
 
 def process(rank, rendezvous):
     """One of two processes: its part of each batch, with gradients averaged as DistributedDataParallel does."""
-    import torch
     import torch.distributed as dist
 
     dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=DEVICES)
-    source = SOURCES[SOURCE]()
+    for source in SOURCES:
+        share(source, rank)
+    dist.destroy_process_group()
+
+
+def share(source, rank):
+    import torch
+    import torch.distributed as dist
+
     net = compiled(source)
     feed, losses = source.batches(net, rank, DEVICES), []
     for _ in range(source.epochs):
@@ -176,19 +190,16 @@ def process(rank, rendezvous):
         feed.on_epoch_end()
         losses.append(np.mean(of_epoch))
     if rank == 0:
-        save(net, loss=losses)
-    dist.destroy_process_group()
+        save(source, net, loss=losses)
 
 
-def processes(_):
+def processes():
     import torch
 
-    torch.multiprocessing.spawn(process, (f"{RESULT}.rendezvous",), nprocs=DEVICES)
+    torch.multiprocessing.spawn(process, (os.path.join(os.path.abspath(FOLDER), "rendezvous"),), nprocs=DEVICES)
 
 
-SOURCES = {"arrays": Arrays, "batches": Images}
+SOURCES = (Arrays(), Images())
 
 if __name__ == "__main__":
-    {"one": fit_twice, "strategy": strategy, "distribution": distribution, "processes": processes}[MODE](
-        SOURCES[SOURCE]()
-    )
+    {"one": one, "strategy": strategy, "distribution": distribution, "processes": processes}[MODE]()

@@ -41,7 +41,7 @@ def naive_dense(size_hw, grid, step, sizes, densities, ratios=(1,), span=None):
 
 
 def dense_net(first, second, boxes):
-    """The small net with other settings of its two PriorBox layers and other numbers of boxes a cell."""
+    """The small net with other settings of its two PriorBox layers and other numbers of boxes per cell."""
     net = small_net()
     text = format_prototxt(net)
     layers = []

@@ -19,6 +19,9 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [pytest.param(path, id=path.stem) for path in DOCS]
+WITH_CODE = [pytest.param(path, id=path.stem) for path in DOCS if path.stem != "glossary"]
+# Words of other projects that no sentence of the package uses where the glossary has one of its own.
+FOREIGN = ("bounding box", "default box", "ground truth", "picture", "post-processing", "pyramid level")
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ENVIRONMENT = re.compile(r"^[A-Z_]+=\S*$")
 
@@ -45,7 +48,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", WITH_CODE)
 def test_values_of_every_block(path):
     names = {"__name__": path.stem}
     found = blocks(path, "python", "pycon")
@@ -132,3 +135,17 @@ def test_values_the_table_of_published_figures_is_the_catalogues():
         rows = [f"{row.dataset} {row.measure} {row.value:g} ({row.source})" for row in entry.results]
         assert listed.pop(entry.name, "") == "; ".join(rows), entry.name
     assert not listed
+
+
+def test_values_one_word_for_each_thing():
+    """Docstrings of the package use the glossary's words; a first sentence may name the others in brackets."""
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    elsewhere = " ".join(line.split("|")[3] for line in text.splitlines() if line.count("|") == 4)
+    assert not [word for word in FOREIGN if word not in elsewhere]
+    found = []
+    for path in sorted((ROOT / "keras_ssd").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (said := ast.get_docstring(node)):
+                plain = re.sub(r"`[^`]*`|\([^)]*\)|^\s*>>>.*$", "", said, flags=re.MULTILINE).lower()
+                found += [f"{path.name}: {word}" for word in FOREIGN if re.search(rf"\b{word}(e?s)?\b", plain)]
+    assert not found

@@ -28,7 +28,7 @@ def head_arrays(classes, boxes=2, into=3, seed=0, background=True):
 
 
 def test_values_bias_by_hand():
-    """Two boxes a cell; the number says box, then class."""
+    """Two boxes per cell; the number says box, then class."""
     bias = np.array([10, 11, 12, 13, 20, 21, 22, 23], np.float32)
     kernel = np.arange(8, dtype=np.float32).reshape(1, 1, 1, 8)
     fresh = {"kernel": -np.ones((1, 1, 1, 6), np.float32), "bias": -np.array([1, 2, 3, 4, 5, 6], np.float32)}

@@ -106,7 +106,7 @@ def test_reference_feature_maps(shared):
 
 @pytest.mark.slow
 def test_reference_average_precision(shared):
-    """COCO's AP on the sample at 10 detections an image: at least LiteRT's, less half a point in a hundred."""
+    """COCO's AP on the sample at 10 detections per image: at least LiteRT's, less half a point in a hundred."""
     pytest.importorskip("faster_coco_eval")
     from keras_ssd.data import read
     from keras_ssd.evaluation import Collector, evaluate
@@ -127,6 +127,6 @@ def test_reference_average_precision(shared):
         result = keras_ssd.Detections(boxes, scores[kept].clip(0, 1), classes, model.class_names, (height, width))
         theirs.add(annotation.name, result)
     ours, theirs = (evaluate(collector.table(), dataset, "coco").numbers["AP"] for collector in (ours, theirs))
-    print(f"COCO AP, 10 detections an image: {ours:.4f}; LiteRT {theirs:.4f}")
+    print(f"COCO AP, 10 detections per image: {ours:.4f}; LiteRT {theirs:.4f}")
     assert theirs > 0.15
     assert ours >= theirs - 0.005

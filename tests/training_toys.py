@@ -1,5 +1,7 @@
 """A data set of drawn squares and a model small enough to learn it in seconds."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
@@ -23,6 +25,12 @@ def squares(count=8, seed=0, name="squares", **marks):
         box = [[x, y, x + 14, y + 14]]
         annotations.append(Annotation(f"{name}{index}", image, box, [index % 2], image.shape[:2], **marks))
     return Dataset(name, CLASSES, annotations)
+
+
+def repeated(data, times):
+    """The same images several times: an epoch of many steps, since what ends an epoch costs more than a step."""
+    copies = [dataclasses.replace(one, name=f"{one.name} {turn}") for turn in range(times) for one in data]
+    return dataclasses.replace(data, annotations=copies)
 
 
 def toy(seed=0, dropout=0.2):
