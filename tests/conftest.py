@@ -1,6 +1,7 @@
 """What every test shares: where the reference material lies, which tests are quick, what JAX has compiled."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -53,6 +54,24 @@ def shared():
 @pytest.fixture
 def oracle():
     return load_oracle
+
+
+@pytest.fixture(scope="session")
+def furnished_once(tmp_path_factory):
+    from training_toys import furnished
+
+    return furnished(tmp_path_factory.mktemp("furnished"))
+
+
+@pytest.fixture
+def training_folder(furnished_once, tmp_path, monkeypatch):
+    """The working folder: a copy of VOC data of two splits, `data`, and of a small model, `toy.keras`."""
+    import keras
+
+    shutil.copytree(furnished_once, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    return tmp_path
 
 
 def quick_names():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from caffe_nets import net_of, random_weights
+from model_outputs import run
 
 import keras_ssd
 from keras_ssd.box_coder import Predictions, Targets
@@ -61,10 +62,6 @@ def small_net(end=SOFTMAX, scores="scores", more="", channels=3, columns=4, offs
 def imported(net, seed=0, **options):
     net = random_weights(net, seed)
     return keras_ssd.from_caffe(net, net, mean=128, scale=0.02, **options), net
-
-
-def run(model, images):
-    return keras.ops.convert_to_numpy(model(np.asarray(images, np.float32)))
 
 
 # What OUTPUT says; corners are Caffe's default code.

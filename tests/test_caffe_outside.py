@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from caffe_nets import net_of, opencv_outputs, random_weights, written
+from model_outputs import run
 from outside_nets import INPUT, conv, layer, mask_detector, mask_priors, ultra_light, ultra_light_priors
 
 import keras_ssd
@@ -14,10 +15,6 @@ from keras_ssd.box_coder import Predictions, decode
 
 FACE = {"mean": 127, "scale": 1 / 128, "channel_order": "rgb", "classes": ["face"]}
 MASK = {"mean": 0, "scale": 1 / 255, "channel_order": "rgb", "classes": ["mask", "no mask"]}
-
-
-def run(model, images):
-    return keras.ops.convert_to_numpy(model(np.asarray(images, np.float32)))
 
 
 def made(text, names):

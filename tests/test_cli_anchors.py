@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from training_toys import furnished
 
 import keras_ssd
 from keras_ssd.anchors import named_spec, read_spec, report, write_spec
@@ -18,9 +17,8 @@ from keras_ssd.images import read_image
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return furnished(tmp_path)
+def folder(training_folder):
+    return training_folder
 
 
 def test_values_report(folder, capsys):

@@ -7,7 +7,7 @@ import signal
 import keras
 import numpy as np
 import pytest
-from training_toys import CLASSES, furnished, squares
+from training_toys import CLASSES, squares
 
 import keras_ssd
 from keras_ssd.cli.main import main
@@ -17,9 +17,8 @@ SHORT = ["--out", "run", "--weights", "toy.keras", "--epochs", "2", "--batch-siz
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return furnished(tmp_path)
+def folder(training_folder):
+    return training_folder
 
 
 def test_values_from_a_folder_of_images_to_a_detector(folder, capsys):

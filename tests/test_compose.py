@@ -6,16 +6,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from model_outputs import values
 
 import keras_ssd
 from keras_ssd.anchors import RecipeLevel, named_spec
 from keras_ssd.backbones import ConvRow
 from keras_ssd.backbones.rebuilding import rebuilt
 from keras_ssd.models.heads import SharedHead
-
-
-def values(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 def image(size, seed=0):

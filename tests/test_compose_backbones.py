@@ -6,7 +6,7 @@ from itertools import pairwise
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from model_outputs import values
 
 import keras_ssd
 from keras_ssd.backbones import backbone_names, feature_maps, named
@@ -49,10 +49,6 @@ INSIDE = ("mobilenet_v3", "efficientnet", "efficientnet_v2", "convnext")  # thes
 NARROW = {"mobilenet": 0.25, "mobilenet_v2": 0.35, "mobilenet_v3_small": 0.75}
 LARGE = ("densenet121", "inception_resnet_v2", "inception_v3", "nasnet_mobile")
 SMALL_SIZES = {"inception_v3": (131, 161), "inception_resnet_v2": (131, 161)}
-
-
-def values(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 def image(size, seed=0):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from model_outputs import values
 
 import keras_ssd
 from keras_ssd.box_coder import Predictions
@@ -40,10 +41,6 @@ def detector(head, classes=("cat", "dog"), taps=("fine", "coarse")):
 
 def images(count=1):
     return np.random.default_rng(1).uniform(0, 255, (count, *SIZE, 3)).astype(np.float32)
-
-
-def values(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 def same_convolution(x, kernel):

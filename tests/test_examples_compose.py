@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from example_scripts import run, script
-from keras import ops
+from model_outputs import values
 from PIL import Image
 
 import keras_ssd
@@ -26,10 +26,6 @@ def blood(tmp_path, monkeypatch):
         rows += [f"{seed}.png,{','.join(f'{side:.0f}' for side in box)},{name}" for name, _, box, _ in smear.truth]
     Path("boxes.csv").write_text("\n".join(rows))
     return Path("boxes.csv")
-
-
-def values(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from caffe_nets import net_of, opencv_outputs, random_weights, reference_weights, written
+from model_outputs import run
 from reference_weights import assign_reference_weights, reference_image
 
 import keras_ssd
@@ -25,10 +26,6 @@ def plate():
         return keras_ssd.from_caffe(prototxt, caffemodel, classes=["plate"], **preprocessing, **options)
 
     return build, prototxt, caffemodel
-
-
-def run(model, images):
-    return keras.ops.convert_to_numpy(model(np.asarray(images, np.float32)))
 
 
 def raw(model, images):

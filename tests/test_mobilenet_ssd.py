@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from model_outputs import values
 
 import keras_ssd
 from keras_ssd.anchors import named_spec
@@ -30,10 +30,6 @@ def with_noise(model):
 
 def images(size=(300, 300)):
     return np.random.default_rng(2).uniform(0, 255, (1, *size, 3)).astype(np.float32)
-
-
-def values(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 @pytest.mark.numerical
