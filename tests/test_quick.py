@@ -8,6 +8,7 @@ from conftest import quick_names
 from test_package import PACKAGE, dotted, imports_of, modules
 
 import keras_ssd
+from keras_ssd import training
 from keras_ssd.cli.main import COMMANDS
 
 TESTS = Path(__file__).parent
@@ -24,7 +25,8 @@ def named(text, known, mentions=False):
     parts = [name.split(".") for name in names]
     names = {".".join(words[:count]) for words in parts for count in range(2, len(words) + 1)}
     homes = {f"keras_ssd.{name}": home for name, home in keras_ssd._HOME.items() if home != "keras_ssd"}
-    return {homes.get(name, name) for name in names} & known
+    homes |= {f"keras_ssd.training.{name}": f"keras_ssd.training.{home}" for name, home in training._LATER.items()}
+    return {part for name in names for part in (name, homes.get(name))} & known
 
 
 def reached(files):
