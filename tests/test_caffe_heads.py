@@ -269,7 +269,7 @@ def test_values_priors_keep_all_settings():
             {"columns": 5},
             r"needs 2880 scores.* 720 priors and num_classes=4. Received: 3600 = 2880 \+ 720",
         ),
-        ({"offsets": 5}, "needs 2880 offsets an image"),
+        ({"offsets": 5}, "needs 2880 offsets per image"),
     ],
 )
 def test_rejects_heads_that_do_not_fit(change, message):

@@ -117,8 +117,8 @@ def _dense(spec, index, input_size):
             return settings | _step(spec.image_size, level) | {"offset": level.offset_hw[0]}
     raise ExportError(
         f"No PriorBox layer makes the anchors of level {index}, of the grid {level.grid_hw}: they have several centres "
-        "per cell. Forks of Caffe make densified ones only, which form a square around the centre and are clipped to the "
-        "image."
+        "per cell. Forks of Caffe make densified ones only, which form a square around the centre and are clipped to "
+        "the image."
     )
 
 
