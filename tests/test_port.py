@@ -77,7 +77,7 @@ def test_roundtrip_into_a_model(tmp_path, kind, classes, layout):
     write(path, arrays)
     model = model_of(shapes)
     report = load_weights_into(model, path)
-    assert report.turned == ("conv1_1" if layout == "keras_h5" else None)
+    assert report.channels_reversed == ("conv1_1" if layout == "keras_h5" else None)
     assert set(report.layers) == set(shapes)
     found = arrays_of(model)
     for layer, weights in arrays.items():
@@ -208,7 +208,7 @@ def test_values_rename(shapes):
     arrays["stem"] = arrays.pop("conv1_1")
     model = model_of(shapes)
     given = NamedArrays(arrays, "test", first_layer_channels="bgr")
-    assert port(model, given, rename={"stem": "conv1_1"}).turned == "conv1_1"
+    assert port(model, given, rename={"stem": "conv1_1"}).channels_reversed == "conv1_1"
     kernel = arrays_of(model)["conv1_1"]["kernel"]
     np.testing.assert_array_equal(kernel, arrays["stem"]["kernel"][:, :, ::-1])
     with pytest.raises(PortError, match="nothing_such"):
@@ -246,7 +246,7 @@ def test_roundtrip_files_of_keras_3(tmp_path, shapes, ending):
     assert found.first_layer_channels == "rgb"
     other = model_of(shapes)
     report = load_weights_into(other, path)
-    assert report.turned is None
+    assert report.channels_reversed is None
     assert not changed(values(model), values(other))
 
 
@@ -266,7 +266,7 @@ def test_reference_ssd7_traffic_fits_without_rest(shared):
     model = model_of(shapes)
     report = port(model, arrays)
     assert report.parameters == 213_904
-    assert report.turned is None
+    assert report.channels_reversed is None
     np.testing.assert_array_equal(arrays_of(model)["bn7"]["moving_mean"], arrays["bn7"]["moving_mean"])
 
 

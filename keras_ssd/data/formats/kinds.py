@@ -21,7 +21,7 @@ _WITH_FIFTYONE = (
     "--output-type fiftyone.types.COCODetectionDataset."
 )
 _DATUMARO = "Datumaro converts it: datum convert -i DIR -if {} -f coco -o coco -- --save-media."
-_RESULTS = "These are detections, not annotations. keras-ssd evaluate takes them with --detections."
+_RESULTS = "These are detections, not annotations. Evaluate them: keras-ssd evaluate, or keras_ssd.evaluation.evaluate."
 
 # kind: (what it is, what to do)
 UNREAD = {
