@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import json
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -13,7 +14,7 @@ from data_files import save_image
 from keras_ssd.data import DataError
 from keras_ssd.data.reading import read_to_check
 
-FORMATS = ("coco", "yolo", "voc", "csv")
+FORMATS = ("coco", "yolo", "voc", "csv", "labelme", "createml", "via")
 LABELS = "0 0.5 0.5 0.5 0.5\n1 .25 .25 .2 .3\n0 0.1 0.1 0.4 0.1 0.4 0.4 0.1 0.4\n1 0.7 0.7 0.2 0.2\n"
 YAML = "path: .\ntrain: images/train\nval: images/val\nnc: 2\nnames: [nut, 'bolt']\n"
 TABLE = (
@@ -36,6 +37,42 @@ XML = (
     .replace("ymax", "y2")
     + "</annotation>\n"
 )
+_BOXES = (("nut", 1, 2, 29, 18), ("bolt", 5, 5, 45, 34), ("nut", 3, 4, 6, 5))  # class, x, y, width, height
+TOOLS = {
+    "labelme": {
+        "version": "5.2.1",
+        "shapes": [
+            {"label": c, "points": [[x, y], [x + w, y + h]], "shape_type": "rectangle"} for c, x, y, w, h in _BOXES
+        ],
+        "imagePath": "a.jpg",
+        "imageHeight": 40,
+        "imageWidth": 60,
+    },
+    "createml": [
+        {
+            "image": f"{name}.jpg",
+            "annotations": [
+                {"label": c, "coordinates": {"x": x + w / 2, "y": y + h / 2, "width": w, "height": h}}
+                for c, x, y, w, h in _BOXES
+            ],
+        }
+        for name in "ab"
+    ],
+    "via": {
+        f"{name}.jpg1": {
+            "filename": f"{name}.jpg",
+            "regions": [
+                {
+                    "shape_attributes": {"name": "rect", "x": x, "y": y, "width": w, "height": h},
+                    "region_attributes": {"class": c},
+                }
+                for c, x, y, w, h in _BOXES
+            ],
+            "file_attributes": {},
+        }
+        for name in "ab"
+    },
+}
 WORDS = (
     "nan",
     "-1",
@@ -93,6 +130,8 @@ def prepare(format, folder):
         save_image(folder / "JPEGImages" / f"{name}.jpg", seed=seed)
     if format == "coco":
         return {folder / "result.json": json_mutations.TEXT}
+    if format in TOOLS:
+        return {folder / "JPEGImages" / "a.json": json.dumps(TOOLS[format], indent=1)}
     if format == "csv":
         return {folder / "boxes.csv": TABLE}
     (folder / "Annotations").mkdir()
@@ -101,7 +140,7 @@ def prepare(format, folder):
 
 def mutated(text, rng):
     """The bytes of a text with one to four changes."""
-    if text.startswith("{") and rng.integers(5):
+    if text.startswith(("{", "[")) and rng.integers(5):
         return json_mutations.mutated(text, rng)
     data = text.encode()
     for _ in range(rng.integers(1, 5)):
@@ -173,6 +212,8 @@ def _unaccounted(format, files, whole):
             continue
         if format == "coco":
             yield from json_mutations.unaccounted(path, whole, of_file)
+        elif format in TOOLS:
+            yield from _lost_regions(format, path, whole, of_file)
         elif format == "voc":
             yield from _lost_objects(path, whole, of_file)
         elif path.suffix in (".txt", ".csv"):
@@ -193,6 +234,21 @@ def _lost_objects(path, whole, of_file):
         yield f"{path.name} is no XML, and nobody says so"
         return
     held = [child for child in root if child.tag.lower() == "object"]
+    read = sum(len(a) for a in whole if a.source == str(path))
+    gone = ("entry", "label", "no area", "outside", "swapped")
+    named = sum(problem.kind in gone and problem.done == "left out" for problem in of_file)
+    if len(held) != read + named:
+        yield f"{path.name}: {len(held)} objects, {read} read and {named} named"
+
+
+def _lost_regions(format, path, whole, of_file):
+    content = json.loads(path.read_bytes())
+    if format == "labelme":
+        held = content["shapes"]
+    elif format == "createml":
+        held = [region for image in content for region in image.get("annotations", image.get("annotation", []))]
+    else:
+        held = [region for image in content.values() for region in image.get("regions", [])]
     read = sum(len(a) for a in whole if a.source == str(path))
     gone = ("entry", "label", "no area", "outside", "swapped")
     named = sum(problem.kind in gone and problem.done == "left out" for problem in of_file)
