@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_ssd.calling import checked_arguments, former_attributes
 
+_NONE: Any = None  # stands for a column until the object is made, which then holds an array
 _FLAGS = ("difficult", "truncated", "crowd")
 _ROWS = ("boxes_xyxy", "class_ids", *_FLAGS, "areas", "lines")
 
@@ -49,11 +50,11 @@ class Annotation:
     boxes_xyxy: np.ndarray
     class_ids: np.ndarray
     size_hw: tuple[int, int] | None = None
-    difficult: np.ndarray | None = None
-    truncated: np.ndarray | None = None
-    crowd: np.ndarray | None = None
-    areas: np.ndarray | None = None
-    lines: np.ndarray | None = None
+    difficult: np.ndarray = _NONE
+    truncated: np.ndarray = _NONE
+    crowd: np.ndarray = _NONE
+    areas: np.ndarray = _NONE
+    lines: np.ndarray = _NONE
     source: str | None = None
     image_id: Any = None
 
@@ -77,17 +78,17 @@ class Annotation:
         if self.source is not None:
             object.__setattr__(self, "source", os.fspath(self.source))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.class_ids)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> "Annotation":
         """The same image with some of its objects: a mask, a slice or a list of places."""
         rows = np.asarray(rows, int) if isinstance(rows, list) and not rows else rows
         if isinstance(rows, (int, np.integer)):
             rows = [rows]
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in _ROWS})
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Same image name, size and objects; where they were written down is not compared."""
         if not isinstance(other, Annotation):
             return NotImplemented
@@ -95,14 +96,12 @@ class Annotation:
             return False
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in _ROWS[:5])
 
-    __hash__ = None
-
     def __repr__(self):
         size = "size unknown" if self.size_hw is None else f"{self.size_hw[1]} x {self.size_hw[0]} pixels"
         return f"Annotation({self.name!r}, {len(self)} objects, {size})"
 
     @property
-    def boxes_fraction(self):
+    def boxes_fraction(self) -> np.ndarray:
         """(M, 4) float32 corners as fractions of the image.
 
         Raises:
@@ -113,7 +112,7 @@ class Annotation:
         height, width = self.size_hw
         return self.boxes_xyxy / np.array([width, height, width, height], np.float32)
 
-    def where(self, row):
+    def where(self, row: int) -> str:
         """File and line of an object for messages."""
         line = f":{self.lines[row]}" if self.lines[row] else ""
         return f"{self.source or self.name}{line}"

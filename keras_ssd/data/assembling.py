@@ -11,6 +11,7 @@ from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.image_files import image_size
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import worked_ahead
+from keras_ssd.data.records import BoxFormat, Record
 from keras_ssd.images import ImageError
 from keras_ssd.names import fold, unknown_name
 
@@ -145,8 +146,8 @@ def _no_class(label, places):
 class _Rows:
     """The objects of a record, and how problems with them are told."""
 
-    record: object
-    boxes: object
+    record: Record
+    boxes: BoxFormat
     problems: list
 
     def __post_init__(self):

@@ -4,6 +4,7 @@ import collections
 import concurrent.futures
 import functools
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -12,6 +13,8 @@ import numpy as np
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.augment import named_chain, sample_rng
 from keras_ssd.data.dataset import Dataset
+from keras_ssd.data.problems import Problems
+from keras_ssd.data.sample import Sample
 from keras_ssd.data.unreadable import Unreadable
 from keras_ssd.encoder import TargetEncoder
 from keras_ssd.models.model import SSD
@@ -97,13 +100,15 @@ class SampleMaker:
         seed: of the run.
     """
 
-    def __init__(self, dataset, chain, encoder, size_hw, seed=0):
+    def __init__(
+        self, dataset: Any, chain: Any, encoder: TargetEncoder, size_hw: tuple[int, int], seed: int = 0
+    ) -> None:
         self.dataset, self.chain, self.encoder = dataset, chain, encoder
         self.size_hw, self.seed = tuple(size_hw), int(seed)
-        self.kept = None
+        self.kept: dict[int, Sample] | None = None
         self.unreadable = Unreadable(dataset)
 
-    def sample(self, epoch, index):
+    def sample(self, epoch: int, index: int) -> Sample:
         """The augmented `Sample` of a place."""
         rng = sample_rng(self.seed, epoch, index)
         sample = self._read(index)
@@ -126,7 +131,7 @@ class SampleMaker:
             self.kept[index] = self.unreadable.sample(index)
         return self.kept[index]
 
-    def batch(self, epoch, indices):
+    def batch(self, epoch: int, indices: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
         """(images (B, H, W, 3), targets (B, N, 5)) of some places."""
         samples = [self.sample(epoch, int(index)) for index in indices]
         targets = self.encoder.encode_batch(
@@ -136,7 +141,7 @@ class SampleMaker:
         )
         return np.stack([sample.image for sample in samples]), targets
 
-    def names(self, indices):
+    def names(self, indices: Iterable[int]) -> tuple[str, ...]:
         """The names of the images at some places."""
         return tuple(self.dataset[int(index)].name for index in indices)
 
@@ -155,15 +160,15 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        maker,
-        batch_size,
+        maker: SampleMaker,
+        batch_size: int,
         *,
-        shuffle=True,
-        drop_last=True,
-        workers=None,
-        shard=None,
-        images_in_memory=False,
-    ):
+        shuffle: bool = True,
+        drop_last: bool = True,
+        workers: int | None = None,
+        shard: tuple[int, int] | None = None,
+        images_in_memory: bool = False,
+    ) -> None:
         # Keras's own workers are switched off: these threads also serve `for batch in batches`.
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=1)
         if batch_size < 1 or (workers is not None and workers < 1):
@@ -189,17 +194,17 @@ class Batches(keras.utils.PyDataset):
                 "drop_last=False."
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches an epoch; in every shard the same number."""
         images = len(self.maker.dataset) // self.shard[1]
         return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
 
     @property
-    def num_batches(self):
+    def num_batches(self) -> int:
         """Batches an epoch."""
         return len(self)
 
-    def places(self, epoch, number):
+    def places(self, epoch: int, number: int) -> np.ndarray:
         """Which images are in a batch: places in the dataset."""
         count = len(self.maker.dataset)
         order = sample_rng_order(self.maker.seed, epoch, count) if self.shuffle else np.arange(count)
@@ -207,7 +212,7 @@ class Batches(keras.utils.PyDataset):
         order = order[index::shards][: count // shards]
         return order[number * self.batch_size : (number + 1) * self.batch_size]
 
-    def __getitem__(self, _):
+    def __getitem__(self, _: int) -> tuple[np.ndarray, np.ndarray]:
         number = self._asked % len(self)
         self._asked += 1
         try:
@@ -217,7 +222,7 @@ class Batches(keras.utils.PyDataset):
             raise
 
     @property
-    def left_out(self):
+    def left_out(self) -> Problems:
         """`Problems`: the images that turned out to be unreadable and were left out."""
         return self.maker.unreadable.problems
 
@@ -231,11 +236,11 @@ class Batches(keras.utils.PyDataset):
                 self._waiting[key] = self._pool.submit(self.maker.batch, self.epoch, self.places(*key))
         return self._waiting.pop((self.epoch, number))
 
-    def on_epoch_begin(self):
+    def on_epoch_begin(self) -> None:
         """Starts over; Keras may have asked for a batch or two to learn their shapes."""
         self._asked = 0
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         """Goes on to the next epoch, if this one was asked for to its end; Keras also begins one to build a model."""
         self.epoch += self._asked >= len(self)
         self._asked = 0
@@ -243,14 +248,14 @@ class Batches(keras.utils.PyDataset):
             future.cancel()
         self._waiting.clear()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """One epoch."""
         self.on_epoch_begin()
         for number in range(len(self)):
             yield self[number]
         self.on_epoch_end()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the threads; they start again when needed."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
@@ -259,13 +264,13 @@ class Batches(keras.utils.PyDataset):
 
 
 @functools.lru_cache(maxsize=4)  # every batch asks
-def sample_rng_order(seed, epoch, count):
+def sample_rng_order(seed: int, epoch: int, count: int) -> np.ndarray:
     """The order of an epoch's images."""
     order = np.random.default_rng((seed, epoch, count, 1)).permutation(count)
     order.setflags(write=False)
     return order
 
 
-def batch_names(source, epoch, number):
+def batch_names(source: "Batches", epoch: int, number: int) -> tuple[str, ...]:
     """The names of the images in a batch of `Batches`, for messages."""
     return source.maker.names(source.places(epoch, number))

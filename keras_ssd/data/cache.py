@@ -9,10 +9,12 @@ import os
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.problems import DataError, Problem, Problems
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import Sample
@@ -44,7 +46,7 @@ class CachedImage:
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         pixels = _mapped(self.path, os.stat(self.path).st_mtime_ns)[self.start : self.start + math.prod(self.shape)]
         return np.array(pixels, dtype=dtype).reshape(self.shape)
 
@@ -55,7 +57,9 @@ def _mapped(path, modified):
 
 
 @checked_arguments
-def cached(data, folder, size_hw=None, *, progress=False):
+def cached(
+    data: Dataset, folder: str | os.PathLike, size_hw: tuple[int, int] | None = None, *, progress: bool = False
+) -> Dataset:
     """The same dataset with its images in a cache, which is made if it is missing or out of date.
 
     Images are stored as pixels: 300 x 300 take 270 KB each. It pays where decoding or the disk is slower than
@@ -82,9 +86,9 @@ def cached(data, folder, size_hw=None, *, progress=False):
     """
     folder = Path(folder)
     if size_hw is not None:
-        size_hw = tuple(int(side) for side in size_hw)
         if len(size_hw) != 2 or min(size_hw) < 1:
             raise ValueError(f"size_hw must be (height, width) in pixels. Received: size_hw={size_hw}")
+        size_hw = (int(size_hw[0]), int(size_hw[1]))
     if folder.exists() and not (folder / _INDEX).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} holds something that is no cache. Name another folder.")
     key = _key(data, size_hw)

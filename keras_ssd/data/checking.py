@@ -32,11 +32,11 @@ class Checked:
     problems: Problems
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """Whether there is no fault; notes may be there."""
         return not self.problems.faults
 
-    def text(self, shown=20):
+    def text(self, shown: int = 20) -> str:
         """The report: the splits, then the problems by kind, `shown` of each."""
         lines = [
             f"{data.name}: {counted(len(data), 'image')}, {counted(data.num_objects, 'object')}, "

@@ -1,6 +1,8 @@
 """Many images with their boxes on one: the look at the data that comes before training."""
 
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,9 @@ _LEGEND_CLASSES = 7  # as many as have a colour of their own that everyone tells
 
 
 @checked_arguments
-def contact_sheet(images, classes, *, columns=None, cell=320):
+def contact_sheet(
+    images: Iterable[Annotation | Sample], classes: Sequence[str], *, columns: int | None = None, cell: int = 320
+) -> Any:
     """Draws images side by side, each with its boxes and name; a legend tells the classes' colours.
 
     Args:

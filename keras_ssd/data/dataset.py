@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +46,9 @@ class Dataset:
 
     name: str
     classes: tuple[str, ...]
-    annotations: tuple[Annotation, ...]
+    annotations: Sequence[Annotation]  # a tuple once it is made
     format: str = ""
-    problems: tuple = ()
+    problems: Problems = Problems()  # noqa: RUF009 - a tuple
     category_ids: tuple | None = None
     splits: tuple[str, ...] = ()
     policy: str = DEFAULT_POLICY
@@ -75,22 +77,22 @@ class Dataset:
                     f"{len(self.classes)} classes: class ids count from 0, without background."
                 )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.annotations)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Annotation]:
         return iter(self.annotations)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if isinstance(index, (int, np.integer)):
-            return self.annotations[index]
+            return self.annotations[int(index)]
         if isinstance(index, str):
             return self._named(index)
         if isinstance(index, slice):
             return dataclasses.replace(self, annotations=self.annotations[index])
         places = np.asarray(index) if len(index) else np.zeros(0, int)
         places = np.flatnonzero(places) if places.dtype == bool else places
-        return dataclasses.replace(self, annotations=[self.annotations[place] for place in places])
+        return dataclasses.replace(self, annotations=[self.annotations[int(place)] for place in places])
 
     def _named(self, name):
         for annotation in self.annotations:
@@ -98,13 +100,11 @@ class Dataset:
                 return annotation
         raise KeyError(unknown_name("image", name, [annotation.name for annotation in self.annotations]))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Same classes and equal annotations in the same order."""
         if not isinstance(other, Dataset):
             return NotImplemented
         return (self.classes, self.annotations) == (other.classes, other.annotations)
-
-    __hash__ = None
 
     def __repr__(self):
         kind = f", {self.format}" if self.format else ""
@@ -115,23 +115,33 @@ class Dataset:
         return self.report(shown=3)
 
     @property
-    def num_objects(self):
+    def num_objects(self) -> int:
         """How many objects all images hold."""
         return sum(len(annotation) for annotation in self.annotations)
 
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """Dictionary from class name to how many objects it has, in the order of the classes."""
         ids = [annotation.class_ids for annotation in self.annotations]
         counts = np.bincount(np.concatenate(ids), minlength=len(self.classes)) if ids else [0] * len(self.classes)
         return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
 
     @checked_arguments
-    def report(self, shown=20):
+    def report(self, shown: int = 20) -> str:
         """What was found: images, objects, classes, splits, and the problems (`shown` of each kind) as text."""
         return summary(self, shown)
 
     @checked_arguments
-    def filter(self, *, include=None, exclude=(), difficult=True, truncated=True, crowd=True, empty=True, where=None):
+    def filter(
+        self,
+        *,
+        include: str | Sequence[str] | None = None,
+        exclude: str | Sequence[str] = (),
+        difficult: bool = True,
+        truncated: bool = True,
+        crowd: bool = True,
+        empty: bool = True,
+        where: Callable[[Annotation], object] | None = None,
+    ) -> "Dataset":
         """The images and objects that pass every test.
 
         The classes stay, so that class ids keep their meaning; `with_classes` removes classes.
@@ -166,7 +176,9 @@ class Dataset:
         return dataclasses.replace(self, annotations=kept)
 
     @checked_arguments
-    def with_classes(self, classes, class_map=None, *, others="error"):
+    def with_classes(
+        self, classes: Sequence[str], class_map: Mapping[str, str] | None = None, *, others: str = "error"
+    ) -> "Dataset":
         """The same objects under other classes: in another order, renamed, joined or left out.
 
         Args:
@@ -206,7 +218,7 @@ class Dataset:
         )
 
     @checked_arguments
-    def sample(self, count, seed=0):
+    def sample(self, count: int, seed: int = 0) -> "Dataset":
         """A random choice of images, in their order; the same for the same seed.
 
         Raises:
@@ -217,7 +229,9 @@ class Dataset:
         return self[sorted(np.random.default_rng(seed).permutation(len(self))[:count])]
 
     @checked_arguments
-    def split(self, *fractions, seed=0, group=None):
+    def split(
+        self, *fractions: float, seed: int = 0, group: Callable[[Annotation], Any] | None = None
+    ) -> tuple["Dataset", ...]:
         """Cuts it at random into parts that share no image; the same for the same seed.
 
         Args:
@@ -253,7 +267,9 @@ class Dataset:
         return tuple(self[sorted(part)] for part in parts)
 
     @checked_arguments
-    def merge(self, *others, class_map=None, name=None):
+    def merge(
+        self, *others: "Dataset", class_map: Mapping[str, str] | None = None, name: str | None = None
+    ) -> "Dataset":
         """One dataset out of several.
 
         Classes of the same name are one class; an image whose name is taken gets its dataset's name in front.

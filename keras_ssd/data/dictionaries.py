@@ -4,13 +4,15 @@
 KerasCV says "classes" for "labels"; both are read. No library is needed: what converts to numpy arrays is taken.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_ssd import boxes as bx
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
+from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problems, check_policy
 from keras_ssd.data.records import CORNER_BOXES, Record
 from keras_ssd.images import read_image, resize_bilinear
@@ -28,7 +30,9 @@ PADDING = -1
 
 
 @checked_arguments
-def from_dictionaries(source, classes, bounding_box_format="xyxy", *, policy=DEFAULT_POLICY):
+def from_dictionaries(
+    source: Iterable[Any], classes: Sequence[str], bounding_box_format: str = "xyxy", *, policy: str = DEFAULT_POLICY
+) -> Iterator[Annotation]:
     """Annotations, with their images, from bounding-box dictionaries.
 
     Args:
@@ -84,8 +88,8 @@ def _parts(item, count):
         images, boxes = item.get("images"), item.get("bounding_boxes")
     else:
         images, boxes = item[:2] if isinstance(item, (tuple, list)) and len(item) >= 2 else (None, None)
-    known = isinstance(boxes, Mapping) and "boxes" in boxes and ({"labels", "classes"} & set(boxes))
-    if images is None or not known:
+    whole = isinstance(boxes, Mapping) and "boxes" in boxes and ({"labels", "classes"} & set(boxes))
+    if images is None or boxes is None or not whole:
         keys = ", ".join(map(str, item)) if isinstance(item, Mapping) else type(item).__name__
         raise ValueError(
             "Expected dictionaries with images and bounding_boxes, and in those boxes and labels (or classes). "
@@ -137,7 +141,14 @@ def _name_labels(record, classes):
 
 
 @checked_arguments
-def to_dictionaries(data, bounding_box_format="xyxy", *, labels="labels", size_hw=None, max_boxes=None):
+def to_dictionaries(
+    data: Iterable[Annotation],
+    bounding_box_format: str = "xyxy",
+    *,
+    labels: str = "labels",
+    size_hw: tuple[int, int] | None = None,
+    max_boxes: int | None = None,
+) -> Iterator[dict[str, Any]]:
     """Bounding-box dictionaries, one an image, read while iterating.
 
     Args:

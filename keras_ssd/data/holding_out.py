@@ -36,7 +36,9 @@ class HeldOut:
     why: str
 
 
-def hold_out(dataset, share=SHARE, least=LEAST, seed=0, progress=False):
+def hold_out(
+    dataset: Dataset, share: float = SHARE, least: int = LEAST, seed: int = 0, progress: bool = False
+) -> HeldOut:
     """Cuts off images for validation, the same ones each time.
 
     Images stay together whose names say that they are copies of one (`a.rf.0f3c…`, `a (2)`, `a_copy`, `a_aug3`) or
@@ -87,7 +89,7 @@ def _groups_by_name(dataset):
 
 def _stem(name):
     """The name without what copies have behind it."""
-    before = None
+    before = ""
     while before != name:
         before, name = name, _COPY.sub("", name)
     return name or before

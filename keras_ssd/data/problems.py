@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+from typing import Any
 
 from keras_ssd.calling import former_attributes
 
@@ -69,7 +70,7 @@ class Problem:
         return text.encode("utf-8", "backslashreplace").decode()  # json may hold halves of characters
 
     @property
-    def is_fault(self):
+    def is_fault(self) -> bool:
         """Whether a policy decides about it, rather than a note."""
         return self.kind in FAULTS
 
@@ -81,7 +82,7 @@ class DataError(ValueError):
         problems: `Problems`, all of them.
     """
 
-    def __init__(self, problems, advice=""):
+    def __init__(self, problems: "Problems", advice: str = "") -> None:
         faults = [dataclasses.replace(problem, done="") for problem in problems.faults]
         faults = Problems(sorted(faults, key=lambda problem: problem.kind not in WHOLE_FILES))
         title = f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the data:"
@@ -107,30 +108,30 @@ class Problems(tuple):
     __slots__ = ()
 
     @property
-    def faults(self):
+    def faults(self) -> "Problems":
         """Those that a policy decides about."""
         return Problems(problem for problem in self if problem.is_fault)
 
     @property
-    def notes(self):
+    def notes(self) -> "Problems":
         """Those that leave the data as it is."""
         return Problems(problem for problem in self if not problem.is_fault)
 
-    def of_kind(self, kind):
+    def of_kind(self, kind: str) -> "Problems":
         """Those of one kind."""
         return Problems(problem for problem in self if problem.kind == kind)
 
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """Dictionary from kind to how many, in the order of `FAULTS` and `NOTES`."""
         found = collections.Counter(problem.kind for problem in self)
         return {kind: found[kind] for kind in (*FAULTS, *NOTES) if found[kind]}
 
-    def lines(self, shown=SHOWN):
+    def lines(self, shown: int = SHOWN) -> list[str]:
         """A line a problem, at most `shown`, and one that tells how many more there are."""
         texts = [f"  {problem}" for problem in self[:shown]]
         return texts + ([f"  ... and {len(self) - shown} more"] if len(self) > shown else [])
 
-    def text(self, shown=SHOWN):
+    def text(self, shown: int = SHOWN) -> str:
         """By kind: how many, and where the first `shown` of each are."""
         lines = []
         for kind, count in self.counts().items():
@@ -140,12 +141,12 @@ class Problems(tuple):
     def __str__(self):
         return self.text()
 
-    def to_list(self):
+    def to_list(self) -> list[dict[str, Any]]:
         """Plain dictionaries, ready for JSON."""
         return [dataclasses.asdict(problem) for problem in self]
 
 
-def check_policy(policy):
+def check_policy(policy: str) -> None:
     """Raises ValueError for what is no policy."""
     if policy not in POLICIES:
         raise ValueError(f"policy must be one of {', '.join(map(repr, POLICIES))}. Received: policy={policy!r}")

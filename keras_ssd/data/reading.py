@@ -5,6 +5,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
@@ -160,7 +161,7 @@ def _layout(path, format, classes, images, csv, progress):
         kinds = " and ".join(layout.format for layout in layouts)
         raise ValueError(f"{path} holds data of several formats: {kinds}. Say which with format={layouts[0].format!r}.")
     [layout] = layouts
-    more = {"images": Path(images)} if images is not None else {}
+    more: dict[str, Any] = {"images": Path(images)} if images is not None else {}
     more["notes"] = (*layout.notes, *(_others(path, format) if format else ()))
     if images is not None and not Path(images).is_dir():
         raise FileNotFoundError(f"There is no folder {images} for the images.")

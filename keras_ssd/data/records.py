@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import reprlib
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ class Record:
 
     Args:
         name: unique name of the image.
-        image: its path, or None if there is none.
+        image: its path, or an array; None if there is none.
         source: the file that speaks of it.
         size_hw: (height, width), None if the source does not say.
         labels: a class name an object.
@@ -89,7 +90,7 @@ class Record:
     """
 
     name: str
-    image: str | None
+    image: Any
     source: str
     size_hw: tuple[int, int] | None = None
     labels: list = dataclasses.field(default_factory=list)
@@ -175,7 +176,7 @@ def mark(value):
         return False, False
 
 
-def side(value):
+def side(value: Any) -> int | None:
     """An image's side in whole pixels, or None if the file does not know it (0 or empty, as some tools write)."""
     try:
         number = float(value)
@@ -184,10 +185,10 @@ def side(value):
     return int(number) if 1 <= number <= 1e6 and number == int(number) else None
 
 
-def size_of(height, width):
+def size_of(height: Any, width: Any) -> tuple[int, int] | None:
     """(height, width), or None unless both are known."""
-    sides = side(height), side(width)
-    return None if None in sides else sides
+    rows, columns = side(height), side(width)
+    return None if rows is None or columns is None else (rows, columns)
 
 
 def shortened(value):

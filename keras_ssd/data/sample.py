@@ -1,11 +1,15 @@
 """One image in memory with its objects: what augmentation takes and gives, and targets are made from."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from keras_ssd.calling import checked_arguments, former_attributes
+from keras_ssd.data.annotation import Annotation
 from keras_ssd.images import read_image
+
+_NONE: Any = None  # stands for a column until the object is made, which then holds an array
 
 
 class ImageSizeError(ValueError):
@@ -19,9 +23,9 @@ class ImageSizeError(ValueError):
         size_hw: (height, width) of the image.
     """
 
-    def __init__(self, annotation, size_hw):
+    def __init__(self, annotation: Annotation, size_hw: tuple[int, int]) -> None:
         image = repr(annotation.name) if _in_memory(annotation) else annotation.image
-        found, said = (f"{width} x {height}" for height, width in (size_hw, annotation.size_hw))
+        found, said = (f"{width} x {height}" for height, width in (size_hw, annotation.size_hw or (0, 0)))
         self.reason = f"the image {image} is {found} pixels, and its annotation says {said}"
         super().__init__(
             f"{annotation.source or annotation.name}: {self.reason}. Correct the size and the boxes in the annotation, "
@@ -58,7 +62,7 @@ class Sample:
     image: np.ndarray
     boxes_xyxy: np.ndarray
     class_ids: np.ndarray
-    difficult: np.ndarray | None = None
+    difficult: np.ndarray = _NONE
     name: str = ""
 
     def __post_init__(self):
@@ -77,7 +81,7 @@ class Sample:
         object.__setattr__(self, "difficult", difficult)
 
     @classmethod
-    def of(cls, annotation):
+    def of(cls, annotation: Annotation) -> "Sample":
         """Reads the image of an annotation.
 
         Crowd regions count as difficult, as Caffe's SSD reads COCO (`ReadJSONToAnnotatedDatum`).
@@ -96,10 +100,10 @@ class Sample:
         known = dataclasses.replace(annotation, size_hw=size_hw)
         return cls(image, known.boxes_fraction, known.class_ids, known.difficult | known.crowd, known.name)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.class_ids)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> "Sample":
         """The same image with some of its objects: a mask, a slice or a list of places."""
         rows = np.asarray(rows, int) if isinstance(rows, list) and not rows else rows
         kept = {name: getattr(self, name)[rows] for name in ("boxes_xyxy", "class_ids", "difficult")}
@@ -110,7 +114,7 @@ class Sample:
         return f"Sample({self.name!r}, {len(self)} objects, {width} x {height} pixels)"
 
     @property
-    def size_hw(self):
+    def size_hw(self) -> tuple[int, int]:
         """(height, width) of the image in pixels."""
         return tuple(self.image.shape[:2])
 

@@ -1,5 +1,8 @@
 """The sizes that annotations state, held against the images themselves, before long work begins."""
 
+from collections.abc import Iterable
+
+from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.image_files import image_size
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import ImageSizeError
@@ -8,7 +11,7 @@ from keras_ssd.images import ImageError
 _SHOWN = 5
 
 
-def check_sizes(dataset, progress=False):
+def check_sizes(dataset: Iterable[Annotation], progress: bool = False) -> None:
     """Refuses images of another size than their annotations say, as `Sample.of` does for one of them.
 
     Images that are not there or cannot be read pass; who reads them tells it.

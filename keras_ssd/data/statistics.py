@@ -1,12 +1,15 @@
 """What the objects of a dataset are like, and whether the anchors of a model can answer for them."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd.anchors import AnchorSpec
 from keras_ssd.anchors.overlaps import best_iou
 from keras_ssd.calling import checked_arguments, former_attributes
+from keras_ssd.data.dataset import Dataset
 
 
 @former_attributes(pictures="images", per_picture="per_image", picture_sizes="image_sizes")
@@ -35,7 +38,7 @@ class Statistics:
     best_iou: np.ndarray | None = None
 
     @checked_arguments
-    def unmatched(self, iou_threshold=0.5):
+    def unmatched(self, iou_threshold: float = 0.5) -> np.ndarray:
         """(M,) bool: objects that no anchor overlaps by the threshold, so that just one anchor learns them.
 
         Raises:
@@ -45,7 +48,7 @@ class Statistics:
             raise ValueError("These statistics know no anchors. Pass anchors=... to `statistics`.")
         return self.best_iou < iou_threshold
 
-    def rows(self):
+    def rows(self) -> list[dict[str, Any]]:
         """A dictionary a class, ready for a table: what `str` shows."""
         return [self._row(name, self.class_ids == place) for place, name in enumerate(self.classes)]
 
@@ -62,7 +65,7 @@ class Statistics:
     def __str__(self):
         return "\n".join([*self.summary(), "", *_aligned(self.rows())])
 
-    def summary(self):
+    def summary(self) -> list[str]:
         """Lines about the images and all objects."""
         objects = len(self.class_ids)
         per = self.per_image
@@ -82,7 +85,7 @@ class Statistics:
 
 
 @checked_arguments
-def statistics(data, anchors=None):
+def statistics(data: Dataset, anchors: AnchorSpec | None = None) -> Statistics:
     """Counts, sizes and shapes of the objects of a dataset; with anchors, how well these fit.
 
     Args:

@@ -1,6 +1,7 @@
 """The errors of this package, and the names it calls images by."""
 
 import os
+from typing import Any
 
 
 class ImageError(ValueError):
@@ -11,13 +12,13 @@ class ImageError(ValueError):
         reason: what is wrong with it, without the name.
     """
 
-    def __init__(self, source, reason):
+    def __init__(self, source: Any, reason: str) -> None:
         super().__init__(f"Cannot read image {source or repr(source)}: {reason}")
         self.source = str(source)
         self.reason = reason
 
     # The arguments do not follow from `args`, which pickling between processes would use.
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.source, self.reason)
 
 
@@ -32,7 +33,7 @@ class ImageTooLargeError(ImageError):
         option: what raises the limit; None where nothing does.
     """
 
-    def __init__(self, source, size, limit, option="max_pixels"):
+    def __init__(self, source: Any, size: str, limit: int | None, option: str | None = "max_pixels") -> None:
         advice = f" Pass a larger {option} if you trust it." if option else ""
         super().__init__(
             source,
@@ -54,7 +55,7 @@ class ImagesBelowError(ImageError):
         below: how many images lie there.
     """
 
-    def __init__(self, folder, below, option="recursive=True"):
+    def __init__(self, folder: str, below: int, option: str = "recursive=True") -> None:
         super().__init__(
             folder, f"the folder holds no image itself, and {below} lie in folders below. {option} takes those."
         )
@@ -64,7 +65,7 @@ class ImagesBelowError(ImageError):
         return type(self), (self.folder, self.below)
 
 
-def describe(source):
+def describe(source: Any) -> str:
     """A short name of a source for messages: the path or URL itself, or what kind of object it is."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return f"{len(source)} bytes"

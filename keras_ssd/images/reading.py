@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import time
+from typing import Any
 
 import numpy as np
 
@@ -30,12 +31,12 @@ _pillow_limit = threading.Lock()
 log = logging.getLogger("keras_ssd.images")
 
 
-def is_url(source):
+def is_url(source: Any) -> bool:
     """Whether `source` is text that names an image on a web server."""
     return isinstance(source, str) and source.lower().startswith(("http://", "https://"))
 
 
-def read_image(source, *, name=None, max_pixels=MAX_PIXELS):
+def read_image(source: Any, *, name: str | None = None, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
     """Reads one image as RGB.
 
     Transparent pixels are laid over white. Of sixteen bits the upper eight are kept, as OpenCV and Pillow do.
@@ -76,7 +77,7 @@ def read_image(source, *, name=None, max_pixels=MAX_PIXELS):
     return array_to_rgb(source, name)
 
 
-def shown_size(image):
+def shown_size(image: Any) -> tuple[int, int]:
     """(height, width) of an image of Pillow whose pixels are not loaded yet, as its EXIF orientation turns it."""
     width, height = image.size
     if image.format == "TIFF":  # of which Pillow may give the size after turning it
@@ -84,7 +85,7 @@ def shown_size(image):
     return (width, height) if image.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE else (height, width)
 
 
-def check_image(path, *, max_pixels=MAX_PIXELS):
+def check_image(path: str | os.PathLike, *, max_pixels: int | None = MAX_PIXELS) -> tuple[int, int]:
     """Decodes an image file as `read_image` does and lets go of its pixels: whether it is whole, and how large.
 
     JPEGs are decoded at an eighth of their size, which reads every byte and takes a third of the time.
@@ -107,7 +108,8 @@ def check_image(path, *, max_pixels=MAX_PIXELS):
         _pil_to_rgb(image, name, max_pixels)
         return size_hw
 
-    return _read_file(path, describe(path), max_pixels, size_of)
+    height, width = _read_file(path, describe(path), max_pixels, size_of)
+    return height, width
 
 
 def _read_file(path, name, max_pixels, convert=None):
@@ -130,7 +132,7 @@ def _decode_bytes(data, name, max_pixels):
     return _decode(io.BytesIO(data), name, max_pixels)
 
 
-def bytes_of(file, name):
+def bytes_of(file: Any, name: str) -> bytes:
     """All bytes of an open file, which goes back to where it was if it can.
 
     Raises:

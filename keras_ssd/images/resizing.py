@@ -14,7 +14,7 @@ def _opencv():
     return cv2
 
 
-def resize_bilinear(image, size_hw):
+def resize_bilinear(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """Warps an image to a size by bilinear interpolation, as OpenCV's INTER_LINEAR does.
 
     SSD was trained and measured on images resized so: two by two neighbours, pixel centres at halves, no

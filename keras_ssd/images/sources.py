@@ -5,6 +5,7 @@ import dataclasses
 import glob
 import logging
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ class Source:
     relative: str | None = None
 
     @property
-    def in_memory(self):
+    def in_memory(self) -> bool:
         """Whether the image exists only in memory, so that it cannot be read a second time by name."""
         return not isinstance(self.image, (str, os.PathLike))
 
 
-def expand_sources(sources, recursive=False):
+def expand_sources(sources: Any, recursive: bool = False) -> Iterator[Source]:
     """Every image that the sources name, lazily and in their order.
 
     Args:
@@ -62,12 +63,14 @@ def expand_sources(sources, recursive=False):
         yield from part()
 
 
-def warn_of_images_below(folder, below):
+def warn_of_images_below(folder: str, below: int) -> None:
     """Logs that a folder stands for its own images alone."""
     log.warning("%d images lie in folders below %s and are left out; recursive=True takes them too.", below, folder)
 
 
-def split_sources(sources, recursive=False, tell_below=warn_of_images_below):
+def split_sources(
+    sources: Any, recursive: bool = False, tell_below: Callable[[str, int], None] = warn_of_images_below
+) -> Iterator[Callable[[], Iterator[Source]]]:
     """The sources as functions, one for each item of the list, that return an iterator of its images.
 
     So whoever can go on after a bad item (an empty folder) calls them one by one and catches the error. `tell_below` is
@@ -106,7 +109,7 @@ def _expand(item, index, recursive, tell_below):
     elif not isinstance(item, (str, os.PathLike)):
         yield from _expand_memory(item, index)
     elif is_url(item):
-        yield Source(item, item, _last_part_of_url(item))
+        yield Source(item, str(item), _last_part_of_url(item))
     elif os.path.isdir(item):
         yield from _expand_folder(os.fspath(item), recursive, tell_below)
     elif glob.has_magic(os.fspath(item)) and not os.path.exists(item):

@@ -1,13 +1,14 @@
 """The crops of the original SSD: several samplers, each with a condition of its own; one of their finds is taken."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_ssd import boxes as formulas
 from keras_ssd.data.augment.block import Block
-from keras_ssd.data.augment.labels import BoxRule
-from keras_ssd.data.augment.steps import Window
+from keras_ssd.data.augment.labels import BoxRule, Labels
+from keras_ssd.data.augment.steps import Step, Window
 
 CENTER = BoxRule("center")
 
@@ -43,7 +44,7 @@ class PatchSampler:
         if self.trials < 1:
             raise ValueError(f"A sampler tries at least once. Received: trials={self.trials}")
 
-    def patches(self, rng):
+    def patches(self, rng: np.random.Generator) -> np.ndarray:
         """(trials, 4) boxes_xyxy float32, fractions of the image."""
         draws = rng.random((4, self.trials))
         scale = self.scale[0] + draws[0] * (self.scale[1] - self.scale[0])
@@ -54,11 +55,11 @@ class PatchSampler:
         return np.concatenate([corner, corner + sides]).T.astype(np.float32)
 
     @property
-    def unconditional(self):
+    def unconditional(self) -> bool:
         """Whether any patch will do, even in an image without objects."""
         return {self.jaccard, self.sample_coverage, self.object_coverage} == {(None, None)}
 
-    def accepts(self, patches_xyxy, boxes_xyxy):
+    def accepts(self, patches_xyxy: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
         """(trials,) bool: which patches meet the condition."""
         if self.unconditional:
             return np.ones(len(patches_xyxy), bool)
@@ -70,7 +71,7 @@ class PatchSampler:
             good &= _within(_covered(patches, boxes), self.sample_coverage)
         if self.object_coverage != (None, None):
             good &= _within(_covered(boxes, patches), self.object_coverage)
-        return good.any(axis=1)
+        return np.any(good, axis=1)
 
 
 def _within(values, limits):
@@ -115,7 +116,7 @@ class BatchSampler(Block):
     samplers: tuple[PatchSampler, ...] = CAFFE_SAMPLERS
     keep: BoxRule | None = CENTER
 
-    def find(self, labels, rng):
+    def find(self, labels: Labels, rng: np.random.Generator) -> np.ndarray:
         """(K, 4) boxes_xyxy: the first good patch of each sampler that had one, as fractions of the image."""
         found = []
         for sampler in self.samplers:
@@ -126,7 +127,7 @@ class BatchSampler(Block):
                 found.append(patches[first])
         return np.array(found, np.float32).reshape(-1, 4)
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         found = self.find(labels, rng)
         if not len(found):
             return ()
@@ -134,7 +135,7 @@ class BatchSampler(Block):
         return (patch_window(patch, labels.size_hw, self.keep),)
 
 
-def patch_window(patch_xyxy, size_hw, keep):
+def patch_window(patch_xyxy: np.ndarray, size_hw: tuple[int, int], keep: BoxRule | None) -> Window:
     """The window of whole pixels that Caffe cuts for a patch in fractions: corner and sides cut to integers."""
     height, width = size_hw
     left, top, right, bottom = (patch_xyxy * np.array([width, height, width, height], np.float32)).tolist()

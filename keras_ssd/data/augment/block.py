@@ -8,10 +8,13 @@ import numpy as np
 
 from keras_ssd.data.augment.labels import Labels
 from keras_ssd.data.augment.rendering import render
-from keras_ssd.data.augment.steps import Opaque, Track
+from keras_ssd.data.augment.steps import Opaque, Step, Track
+from keras_ssd.data.sample import Sample
+
+Others = Callable[[np.random.Generator], Sample]  # gives another sample, drawn with the generator
 
 
-def sample_rng(seed, epoch, index):
+def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     """The generator for one sample: the same for the same three numbers, whoever works in whatever order.
 
     Args:
@@ -44,20 +47,20 @@ class Block:
             raise ValueError(f"A probability lies within 0..1. Received: probability={self.probability}")
 
     @property
-    def opaque(self):
+    def opaque(self) -> bool:
         """Whether boxes cannot be told without pixels."""
         return False
 
     @property
-    def partners(self):
+    def partners(self) -> int:
         """How many further samples it may ask for."""
         return 0
 
-    def happens(self, rng):
+    def happens(self, rng: np.random.Generator) -> bool:
         """Throws the coin; a sure thing costs no draw."""
         return self.probability >= 1 or rng.random() < self.probability
 
-    def draw(self, labels, rng):
+    def draw(self, labels: Labels, rng: np.random.Generator) -> tuple[Sequence[Step], Labels]:
         """Decides what to do to an image with these labels.
 
         Args:
@@ -72,11 +75,11 @@ class Block:
             labels = step.labels(labels)
         return steps, labels
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         """The steps, once it is clear that something happens."""
         raise NotImplementedError
 
-    def trace(self, sample, rng, others=None):
+    def trace(self, sample: Sample, rng: np.random.Generator, others: Others | None = None) -> tuple[Sample, Track]:
         """Like a call, and says what was done.
 
         Args:
@@ -94,11 +97,11 @@ class Block:
         steps, labels = self.draw(Labels.of(sample), rng)
         return labels.put_into(sample, render(sample.image, steps)), Track(tuple(steps))
 
-    def apply(self, sample, rng, others):
+    def apply(self, sample: Sample, rng: np.random.Generator, others: Others | None) -> tuple[Sample, Track]:
         """What an opaque block does: (sample, track)."""
         raise NotImplementedError
 
-    def __call__(self, sample, rng, others=None):
+    def __call__(self, sample: Sample, rng: np.random.Generator, others: Others | None = None) -> Sample:
         return self.trace(sample, rng, others)[0]
 
 
@@ -109,10 +112,10 @@ class Function(Block):
     function: Callable
 
     @property
-    def opaque(self):
+    def opaque(self) -> bool:
         return True
 
-    def apply(self, sample, rng, others):
+    def apply(self, sample: Sample, rng: np.random.Generator, others: Others | None) -> tuple[Sample, Track]:
         name = getattr(self.function, "__qualname__", type(self.function).__name__)
         return self.function(sample, rng), Track((Opaque(name),))
 
@@ -151,21 +154,21 @@ class Chain(Block):
         object.__setattr__(self, "blocks", tuple(_as_block(block) for block in self.blocks))
 
     @property
-    def opaque(self):
+    def opaque(self) -> bool:
         return any(block.opaque for block in self.blocks)
 
     @property
-    def partners(self):
+    def partners(self) -> int:
         return sum(block.partners for block in self.blocks)
 
-    def draw(self, labels, rng):
+    def draw(self, labels: Labels, rng: np.random.Generator) -> tuple[Sequence[Step], Labels]:
         steps = []
         for block in self.blocks if self.happens(rng) else ():
             more, labels = block.draw(labels, rng)
             steps.extend(more)
         return steps, labels
 
-    def apply(self, sample, rng, others):
+    def apply(self, sample: Sample, rng: np.random.Generator, others: Others | None) -> tuple[Sample, Track]:
         track = []
         for opaque, blocks in itertools.groupby(self.blocks, key=lambda block: block.opaque):
             for block in blocks if opaque else [Chain(tuple(blocks))]:
@@ -198,21 +201,20 @@ class OneOf(Block):
         object.__setattr__(self, "weights", tuple((weights / weights.sum()).tolist()))
 
     @property
-    def opaque(self):
+    def opaque(self) -> bool:
         return any(block.opaque for block in self.blocks)
 
     @property
-    def partners(self):
+    def partners(self) -> int:
         return max(block.partners for block in self.blocks)
 
-    def pick(self, rng):
+    def pick(self, rng: np.random.Generator) -> Block:
         """The block that is drawn."""
-        return self.blocks[
-            min(int(np.searchsorted(np.cumsum(self.weights), rng.random(), "right")), len(self.blocks) - 1)
-        ]
+        limits = np.cumsum(np.asarray(self.weights))
+        return self.blocks[min(int(np.searchsorted(limits, rng.random(), "right")), len(self.blocks) - 1)]
 
-    def draw(self, labels, rng):
+    def draw(self, labels: Labels, rng: np.random.Generator) -> tuple[Sequence[Step], Labels]:
         return self.pick(rng).draw(labels, rng) if self.happens(rng) else ((), labels)
 
-    def apply(self, sample, rng, others):
+    def apply(self, sample: Sample, rng: np.random.Generator, others: Others | None) -> tuple[Sample, Track]:
         return self.pick(rng).trace(sample, rng, others)

@@ -120,7 +120,7 @@ CHAINS = {
 }
 
 
-def named_chain(name, size_hw=(300, 300)):
+def named_chain(name: str, size_hw: tuple[int, int] = (300, 300)) -> Chain:
     """A chain by its name.
 
     Args:

@@ -1,9 +1,14 @@
 """Blocks that change colours and leave boxes alone. Ranges are uniform."""
 
 import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
 
 from keras_ssd.data.augment import color_steps
 from keras_ssd.data.augment.block import Block, Chain, OneOf
+from keras_ssd.data.augment.labels import Labels
+from keras_ssd.data.augment.steps import Step
 
 
 def check_range(block, lowest=None, names=("low", "high")):
@@ -28,7 +33,7 @@ class Brightness(Block):
         super().__post_init__()
         check_range(self)
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (color_steps.ShiftLevels(rng.uniform(self.low, self.high)),)
 
 
@@ -44,7 +49,7 @@ class Contrast(Block):
         super().__post_init__()
         check_range(self, 0)
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (color_steps.ScaleLevels(rng.uniform(self.low, self.high), self.around),)
 
 
@@ -59,7 +64,7 @@ class Saturation(Block):
         super().__post_init__()
         check_range(self, 0)
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (color_steps.ScaleSaturation(rng.uniform(self.low, self.high)),)
 
 
@@ -78,7 +83,7 @@ class Hue(Block):
         if not 0 <= self.limit <= 90:
             raise ValueError(f"Hue takes a limit in half degrees, 0..90. Received: limit={self.limit}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (color_steps.ShiftHue(rng.uniform(-self.limit, self.limit), self.wrap),)
 
 
@@ -95,7 +100,7 @@ class Gamma(Block):
         if self.low <= 0:
             raise ValueError(f"A gamma is above 0. Received: low={self.low}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (color_steps.PowerLevels(rng.uniform(self.low, self.high)),)
 
 
@@ -103,7 +108,7 @@ class Gamma(Block):
 class HistogramEqualization(Block):
     """Spreads the image's values (of hue, saturation, value) evenly."""
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (color_steps.Equalize(),)
 
 
@@ -118,16 +123,17 @@ class ChannelOrder(Block):
         if self.order is not None and sorted(self.order) != [0, 1, 2]:
             raise ValueError(f"order holds 0, 1 and 2 once each. Received: order={self.order}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         order = rng.permutation(3).tolist() if self.order is None else self.order
-        return (color_steps.ReorderChannels(tuple(order)),)
+        red, green, blue = order
+        return (color_steps.ReorderChannels((red, green, blue)),)
 
 
 @dataclasses.dataclass(frozen=True)
 class Grayscale(Block):
     """Takes the colours away; three equal channels stay."""
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (color_steps.ToGrey(),)
 
 
@@ -147,11 +153,18 @@ class JpegNoise(Block):
         if self.high > 100:
             raise ValueError(f"A JPEG quality is at most 100. Received: high={self.high}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (color_steps.Recompress(int(rng.integers(self.low, self.high, endpoint=True))),)
 
 
-def distortion(brightness=32.0, contrast=(0.5, 1.5), saturation=(0.5, 1.5), hue=18.0, around=0.0, probability=0.5):
+def distortion(
+    brightness: float = 32.0,
+    contrast: tuple[float, float] = (0.5, 1.5),
+    saturation: tuple[float, float] = (0.5, 1.5),
+    hue: float = 18.0,
+    around: float = 0.0,
+    probability: float = 0.5,
+) -> OneOf:
     """SSD's colour distortion: brightness, contrast, saturation, hue, each with a probability of its own.
 
     In half of all cases contrast comes last, as in Caffe. The numbers are those of ssd_pascal.py. Caffe goes to hue and

@@ -6,6 +6,7 @@ Caffe does through OpenCV's `convertTo`; tables after tables are one table. The 
 
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,9 @@ class PixelStep(Step):
 
 
 class LevelStep(PixelStep):
-    """Each channel's grey levels through `table`."""
+    """Each channel's grey levels through `table`, (256,) uint8."""
+
+    table: Any
 
     @staticmethod
     def composed(first, second):
@@ -84,7 +87,9 @@ class PowerLevels(LevelStep):
 
 
 class HueSaturationStep(PixelStep):
-    """Hue (0..179, half degrees), saturation and value through `tables`."""
+    """Hue (0..179, half degrees), saturation and value through `tables`, three of (256,) uint8."""
+
+    tables: Any
 
     @staticmethod
     def composed(first, second):

@@ -1,12 +1,15 @@
 """Blocks that move the image as a whole, and its boxes with it."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from keras_ssd.data.augment.block import Block
 from keras_ssd.data.augment.color import check_range
 from keras_ssd.data.augment.interpolation import INTERPOLATIONS
-from keras_ssd.data.augment.labels import BoxRule, Need
-from keras_ssd.data.augment.steps import Drop, Mirror, QuarterTurn, Warp, Window
+from keras_ssd.data.augment.labels import BoxRule, Labels, Need
+from keras_ssd.data.augment.steps import Drop, Mirror, QuarterTurn, Step, Warp, Window
 
 HALF_VISIBLE = Need(BoxRule("area", (0.5, 1.0)))
 PARTLY_VISIBLE = BoxRule("area", (0.3, 1.0))
@@ -37,7 +40,7 @@ class Resize(Block):
                 f"Received: interpolations={self.interpolations!r}"
             )
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         several = len(self.interpolations) > 1
         chosen = int(rng.integers(len(self.interpolations))) if several else 0
         return (Warp(self.size_hw, self.interpolations[chosen]),)
@@ -54,7 +57,7 @@ class Flip(Block):
         if self.direction not in ("horizontal", "vertical"):
             raise ValueError(f'direction is "horizontal" or "vertical". Received: direction={self.direction!r}')
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (Mirror(1 if self.direction == "horizontal" else 0),)
 
 
@@ -80,7 +83,7 @@ class QuarterTurns(Block):
         if not self.turns or any(turn != int(turn) for turn in self.turns):
             raise ValueError(f"turns are whole numbers of quarters, at least one. Received: turns={self.turns}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         turn = int(self.turns[int(rng.integers(len(self.turns)))])
         height, width = labels.size_hw
         if turn % 2 == 0 or not self.keep_size or height == width:
@@ -89,13 +92,14 @@ class QuarterTurns(Block):
         return QuarterTurn(turn), Window((width, height), *place, height, width, self.fill, self.keep)
 
 
-def place_within(size_hw, window_hw, rng):
+def place_within(size_hw: tuple[int, int], window_hw: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
     """(top, left) of a window, at random so that along each side as much of the image is seen as can be."""
     rooms = (size_hw[0] - window_hw[0], size_hw[1] - window_hw[1])
-    return tuple(int(rng.integers(min(room, 0), max(room, 0), endpoint=True)) for room in rooms)
+    top, left = (int(rng.integers(min(room, 0), max(room, 0), endpoint=True)) for room in rooms)
+    return top, left
 
 
-def first_good(candidates, labels, need):
+def first_good(candidates: Iterable[Window], labels: Labels, need: Need | None) -> Sequence[Step]:
     """The first window that shows enough, as steps; none if no window does."""
     for window in candidates:
         if need is None or need(window.project(labels.boxes_xyxy)):
@@ -129,7 +133,7 @@ class Translate(Block):
             if not 0 <= least <= most:
                 raise ValueError(f"{name} is (least, most), from 0. Received: {name}={getattr(self, name)}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         def drawn():
             height, width = labels.size_hw
             down, right = (rng.uniform(*limits) * (-1, 1)[rng.integers(2)] for limits in (self.down, self.right))
@@ -163,7 +167,7 @@ class Zoom(Block):
         if self.low <= 0:
             raise ValueError(f"A factor is above 0. Received: low={self.low}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         def drawn():
             factor = rng.uniform(self.low, self.high)
             height, width = labels.size_hw
@@ -184,5 +188,5 @@ class DropSmall(Block):
 
     min_area: float = 16.0
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         return (Drop(self.min_area),)

@@ -8,7 +8,7 @@ from keras_ssd.images import resize_bilinear
 INTERPOLATIONS = ("linear", "area", "nearest", "cubic", "lanczos4")  # in the order of ssd_pascal.py
 
 
-def resize(image, size_hw, interpolation="linear"):
+def resize(image: np.ndarray, size_hw: tuple[int, int], interpolation: str = "linear") -> np.ndarray:
     """Warps an image to a size as OpenCV's `resize` does; without OpenCV within one grey level of it.
 
     Args:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_ssd.data.augment.block import Block
+from keras_ssd.data.augment.block import Block, Others
 from keras_ssd.data.augment.labels import Labels
 from keras_ssd.data.augment.steps import Opaque, Track
+from keras_ssd.data.sample import Sample
 
 _FORMATS = ("rel_xyxy", "xyxy")
 # What images with a marked object showed of Keras 3.12 to 3.15, on all backends.
@@ -87,11 +88,11 @@ class KerasLayer(Block):
         return getattr(self.layer, "bounding_box_format", None)
 
     @property
-    def opaque(self):
+    def opaque(self) -> bool:
         return True
 
     @property
-    def seeded(self):
+    def seeded(self) -> bool:
         """Whether the layer has generators that are set anew for each sample.
 
         Some layers of KerasCV draw elsewhere besides, so for KerasCV this is False, though most of its layers that were
@@ -117,7 +118,7 @@ class KerasLayer(Block):
                     functions.append(lambda seed, generator=held: generator.reset_from_seed(int(seed[0])))
         return functions
 
-    def apply(self, sample, rng, others):
+    def apply(self, sample: Sample, rng: np.random.Generator, others: Others | None) -> tuple[Sample, Track]:
         labels = Labels.of(sample)
         inputs = np.asarray(sample.image, np.float32)[None]
         if self.boxes:

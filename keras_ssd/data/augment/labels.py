@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_ssd import boxes as formulas
+from keras_ssd.data.sample import Sample
 
 WHOLE = np.array([0, 0, 1, 1], np.float32)
 THINNEST = 0.01  # pixels; what is left of a box that only touches the image is rounding, not area
@@ -27,16 +28,18 @@ class Labels:
     difficult: np.ndarray
 
     @classmethod
-    def of(cls, sample):
+    def of(cls, sample: Sample) -> "Labels":
         """A sample's; boxes are clipped to the image, those without area are dropped."""
         return cls(tuple(sample.image.shape[:2]), sample.boxes_xyxy, sample.class_ids, sample.difficult).placed(
             sample.boxes_xyxy
         )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.class_ids)
 
-    def placed(self, boxes_xyxy, size_hw=None, keep=None):
+    def placed(
+        self, boxes_xyxy: np.ndarray, size_hw: tuple[int, int] | None = None, keep: "BoxRule | None" = None
+    ) -> "Labels":
         """The same objects elsewhere: those that a rule keeps, clipped to the image, as far as area is left.
 
         Args:
@@ -54,12 +57,12 @@ class Labels:
             return Labels(size_hw, inside, self.class_ids, self.difficult)
         return Labels(size_hw, inside[stay], self.class_ids[stay], self.difficult[stay])
 
-    def joined(self, *others):
+    def joined(self, *others: "Labels") -> "Labels":
         """The objects of several, in one image of this one's size."""
         every = (self, *others)
         return Labels(self.size_hw, *(np.concatenate([getattr(one, name) for one in every]) for name in PER_BOX))
 
-    def put_into(self, sample, image):
+    def put_into(self, sample: Sample, image: np.ndarray) -> Sample:
         """A sample with this image and these objects, and all else of `sample`."""
         return dataclasses.replace(sample, image=image, **{name: getattr(self, name) for name in PER_BOX})
 
@@ -94,11 +97,11 @@ class BoxRule:
         if not 0 <= self.bounds[0] <= self.bounds[1] <= 1:
             raise ValueError(f"bounds are (lower, upper) within 0..1. Received: bounds={self.bounds}")
 
-    def __call__(self, boxes_xyxy):
+    def __call__(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """(M,) bool: which boxes, in fractions of the image and not clipped to it, are in it."""
         if self.criterion == "center":
             centres = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
-            return ((centres >= 0) & (centres <= 1)).all(axis=1)
+            return np.all((centres >= 0) & (centres <= 1), axis=1)
         lower, upper = self.bounds
         if self.criterion == "iou":
             overlap = formulas.iou(boxes_xyxy, WHOLE)
@@ -130,7 +133,7 @@ class Need:
         if self.boxes is not None and self.boxes < 1:
             raise ValueError(f"boxes is a number from 1, or None for all of them. Received: boxes={self.boxes}")
 
-    def __call__(self, boxes_xyxy):
+    def __call__(self, boxes_xyxy: np.ndarray) -> bool:
         """Whether boxes, in fractions of the new image and not clipped to it, suffice."""
         if not len(boxes_xyxy):
             return True

@@ -2,13 +2,16 @@
 
 import dataclasses
 
-from keras_ssd.data.augment.block import Block
+import numpy as np
+
+from keras_ssd.data.augment.block import Block, Others
 from keras_ssd.data.augment.geometry import PARTLY_VISIBLE, Resize
 from keras_ssd.data.augment.interpolation import resize
 from keras_ssd.data.augment.labels import BoxRule, Labels
 from keras_ssd.data.augment.patches import MaxCropToAspect
 from keras_ssd.data.augment.pixels import as_uint8, blended, on_canvas
 from keras_ssd.data.augment.steps import Opaque, Track, Window
+from keras_ssd.data.sample import Sample
 
 
 def _ask(block, others, rng):
@@ -48,11 +51,11 @@ class Mosaic(Block):
             raise ValueError(f"meeting is (lowest, highest) within 0..1. Received: meeting={self.meeting}")
 
     @property
-    def opaque(self):
+    def opaque(self) -> bool:
         return True
 
     @property
-    def partners(self):
+    def partners(self) -> int:
         return 3
 
     def tiles(self, rng):
@@ -66,7 +69,7 @@ class Mosaic(Block):
             for left, width in ((0, centre), (centre, columns - centre))
         ]
 
-    def apply(self, sample, rng, others):
+    def apply(self, sample: Sample, rng: np.random.Generator, others: Others | None) -> tuple[Sample, Track]:
         tiles = self.tiles(rng)
         samples = [sample, *(_ask(self, others, rng) for _ in range(self.partners))]
         canvas, parts = None, []
@@ -100,14 +103,14 @@ class MixUp(Block):
             raise ValueError(f"share is (lowest, highest) within 0..1. Received: share={self.share}")
 
     @property
-    def opaque(self):
+    def opaque(self) -> bool:
         return True
 
     @property
-    def partners(self):
+    def partners(self) -> int:
         return 1
 
-    def apply(self, sample, rng, others):
+    def apply(self, sample: Sample, rng: np.random.Generator, others: Others | None) -> tuple[Sample, Track]:
         other = _ask(self, others, rng)
         share = rng.uniform(*self.share)
         labels = Labels.of(sample)

@@ -2,11 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from keras_ssd.data.augment.block import Block
 from keras_ssd.data.augment.geometry import HALF_VISIBLE, PARTLY_VISIBLE, first_good, place_within
-from keras_ssd.data.augment.labels import BoxRule, Need
-from keras_ssd.data.augment.steps import Window
+from keras_ssd.data.augment.labels import BoxRule, Labels, Need
+from keras_ssd.data.augment.steps import Step, Window
 
 MEAN_RGB = (123, 117, 104)  # of ImageNet; SSD's models subtract it, so a canvas of it is zero to them
 
@@ -30,7 +33,7 @@ class Expand(Block):
         if self.most < 1:
             raise ValueError(f"A canvas is at least as large as its image. Received: most={self.most}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         ratio = rng.uniform(1.0, self.most)
         if ratio - 1 < 1e-2:  # Caffe leaves such an image alone
             return ()
@@ -62,7 +65,7 @@ class CropPad(Block):
         if self.height < 1 or self.width < 1:
             raise ValueError(f"A window has at least one pixel. Received: height={self.height}, width={self.width}")
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         height, width = labels.size_hw
         if not (-self.height < self.top < height and -self.width < self.left < width):
             raise ValueError(
@@ -102,7 +105,7 @@ class RandomPatch(Block):
             if limits is not None and not 0 < limits[0] <= limits[1]:
                 raise ValueError(f"{name} is (lowest, highest), above 0. Received: {name}={limits}")
 
-    def size_hw(self, image_hw, rng):
+    def size_hw(self, image_hw: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
         """(height, width) of a patch, in pixels."""
         width = rng.uniform(*self.scale)
         if self.aspect is not None:
@@ -111,7 +114,7 @@ class RandomPatch(Block):
         height = width if self.uniform else rng.uniform(*self.scale)
         return max(1, int(height * image_hw[0])), max(1, int(width * image_hw[1]))
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         def drawn():
             size_hw = self.size_hw(labels.size_hw, rng)
             corner = place_within(labels.size_hw, size_hw, rng)
@@ -139,7 +142,7 @@ class MaxCropToAspect(Block):
         super().__post_init__()
         _check_aspect(self.aspect)
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         height, width = labels.size_hw
         size_hw = max(1, min(height, round(width / self.aspect))), max(1, min(width, round(height * self.aspect)))
         windows = []
@@ -167,7 +170,7 @@ class PadToAspect(Block):
         super().__post_init__()
         _check_aspect(self.aspect)
 
-    def steps(self, labels, rng):
+    def steps(self, labels: Labels, rng: np.random.Generator) -> Sequence[Step]:
         height, width = labels.size_hw
         size_hw = max(height, round(width / self.aspect)), max(width, round(height * self.aspect))
         if self.centered:

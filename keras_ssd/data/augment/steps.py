@@ -5,30 +5,33 @@ out work on pixels that a later crop throws away (`rendering.py`), and can be te
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_ssd.data.augment.interpolation import resize
-from keras_ssd.data.augment.labels import BoxRule
+from keras_ssd.data.augment.labels import BoxRule, Labels
 from keras_ssd.data.augment.pixels import mirrored, on_canvas
+from keras_ssd.detections import Detections
 
 
 class Step:
     """Leaves everything as it is; each kind of step overrides what it changes."""
 
-    def labels(self, labels):
+    def labels(self, labels: Labels) -> Labels:
         """`Labels` after the step."""
         return labels
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 after the step."""
         return image
 
-    def project(self, boxes_xyxy):
+    def project(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes in fractions of the image before the step -> in fractions of the image after it, not clipped."""
         return boxes_xyxy
 
-    def invert(self, boxes_xyxy):
+    def invert(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes in fractions of the image after the step -> in fractions of the image before it."""
         return boxes_xyxy
 
@@ -53,22 +56,22 @@ class Window(Step):
     fill: tuple[int, int, int] = (0, 0, 0)
     keep: BoxRule | None = None
 
-    def project(self, boxes_xyxy):
+    def project(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         shift = np.array([self.left, self.top] * 2, np.float32)
         return (boxes_xyxy * _sides(self.size_hw) - shift) / _sides((self.height, self.width))
 
-    def labels(self, labels):
+    def labels(self, labels: Labels) -> Labels:
         return labels.placed(self.project(labels.boxes_xyxy), (self.height, self.width), self.keep)
 
     @property
-    def visible(self):
+    def visible(self) -> tuple[int, int, int, int]:
         """(top, left, bottom, right) of what the window shows of the image, in the image's pixels."""
         height, width = self.size_hw
         bottom, right = self.top + self.height, self.left + self.width
         (top, bottom), (left, right) = np.clip([self.top, bottom], 0, height), np.clip([self.left, right], 0, width)
         return int(top), int(left), int(bottom), int(right)
 
-    def pixels(self, image, before=()):
+    def pixels(self, image: np.ndarray, before: Sequence[Any] = ()) -> np.ndarray:
         """The window; of what it shows, after the steps `before`, each of which changes a pixel by itself alone."""
         top, left, bottom, right = self.visible
         part = image[top:bottom, left:right]
@@ -78,7 +81,7 @@ class Window(Step):
             part = step.pixels(part)
         return on_canvas(part, (top - self.top, left - self.left), (self.height, self.width), self.fill)
 
-    def invert(self, boxes_xyxy):
+    def invert(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         shift = np.array([self.left, self.top] * 2, np.float32)
         return (boxes_xyxy * _sides((self.height, self.width)) + shift) / _sides(self.size_hw)
 
@@ -89,19 +92,19 @@ class Mirror(Step):
 
     axis: int
 
-    def project(self, boxes_xyxy):
+    def project(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         first = 1 - self.axis  # the column of the smaller corner's coordinate along the axis
         boxes = np.array(boxes_xyxy)
         boxes[:, [first, first + 2]] = 1 - boxes_xyxy[:, [first + 2, first]]
         return boxes
 
-    def labels(self, labels):
+    def labels(self, labels: Labels) -> Labels:
         return labels.placed(self.project(labels.boxes_xyxy))
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         return mirrored(image, self.axis)
 
-    def invert(self, boxes_xyxy):
+    def invert(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         return self.project(boxes_xyxy)
 
 
@@ -119,17 +122,18 @@ class QuarterTurn(Step):
             )
         return boxes_xyxy
 
-    def labels(self, labels):
-        size_hw = labels.size_hw[::-1] if self.turns % 2 else labels.size_hw
+    def labels(self, labels: Labels) -> Labels:
+        height, width = labels.size_hw
+        size_hw = (width, height) if self.turns % 2 else (height, width)
         return labels.placed(self.project(labels.boxes_xyxy), size_hw)
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(np.rot90(image, self.turns))
 
-    def project(self, boxes_xyxy):
+    def project(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         return self._turn(boxes_xyxy, self.turns)
 
-    def invert(self, boxes_xyxy):
+    def invert(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         return self._turn(boxes_xyxy, -self.turns)
 
 
@@ -140,10 +144,10 @@ class Warp(Step):
     size_hw: tuple[int, int]
     interpolation: str = "linear"
 
-    def labels(self, labels):
+    def labels(self, labels: Labels) -> Labels:
         return dataclasses.replace(labels, size_hw=self.size_hw)
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         return resize(image, self.size_hw, self.interpolation)
 
 
@@ -153,7 +157,7 @@ class Drop(Step):
 
     min_area: float
 
-    def labels(self, labels):
+    def labels(self, labels: Labels) -> Labels:
         sides = (labels.boxes_xyxy[:, 2:] - labels.boxes_xyxy[:, :2]) * _sides(labels.size_hw)[:2]
         big = sides[:, 0] * sides[:, 1] >= self.min_area
         if big.all():
@@ -172,7 +176,7 @@ class Opaque(Step):
 
     name: str
 
-    def invert(self, boxes_xyxy):
+    def invert(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"Boxes cannot be taken back through {self.name}: it does not say where its pixels came from. "
             "Leave it out of chains whose detections are to be taken back."
@@ -185,7 +189,7 @@ class Track:
 
     steps: tuple[Step, ...] = ()
 
-    def invert(self, boxes_xyxy):
+    def invert(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         """Boxes of the result as boxes of the original image.
 
         Args:
@@ -202,7 +206,7 @@ class Track:
             boxes = step.invert(boxes)
         return boxes
 
-    def restore(self, detections, size_hw):
+    def restore(self, detections: Detections, size_hw: tuple[int, int]) -> Detections:
         """`Detections` in the augmented image as `Detections` in the original one, clipped to it.
 
         Args:

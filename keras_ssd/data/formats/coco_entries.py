@@ -155,7 +155,7 @@ def _line(row):
 
 def _box(row, book, record):
     """x, y, width, height of an annotation, or of its outline where it has no bbox; None if it has neither."""
-    box = row.get("bbox")
+    box, raw = row.get("bbox"), None
     if box is not None and box != []:
         if not isinstance(box, list) or len(box) != 4:
             raise EntryError(f"bbox must be x, y, width, height, and is {shortened(box)}")
@@ -165,7 +165,7 @@ def _box(row, book, record):
     around = outlines.box_of(row.get("segmentation"))
     if around is not None:
         book.assume("an object has no bbox: its outline's is taken", f"annotation {_called(row, 0)}", record)
-    return around if around is not None or not box else raw
+    return raw if around is None else around
 
 
 def _upright(row, raw, book, record):

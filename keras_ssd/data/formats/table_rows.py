@@ -23,7 +23,7 @@ def is_yolo3(path):
     except OSError:
         return False
     hits = [_YOLO3.match(line) for line in (lines if len(lines) == 1 else lines[:-1])]  # the last may be cut
-    return all(hits) and any(hit[2] for hit in hits)
+    return all(hits) and any(hit and hit[2] for hit in hits)
 
 
 def is_table(path, one_class=False):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from typing import Any
 from xml.parsers import expat
 
 from keras_ssd.text_files import encoding_of
@@ -64,7 +65,7 @@ class _Tree:
         self.parser.StartDoctypeDeclHandler = self.doctype
         self.parser.XmlDeclHandler = self.declaration
         self.declared = None
-        self.root = None
+        self.root: Any = None
         self.open = []
         self.count = 0
 

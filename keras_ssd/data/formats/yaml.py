@@ -3,6 +3,8 @@
 Values stay text, since class names are: a class "no", "1.0" or "007" is none of False, 1 and 7.
 """
 
+from typing import Any
+
 import yaml
 
 MAX_TEXT = 4 << 20  # ten thousand class names take 200 KB
@@ -23,7 +25,10 @@ class YamlError(ValueError):
         self.line = line
 
 
-class _TextLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one where PyYAML was built with it
+
+
+class _TextLoader(_Loader):
     """Builds tables, lists, texts and None alone, and refuses a key that occurs twice."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say which texts are more than text

@@ -208,6 +208,7 @@ def _lines(annotation):
 
 def _numbers(row, box, size_hw):
     """The fewest decimals, at least six, that give the same float32 corners when they are read."""
+    words = []
     for digits in range(6, 18):
         words = [f"{value:.{digits}f}" for value in row]
         read = YOLO_BOXES.to_pixels(np.array([words], np.float64), size_hw)
