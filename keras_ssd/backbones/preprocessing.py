@@ -1,5 +1,6 @@
 """What the families of `keras.applications` do to an image before their first convolution."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -30,7 +31,7 @@ def _torch(x):
     return keras.layers.Normalization(-1, mean, variance, dtype="float32", name="preprocessing")(x)
 
 
-MODES = {
+MODES: dict[str, Callable[[Any], Any]] = {
     "caffe": _caffe,
     "tf": _line(1 / 127.5, -1.0),
     "torch": _torch,

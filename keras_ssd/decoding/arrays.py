@@ -3,6 +3,9 @@
 Plain greedy suppression, one image and class after the other: the shortest form of what the graph version computes.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -47,7 +50,7 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return np.where(logits >= 0, 1, small) / (1 + small)
 
 
-SCORING = {"softmax": softmax, "sigmoid": sigmoid, "probabilities": np.asarray}
+SCORING: dict[str, Callable[[Any], Any]] = {"softmax": softmax, "sigmoid": sigmoid, "probabilities": np.asarray}
 
 
 def detection_rows_arrays(

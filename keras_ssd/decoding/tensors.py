@@ -1,6 +1,7 @@
 """Decoding in graphs, on every backend: `keras.ops` with static shapes."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
@@ -9,7 +10,11 @@ from keras_ssd import box_coder, fastpaths, nms
 from keras_ssd.decoding.arrays import decode_arrays
 from keras_ssd.decoding.options import DecodeOptions
 
-SCORING = {"softmax": ops.softmax, "sigmoid": ops.sigmoid, "probabilities": ops.convert_to_tensor}
+SCORING: dict[str, Callable[[Any], Any]] = {
+    "softmax": ops.softmax,
+    "sigmoid": ops.sigmoid,
+    "probabilities": ops.convert_to_tensor,
+}
 MAX_PAIRS = 50_000_000  # elements of a pair matrix for one image: 200 MB in float32
 
 

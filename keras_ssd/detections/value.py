@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -122,7 +122,7 @@ class Detections:
         arrays = ("boxes_xyxy", "scores", "class_ids")
         return facts and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays)
 
-    __hash__ = None  # type: ignore[assignment]  # Python's way to say that arrays are compared
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # typing knows no other way to say "unhashable"
 
     @property
     def names(self) -> tuple[str, ...]:

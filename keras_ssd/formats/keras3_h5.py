@@ -15,7 +15,7 @@ from keras_ssd.formats._hdf5 import child, datasets, opened, read_dataset, text_
 from keras_ssd.formats.named_arrays import MAX_TOTAL_BYTES, Budget, NamedArrays, WeightFileError
 
 # The ranks of a layer's arrays, in the order in which Keras numbers them -> their names.
-WEIGHT_NAMES = {
+WEIGHT_NAMES: dict[tuple[int, ...], tuple[str, ...]] = {
     (4, 1): ("kernel", "bias"),
     (4,): ("kernel",),
     (2, 1): ("kernel", "bias"),

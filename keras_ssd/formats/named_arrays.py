@@ -172,8 +172,8 @@ class Budget:
 
     def __init__(self, path: str | PathLike[str]):
         self.path = path
-        self.left = MAX_TOTAL_BYTES
-        self.arrays = 0
+        self.left: int = MAX_TOTAL_BYTES
+        self.arrays: int = 0
 
     def spend(self, name: str, shape: Sequence[int], dtype: np.dtype) -> None:
         """Refuses an array that is no floating point array or larger than an honest one."""

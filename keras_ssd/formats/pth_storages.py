@@ -122,7 +122,7 @@ class _StorageKind:
 
 
 # Every name that may stand in a file, and what is done for it: functions of this module, or nothing at all.
-NAMES = {
+NAMES: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _ordered_dict,
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
@@ -193,13 +193,13 @@ class ZipStorages(_Storages):
             pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
             if len(pickles) != 1:
                 raise PickleError(f"it has {len(pickles)} members data.pkl instead of one")
-            self.folder = pickles[0].removesuffix("data.pkl")
+            self.folder: str = pickles[0].removesuffix("data.pkl")
             if any(name.startswith(f"{self.folder}code/") for name in archive.namelist()):
                 raise PickleError("it is a TorchScript program, which holds code")
-            self.order = self._byte_order(archive)
-            self.value = load(io.BytesIO(self._read(archive, "data.pkl", None)), NAMES, self.storage)
+            self.order: Literal["<", ">"] = self._byte_order(archive)
+            self.value: Any = load(io.BytesIO(self._read(archive, "data.pkl", None)), NAMES, self.storage)
 
-    def _byte_order(self, archive):
+    def _byte_order(self, archive) -> Literal["<", ">"]:
         if f"{self.folder}byteorder" not in archive.namelist():
             return "<"
         order = self._read(archive, "byteorder", None)
@@ -271,8 +271,8 @@ class LegacyStorages(_Storages):
                 raise PickleError("it is no PyTorch file, or of a version before 0.1.10")
             system = load(stream, {})
             little = not isinstance(system, dict) or system.get("little_endian", True)
-            self.order = "<" if little else ">"
-            self.value = load(stream, NAMES, self.storage)
+            self.order: Literal["<", ">"] = "<" if little else ">"
+            self.value: Any = load(stream, NAMES, self.storage)
             self._places = self._found(load(stream, {}), stream)
 
     def _found(self, keys, stream):

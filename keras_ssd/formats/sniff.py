@@ -2,6 +2,7 @@
 
 import codecs
 import zipfile
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def _read_pth(path):
     return read_pth(path)
 
 
-READERS = {
+READERS: dict[str, Callable[[str | PathLike[str]], NamedArrays]] = {
     "keras_h5": read_keras_h5,
     "keras3_h5": read_keras3_h5,
     "keras_archive": read_keras_archive,

@@ -62,13 +62,13 @@ class AnchorOverlaps:
 
     def __init__(self, anchors_xyxy: ArrayLike, rules: MatchRules, levels: Sequence[AnchorLevel] | None = None):
         anchors = np.array(anchors_xyxy, np.float64 if rules.float64 else np.float32)
-        self.left_out = rules.anchors_left_out(anchors)
+        self.left_out: np.ndarray = rules.anchors_left_out(anchors)
         anchors[self.left_out] = 0
         areas = bx.area(anchors)
         # What an anchor without area is divided by does not matter, as long as it is not 0.
         self._areas = np.where(areas > 0, areas, areas.dtype.type(1))
         self._sides = np.ascontiguousarray(anchors.T)
-        self.windows = None
+        self.windows: GridWindows | None = None
         if levels is not None and GridWindows.fit(anchors, levels):
             self.windows = GridWindows(anchors, levels)
 

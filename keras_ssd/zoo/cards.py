@@ -4,7 +4,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.zoo import cache
 from keras_ssd.zoo.catalog import Source, WeightSet, architectures, find, formats, labels
 
-YES = {True: "yes", False: "no", None: "not stated"}
+YES: dict[bool | None, str] = {True: "yes", False: "no", None: "not stated"}
 
 
 @checked_arguments

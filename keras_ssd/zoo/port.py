@@ -30,9 +30,9 @@ class PortError(ValueError):
         misshaped: Iterable[tuple[str, Any, Any]] = (),
     ):
         super().__init__(message)
-        self.unused = tuple(unused)
-        self.missing = tuple(missing)
-        self.misshaped = tuple(misshaped)
+        self.unused: tuple[str, ...] = tuple(unused)
+        self.missing: tuple[str, ...] = tuple(missing)
+        self.misshaped: tuple[tuple[str, Any, Any], ...] = tuple(misshaped)
 
 
 @dataclass(frozen=True)

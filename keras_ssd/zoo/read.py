@@ -14,7 +14,7 @@ from keras_ssd.names import check_class_names
 from keras_ssd.zoo.port import PortError, PortReport, arrays_of, leaf_layers, port
 from keras_ssd.zoo.subsample import class_heads, subsample
 
-log = logging.getLogger("keras_ssd")
+log: logging.Logger = logging.getLogger("keras_ssd")
 
 # The classification layer that files of the ImageNet VGG may carry; a detector has no use for it.
 CLASSIFIER = ("fc8", "predictions")

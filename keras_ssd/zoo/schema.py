@@ -16,7 +16,7 @@ DIGEST_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha384": 96, "sha512": 12
 SCALES = ("voc", "coco", "cells")
 
 # Table -> field -> (type, required)
-FIELDS = {
+FIELDS: dict[str, dict[str, tuple[Any, bool]]] = {
     "formats": {
         "title": (str, True),
         "extension": (str, True),

@@ -27,7 +27,7 @@ class Flatbuffer:
     """
 
     def __init__(self, data: Any):
-        self.data = memoryview(data)
+        self.data: memoryview = memoryview(data)
 
     def root(self) -> "Table":
         """The root `Table`."""
