@@ -32,7 +32,7 @@ def small():
         ({"extractor/conv1_1/W": np.array([None, 1])}, "pickled object"),
         ({"weights": np.ones(3)}, "belongs to no SSD of chainercv"),
         ({"extractor/conv1_1/W": np.ones(3)}, "belongs to no SSD of chainercv"),
-        ({"multibox/loc/0/b": np.ones(6)}, "4 channels a box"),
+        ({"multibox/loc/0/b": np.ones(6)}, "4 channels per box"),
         ({"extractor/conv1_1/b": np.array([1.0, np.nan])}, "not finite"),
         ({"extractor/conv1_1/b": np.array([1, 2])}, "floating point"),
         ({}, "zip archive|arrays"),

@@ -105,7 +105,7 @@ def test_values_report_says_all():
         (SOURCE, ["airplane", "aeroplane"], "'airplane' and 'aeroplane' are both the trained class"),
         (SOURCE, ["cat", "Background"], "must not name the background"),
         (SOURCE, ["__background__", "cat"], "must not name the background"),
-        (SOURCE[:3], ["cat"], r"fc7_mbox_conf/kernel of shape \(3, 3, 3, 10\) cannot be 4 channels a box"),
+        (SOURCE[:3], ["cat"], r"fc7_mbox_conf/kernel of shape \(3, 3, 3, 10\) cannot be 4 channels per box"),
         (SOURCE, ["helmet"], "New classes need initial values"),
     ],
 )

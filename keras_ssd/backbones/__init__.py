@@ -1,4 +1,4 @@
-"""Networks that make feature maps; each is a plain functional `keras.Model` whose layers are named taps."""
+"""Networks that compute feature maps. Each is a functional `keras.Model` whose layers can be tapped by name."""
 
 from keras_ssd.backbones.blocks import ConvRow as ConvRow
 from keras_ssd.backbones.blocks import ConvStyle as ConvStyle

@@ -21,7 +21,7 @@ def caffe_xavier() -> keras.initializers.Initializer:
 @checked_arguments
 @dataclass(frozen=True)
 class ConvStyle:
-    """What all convolutions of a model have in common.
+    """The settings of all convolutions of a model.
 
     Args:
         kernel_initializer: a Keras initializer or its name; None is Caffe's xavier.
@@ -53,10 +53,10 @@ class ConvStyle:
 @checked_arguments
 @dataclass(frozen=True)
 class ConvRow:
-    """One convolution with ReLU of a table: Caffe's numbers.
+    """One convolution with ReLU, as a row of a table with Caffe's numbers.
 
-    `pad` is Caffe's symmetric padding. At stride 2 that differs from Keras's "same", which pads an even map only
-    below and to the right and so shifts every cell.
+    `pad` is Caffe's symmetric padding. At stride 2 it differs from Keras's "same", which pads an even map only at the
+    bottom and the right and so shifts every cell.
     """
 
     name: str
@@ -70,7 +70,7 @@ class ConvRow:
 @checked_arguments
 @dataclass(frozen=True)
 class SeparableRow:
-    """MobileNet's convolution: depthwise, then 1x1, each with BatchNorm and ReLU6; of kernel size 1 the 1x1 alone.
+    """MobileNet's convolution: depthwise, then 1x1, each with BatchNorm and ReLU6. Kernel size 1 is the 1x1 alone.
 
     `pad` is symmetric, as in `ConvRow`. Layers: `<name>_dw`, `<name>_dw_bn`, `<name>_dw_relu`, `<name>_conv`,
     `<name>_bn`, and `<name>`, the ReLU6.
@@ -113,10 +113,10 @@ def depthwise_block(
 
     Args:
         x: symbolic feature map (B, H, W, C).
-        name: what the layers' names begin with.
+        name: prefix of the names of the layers.
         kernel_size, stride: of the convolution.
-        style: a `ConvStyle`; its penalty counts here too.
-        momentum, epsilon: of the BatchNorm, in Keras's meaning.
+        style: a `ConvStyle`; its L2 penalty applies here too.
+        momentum, epsilon: of the BatchNorm, as Keras defines them.
         pad: symmetric padding as in Caffe; None keeps the map's size at stride 1.
     """
     same = stride == 1 and (pad is None or 2 * pad == kernel_size - 1)
@@ -172,14 +172,14 @@ def max_pool(
     ceil_mode: bool = True,
     padding_name: str | None = None,
 ) -> Any:
-    """Caffe's max pooling: the number of windows is rounded up, and padding never wins.
+    """Caffe's max pooling: the number of windows is rounded up, and padding is never the maximum.
 
     Args:
         x: symbolic feature map (B, H, W, C) of known size.
         name: of the pooling layer.
         size, stride, pad: Caffe's numbers: one, or (height, width).
         ceil_mode: False rounds the number of windows down.
-        padding_name: of the padding layer before it, where one is needed; None is `{name}_padding`.
+        padding_name: name of the padding layer before it, if one is needed; None is `{name}_padding`.
 
     Source: weiliu89/caffe, branch ssd, src/caffe/layers/pooling_layer.cpp.
     """
@@ -193,7 +193,7 @@ def max_pool(
 
 
 def check_input_size(input_size: Sequence[int]) -> tuple[int, int]:
-    """The size (height, width) as two ints; lists, arrays and numpy's whole numbers will do.
+    """The size (height, width) as two ints; also from lists, arrays and numpy integers.
 
     Raises:
         ValueError: not (height, width) in whole positive pixels.

@@ -1,4 +1,4 @@
-"""MobileNet V1 as Caffe's MobileNet-SSD has it: symmetric padding, plain ReLU, and its four extra stages."""
+"""MobileNet V1 of Caffe's MobileNet-SSD: symmetric padding, plain ReLU, and four extra stages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ MEAN, SCALE = 127.5, 0.007843
 
 @dataclass(frozen=True)
 class CaffeMobileNetStyle:
-    """What all convolutions have in common.
+    """The settings of all convolutions.
 
     Args:
-        batch_norm: BatchNorm behind each convolution, as in training; without it they have biases, as where
-            merge_bn.py has folded it into them.
+        batch_norm: BatchNorm after each convolution, as in training. Without it convolutions have biases, as after
+            merge_bn.py has folded BatchNorm into them.
         conv: a `ConvStyle`; None is Caffe's msra, which is he_normal.
     """
 
@@ -33,11 +33,11 @@ class CaffeMobileNetStyle:
     conv: ConvStyle | None = None
 
     def convolution(self, x: Any, name: str, filters: int, size: int = 1, stride: int = 1) -> Any:
-        """Convolution, BatchNorm where the style has it, and ReLU."""
+        """Convolution, BatchNorm if the style has it, and ReLU."""
         return self._finished(self._padded(x, name, size, stride), name, self._plain(filters, size, stride))
 
     def depthwise(self, x: Any, name: str, stride: int = 1) -> Any:
-        """3x3 convolution of each channel by itself, BatchNorm where the style has it, and ReLU."""
+        """Depthwise 3x3 convolution, BatchNorm if the style has it, and ReLU."""
         return self._finished(self._padded(x, name, 3, stride), name, self._depthwise(stride))
 
     def _plain(self, filters, size, stride):
@@ -76,7 +76,7 @@ def caffe_mobilenet(
 ) -> keras.Model:
     """The body of MobileNet-SSD; strides 8, 16 and 32 end in `conv5--relu`, `conv11--relu` and `conv13--relu`.
 
-    Layers are called as in its prototxt, with two hyphens for a slash, as `from_caffe` calls them too.
+    Layers have the names of its prototxt with two hyphens for a slash, as in models of `from_caffe`.
 
     Args:
         input_size: (height, width) in pixels.

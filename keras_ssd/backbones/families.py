@@ -1,4 +1,4 @@
-"""The networks of `keras.applications` by name: what prepares their images, and which strides are tapped."""
+"""The networks of `keras.applications` by name: their preprocessing, and the strides that detectors use."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from keras_ssd.backbones.taps import STRIDES
 from keras_ssd.calling import checked_arguments
 from keras_ssd.names import fold, unknown_name
 
-# A 16th and a 32nd of the image: all that detectors on phones look at.
+# Strides of detectors for phones.
 MOBILE = (16, 32)
 
 
@@ -21,9 +21,9 @@ class Family:
 
     Args:
         networks: {name: attribute of `keras.applications`}.
-        preprocessing: one of `preprocessing.MODES`, where the network does not prepare its images by itself.
-        marks: what the model itself or one of its layers is called; patterns, any of which tells the family.
-        strides: of the maps that a detector should read, in pixels.
+        preprocessing: one of `preprocessing.MODES`, if the network does not preprocess its images itself.
+        marks: patterns of names; the model or one of its layers matches one of them.
+        strides: strides of the maps that a detector should read, in pixels.
         widths: whether the network takes a `width`.
     """
 
@@ -85,7 +85,7 @@ def backbone_names() -> tuple[str, ...]:
 
 
 def known_name(name: str) -> str:
-    """The backbone's name as `backbone_names` has it; case, spaces, hyphens and underscores do not count.
+    """The name as in `backbone_names`; case, spaces, hyphens and underscores are ignored.
 
     Raises:
         ValueError: no such backbone.
@@ -106,7 +106,7 @@ def family_of(model: Any) -> Family | None:
 def named(
     name: str, input_size: Sequence[int] = (300, 300), *, width: float | None = None, weights: str | None = None
 ) -> keras.Model:
-    """A network of `keras.applications` without its classifier, for images of any size that it can bear.
+    """A network of `keras.applications` without its classifier, for images of any size that it supports.
 
     Args:
         name: one of `backbone_names()`.
@@ -115,11 +115,11 @@ def named(
         weights: None, "imagenet" (downloaded by Keras), or a file, as `keras.applications` takes it.
 
     Returns:
-        functional `keras.Model`; whether it prepares its images by itself differs from family to family, and
-        `keras_ssd.ssd` takes care of it.
+        functional `keras.Model`. Some families include their preprocessing and others do not; `keras_ssd.ssd` adds it
+        if it is missing.
 
     Raises:
-        ValueError: unknown name, a family without widths, or an image that is too small.
+        ValueError: the name is unknown, the family has no widths, or the image is too small.
     """
     name = known_name(name)
     family = _BY_NAME[name]

@@ -20,14 +20,14 @@ FEWEST_FILTERS = 16  # TensorFlow's `min_depth`
 
 @dataclass(frozen=True)
 class MobileNetStyle:
-    """What all convolutions of a MobileNet have in common.
+    """The settings of all convolutions of a MobileNet.
 
     Args:
         width: factor of the numbers of filters, MobileNet's depth multiplier.
-        batch_norm: BatchNorm behind each convolution; without it they have biases, as where it was folded into them.
-        symmetric_padding: Caffe's, one pixel on each side; else TensorFlow's, which at stride 2 pads an even map only
-            below and to the right.
-        highest: where ReLU ends: 6, or None for a plain ReLU.
+        batch_norm: BatchNorm after each convolution. Without it convolutions have biases, as after folding.
+        symmetric_padding: Caffe's padding, one pixel on each side; else TensorFlow's, which at stride 2 pads an even
+            map only at the bottom and the right.
+        highest: upper limit of ReLU: 6, or None for a plain ReLU.
         conv: a `ConvStyle`.
     """
 
@@ -44,7 +44,7 @@ class MobileNetStyle:
             )
 
     def filters(self, number: int) -> int:
-        """That many filters at width 1 as a number at this width."""
+        """The number of filters at this width, from the number at width 1."""
         return max(int(number * self.width), FEWEST_FILTERS)
 
     def convolution(self, x: Any, name: str, filters: int, size: int = 1, stride: int = 1) -> Any:
@@ -54,7 +54,7 @@ class MobileNetStyle:
         return self._finished(x, name, lambda **more: self.conv.conv(filters, size, **options, **more))
 
     def depthwise(self, x: Any, name: str, stride: int = 1) -> Any:
-        """3x3 convolution of each channel by itself, and ReLU; layers as of `convolution`."""
+        """Depthwise 3x3 convolution and ReLU; layers as in `convolution`."""
         x, padding = self._padded(x, name, 3, stride)
         regularizer = keras.regularizers.L2(self.conv.l2) if self.conv.l2 else None
         options = {"strides": stride, "padding": padding, "depthwise_regularizer": regularizer}

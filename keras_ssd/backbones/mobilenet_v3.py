@@ -51,7 +51,7 @@ def _tail(divisor):
 
 @dataclass(frozen=True)
 class MobileNetV3Style:
-    """What all convolutions of a MobileNetV3 have in common.
+    """The settings of all convolutions of a MobileNetV3.
 
     Args:
         momentum, epsilon: of BatchNorm, in Keras's meaning: PyTorch's momentum of 0.03 is 0.97 here.
@@ -71,7 +71,7 @@ class MobileNetV3Style:
         return self._finished(x, name, activation)
 
     def depthwise(self, x: Any, name: str, size: int, stride: int, activation: str | None) -> Any:
-        """The same with each channel by itself."""
+        """The same with a depthwise convolution."""
         x, padding = _padded(x, name, size, stride)
         x = keras.layers.DepthwiseConv2D(
             size,

@@ -1,4 +1,4 @@
-"""What the families of `keras.applications` do to an image before their first convolution."""
+"""The preprocessing of images by the families of `keras.applications`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +55,7 @@ def check_mode(mode: str) -> str:
 
 
 def preprocessed(x: Any, mode: str) -> Any:
-    """An image RGB 0..255 (B, H, W, 3) as the backbone wants it.
+    """RGB images 0..255 (B, H, W, 3), preprocessed for the backbone.
 
     Args:
         x: symbolic images.
@@ -66,7 +66,7 @@ def preprocessed(x: Any, mode: str) -> Any:
 
 
 def takes_raw_images(model: Any) -> bool:
-    """Whether a backbone's first layer with a kernel reads the input itself, so that nothing prepares the images."""
+    """Whether the first layer with a kernel reads the input directly, so that the model has no preprocessing."""
     calls = calls_of(model)
     readers = readers_of(calls)
     tensor = model.inputs[0]

@@ -1,4 +1,4 @@
-"""The same network on another input: fresh layers of the same kinds, with copies of the weights."""
+"""Rebuilds a network on another input: new layers of the same kinds with copies of the weights."""
 
 import re
 from typing import Any
@@ -14,20 +14,19 @@ _NUMBER = re.compile(r"_(\d+)$")
 def rebuilt(model: Any, x: Any, *, renumber: bool = False) -> keras.Model:
     """A copy of a functional model with one input, on another symbolic tensor.
 
-    The copy shares nothing with the model. Models inside the model are taken apart: their layers become layers of the
-    copy.
+    The copy shares nothing with the model. The layers of models inside the model become layers of the copy.
 
     Args:
         model: functional `keras.Model` with one input.
-        x: symbolic tensor (B, H, W, C), fit for the model's input but for its size.
-        renumber: give layers that Keras named by number ("activation_57") the names that they have in a program that
-            makes nothing else, so that names do not hang on what was built before.
+        x: symbolic tensor (B, H, W, C) that fits the input of the model except for its size.
+        renumber: give layers that Keras numbered ("activation_57") the names that they have in a new process, so that
+            names do not depend on what was built before.
 
     Returns:
         `keras.Model` from the inputs of `x` to the outputs of the model.
 
     Raises:
-        ValueError: layers that do not work at this size.
+        ValueError: a layer does not work at this size.
     """
     copies = {}
     names = _renumbered(model) if renumber else {}

@@ -1,4 +1,4 @@
-"""From what a user calls a backbone to a functional model of images RGB 0..255, ready to be tapped."""
+"""Turns a name or a model into a functional backbone of RGB images 0..255."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,13 +27,13 @@ def resolve_backbone(
 ) -> tuple[keras.Model, str, tuple[int, ...]]:
     """The backbone as a functional model of RGB images 0..255, with its preprocessing inside.
 
-    A model that is so already stays what it is. Any other is copied, weights included: what is trained later is the
-    copy.
+    A model that already is one is returned itself. Any other model is copied with its weights, and training later
+    changes only the copy.
 
     Args:
         backbone: a name of `backbone_names()`, or a functional `keras.Model`.
         input_size: (height, width) in pixels; None is the model's own, or (300, 300) for a name.
-        width, weights: of a backbone by name, see `named`.
+        width, weights: for a backbone by name, see `named`.
         preprocessing: "auto", or one of `preprocessing.MODES`.
 
     Returns:
@@ -41,7 +41,7 @@ def resolve_backbone(
 
     Raises:
         TypeError: neither a name nor a functional model.
-        ValueError: an unknown name, a model of other inputs, or a size that it cannot bear.
+        ValueError: the name is unknown, the model has other inputs, or it does not support the size.
     """
     known = isinstance(backbone, str)
     if not known and (width is not None or weights is not None):
@@ -83,12 +83,12 @@ def prepared(
     weights: str | None = None,
     preprocessing: str = "auto",
 ) -> keras.Model:
-    """A backbone as `keras_ssd.ssd` uses it: a model of RGB images 0..255, its family's preprocessing inside.
+    """A backbone as `keras_ssd.ssd` uses it: a model of RGB images 0..255 that includes its preprocessing.
 
     Args:
         backbone: a name of `backbone_names()`, or a functional `keras.Model`.
         input_size: (height, width) in pixels; None is the model's own, or (300, 300) for a name.
-        width, weights: of a backbone by name, see `named`.
+        width, weights: for a backbone by name, see `named`.
         preprocessing: "auto", "caffe", "tf", "torch", "unit" or "none".
 
     Returns:
@@ -116,12 +116,12 @@ def pyramid_of(backbone: Any) -> dict[str, str]:
 
 
 def described_name(backbone: Any) -> str:
-    """What messages call a backbone."""
+    """The name of a backbone in messages."""
     return known_name(backbone) if isinstance(backbone, str) else backbone.name
 
 
 def _size_of(model, input_size):
-    """(height, width) of the images, after checking what the model takes."""
+    """(height, width) of the images, after checks of the inputs of the model."""
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         raise TypeError(
             "`backbone` must be a functional keras.Model from images, or a name such as 'mobilenet_v2'. "
@@ -149,7 +149,7 @@ def _size_of(model, input_size):
 
 
 def _taps_text(model):
-    """The layers that could be tapped if the rest were right."""
+    """A sentence with the layers that can be tapped, or nothing."""
     try:
         text = possible_taps(feature_maps(model))
     except (TypeError, ValueError, AttributeError):

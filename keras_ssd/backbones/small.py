@@ -1,4 +1,4 @@
-"""A compact network of plain 3x3 convolutions, for everyone who has no GPU."""
+"""A compact network of plain 3x3 convolutions, for machines without a GPU."""
 
 from collections.abc import Sequence
 

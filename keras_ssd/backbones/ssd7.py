@@ -1,4 +1,4 @@
-"""The seven convolutions of SSD7, ssd_keras's small network for tests and tutorials."""
+"""The seven convolutions of SSD7, the small network of ssd_keras for tests and tutorials."""
 
 from collections.abc import Sequence
 

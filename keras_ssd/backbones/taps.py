@@ -1,4 +1,4 @@
-"""What a network's layers make of an image: grid, stride and receptive field of each, and which are worth tapping."""
+"""The feature maps of a network: grid, stride and receptive field of each, and which ones to tap."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,17 +30,17 @@ _WEIGHINGS = (keras.layers.Dense, keras.layers.EinsumDense)
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """One layer's output, seen from the image.
+    """The output of one layer, described in pixels of the image.
 
     Args:
         layer: the layer's name.
-        grid_hw: cells.
+        grid_hw: (height, width) in cells.
         channels: of each cell.
         stride_hw: pixels from cell to cell.
-        field_hw: pixels that one cell can see, its receptive field. Pooling over the whole image, as squeeze and
-            excitation has it, does not count.
-        passage: whether all that is computed later goes through this layer, so that no branch of a block is cut.
-        normalized: whether a normalisation holds the scale of its values.
+        field_hw: receptive field of a cell in pixels. Pooling over the whole image, as in squeeze and excitation, does
+            not count.
+        passage: whether everything computed later depends on this layer, so that tapping it cuts no branch of a block.
+        normalized: whether a normalisation fixes the scale of its values.
         tensor: the symbolic tensor (B, H, W, C).
     """
 
@@ -60,7 +60,7 @@ class FeatureMap:
 
 @dataclass(frozen=True)
 class _View:
-    """How cells lie over the image: along each axis the stride and the receptive field, and what holds the scale."""
+    """The geometry of a map: stride and receptive field along each axis, and whether it is normalised."""
 
     stride: tuple[float, float] = (1.0, 1.0)
     field: tuple[int, int] = (1, 1)
@@ -69,7 +69,7 @@ class _View:
 
 @checked_arguments
 def feature_maps(model: Any) -> dict[str, FeatureMap]:
-    """{layer name: `FeatureMap`} of a functional model with one image as input, in the order of computing.
+    """{layer name: `FeatureMap`} of a functional model with one image as input, in the order of computation.
 
     Layers that are called more than once and layers whose output is no map (B, H, W, C) of known size are left out.
     Models inside the model count as one layer.
@@ -104,12 +104,12 @@ def feature_maps(model: Any) -> dict[str, FeatureMap]:
 
 
 def propose_taps(maps: Mapping[str, FeatureMap], strides: Sequence[float] = STRIDES) -> list[FeatureMap]:
-    """The feature maps that a detector should read: the last one of each stride that no branch goes around.
+    """The feature maps that a detector should read: the last one of each stride that no branch bypasses.
 
     Args:
         maps: of `feature_maps`.
-        strides: wanted strides in pixels; those that the network has not are left out. If it has none of them, its
-            three coarsest are taken.
+        strides: wanted strides in pixels. Strides that the network does not have are left out. If it has none of
+            them, its three coarsest are taken.
 
     Returns:
         List of `FeatureMap`, finest first; empty if there is no map coarser than the image.
@@ -130,7 +130,7 @@ def possible_taps(maps: Mapping[str, FeatureMap]) -> str:
 
 
 def _best(row):
-    """The last map that all later ones come from; where blocks reach around each other, the last of the widest."""
+    """The last map that all later ones depend on; if branches bypass all, the last with most channels."""
     passages = [each for each in row if each.passage]
     widest = max(each.channels for each in row)
     return (passages or [each for each in row if each.channels == widest])[-1]
@@ -170,9 +170,9 @@ def _views_of(calls, views, size_hw):
 
 
 def _view_by_size(tensor, size_hw):
-    """The view of a map whose way out of the image is not known, such as one of patches put together again.
+    """The geometry of a map of unknown origin, such as one that is reassembled from patches, by its size.
 
-    Every cell may see everything. One cell alone is no map but a value of the whole image.
+    Every cell may see the whole image. A single cell is no map, but a value of the whole image.
     """
     grid = tuple(tensor.shape[1:3])
     if None in (*grid, *size_hw) or max(grid) <= 1:
@@ -186,7 +186,7 @@ def _view_by_size(tensor, size_hw):
 
 
 def _view_behind(call, known, tensor, size_hw):
-    """The view of one call's output, or None where what the layer does to the grid is not known."""
+    """The geometry of the output of one call, or None for unknown layers."""
     layer = call.layer
     if isinstance(layer, keras.Model):
         return _view_through(layer, known[0][1], size_hw)
@@ -210,7 +210,7 @@ def _view_behind(call, known, tensor, size_hw):
 
 
 def _view_through(model, view, size_hw):
-    """The view behind a model inside the model."""
+    """The geometry of the output of a model inside the model."""
     model = functional_of(model)
     if not is_functional(model) or len(model.inputs) != 1:
         return None

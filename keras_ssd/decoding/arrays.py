@@ -1,6 +1,6 @@
-"""Decoding on numpy arrays, for people who hold raw predictions and for eager PyTorch on the CPU.
+"""Decoding of numpy arrays, for raw predictions of any origin and for eager PyTorch on the CPU.
 
-Plain greedy suppression, one image and class after the other: the shortest form of what the graph version computes.
+Plain greedy suppression of one image and class after the other: the simplest form of what the graph version computes.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from keras_ssd import boxes as bx
 from keras_ssd.calling import checked_arguments
 from keras_ssd.decoding.options import DecodeOptions
 
-MOST_PAIRED = 1500  # candidates of a class up to which comparing all pairs is faster than going box by box
+MOST_PAIRED = 1500  # candidates of a class; up to this number comparing all pairs is faster than going box by box
 
 
 @checked_arguments
 def decode_arrays(predictions: ArrayLike, options: DecodeOptions, *, from_logits: bool = True) -> np.ndarray:
-    """Detections of raw predictions held as a numpy array.
+    """Detections of raw predictions in a numpy array.
 
     Args:
         predictions: (B, N, C + 1 + 12), see `keras_ssd.box_coder.Predictions`.

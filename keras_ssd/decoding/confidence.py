@@ -1,4 +1,4 @@
-"""The score from which on a trained detector's boxes are worth showing, and how it is known."""
+"""The confidence threshold of a trained detector, and how it was found."""
 
 import math
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class Confidence:
     """A detector's own confidence threshold.
 
     Args:
-        value: lowest score that is reported unless another one is asked for, 0..1.
+        value: lowest score that is reported, 0..1, unless a caller gives another threshold.
         source: how it was found, in words.
 
     Raises:
-        ValueError: a threshold that is no number in 0..1.
+        ValueError: a threshold is not in 0..1.
     """
 
     value: float
@@ -40,7 +40,7 @@ class Confidence:
 
 
 def confidence_of(model: Any) -> Confidence:
-    """The `Confidence` that applies to any model when nobody asks for another: its own, or the general one."""
+    """The `Confidence` of a model: its own, or the general default."""
     return getattr(model, "confidence", None) or Confidence(
         DEFAULT, "the general default; this model has none of its own"
     )

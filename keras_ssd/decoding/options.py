@@ -1,4 +1,4 @@
-"""What decoding does, as one value."""
+"""The options of decoding."""
 
 import math
 import numbers
@@ -17,29 +17,29 @@ SCORES = ("softmax", "sigmoid", "probabilities")
 @checked_arguments
 @dataclass(frozen=True)
 class DecodeOptions:
-    """What `DecodeDetections` and `decode_arrays` do; the defaults are the original SSD's.
+    """The options of `DecodeDetections` and `decode_arrays`. The defaults are those of the original SSD.
 
     Args:
-        confidence_threshold: a candidate's score must be larger; 0..1, or None for no threshold.
+        confidence_threshold: candidates must have a larger score; 0..1, or None for no threshold.
         iou_threshold: a box is dropped if its IoU with a better kept one of its class is larger; 0..1.
-        top_k: best candidates a class that enter suppression; None for all (ssd_keras).
-        keep_top_k: best detections of an image over all classes; None for all.
-        max_per_class: most boxes that suppression keeps in a class; None for no limit besides `top_k`
+        top_k: number of best candidates per class that enter suppression; None for all (ssd_keras).
+        keep_top_k: number of best detections per image over all classes; None for all.
+        max_per_class: maximum number of boxes per class that suppression keeps; None for no limit besides `top_k`
             (ssd_keras: 400 with `top_k=None`).
         eta: below 1 the IoU threshold shrinks by this factor after each kept box while it is above 0.5.
-        class_agnostic: only the best class of an anchor counts, none if that is the background, and one
-            suppression serves all classes (ssd_keras's fast decoder).
-        average_boxes: each kept box becomes the mean, weighted by score, of itself and the boxes that it
+        class_agnostic: use only the best class of each anchor (none if it is the background), and one suppression for
+            all classes (the fast decoder of ssd_keras).
+        average_boxes: replace each kept box by the mean, weighted by score, of itself and the boxes that it
             suppresses.
         code_type: how offsets are coded, see `keras_ssd.box_coder.decode`.
-        variance_encoded_in_target: the offsets already carry the variances.
+        variance_encoded_in_target: the offsets already include the variances.
         clip_boxes: clamp boxes to the image: True at the end, "before" suppression (torchvision, and OpenCV where a
             Caffe net says `clip`).
-        scores: how scores follow from the class columns: "softmax" over them; "sigmoid" of each; or "probabilities",
-            which they are already.
+        scores: how scores are computed from the class columns: "softmax" over them, "sigmoid" of each, or
+            "probabilities" if they are probabilities already.
 
     Raises:
-        ValueError: a value outside its range.
+        ValueError: a value is outside its range.
     """
 
     confidence_threshold: float | None = 0.01
@@ -85,11 +85,11 @@ class DecodeOptions:
 
     @property
     def floor(self) -> float:
-        """The score that a candidate must exceed."""
+        """The score that candidates must exceed."""
         return -0.5 if self.confidence_threshold is None else self.confidence_threshold
 
     def kind_of_scores(self, from_logits: bool) -> str:
-        """`scores`, or "probabilities" for class columns that are no logits any more."""
+        """`scores`, or "probabilities" if the class columns are not logits."""
         return self.scores if from_logits else "probabilities"
 
     def boxes(self, parts: box_coder.Predictions, xp: Any = np) -> Any:
@@ -105,7 +105,7 @@ class DecodeOptions:
         return xp.clip(boxes, 0.0, 1.0) if self.clip_boxes == "before" else boxes
 
     def sizes(self, num_anchors: int, num_classes: int) -> tuple[int, int, int]:
-        """Static sizes: candidates a class, kept a class, and rows an image."""
+        """Static sizes: candidates per class, kept boxes per class, and rows per image."""
         candidates = min(self.top_k or num_anchors, num_anchors)
         per_class = min(self.max_per_class or candidates, candidates)
         total = per_class * (1 if self.class_agnostic else num_classes)

@@ -52,7 +52,7 @@ def detection_rows(probabilities: Any, boxes_xyxy: Any, options: DecodeOptions) 
 
 
 def _kept_mask(scores, boxes, limit, options):
-    """Which sorted candidates (B, C, K) plain suppression keeps, or None where it must go box by box."""
+    """The mask of sorted candidates (B, C, K) that plain suppression keeps, or None if it must go box by box."""
     if not options.is_plain:
         return None
     valid = scores > nms.NO_SCORE
@@ -129,11 +129,11 @@ def _decoded_on_host(predictions, options, from_logits):
 
 
 def _without_hopeless_anchors(predictions, options, kind_of_scores):
-    """Predictions that may be fewer and padded, and which of them are real (None: all).
+    """Predictions without the anchors that cannot pass, padded, and a mask of the real ones (None: all).
 
-    Of a softmax, a class's probability p exceeds t only if p / p_background does exceed t / (1 - t), because the
-    background's probability is part of 1 - p. So one subtraction finds the anchors that are worth a softmax. Of a
-    sigmoid, p / (1 - p) is the odds themselves.
+    With a softmax, the probability p of a class exceeds t only if p / p_background exceeds t / (1 - t), because the
+    probability of the background is part of 1 - p. So one subtraction finds the anchors that need a softmax. With a
+    sigmoid, p / (1 - p) is known directly.
     """
     if not options.top_k or options.floor <= 0 or options.floor >= 1:
         return predictions, None

@@ -1,4 +1,4 @@
-"""What a `Detections` refuses, and the small conversions that it shares with those who make one."""
+"""Checks of the arguments of `Detections`, and the conversions that it shares with code that makes one."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from keras_ssd.names import unknown_name
 
 
 def class_ids_of(classes: str | Iterable[str], class_names: Sequence[str]) -> list[int]:
-    """The places of named classes in `class_names`.
+    """The indices of named classes in `class_names`.
 
     Args:
         classes: one name, or several.
@@ -30,6 +30,7 @@ def class_ids_of(classes: str | Iterable[str], class_names: Sequence[str]) -> li
 
 
 def check(given: Any, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray) -> None:
+    """Raises ValueError or TypeError unless the arrays and fields of `Detections` fit together."""
     count = len(scores) if scores.ndim == 1 else -1
     nothing = count == 0 and boxes.shape == (0,)  # of an empty list
     if not (nothing or boxes.shape == (count, 4)) or class_ids.shape != (count,):
@@ -53,11 +54,12 @@ def check(given: Any, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarr
 
 
 def shortest(value: Any) -> float:
-    """A float32 as the shortest decimal number that gives it back: 0.9 rather than 0.8999999761581421."""
+    """A float32 as its shortest decimal number: 0.9 instead of 0.8999999761581421."""
     return float(str(np.float32(value)))
 
 
 def category_ids_of(category_ids: Any, class_names: Sequence[str]) -> Any:
+    """The category id of each class, in the order of `class_names`; see `Detections.to_coco`."""
     if category_ids is None:
         return range(len(class_names))
     if hasattr(category_ids, "keys"):

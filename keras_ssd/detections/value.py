@@ -25,7 +25,7 @@ class Detection(NamedTuple):
         name: its class.
         score: 0..1.
         box_xyxy: (xmin, ymin, xmax, ymax) in pixels.
-        class_id: place of the class in `Detections.class_names`.
+        class_id: index of the class in `Detections.class_names`.
     """
 
     name: str
@@ -40,18 +40,18 @@ class Detection(NamedTuple):
 class Detections:
     """The objects found in one image, best first.
 
-    The arrays cannot be written to; every change makes a new object. `found[found.scores > 0.9]`, `found[:3]`
-    and `found[[2, 0]]` are `Detections` again, `found[0]` and iteration give a `Detection`.
+    The arrays are read-only; every change makes a new object. `found[found.scores > 0.9]`, `found[:3]` and
+    `found[[2, 0]]` are `Detections` again. `found[0]` and iteration give a `Detection`.
 
     Args:
         boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the original image; x runs from 0 at the left
             edge to the image's width at the right edge.
-        scores: (K,) 0..1. Rows are brought into falling order.
-        class_ids: (K,) places in `class_names`, from 0; background does not count.
+        scores: (K,) 0..1. Rows are sorted by falling score.
+        class_ids: (K,) indices into `class_names`, from 0; the background has none.
         class_names: names of all classes that the model knows.
         size_hw: the original image's (height, width) in pixels.
         source: path or URL of the image, or a name for one in memory. None if unknown.
-        image: the image itself (array or PIL image) where it exists only in memory; `draw` uses it.
+        image: the image itself (array or PIL image) if it exists only in memory; `draw` uses it.
 
     Raises:
         ValueError: shapes do not agree, a number is not finite, or a class id has no name.
@@ -92,7 +92,7 @@ class Detections:
         source: str | PathLike[str] | None = None,
         image: Any = None,
     ) -> Self:
-        """Of an image in which nothing was found."""
+        """The `Detections` of an image in which nothing was found."""
         nothing = np.zeros(0)
         (height, width), name = size_hw, None if source is None else os.fspath(source)
         return cls(np.zeros((0, 4)), nothing, nothing.astype(int), tuple(class_names), (height, width), name, image)
@@ -142,12 +142,12 @@ class Detections:
         classes: str | Iterable[str] | None = None,
         min_area: float | None = None,
     ) -> Self:
-        """The objects that pass every given test.
+        """The objects that meet every given condition.
 
         Args:
-            confidence: keep scores from this on.
-            classes: keep these classes; a name or several.
-            min_area: keep boxes from this many square pixels on.
+            confidence: keep objects with at least this score.
+            classes: keep objects of these classes; one name or several.
+            min_area: keep boxes of at least this many square pixels.
 
         Raises:
             ValueError: a name in `classes` is not one of `class_names`.
@@ -166,8 +166,7 @@ class Detections:
 
         Returns:
             A dictionary: source (string or None), height, width (pixels), class_names (list), detections
-            (list of
-            dictionaries: name, class_id, score, box_xyxy as [xmin, ymin, xmax, ymax] in pixels).
+            (list of dictionaries: name, class_id, score, box_xyxy as [xmin, ymin, xmax, ymax] in pixels).
         """
         rows = zip(self.names, self.class_ids, self.scores, self.boxes_xyxy, strict=True)
         return {

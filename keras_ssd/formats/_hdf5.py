@@ -1,8 +1,8 @@
-"""HDF5 as an untrusted container: nothing leads out of the file, nothing is allocated unchecked.
+"""HDF5 as an untrusted container: no link out of the file is followed, and sizes are checked before allocation.
 
-One weakness stays: the HDF5 library itself (1.14.6 was tried) can crash or spin on bytes that were damaged on
-purpose, mostly in texts of variable length. So few of those are read, and published files are checked by
-checksum first.
+One weakness remains: the HDF5 library itself (tried: 1.14.6) can crash or hang on bytes that were damaged on purpose,
+mostly in texts of variable length. So few such texts are read, and published files are compared with their checksum
+first.
 """
 
 import io
@@ -21,13 +21,13 @@ from keras_ssd.formats.named_arrays import MAX_ARRAY_BYTES, Budget, WeightFileEr
 MAX_NODES = 20_000
 MAX_DEPTH = 8
 MAX_TEXT_BYTES = 16 << 20
-# deflate, shuffle, fletcher32, szip, lzf: others would make the HDF5 library look for plug-ins to load.
+# deflate, shuffle, fletcher32, szip, lzf. For others the HDF5 library would look for plug-ins to load.
 KNOWN_FILTERS = (1, 2, 3, 4, 32000)
 
 
 @contextmanager
 def opened(source: Any, path: str | PathLike[str]) -> Iterator[Any]:
-    """Opens an HDF5 file for reading; what the library raises becomes a `WeightFileError`.
+    """Opens an HDF5 file for reading. Errors of the library become a `WeightFileError`.
 
     Args:
         source: path or binary file object.
@@ -58,8 +58,8 @@ def opened(source: Any, path: str | PathLike[str]) -> Iterator[Any]:
 @contextmanager
 @checked_arguments
 def written_hdf5(path: str | PathLike[str]) -> Iterator[Any]:
-    """An open HDF5 file that is made in memory and written when the block ends: on a full disk h5py's own writing may
-    end the process.
+    """An open HDF5 file in memory that is written when the block ends. If h5py writes to a full disk itself, it may end
+    the process.
 
     Args:
         path: of the file; give a temporary one, see `keras_ssd.replacing`.
@@ -71,9 +71,9 @@ def written_hdf5(path: str | PathLike[str]) -> Iterator[Any]:
 
 
 def child(group: Any, name: str, path: str | PathLike[str]) -> Any:
-    """The member of a group, or None; refuses links, which could lead out of the file.
+    """The member of a group, or None. Raises WeightFileError for links, which could lead out of the file.
 
-    The links are looked at by the low-level interface: `name in group` already follows them.
+    Links are inspected with the low-level interface, because `name in group` already follows them.
     """
     key = name.encode("utf-8", "surrogateescape")
     if not group.id.links.exists(key):

@@ -1,6 +1,6 @@
 """chainercv's SSD `.npz` files: converted from Caffe, trained by chainercv, or its ImageNet VGG.
 
-What differs from Caffe, and what is undone here. It follows chainercv's converter (examples/ssd/caffe2npz.py,
+The differences from Caffe, which this reader undoes. They follow from chainercv's converter (examples/ssd/caffe2npz.py,
 which made the `*_converted_*` files), its links (links/model/ssd/ssd_vgg16.py, multibox.py) and its coder
 (links/model/ssd/multibox_coder.py):
 
@@ -80,8 +80,7 @@ def _translate(key, array, path):
     rank = {"kernel": (2, 4), "bias": (1,), "gamma": (1,)}.get(weight or "", ())
     if not layer or array.ndim not in rank:
         raise WeightFileError(
-            f"{path}: array {key!r} of shape {array.shape} belongs to no SSD of chainercv; expected names "
-            "like "
+            f"{path}: array {key!r} of shape {array.shape} belongs to no SSD of chainercv; expected names like "
             "'extractor/conv1_1/W', 'extractor/norm4/scale' and 'multibox/loc/0/b'."
         )
     if layer.endswith("_mbox_loc"):
@@ -93,7 +92,7 @@ def _translate(key, array, path):
 
 def _yx_to_xy(key, array, path):
     if array.shape[0] % 4:
-        raise WeightFileError(f"{path}: array {key!r} must have 4 channels a box. Received: shape={array.shape}")
+        raise WeightFileError(f"{path}: array {key!r} must have 4 channels per box. Received: shape={array.shape}")
     boxes = array.reshape(-1, 4, *array.shape[1:])  # (boxes, 4, ...)
     return boxes[:, YX_TO_XY].reshape(array.shape)
 
@@ -135,8 +134,8 @@ def _read_member(archive, info, budget):
         shape, fortran, dtype = read_header(stream, max_header_size=MAX_HEADER_BYTES)
         if dtype.hasobject:
             raise WeightFileError(
-                f"{budget.path}: array {info.filename!r} is a pickled object, which could run any code; it "
-                "is not opened."
+                f"{budget.path}: array {info.filename!r} is a pickled object, which could run any code; it is "
+                "not opened."
             )
         budget.spend(info.filename, shape, dtype)
         count = int(np.prod(shape, dtype=np.int64))

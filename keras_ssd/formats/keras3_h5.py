@@ -90,8 +90,7 @@ def _read_layers(source, path):
             layer = text_attribute(dataset.parent, "name", path)
             if layer is None:
                 raise WeightFileError(
-                    f"{path}: {dataset.parent.name} does not name its layer; files of Keras before 3.4 do "
-                    "not. "
+                    f"{path}: {dataset.parent.name} does not name its layer; files of Keras before 3.4 do not. "
                     "Load it with model.load_weights into a model of the same architecture and save it again."
                 )
             found.setdefault((names[:-1], layer), {})[names[-1]] = read_dataset(dataset, budget)

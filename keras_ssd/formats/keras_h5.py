@@ -75,8 +75,7 @@ def _read_layers(root, path):
         if len(names) < 2:
             raise WeightFileError(
                 f"{path}: dataset /{'/'.join(names)} lies outside any layer group; expected "
-                "/<layer>/<layer>/<weight>:0. "
-                "The file is not in the layout of Keras 2."
+                "/<layer>/<layer>/<weight>:0. The file is not in the layout of Keras 2."
             )
         groups.setdefault(names[0], []).append((names, read_dataset(dataset, budget)))
     layers = {}
@@ -98,7 +97,7 @@ def _weights_of_group(layer, found):
             nested.setdefault(names[-2], {})[_weight_name(names)] = array
         return nested
     if len(weights) == 1 and layer.endswith("_norm"):
-        # The one vector of ssd_keras's L2Normalization was written under several names.
+        # ssd_keras wrote the only vector of L2Normalization under several names.
         (array,) = weights.values()
         if array.ndim == 1:
             return {layer: {"gamma": array}}
@@ -115,8 +114,8 @@ def _weight_name(names):
 def _layer_names(root):
     """Every layer's name that the attribute `layer_names` gives, also those without weights.
 
-    Keras 2 wrote an array of fixed-length texts. Anything else is not read: texts of variable length are
-    where the HDF5 library is weakest against damaged bytes, and the names are only a hint.
+    Keras 2 wrote an array of fixed-length texts. Anything else is not read: the HDF5 library handles damaged
+    texts of variable length worst, and the names are only a hint.
     """
     if "layer_names" not in root.attrs:
         return ()

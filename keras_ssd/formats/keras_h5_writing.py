@@ -17,13 +17,13 @@ from keras_ssd.replacing import replacing
 def write_keras_h5(
     path: str | PathLike[str], layers: Mapping[str, Mapping[str, ArrayLike]], *, kernels: str = "float16"
 ) -> Path:
-    """Writes weights as `/<layer>/<layer>/<weight>`; the same arrays give the same bytes.
+    """Writes weights as `/<layer>/<layer>/<weight>`. The same arrays give the same bytes.
 
-    For handing trained weights on: kernels of half the size find the same objects. Vectors (biases, the statistics of
-    BatchNorm) are few and of wide range, so they stay float32.
+    Use it to share trained weights: float16 kernels halve the size and find the same objects. Vectors (biases, the
+    statistics of BatchNorm) are few and have a wide range, so they stay float32.
 
     Args:
-        path: the file, usually `*.h5`; what is there is replaced when the new one is whole.
+        path: the file, usually `*.h5`; an existing file is replaced when the new one is complete.
         layers: {layer: {weight: array}}, for example `NamedArrays.layers`.
         kernels: "float16" or "float32", for arrays of two axes and more.
 
@@ -57,7 +57,7 @@ def _stored(name, array, kernels):
         stored = array.astype(kernels if array.ndim > 1 else np.float32)
     if not np.isfinite(stored).all():
         raise WeightFileError(
-            f"{name} holds values that {stored.dtype} cannot: expected finite numbers up to "
+            f"{name} holds values that {stored.dtype} cannot hold: expected finite numbers up to "
             f"{np.finfo(stored.dtype).max:g}. Received: up to {np.abs(array).max():g}."
         )
     return stored

@@ -1,4 +1,4 @@
-"""Facts out of the JSON configuration that `model.save` leaves in an `.h5`; nothing is deserialised."""
+"""Facts from the JSON configuration that `model.save` writes into an `.h5`; no object is deserialised."""
 
 import json
 from os import PathLike
@@ -12,7 +12,7 @@ def parse_model_config(text: str, path: str | PathLike[str]) -> SavedArchitectur
     """The facts of a Keras model configuration.
 
     Only JSON is parsed and only known fields are looked at: classes are not looked up, and the code in Lambda
-    layers is not touched.
+    layers is not read.
 
     Args:
         text: the JSON text.
@@ -35,8 +35,7 @@ def parse_model_config(text: str, path: str | PathLike[str]) -> SavedArchitectur
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise WeightFileError(
             f"{path}: the model configuration in the file (attribute 'model_config') cannot be understood: "
-            f"{error!r}. "
-            "Its weights can still be had from a copy written by save_weights."
+            f"{error!r}. Its weights can still be read from a copy written by save_weights."
         ) from error
 
 

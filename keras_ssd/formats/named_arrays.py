@@ -1,4 +1,4 @@
-"""What every reader of weights returns: arrays by layer and weight name, and what the file states."""
+"""The result of every reader of weights: arrays by layer and weight name, and the facts that the file states."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-# The largest honest array is the dense fc6 of VGG16 (411 MB); the largest honest file is SSD512 for ILSVRC
-# (215 MB).
+# The largest real array is the dense fc6 of VGG16 (411 MB); the largest real file is SSD512 for ILSVRC (215 MB).
 MAX_ARRAY_BYTES = 1 << 29
 MAX_TOTAL_BYTES = 1 << 30
 MAX_ARRAYS = 4096
 
 
 class WeightFileError(ValueError):
-    """A weight file that cannot be used, with what was expected, what came, and what to do."""
+    """A weight file cannot be used. The message says what was expected, what was received, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class SavedArchitecture:
 
     Args:
         input_size: (height, width) in pixels; an entry is None where the model takes any size.
-        anchor_boxes: one entry an anchor layer, in the model's order.
+        anchor_boxes: one entry per anchor layer, in the order of the model.
         layer_names: every layer, also those without weights.
         lambda_layers: names of layers that hold Python code. The code is not read: what they subtract or
             divide by must come from whoever knows the model.
@@ -76,7 +75,7 @@ class SavedArchitecture:
 
 @dataclass(frozen=True, eq=False)
 class PostProcessing:
-    """How a file itself turns its predictions into detections.
+    """The settings with which a file itself turns its predictions into detections.
 
     Args:
         scores: "sigmoid" or "softmax", of the class columns.
@@ -99,9 +98,9 @@ class PostProcessing:
 class NamedArrays:
     """The weights of a model: `{layer: {weight: array}}`, channels last, float32.
 
-    Foreign conventions end in the reader: kernels are (height, width, in, out), localisation channels are
-    box-major in the order cx, cy, w, h, class channels box-major with background first. Only the colour order
-    of the first convolution stays as the file has it (`first_layer_channels`), for the porter to turn.
+    Readers convert the conventions of other projects: kernels are (height, width, in, out), localisation channels are
+    box-major in the order cx, cy, w, h, class channels box-major with the background first. Only the colour order of
+    the first convolution stays that of the file (`first_layer_channels`); `zoo.port` converts it.
 
     Args:
         layers: arrays by layer and weight name: `kernel`, `bias`, `gamma`, `beta`, `moving_mean`,
@@ -111,8 +110,8 @@ class NamedArrays:
         first_layer_channels: "rgb" or "bgr".
         config: what the file's model configuration states, or None.
         class_names: the classes without background, if the file names them.
-        post_processing: how the file goes on from its heads, where it holds the whole detector.
-        origin: the project whose anchors and preprocessing the weights were trained with, where the layout tells:
+        post_processing: how the file decodes its predictions, if it holds a whole detector.
+        origin: the project whose anchors and preprocessing the weights were trained with, if the layout tells:
             "torchvision", "amdegroot", "lufficc" or "mmdetection".
     """
 
@@ -153,7 +152,7 @@ class NamedArrays:
 
     @property
     def source(self) -> str:
-        """The file's name, or the format where there is no file: for messages."""
+        """The name of the file, or the format if there is no file; for messages."""
         return str(self.path) if self.path is not None else f"<{self.format}>"
 
     def __repr__(self) -> str:
@@ -164,7 +163,7 @@ class NamedArrays:
 
 
 class Budget:
-    """Counts what a file declares, before anything is allocated for it.
+    """Counts the bytes that a file declares, before they are allocated.
 
     Args:
         path: the file, for messages.
@@ -176,7 +175,7 @@ class Budget:
         self.arrays: int = 0
 
     def spend(self, name: str, shape: Sequence[int], dtype: np.dtype) -> None:
-        """Refuses an array that is no floating point array or larger than an honest one."""
+        """Raises WeightFileError for an array that is too large or does not hold floating point numbers."""
         if dtype.kind != "f" or dtype.itemsize not in (2, 4, 8):
             raise WeightFileError(
                 f"{self.path}: array {name!r} must hold floating point numbers. Received: dtype={dtype!s}. "
@@ -189,16 +188,14 @@ class Budget:
         self.arrays += 1
         if size > MAX_ARRAY_BYTES or self.left < 0 or self.arrays > MAX_ARRAYS:
             raise WeightFileError(
-                f"{self.path}: array {name!r} of shape {tuple(int(s) for s in shape)} goes beyond what a "
-                "weight file may hold "
-                f"({MAX_ARRAY_BYTES:,} bytes an array, {MAX_TOTAL_BYTES:,} bytes and {MAX_ARRAYS:,} arrays "
-                "a file). "
-                "The file is damaged or not what its name says."
+                f"{self.path}: array {name!r} of shape {tuple(int(s) for s in shape)} goes beyond what a weight file "
+                f"may hold ({MAX_ARRAY_BYTES:,} bytes per array, {MAX_TOTAL_BYTES:,} bytes and {MAX_ARRAYS:,} arrays "
+                "per file). The file is damaged or not what its name says."
             )
 
 
 def as_float32(path: str | PathLike[str], name: str, array: ArrayLike) -> np.ndarray:
-    """The array as float32; refuses values that are no finite numbers: nothing useful comes of them."""
+    """The array as float32. Raises WeightFileError for values that are not finite: they cannot be used."""
     with np.errstate(over="ignore", invalid="ignore"):
         array = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(array).all():

@@ -1,8 +1,11 @@
-"""A pickle read as plain data: nothing that it names is imported, and nothing of it is ever called.
+"""Reads a pickle as plain data: nothing that it names is imported or called.
 
-Python's own unpickler imports and calls what a file tells it to; so a weight file can run code. Here the opcodes work
-on lists, dictionaries, text and numbers alone. A name in the file is looked up in a table that the caller gives, and a
-name that is not in it ends the reading.
+Python's own unpickler imports and calls what a file names, so a weight file can run code. Here the opcodes work only on
+lists, dictionaries, text and numbers. Names in the file are looked up in a table that the caller gives. A name that is
+not in the table ends the reading with an error.
+
+`pickle.Unpickler` with its own `find_class` would keep code from running, but not the rest: its memo grows to any index
+that the file writes (gigabytes from twenty bytes), and it hashes any key, which takes 2^n steps for n nested tuples.
 """
 
 import pickletools
@@ -20,24 +23,24 @@ class PickleError(ValueError):
 
 
 class Opaque:
-    """An object that is known to be harmless and of no interest, such as parsed arguments; nothing of it is kept."""
+    """Stands for a harmless object that is not needed, such as parsed arguments; nothing of it is kept."""
 
 
 def load(stream: Any, names: Mapping[tuple[str, str], Any], persistent: Callable[[Any], Any] | None = None) -> Any:
-    """The value of a pickle, the stream standing behind it afterwards.
+    """The value of a pickle. Afterwards the stream is at the first byte after it.
 
     Args:
-        stream: binary stream at the pickle's first byte.
-        names: {(module, name): what stands for it}. Where the pickle calls a name, its entry must be a function of
-            ours, which gets the tuple of arguments.
-        persistent: function of ours that makes values of persistent ids.
+        stream: binary stream at the first byte of the pickle.
+        names: {(module, name): replacement}. If the pickle calls a name, the replacement must be a function of this
+            package, which gets the tuple of arguments.
+        persistent: function of this package that turns persistent ids into values.
 
     Returns:
         None, text, bytes, numbers, tuples, lists, dictionaries (of keys without parts), and what the given functions
         return. Parts may be shared or contain themselves.
 
     Raises:
-        PickleError: the pickle is damaged, too large, or holds anything else.
+        PickleError: the pickle is damaged, too large, or holds other objects.
     """
     machine = _Machine(names, persistent)
     try:

@@ -1,4 +1,4 @@
-"""PyTorch's `.pth` and `.pt` files, read without PyTorch: tensors, and nothing that could run."""
+"""Reads PyTorch's `.pth` and `.pt` files without PyTorch: only tensors and plain data, and no code."""
 
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from keras_ssd.formats.named_arrays import Budget, WeightFileError, as_float32
 from keras_ssd.formats.pickles import PickleError
 from keras_ssd.formats.pth_storages import LegacyStorages, Tensor, ZipStorages
 
-# Where checkpoints of training programs keep the weights of the model.
+# Keys under which checkpoints of training programs keep the weights of the model.
 PLACES = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 ADVICE = "Where PyTorch is installed and you trust the file: torch.save(model.state_dict(), 'weights.pth')."
 
 
 @dataclass(frozen=True, eq=False)
 class StateDict(Mapping[str, np.ndarray]):
-    """The tensors of a file by name, read when asked for: float ones as float32, others as they are.
+    """The tensors of a file by name, read on access: floats as float32, others unchanged.
 
     Args:
         path: the file.

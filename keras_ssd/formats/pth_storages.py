@@ -121,7 +121,7 @@ class _StorageKind:
     name: str
 
 
-# Every name that may stand in a file, and what is done for it: functions of this module, or nothing at all.
+# Every name that a file may contain, and its replacement: only functions and objects of this module.
 NAMES: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _ordered_dict,
     ("torch._utils", "_rebuild_tensor"): _tensor,
@@ -136,7 +136,7 @@ NAMES: dict[tuple[str, str], Any] = {
 
 
 class _Storages:
-    """What the two layouts share: `value` is the file's pickle, `numbers` the content of a storage."""
+    """The common part of the two layouts. `value` is the value of the pickle, `numbers` the content of a storage."""
 
     order: Literal["<", ">"]
     value: Any
@@ -147,7 +147,7 @@ class _Storages:
         self._last: Any = (None, None)
 
     def held_open(self) -> AbstractContextManager[None]:
-        """A context in which many storages are read faster."""
+        """A context in which reading many storages is faster."""
         return contextlib.nullcontext()
 
     def storage(self, identity: Any) -> Storage:

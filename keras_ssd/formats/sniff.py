@@ -1,4 +1,4 @@
-"""Which format a file has, by its bytes and not by its name."""
+"""Finds the format of a file by its bytes, not by its name."""
 
 import codecs
 import zipfile
@@ -46,12 +46,11 @@ READERS: dict[str, Callable[[str | PathLike[str]], NamedArrays]] = {
     "pth": _read_pth,
 }
 
-# What a file may be instead of weights, and what its owner can do about it.
+# What a file may be instead of weights, and what the user can do.
 REFUSED = {
     "empty": "is empty. Download or copy it again.",
-    "html": "is a web page, not a weight file: the download was answered by a page. Open the address in a "
-    "browser "
-    "and save the file itself.",
+    "html": "is a web page, not a weight file: the server sent a page instead of the file. Open the address in a "
+    "browser and save the file itself.",
     "git_lfs": "is a Git LFS pointer, not the file itself. Fetch it with `git lfs pull`.",
     "pickle": "is a Python pickle, which could run any code; it is not opened. Save the weights as .h5 or .npz.",
     "zip": "is a zip archive, but neither a .keras model nor an .npz of arrays.",
@@ -134,8 +133,7 @@ def read(path: str | PathLike[str]) -> NamedArrays:
 
 def _sniff_hdf5(path):
     with opened(path, path) as file:
-        # Both layouts may have a layer called "layers"; only that of Keras 3 has `vars` and no list of
-        # layers.
+        # Both layouts may have a layer called "layers". Only that of Keras 3 has `vars` and no list of layers.
         plain = "layer_names" in file.attrs or child(file, "model_weights", path) is not None
         layers = None if plain else child(file, "layers", path)
         return "keras3_h5" if isinstance(layers, h5py.Group) else "keras_h5"

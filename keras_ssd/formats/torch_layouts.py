@@ -1,8 +1,8 @@
-"""What PyTorch projects call the layers of their SSDs, and what these are called here.
+"""The names of layers in the SSDs of PyTorch projects, and their names here.
 
-A `Layout` lists every tensor of a network: its name in the file, its layer and weight here, and how its axes turn.
-Which layout a file has is told by a few names that no other has. Convolutions are (out, in, height, width) there; heads
-are box-major with the class fastest, as here; coordinates are cx, cy, w, h, as here; input is RGB.
+A `Layout` lists every tensor of a network: its name in the file, its layer and weight here, and the order of
+its axes. A few names that no other layout has identify the layout of a file. Convolutions are (out, in, height, width)
+there; heads are box-major with the class fastest, as here; coordinates are cx, cy, w, h, as here; input is RGB.
 
 Source of the names: pytorch/vision, models/detection/ssd.py, ssdlite.py and models/mobilenetv3.py;
 amdegroot/ssd.pytorch, ssd.py; lufficc/SSD, modeling/backbone/vgg.py and box_head/box_predictor.py;
@@ -19,7 +19,7 @@ DEPTHWISE = (2, 3, 0, 1)  # (channels, 1, h, w) -> (h, w, channels, 1)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor goes: layer, weight, and the order of its axes, or None for as it is."""
+    """The target of a tensor: layer, weight, and the order of its axes; None keeps the order."""
 
     layer: str
     weight: str

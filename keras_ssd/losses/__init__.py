@@ -1,4 +1,4 @@
-"""What training minimises: `SSDLoss`, the parts it is made of, and a metric that shows them during `fit`."""
+"""The loss of SSD: `SSDLoss`, its parts, and a metric that shows them during `fit`."""
 
 from keras_ssd.losses.confidence import ConfidenceLoss as ConfidenceLoss
 from keras_ssd.losses.localization import LOCALIZATIONS as LOCALIZATIONS

@@ -1,4 +1,4 @@
-"""Checks of the numbers and names that losses are made with."""
+"""Checks of the arguments of losses."""
 
 import math
 import numbers
@@ -17,10 +17,10 @@ def check_choice(argument: str, value: Any, known: Collection[Any]) -> None:
 
 
 def number(argument: str, value: Any, least: float = 0.0, below: float = math.inf) -> float:
-    """A finite float from `least` to under `below`, out of any real number.
+    """The value as a float, checked to be finite, at least `least` and below `below`.
 
     Raises:
-        ValueError: no such number.
+        ValueError: it is not such a number.
     """
     fits = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
     if not fits or not math.isfinite(value) or not least <= float(value) < below:

@@ -1,4 +1,4 @@
-"""What an anchor pays for the class scores it gives."""
+"""The loss of the class scores of each anchor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ LARGEST_LOGIT = 1e30  # the difference of two infinities is no number, and a sum
 @checked_arguments
 @dataclass(frozen=True)
 class ConfidenceLoss:
-    """Cross-entropy of class scores, anchor by anchor.
+    """Cross-entropy of the class scores of each anchor.
 
     Args:
-        activation: "softmax" (one decision between background and classes) or "sigmoid" (each of the C + 1 columns
-            by itself, the background's included: Caffe's LOGISTIC). A background column that the model only fills
-            in, since its network has none (`keras_ssd.box_coder.NO_BACKGROUND`), costs nothing with "sigmoid".
+        activation: "softmax" (one decision between background and classes) or "sigmoid" (a decision for each of the
+            C + 1 columns, including the background: Caffe's LOGISTIC). With "sigmoid" a background column that the
+            model only fills in (`keras_ssd.box_coder.NO_BACKGROUND`) has no loss.
         from_logits: scores are raw; False for probabilities.
         label_smoothing: 0..1, the share of the target that is spread evenly over all columns ("softmax") or moved
             towards one half ("sigmoid").
-        focal_gamma: above 0 each term is multiplied with (1 - p)^gamma, for p the probability given to what is true
-            (focal loss): what is already right stops counting.
-        focal_alpha: 0..1, weight of what is an object against 1 - alpha for what is none; None for no such weight.
-        class_weights: C weights, background not counted (its weight is 1); None for none.
-        score_background: False where background is "none of the classes" and its column has no meaning, as in
-            TensorFlow's detectors: then the column costs nothing. Only with "sigmoid".
+        focal_gamma: if above 0, each term is multiplied by (1 - p)^gamma, where p is the probability of the true
+            class (focal loss). Terms that are already right then hardly count.
+        focal_alpha: 0..1, weight of objects, against 1 - alpha for background; None for no such weights.
+        class_weights: C weights without the background, whose weight is 1; None for no weights.
+        score_background: False if background means "none of the classes" and its column has no meaning, as in
+            TensorFlow's detectors: the column then has no loss. Only with "sigmoid".
 
     Raises:
         ValueError: an unknown activation, or a number outside its range.
@@ -88,7 +88,7 @@ class ConfidenceLoss:
         """(B, N) class weights, or None.
 
         Raises:
-            ValueError: not one weight a class.
+            ValueError: there is not one weight per class.
         """
         if self.class_weights is None:
             return None
@@ -146,6 +146,6 @@ def _computed(scores, score_background):
 
 
 def capped(losses: Any) -> Any:
-    """Losses of at most `LARGEST_SOFTMAX_LOSS`; the gradient is not cut: what is hopelessly wrong still learns."""
+    """Losses of at most `LARGEST_SOFTMAX_LOSS`; the gradient is not cut, so that large losses still teach."""
     excess = losses - ops.stop_gradient(losses)  # 0, with the gradient of the loss
     return ops.where(losses > LARGEST_SOFTMAX_LOSS, LARGEST_SOFTMAX_LOSS + excess, losses)

@@ -1,4 +1,4 @@
-"""What an anchor pays for the box it predicts."""
+"""The loss of the box that each anchor predicts."""
 
 import math
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Coder:
 
 @checked_arguments
 def localization_loss(kind: str, predictions: Predictions, offsets: Any, is_object: Any, coder: Coder) -> Any:
-    """The loss of each anchor that answers for an object; 0 elsewhere.
+    """The loss of each anchor that is matched to an object; 0 for other anchors.
 
     Args:
         kind: "smooth_l1", "l1" or "l2" (half the square) of the offsets, summed over the four; or of the decoded
@@ -54,7 +54,7 @@ def localization_loss(kind: str, predictions: Predictions, offsets: Any, is_obje
         predictions: `keras_ssd.box_coder.Predictions` of tensors.
         offsets: (B, N, 4) target offsets.
         is_object: (B, N) bool.
-        coder: the `Coder` of the offsets; matters to the losses of boxes alone.
+        coder: the `Coder` of the offsets; only the losses of boxes use it.
 
     Returns:
         (B, N).

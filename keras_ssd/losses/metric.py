@@ -12,10 +12,10 @@ from keras_ssd.losses.ssd_loss import SSDLoss
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class SSDLossMetric(keras.metrics.Metric):
-    """Three numbers from the tensors that `SSDLoss` sees, in one pass.
+    """Three numbers from the tensors that `SSDLoss` gets, computed in one pass.
 
     - `localization_loss`, `confidence_loss`: their sum is the loss (without regularisation).
-    - `positives`: anchors that answer for an object, on average in an image.
+    - `positives`: anchors that are matched to an object, on average per image.
 
     Args:
         loss: the `SSDLoss` that is trained with; None for one with its defaults.

@@ -1,4 +1,4 @@
-"""Which of the many background anchors a training step learns from."""
+"""The choice of background anchors that count in the loss."""
 
 import numbers
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ NEGATIVE_IMAGES = ("ignore", "mine", None)
 class HardNegatives:
     """The choice of negatives: background anchors with the largest confidence loss, a few for each positive.
 
-    Nearly all anchors see background. If all counted, saying "background" everywhere would be the easiest way to a
-    small loss.
+    Nearly all anchors see background. If all of them counted, a network could reach a small loss by predicting
+    background everywhere.
 
     Args:
         mining: "image" (each image has its own negatives, as in Caffe), "batch" (one choice from all images,
             as in ssd_keras), or None: every background anchor counts.
         neg_pos_ratio: negatives for each positive; the product is cut to a whole number.
-        n_neg_min: at least so many, an image or a batch.
-        negative_images: images without a positive anchor. "ignore": none of their anchors counts, and
-            `n_neg_min` does not either. "mine": they give negatives; with "image" as many as if they had one
-            positive. None is Caffe's and ssd_keras's way: "ignore" with `mining="image"`, else "mine".
+        n_neg_min: minimum number of negatives per image, or per batch.
+        negative_images: what happens with images without a positive anchor. "ignore": none of their anchors counts,
+            not even for `n_neg_min`. "mine": they contribute negatives; with `mining="image"` as many as for one
+            positive. None is the rule of Caffe and ssd_keras: "ignore" with `mining="image"`, else "mine".
 
     Raises:
         ValueError: an unknown choice, or a number outside its range.
@@ -55,7 +55,7 @@ class HardNegatives:
 
     @property
     def ignores_negative_images(self) -> bool:
-        """Whether images without a positive take no part."""
+        """Whether images without a positive anchor are ignored."""
         return (self.negative_images or ("ignore" if self.mining == "image" else "mine")) == "ignore"
 
     def choose(self, losses: Any, background: Any, positives: Any) -> Any:
@@ -93,10 +93,10 @@ class HardNegatives:
 
 @checked_arguments
 def hardest(losses: Any, candidates: Any, counts: Any) -> Any:
-    """The `counts` candidates with the largest losses in each row; of equal ones those that come first.
+    """The `counts` candidates with the largest losses in each row; of equal losses those that come first.
 
-    One sort finds the smallest loss that is taken; shapes stay static. Where none is wanted the largest stands in for
-    it, and there is no room for it.
+    One sort finds the smallest loss that is taken, so shapes stay static. If `counts` is 0, the largest loss is used
+    instead, and no candidate is taken at it.
 
     Args:
         losses: (G, M), above minus infinity; NaN comes first, so that it is seen and not passed over.

@@ -20,14 +20,14 @@ NORMALIZATIONS = ("valid", "full", "batch_size", "none")
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What `SSDLoss` is made of, image by image.
+    """The parts of `SSDLoss` for each image.
 
     The values are scaled so that their mean over the batch is the loss.
 
     Args:
         localization: (B,), `alpha` included.
         confidence: (B,).
-        positives: (B, N) bool, anchors that answer for an object.
+        positives: (B, N) bool, anchors that are matched to an object.
         negatives: (B, N) bool, background anchors that count.
     """
 
@@ -45,21 +45,22 @@ class LossTerms:
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class SSDLoss(keras.losses.Loss):
-    """Confidence and localisation together, with hard negatives: Caffe's MultiBoxLoss.
+    """The sum of confidence and localisation loss, with hard negatives: Caffe's MultiBoxLoss.
 
-    An anchor is positive (it answers for an object), background or neutral. Positives pay for class and box; of the
-    background only the anchors with the largest loss count, `neg_pos_ratio` for each positive; neutral ones never do.
-    The defaults are the original's. ssd_keras's loss is `SSDLoss(from_logits=False, mining="batch")`.
+    An anchor is positive (matched to an object), background or neutral. Positive anchors have a loss of class and box.
+    Of the background anchors only those with the largest loss count, `neg_pos_ratio` for each positive anchor. Neutral
+    anchors never count. The defaults are those of the original. The loss of ssd_keras is
+    `SSDLoss(from_logits=False, mining="batch")`.
 
     Args:
         from_logits: the class columns are raw scores; False for models that end in a softmax.
         confidence: "softmax" or "sigmoid", see `keras_ssd.losses.ConfidenceLoss`.
         localization: "smooth_l1", "l1", "l2", "giou", "diou" or "ciou", see `keras_ssd.losses.localization_loss`.
-        alpha: weight of the localisation.
-        mining: "image" (Caffe), "batch" (ssd_keras; of a replica's share if several train one batch) or None: every
-            background anchor counts, as focal loss wants it.
+        alpha: weight of the localisation loss.
+        mining: "image" (Caffe), "batch" (ssd_keras; with several replicas each one's part of the batch), or None: every
+            background anchor counts, as focal loss needs it.
         neg_pos_ratio: negatives for each positive.
-        n_neg_min: at least so many negatives, an image or a batch.
+        n_neg_min: minimum number of negatives per image, or per batch.
         negative_images: "ignore" or "mine" images without positives, see `keras_ssd.losses.HardNegatives`.
         normalization: what the sum is divided by: "valid" positives of the batch (at least 1), "full" anchors,
             "batch_size" images, or "none".
@@ -67,11 +68,11 @@ class SSDLoss(keras.losses.Loss):
         focal_gamma: above 0 for focal loss (2 is usual, with `mining=None`).
         focal_alpha: 0..1, weight of objects against 1 - alpha for background; None for no such weight.
         class_weights: C factors of the confidence loss of each class, background not counted.
-        score_background: False where "sigmoid" has a background column without meaning, see `ConfidenceLoss`.
-        code_type: how offsets are coded, see `keras_ssd.box_coder.decode`; matters to losses of boxes alone.
-        variance_encoded_in_target: offsets already carry the variances; matters to losses of boxes alone.
-        reduction: Keras's. Each image's share is multiplied with the batch size (but for "sum"), so that Keras's mean
-            gives the loss, and `sample_weight` (B,) weighs images; None gives the shares (B,).
+        score_background: False if "sigmoid" has a background column without meaning, see `ConfidenceLoss`.
+        code_type: how offsets are coded, see `keras_ssd.box_coder.decode`; only losses of boxes use it.
+        variance_encoded_in_target: offsets already include the variances; only losses of boxes use it.
+        reduction: Keras's. Except for "sum", the share of each image is multiplied by the batch size, so that Keras's
+            mean gives the loss and `sample_weight` (B,) weights images; None returns the shares (B,).
         name: Keras's.
         dtype: Keras's; at least float32 whatever the model's dtype policy is.
 
@@ -79,7 +80,7 @@ class SSDLoss(keras.losses.Loss):
     `keras_ssd.box_coder.Targets`; and `y_pred`, raw predictions (B, N, C + 1 + 12).
 
     Several replicas that train one batch (`tf.distribute`, `keras.distribution`, `torch.distributed`) divide by the
-    positives of the whole batch, not each by its own: the gradient is that of one device. Loss and gradient are
+    positives of the whole batch, so the gradient is the same as on one device. Loss and gradient are
     finite where no image has an object, and for any scores; only offsets of a positive anchor near the largest float
     can make the loss infinite.
 
@@ -199,7 +200,7 @@ class SSDLoss(keras.losses.Loss):
         return negatives, ops.where(ops.logical_or(positives, negatives), losses, 0.0)
 
     def _factor(self, positives):
-        """What turns an image's sum into its share of the loss: batch size / normaliser."""
+        """The factor from the sum of an image to its share of the loss: batch size / normaliser."""
         batch, anchors = ops.shape(positives)[0], ops.shape(positives)[1]
         batch = ops.cast(batch, "float32")
         total = {
@@ -220,7 +221,7 @@ def _at_least_float32(dtype):
 
 
 def _tensor(values):
-    """A tensor of the values' own dtype; numbers of Python have none, and Keras's default may be too coarse."""
+    """A tensor of the dtype of the values; Python's numbers become float32, as Keras's default may be too coarse."""
     return ops.convert_to_tensor(values, None if hasattr(values, "dtype") else "float32")
 
 

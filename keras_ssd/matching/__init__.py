@@ -1,4 +1,4 @@
-"""Which anchor answers for which object: the rules of Caffe, ssd_keras and torchvision, in numpy and in graph."""
+"""Matching of anchors with objects by the rules of Caffe, ssd_keras and torchvision, in numpy and in graphs."""
 
 from keras_ssd.matching.arrays import Matches as Matches
 from keras_ssd.matching.arrays import match as match

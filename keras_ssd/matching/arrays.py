@@ -1,4 +1,4 @@
-"""Matching on the host: numpy, object by object, without ever holding the IoU of all pairs."""
+"""Matching on the host with numpy, object by object, without the IoU of all pairs in memory."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,17 @@ from keras_ssd.anchors.spec import AnchorLevel
 from keras_ssd.matching.float64 import there_and_back
 from keras_ssd.matching.rules import MatchRules
 
-# Objects that are compared with all anchors at once: enough to save calls, few enough to stay in the cache.
+# Number of objects that are compared with all anchors at once: enough to save calls, few enough to fit the CPU cache.
 BLOCK = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """Which anchor answers for which object of one image.
+    """The matches between the anchors and the objects of one image.
 
     Args:
         object_of_anchor: (N,) int32, index of the object, -1 for none.
-        neutral: (N,) bool, anchors without an object that are no background either.
+        neutral: (N,) bool, anchors without an object that do not count as background.
         best_iou: (M,) each object's highest IoU with any anchor.
     """
 
@@ -33,31 +33,31 @@ class Matches:
 
     @property
     def counts(self) -> np.ndarray:
-        """(M,) how many anchors answer for each object."""
+        """(M,) number of anchors matched to each object."""
         return np.bincount(self.object_of_anchor[self.object_of_anchor >= 0], minlength=len(self.best_iou))
 
     @property
     def unmatched(self) -> np.ndarray:
-        """Indices of the objects that no anchor answers for: a network cannot learn them."""
+        """Indices of the objects without a matched anchor: a network cannot learn them."""
         return np.flatnonzero(self.counts == 0)
 
     @property
     def not_overlapped(self) -> np.ndarray:
-        """Indices of the objects that no anchor overlaps; some methods give them an anchor all the same."""
+        """Indices of the objects that no anchor overlaps. Some methods match them with an anchor nevertheless."""
         return np.flatnonzero(self.best_iou == 0)
 
     def anchors_of(self, index: int) -> np.ndarray:
-        """Indices of the anchors that answer for one object."""
+        """Indices of the anchors that are matched to one object."""
         return np.flatnonzero(self.object_of_anchor == index)
 
 
 class AnchorOverlaps:
-    """IoU with a fixed set of anchors: what `keras_ssd.boxes.iou` gives, to the same bit, in a third of its time.
+    """IoU with a fixed set of anchors: bit for bit the result of `keras_ssd.boxes.iou`, in a third of its time.
 
     Args:
         anchors_xyxy: (N, 4) fractions of the image.
-        rules: `MatchRules`, which may leave out anchors: their IoU with everything is 0.
-        levels: the `AnchorLevel`s whose anchors they are, which saves most comparisons; None if they are of no grid.
+        rules: `MatchRules`. They may leave out anchors, whose IoU with every object is then 0.
+        levels: the `AnchorLevel`s of the anchors, which save most comparisons; None if the anchors lie on no grid.
     """
 
     def __init__(self, anchors_xyxy: ArrayLike, rules: MatchRules, levels: Sequence[AnchorLevel] | None = None):
@@ -65,7 +65,7 @@ class AnchorOverlaps:
         self.left_out: np.ndarray = rules.anchors_left_out(anchors)
         anchors[self.left_out] = 0
         areas = bx.area(anchors)
-        # What an anchor without area is divided by does not matter, as long as it is not 0.
+        # The divisor of an anchor without area does not matter, as long as it is not 0.
         self._areas = np.where(areas > 0, areas, areas.dtype.type(1))
         self._sides = np.ascontiguousarray(anchors.T)
         self.windows: GridWindows | None = None
@@ -77,7 +77,7 @@ class AnchorOverlaps:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the anchors and of the IoUs."""
+        """The dtype of the anchors and of the IoUs."""
         return self._areas.dtype
 
     def blocks(self, boxes_xyxy: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -115,10 +115,10 @@ def _shared_length(low_a, high_a, low_b, high_b, out, low):
 
 
 def match(boxes_xyxy: ArrayLike, anchors_xyxy: ArrayLike | AnchorOverlaps, rules: MatchRules | None = None) -> Matches:
-    """Matches the objects of one image with the anchors.
+    """Matches the objects of one image with anchors.
 
     Args:
-        boxes_xyxy: (M, 4) objects, fractions of the image; one without area overlaps nothing.
+        boxes_xyxy: (M, 4) objects in fractions of the image. An object without area overlaps nothing.
         anchors_xyxy: (N, 4) fractions of the image, or their `AnchorOverlaps`, which saves time when many images
             are matched.
         rules: `MatchRules`; None for the original SSD's.
@@ -150,7 +150,7 @@ def match(boxes_xyxy: ArrayLike, anchors_xyxy: ArrayLike | AnchorOverlaps, rules
 
 
 def _compare(boxes, overlaps, lowest_iou):
-    """Each object's best anchor and its IoU, and all pairs (objects, anchors, IoU) from `lowest_iou` on."""
+    """The best anchor of each object with its IoU, and all pairs (objects, anchors, IoU) of at least `lowest_iou`."""
     if overlaps.windows is None or not len(boxes):
         return _compare_all(boxes, overlaps, lowest_iou)
     enough = min(WINDOW_IOU, lowest_iou)
@@ -195,7 +195,7 @@ def _assign_by_iou(owner, pairs, threshold):
 
 
 def _assign_own_anchors(owner, objects, overlaps, rules):
-    """Gives each object an anchor of its own, whoever had it."""
+    """Gives each object one anchor of its own, even if another object had it."""
     boxes, best_anchor, _ = objects
     if rules.method == "torchvision":
         owner[best_anchor] = np.arange(len(boxes))
@@ -209,7 +209,7 @@ def _assign_own_anchors(owner, objects, overlaps, rules):
 
 
 def _greedy(objects, overlaps, least_iou):
-    """(M,) an anchor for each object, -1 for none: highest IoU first; of equals the first anchor, the first object."""
+    """(M,) one anchor for each object, -1 for none. Highest IoU first; of equals the first anchor, then object."""
     boxes, best_anchor, best_iou = objects
     own = np.full(len(boxes), -1, np.int64)
     waiting = [

@@ -1,7 +1,7 @@
-"""Anchors in float64 with ssd_keras's own order of operations.
+"""Anchors in float64 with the order of operations of ssd_keras.
 
-An object inside several anchors of one shape overlaps them all equally in exact arithmetic, and rounding decides which
-one answers for it. To match as ssd_keras does, its rounding must be repeated from the numbers that it starts from.
+An object inside several anchors of one shape overlaps them all equally in exact arithmetic, so rounding decides which
+anchor is matched. To match as ssd_keras does, its rounding must be repeated from the numbers that it starts with.
 """
 
 from fractions import Fraction
@@ -13,7 +13,7 @@ from keras_ssd.anchors.spec import AnchorSpec
 
 
 def _as_written(value):
-    """The number that somebody wrote and float32 has rounded: a decimal or a ratio such as 1/3, else the value."""
+    """The number before float32 rounded it: a short decimal or a ratio such as 1/3 if one is close, else the value."""
     guesses = (round(value, 4), float(Fraction(value).limit_denominator(100)))
     return next((guess for guess in guesses if abs(guess - value) < 3e-7 * abs(value)), value)
 
@@ -59,5 +59,5 @@ def corners(spec: AnchorSpec) -> np.ndarray:
 
 
 def there_and_back(boxes_xyxy: np.ndarray) -> np.ndarray:
-    """Corners that have been centre and size in between, as ssd_keras's have; their last bits may differ."""
+    """Corners converted to centre and size and back, as ssd_keras does; their last bits may differ."""
     return bx.cxcywh_to_xyxy(bx.xyxy_to_cxcywh(boxes_xyxy))

@@ -1,4 +1,4 @@
-"""The border: what objects may be before anything is matched with them."""
+"""Checks of the objects that a caller gives for matching."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def checked_objects(
         boxes_xyxy, class_ids: what `TargetEncoder.encode` was given.
         num_classes: classes without background.
         dtype: of the boxes.
-        where: begins the text of an error, such as the image's place.
+        where: start of the error message, such as the index of the image.
 
     Raises:
         ValueError: arrays that do not fit together, a box without area or not of finite numbers, a class id outside

@@ -18,30 +18,30 @@ CAFFE_LEAST_IOU = 1e-6
 class MatchRules:
     """How objects and anchors find each other; the defaults are the original SSD's.
 
-    Matching has two stages. First each object gets an anchor of its own, however small their overlap, so that no object
-    goes unlearnt; `method` says how. Then each anchor left takes the object that it overlaps most, from `iou_threshold`
-    on; the first of equals.
+    Matching has two stages. First each object gets one anchor, however small their overlap, so that the network can
+    learn every object; `method` defines how. Then each remaining anchor takes the object that it overlaps most, if the
+    IoU is at least `iou_threshold`; of equals the first object.
 
-    - `"caffe"`: the pair of highest IoU of all is matched, then the highest of the objects and anchors left, and so
-      on. Of equal pairs the first anchor's goes first, then the first object's. An object that no free anchor overlaps
-      (IoU above 1e-6) gets none.
-    - `"ssd_keras"`: the same, but if an object finds no free anchor that overlaps it, then it *and the image's first
-      object* are given anchor 0, which answers for the last of them. Meant for comparing with ssd_keras; with
-      `float64` to the last tie.
-    - `"torchvision"`: each object takes the anchor that it overlaps most (anchor 0 if it overlaps none), the last
-      object wherever two want the same.
+    - `"caffe"`: the pair with the highest IoU is matched, then the highest pair of the remaining objects and anchors,
+      and so on. Of equal pairs the one with the first anchor goes first, then the one with the first object. An object
+      that no free anchor overlaps (IoU above 1e-6) gets none.
+    - `"ssd_keras"`: the same, but if no free anchor overlaps an object, this object *and the first object of the image*
+      are given anchor 0, which is matched to the last of them. Use it to compare with ssd_keras; `float64` repeats
+      its ties exactly.
+    - `"torchvision"`: each object takes the anchor that it overlaps most (anchor 0 if it overlaps none). If two objects
+      want the same anchor, the last one gets it.
 
     Args:
         method: one of `METHODS`.
-        iou_threshold: IoU from which an anchor takes an object in the second stage; above 0, at most 1.
+        iou_threshold: lowest IoU at which an anchor takes an object in the second stage; above 0, at most 1.
         neutral_iou: an unmatched anchor whose best IoU is at least this is neutral, neither object nor background
             (Caffe's `neg_overlap`, ssd_keras's `neg_iou_limit`, there 0.3 unless given); None for no neutral anchors.
         per_anchor: whether there is a second stage (Caffe's PER_PREDICTION, ssd_keras's `multi`) or not
             (BIPARTITE, `bipartite`).
         ignore_cross_boundary: anchors that reach beyond the image match nothing and are neutral (Caffe's
             `ignore_cross_boundary_bbox`).
-        float64: compute IoUs in float64 and in ssd_keras's order of operations: where an object lies inside several
-            anchors of one shape, rounding decides which one gets it. Only for `"ssd_keras"`, and only on the host.
+        float64: compute IoUs in float64 and in the order of operations of ssd_keras, because rounding decides which
+            anchor gets an object that lies inside several. Only for `"ssd_keras"`, and only on the host.
 
     Raises:
         ValueError: an unknown method, a number outside its range, or `float64` with another method.
@@ -76,12 +76,12 @@ class MatchRules:
 
     @property
     def least_iou(self) -> float:
-        """What an IoU must exceed to count as an overlap in the first stage."""
+        """The IoU above which two boxes overlap in the first stage."""
         return CAFFE_LEAST_IOU if self.method == "caffe" else 0.0
 
     @property
     def lowest_iou(self) -> float:
-        """The smallest IoU that the second stage and the neutral zone look at."""
+        """The smallest IoU that the second stage and the neutral anchors use."""
         second_stage = self.iou_threshold if self.per_anchor else 2.0
         return second_stage if self.neutral_iou is None else min(second_stage, self.neutral_iou)
 

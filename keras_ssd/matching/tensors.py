@@ -14,7 +14,7 @@ def match_in_graph(
 ) -> tuple[Any, Any]:
     """Matches a batch as `keras_ssd.matching.match` does image by image.
 
-    The IoU of all pairs is held at once: 4 * B * M * N bytes, a few times over.
+    The IoU of all pairs is in memory at once: a few times 4 * B * M * N bytes.
 
     Args:
         boxes_xyxy: (B, M, 4) float32, fractions of the image.

@@ -1,7 +1,6 @@
-"""Takes one file out of a downloaded archive. Archives are hostile until checked.
+"""Extracts one file from a downloaded archive, which is not trusted.
 
-Only the wanted member is ever written, to a path that the caller chose: names inside the archive never become
-paths.
+Only the wanted member is written, to a path that the caller chose. Names in the archive never become paths.
 """
 
 import gzip
@@ -20,7 +19,7 @@ DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EO
 
 
 class _Bounded:
-    """A stream that refuses to give more than `limit` bytes: a small archive may unpack to terabytes."""
+    """A stream of at most `limit` bytes: a small archive may unpack to terabytes."""
 
     def __init__(self, stream, limit):
         self._stream = stream
@@ -39,7 +38,7 @@ def extract(archive: Path, member: str, target: Path, max_bytes: int) -> None:
 
     Args:
         archive: path of the archive.
-        member: its path in the archive, or its last part where only one member is called so.
+        member: its path in the archive, or its file name if only one member has it.
         target: where to write; an existing file is overwritten, and removed again when anything fails.
         max_bytes: the most that the archive may unpack to, in bytes.
 
@@ -53,14 +52,7 @@ def extract(archive: Path, member: str, target: Path, max_bytes: int) -> None:
                 _from_zip(archive, member, out, max_bytes)
             else:
                 _from_tar(archive, member, out, max_bytes)
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        gzip.BadGzipFile,
-        EOFError,
-        RuntimeError,
-    ) as error:
+    except DAMAGE as error:
         target.unlink(missing_ok=True)
         raise IntegrityError(f"the archive is damaged or no archive: {error}") from error
     except BaseException:

@@ -1,8 +1,8 @@
-"""The cache of downloaded weights: where it is, what is in it, and whether it is still what it was.
+"""The cache of downloaded weights: its folder, its files, and checks that they have not changed.
 
-Beside the weights stands `pins.json`: the size and sha256 of every file at its first use. Most weight files
-of the SSD world were published without a checksum, so the first download cannot be proven right; but every
-later use can be proven equal to the first.
+The file `pins.json` beside the weights holds the size and sha256 of every file at its first use. Most SSD weights
+were published without a checksum, so the first download cannot be verified, but every later use can be compared with
+the first.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def home() -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder of weight files. One saved here by hand, under its catalogue name, is found as well."""
+    """The folder of weight files. Files that are saved here by hand under their catalogue name are found too."""
     return home() / "weights"
 
 
@@ -56,7 +56,7 @@ def chosen_sources(entry: catalog.WeightSet, formats: Sequence[str] | None = Non
 def cached(
     weights: str | catalog.WeightSet, *, model: str | None = None, formats: Sequence[str] | None = None
 ) -> Path | None:
-    """The path of a weight set's file on this machine, or None. Touches no network and reads no file.
+    """The path of the file of a weight set on this machine, or None. Uses no network and reads no file.
 
     Files that are part of this package are found too.
 
@@ -73,13 +73,13 @@ def cached(
 
 
 def place(source: catalog.Source) -> Path:
-    """Where the file of a `Source` is once it is there."""
+    """The path that the file of a `Source` has on this machine, whether it exists or not."""
     return (shelf() / "weights" if source.bundled else cache_folder()) / source.file
 
 
 @checked_arguments
 def network_of(path: str | PathLike[str]) -> Path:
-    """Where the description of a .caffemodel's network lies, if its archive held one: beside it, a .prototxt."""
+    """The path of the .prototxt beside a .caffemodel, which exists if its archive held one."""
     return Path(path).with_suffix(".prototxt")
 
 
@@ -96,7 +96,7 @@ def digest(path: str | PathLike[str], algorithm: str) -> str:
 
 
 def check_delivery(path: Path, source: catalog.Source) -> None:
-    """Compares what a url delivered with the published size and checksum.
+    """Compares a delivered file with the published size and checksum.
 
     Raises:
         IntegrityError: it differs.
@@ -113,10 +113,10 @@ def check_delivery(path: Path, source: catalog.Source) -> None:
 
 
 def check_form(path: Path, format_name: str) -> None:
-    """Looks whether a file is of its format and whole.
+    """Checks that a file has its format and is complete.
 
     Raises:
-        IntegrityError: it is a web page, another kind of file, or its end is missing.
+        IntegrityError: it is a web page, another kind of file, or cut short.
     """
     form = catalog.formats()[format_name]
     with open(path, "rb") as file:
@@ -180,7 +180,7 @@ def check_pin(path: Path, name: str, folder: Path) -> bool:
     """Compares a file with its pin.
 
     Args:
-        path: the file, wherever it is.
+        path: the file, in any folder.
         name: its name in the cache.
         folder: the cache folder.
 
@@ -204,7 +204,7 @@ def check_pin(path: Path, name: str, folder: Path) -> bool:
 
 
 def pin(path: Path, name: str, folder: Path, url: str) -> None:
-    """Writes down the size and sha256 of a file at its first use. Several processes may do so at once."""
+    """Records the size and sha256 of a file at its first use. Several processes may do so at once."""
     from filelock import FileLock
 
     entry = {"sha256": digest(path, "sha256"), "size": path.stat().st_size, "url": url}
@@ -214,7 +214,7 @@ def pin(path: Path, name: str, folder: Path, url: str) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file so that a reader sees the old one or the new one, never half of it."""
+    """Writes a text file so that readers see either the old or the new one, never a part of it."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What one should know of a weight set, in sentences: the card that `keras-ssd zoo show` prints."""
+"""The card of a weight set, which `keras-ssd zoo show` prints."""
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.zoo import cache

@@ -1,8 +1,7 @@
-"""The catalogue: which weight sets exist, where they are published, and what they were trained with.
+"""The catalogue of weight sets: where they are published, and how they were trained.
 
-A weight set is one set of trained numbers, however many files hold it: `ssd300.voc07+12` exists as a Caffe
-archive, as an HDF5 port and as a numpy archive. The rows are data (`catalog.toml` on the shelf), read
-strictly.
+A weight set is one set of trained numbers that may be published in several files: `ssd300.voc07+12` exists as a Caffe
+archive, as an HDF5 port and as a numpy archive. The rows are data (`catalog.toml`), which is read strictly.
 """
 
 import functools
@@ -81,7 +80,7 @@ class Source:
 
     @property
     def origin(self) -> str | None:
-        """Where the file comes from, in words."""
+        """The url, or "part of this package"."""
         return "part of this package" if self.bundled else self.url
 
 
@@ -125,12 +124,12 @@ class WeightSet:
 
     @property
     def described(self) -> bool:
-        """Whether the network is built from the description in an archive, since this package has no factory of it."""
+        """Whether the network is built from the description in an archive, as there is no factory for it."""
         return not architectures()[self.model].available and any(source.prototxt for source in self.sources)
 
     @property
     def readable_sources(self) -> tuple[Source, ...]:
-        """The sources in a format that this package reads, in order of preference; with their network, if need be."""
+        """The sources in formats that this package reads, in order of preference."""
         usable = [source for source in self.sources if source.prototxt or not self.described]
         return tuple(source for source in usable if formats()[source.format].readable)
 
@@ -165,7 +164,7 @@ def read(
         (formats, architectures, entries): two dictionaries by name and a tuple of `WeightSet`.
 
     Raises:
-        ValueError: no TOML, or a row with an unknown, missing or malformed field; the row is named.
+        ValueError: the text is no TOML, or a row has an unknown, missing or malformed field; the row is named.
     """
     try:
         tables = schema.check_document(tomllib.loads(text))

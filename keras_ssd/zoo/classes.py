@@ -1,4 +1,4 @@
-"""Class names on the shelf: the label sets of VOC, COCO, ILSVRC, and which of their names mean the same."""
+"""The label sets of VOC, COCO and ILSVRC, and which of their names mean the same."""
 
 import functools
 import tomllib
@@ -22,7 +22,7 @@ def _rows(name):
     rows = tuple(tuple(line.split("\t")) for line in lines if line)
     if len({row[0] for row in rows}) != len(rows) or len({len(row) for row in rows}) > 1:
         raise ValueError(
-            f"{path} has a class name twice, or rows of different lengths. Expected one name a line, "
+            f"{path} has a class name twice, or rows of different lengths. Expected one name per line, "
             "each with or each without an identifier behind a tab."
         )
     return rows
@@ -69,9 +69,9 @@ def label_ids(name: str) -> tuple[int | str, ...]:
 
 @checked_arguments
 def slots(name: str) -> tuple[str, ...]:
-    """A name for every identifier from 1 to the label set's last: what heads with gaps were trained on.
+    """A name for every identifier from 1 to the last one of the label set, for heads that were trained with gaps.
 
-    COCO counts to 90 and names 80. TensorFlow's and torchvision's heads have a column for each number all the same.
+    COCO uses 80 of the identifiers 1 to 90. The heads of TensorFlow and torchvision have a column for each of the 90.
 
     Args:
         name: a label set with whole numbers as identifiers: `"coco"`.
@@ -106,7 +106,7 @@ def same_classes(source: str, target: str) -> dict[str, str]:
         A dictionary from the source's names to the target's, in the order of the target.
 
     Raises:
-        ValueError: nobody wrote this pair down.
+        ValueError: there is no map for this pair.
 
     Example:
         >>> same_classes("coco", "voc")["tv"]

@@ -1,7 +1,7 @@
-"""Brings a weight set into the cache: from the cache itself, or from the first source that delivers it whole.
+"""Downloads a weight set into the cache, from the first source that delivers it complete.
 
-A file gets its final name only when its size, checksum, form and pin are all in order. What is there under
-the final name is therefore usable, whatever happened before.
+A file gets its final name only after its size, checksum, format and pin have been checked. So a file with its final
+name is always usable.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ def download(
 ) -> Path:
     """The path of a weight set's file, downloaded if it is not in the cache yet.
 
-    Interrupting it is safe: the next call continues where this one stopped. Two processes download once. A
-    file published without a checksum is pinned at its first use, and compared with its pin at every later
-    one.
+    A download can be interrupted: the next call continues where this one stopped. Two processes download once. A
+    file that was published without a checksum is pinned at its first use and compared with its pin at every later
+    use.
 
     Args:
         weights: a name such as `"ssd300.voc07+12"`, or a `WeightSet`.
@@ -69,7 +69,7 @@ def download(
     folder = cache.cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / f"{entry.name}.lock", policy):
-        found = _from_cache(sources)  # another process may have brought it meanwhile
+        found = _from_cache(sources)  # another process may have downloaded it meanwhile
         if found:
             return found
         failures = []
@@ -119,7 +119,7 @@ def _parts(source, path):
 
 
 def _checked_part(path, source):
-    """A file of this package, compared with what the catalogue says of it."""
+    """A file of this package, compared with its entry in the catalogue."""
     try:
         cache.check_delivery(path, source)
         cache.check_form(path, source.format)
@@ -166,7 +166,7 @@ def _obtain(source, folder, policy, report):
         members = [source.prototxt] if source.prototxt else []
         return _accept(source, _unpacked(part, [*members, source.member or source.file], source, policy), folder)
     except IntegrityError:
-        fetch.discard(part)  # continuing wrong bytes leads nowhere
+        fetch.discard(part)  # a download of wrong bytes cannot be continued
         raise
 
 

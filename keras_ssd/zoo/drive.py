@@ -1,4 +1,4 @@
-"""Google Drive's ways: direct links, and the page that asks whether one really wants so large a file."""
+"""Google Drive: direct links, and the page that asks to confirm the download of a large file."""
 
 from collections.abc import Mapping
 from html.parser import HTMLParser

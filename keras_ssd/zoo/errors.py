@@ -1,12 +1,12 @@
-"""What can go wrong between a weight's publisher and the cache."""
+"""Errors of downloads."""
 
 
 class DownloadError(OSError):
-    """A file could not be had from a source, or from any of its sources."""
+    """A file could not be downloaded from a source, or from any of its sources."""
 
 
 class TransientError(DownloadError):
-    """A failure that another attempt may cure. `wait`: seconds that the server asked for, or None."""
+    """A failure after which another attempt may succeed. `wait`: seconds that the server asked for, or None."""
 
     def __init__(self, message: str, wait: float | None = None):
         super().__init__(message)
@@ -14,4 +14,4 @@ class TransientError(DownloadError):
 
 
 class IntegrityError(DownloadError):
-    """Bytes are not the ones that were published, or not those that were pinned at first use."""
+    """A file differs from the published one, or from the one that was pinned at first use."""

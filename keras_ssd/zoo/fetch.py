@@ -1,4 +1,4 @@
-"""One url to one file: streamed, resumed where the server allows it, and never more than was promised."""
+"""Downloads one url to one file: streamed, resumed if the server allows it, and limited in size."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient a download is. Times in seconds, sizes in bytes.
+    """The limits of a download. Times are in seconds, sizes in bytes.
 
-    `attempts` counts those in a row that brought less than `worthwhile` bytes. `max_wait` bounds what a
-    server may ask for with Retry-After; `lock_timeout` is how long to wait for another process with the
+    `attempts` is the number of consecutive attempts that may bring less than `worthwhile` bytes. `max_wait` limits the
+    wait that a server may ask for with Retry-After. `lock_timeout` is how long to wait for another process with the
     same download.
     """
 
@@ -47,14 +47,14 @@ class Policy:
 
 
 class _Part:
-    """The unfinished file beside its target, and a note of what it is the beginning of."""
+    """The unfinished file beside its target, and a note about its source."""
 
     def __init__(self, path):
         self.path = path
         self.note_path = path.with_name(path.name + ".json")
 
     def note(self, source):
-        """What is known of the part; {} where it cannot be continued: another url, or no sign of change."""
+        """The note of the part; {} if it cannot be continued: its url differs, or a change would go unnoticed."""
         try:
             note = json.loads(self.note_path.read_text(encoding="utf-8"))
             usable = note["url"] == source.url and self.path.stat().st_size > 0
@@ -121,7 +121,7 @@ def fetch(source: Source, path: Path, policy: Policy, report: Any) -> None:
 
 
 def _network_failure(error, policy):
-    """A network library's exception as one of ours, with a reason in words."""
+    """The exception of a network library as one of this package, with a readable reason."""
     import requests
 
     text = str(error)
@@ -139,7 +139,7 @@ def _network_failure(error, policy):
 
 
 def _transfer(session, source, part, policy, report):
-    """One attempt: asks for what is missing, and appends it."""
+    """One attempt: requests the missing bytes and appends them."""
     note = part.note(source)
     done = part.path.stat().st_size if note else 0
     headers = {}
@@ -173,7 +173,7 @@ def _content_length(response):
 
 
 def _check_total(total, source, policy, folder):
-    """Refuses before the first byte what would be refused after the last."""
+    """Raises errors about the size before the first byte instead of after the last."""
     if total is None:
         return
     if source.size is not None and total != source.size:

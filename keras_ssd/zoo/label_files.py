@@ -1,7 +1,8 @@
-"""Files that name classes, as other programs write them, read into names in order.
+"""Reads the class names from label files of other programs.
 
-Plain lines, numbered lines, comments, TensorFlow's and Caffe's label maps, COCO's and Hugging Face's json, YOLO's yaml.
-Names come as they stand, a background and fillers such as `???` included: `label_fitting` finds out what they mean.
+These are plain lines, numbered lines, comments, label maps of TensorFlow and Caffe, json of COCO and Hugging Face, and
+yaml of YOLO. The names are returned as written, including a background and fillers such as `???`; `label_fitting`
+interprets them.
 """
 
 import csv
@@ -23,10 +24,10 @@ _NAMES = ("names", "id2label", "categories", "classes", "labels", "class_names",
 
 
 def read_label_file(path: str | PathLike[str]) -> tuple[str, ...]:
-    """The names that a file lists, in order.
+    """The class names in a label file, in order.
 
     Args:
-        path: a text file with a name a line, numbered or not; a label map (.pbtxt, .prototxt); .json; .yaml.
+        path: a text file with one name per line, numbered or not; a label map (.pbtxt, .prototxt); .json; .yaml.
 
     Returns:
         A tuple of strings; numbers without a class are `"???"`.
@@ -46,7 +47,7 @@ def read_label_file(path: str | PathLike[str]) -> tuple[str, ...]:
     else:
         names = _of_lines(text)
     if not names:
-        raise ValueError(f"The label file {path} is empty. Expected one class name a line.")
+        raise ValueError(f"The label file {path} is empty. Expected one class name per line.")
     return tuple(names)
 
 
@@ -55,7 +56,7 @@ def _text(path):
         return read_text(path, LARGEST)
     except TextError as error:
         place = f"{path}:{error.line}" if error.line else path
-        raise ValueError(f"The label file {place} cannot be read: {error}. Expected one class name a line.") from None
+        raise ValueError(f"The label file {place} cannot be read: {error}. Expected one class name per line.") from None
 
 
 def _of_lines(text):

@@ -1,7 +1,7 @@
-"""What lists of class names mean for a model of so many classes: a background line, gaps, COCO's three counts.
+"""Fits lists of class names to the columns of a model: a background line, gaps, the three lengths of COCO's lists.
 
-The same 80 classes of COCO come as 80 names, as 90 with fillers for numbers that were never used, and as 91 with a
-background before them; heads come with 80 or 90 columns. What is known to mean the same fits by itself.
+The 80 classes of COCO are listed as 80 names, as 90 with fillers for unused numbers, and as 91 with a background before
+them. Heads have 80 or 90 columns. Lists and heads that mean the same fit automatically.
 """
 
 import os
@@ -18,12 +18,12 @@ _FILLERS = {"", "n/a", "na", "unused", "reserved", "none", "null"}
 
 
 def is_filler(name: str) -> bool:
-    """Whether a name stands where there is no class: `???`, `N/A`, `unused 12`."""
+    """Whether a name means that there is no class: `???`, `N/A`, `unused 12`."""
     return not name.strip(" ?*-.") or fold(name) in _FILLERS or name.startswith("unused ")
 
 
 def is_background(name: str) -> bool:
-    """Whether a name is that of the background: `background`, `__background__`, `none_of_the_above`."""
+    """Whether a name means the background: `background`, `__background__`, `none_of_the_above`."""
     return fold(name) in _BACKGROUND
 
 
@@ -31,7 +31,7 @@ def listed_names(argument: str, given: Any) -> tuple[str, ...]:
     """Names as a user gives them: a list, the name of a label set, or a label file.
 
     Args:
-        argument: what messages call it.
+        argument: its name in messages.
         given: list of strings, `"coco"`, or a path.
 
     Returns:
@@ -79,7 +79,7 @@ def fitted_columns(argument: str, given: Any, count: int | None) -> tuple[str | 
     """A name for each class that a model has, None for a column that no class belongs to; or None if they do not fit.
 
     Args:
-        argument: what messages call it.
+        argument: its name in messages.
         given: as `listed_names` takes it.
         count: classes of the model without background; None where that is not known.
 

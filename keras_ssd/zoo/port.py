@@ -1,4 +1,4 @@
-"""Strict porting: every source array used once, every target weight written once, or nothing at all."""
+"""Strict porting: every source array is used once and every target weight written once, or nothing is changed."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ LISTED = 40
 
 
 class PortError(ValueError):
-    """Weights and model do not fit; the message lists everything at once.
+    """Weights and model do not fit. The message lists all differences.
 
     Attributes:
-        unused: names "layer/weight" of source arrays without a place.
+        unused: names "layer/weight" of source arrays that the model does not have.
         missing: names of target weights without a source.
-        misshaped: (name, source shape, target shape) of pairs that differ.
+        misshaped: (name, source shape, target shape) of pairs with different shapes.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class PortError(ValueError):
 
 @dataclass(frozen=True)
 class PortReport:
-    """What a port did; `str()` is a readable summary.
+    """The result of a port; `str()` is a readable summary.
 
     Args:
-        source: the file, or what else the arrays came from.
+        source: the file or other source of the arrays.
         layers: target layers that were written.
         parameters: the number of values written.
-        channels_reversed: the first convolution, if its input channels were turned from BGR to RGB.
-        kept: target layers that stayed as they were, on request.
+        channels_reversed: the first convolution, if its input channels were reversed from BGR to RGB.
+        kept: target layers that were left unchanged, on request.
         ignored: source layers that were left out, on request.
         classes: the `SubsampleReport`, if the class heads were sub-sampled.
     """
@@ -60,7 +60,7 @@ class PortReport:
     def __str__(self) -> str:
         lines = [f"Loaded {len(self.layers)} layers with {self.parameters:,} values from {self.source}."]
         if self.channels_reversed:
-            lines.append(f"Turned the input channels of {self.channels_reversed} from BGR to RGB.")
+            lines.append(f"Reversed the input channels of {self.channels_reversed} from BGR to RGB.")
         if self.kept:
             lines.append("Left as they were: " + ", ".join(self.kept) + ".")
         if self.ignored:
@@ -80,9 +80,9 @@ def port(
 ) -> PortReport:
     """Writes named arrays into a model's weights, strictly.
 
-    Keras's own loading by name skips silently what does not fit; a detector that is half trained then looks
-    like one that detects badly. Here everything must fit, or one `PortError` lists every leftover and the
-    model is unchanged. If the arrays' first convolution takes BGR, it is turned to RGB here, and only here.
+    Keras's own loading by name silently skips arrays that do not fit, and a partly loaded detector just seems to
+    detect badly. Here everything must fit, or one `PortError` lists all differences and the model is unchanged. If the
+    first convolution of the arrays takes BGR, its channels are reversed to RGB.
 
     Args:
         model: a built `keras.Model` whose layers carry the names of the arrays. Models nested in it are
@@ -125,7 +125,7 @@ def port(
 
 
 def arrays_of(model: Any, *, layers: Collection[str] | None = None) -> NamedArrays:
-    """The weights of a model as `NamedArrays`: for moving them into another one, say with other classes.
+    """The weights of a model as `NamedArrays`, for example to load them into a model with other classes.
 
     Args:
         model: a built `keras.Model`.
@@ -153,7 +153,7 @@ def target_weights(model: Any) -> dict[tuple[str, str], Any]:
     """{(layer, weight): variable} of every weight in a model, nested models included.
 
     Raises:
-        PortError: two layers share a name, so that a name says nothing.
+        PortError: two layers have the same name.
     """
     found = {}
     for layer in leaf_layers(model):
@@ -162,15 +162,14 @@ def target_weights(model: Any) -> dict[tuple[str, str], Any]:
             if key in found:
                 raise PortError(
                     f"Two weights of model {model.name!r} are both named {layer.name}/{variable.name}; "
-                    "porting by name "
-                    "needs unique layer names."
+                    "porting by name needs unique layer names."
                 )
             found[key] = variable
     return found
 
 
 def leaf_layers(model: Any) -> list[Any]:
-    """The layers of a model, with nested models replaced by their layers; a layer used twice comes once."""
+    """The layers of a model, with nested models replaced by their layers; a layer that is used twice is listed once."""
     seen = {}
     for layer in model.layers:
         for leaf in leaf_layers(layer) if hasattr(layer, "layers") else [layer]:
@@ -182,13 +181,13 @@ def first_convolution(arrays: NamedArrays) -> str:
     """The name of the only layer whose kernel takes three channels.
 
     Raises:
-        PortError: there is none or more than one, so that BGR cannot be turned to RGB.
+        PortError: there is none or more than one, so that BGR cannot be reversed to RGB.
     """
     found = [layer for layer, weight, array in arrays if weight == "kernel" and array.shape[2:3] == (3,)]
     if len(found) != 1:
         raise PortError(
-            f"{arrays.source}: the first layer takes BGR, and exactly one kernel with 3 input channels was "
-            f"expected to turn to RGB. Received: {found}"
+            f"{arrays.source}: the first layer takes BGR. Expected exactly one kernel with 3 input channels, "
+            f"to reverse them to RGB. Received: {found}"
         )
     return found[0]
 
@@ -249,5 +248,5 @@ def _check(arrays, model, source, target):
 
 
 def difference(what: str, names: Sequence[str]) -> list[str]:
-    """A line that tells how weights and model differ, in a list; an empty list where they don't."""
+    """A list with one line about a difference, or an empty list if there is none."""
     return [f"  {what}: {listed(names, LISTED)}"] if names else []

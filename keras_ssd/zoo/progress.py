@@ -1,4 +1,4 @@
-"""A progress bar on stderr; silent where nobody watches."""
+"""A progress bar on stderr, if that is a terminal."""
 
 import contextlib
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Silent:
-    """Takes the same calls as the bar and shows nothing."""
+    """Has the methods of the bar and shows nothing."""
 
     def start(self, total: int | None, done: int) -> None:
         pass
@@ -40,7 +40,7 @@ def bar(title: str, wanted: bool) -> Iterator[Any]:
 
     Args:
         title: what is downloaded.
-        wanted: whether the caller wants one at all; even so there is none when stderr is no terminal.
+        wanted: whether to show one, if stderr is a terminal.
 
     Yields:
         An object with `start(total, done)`, `advance(count)` and `say(text)`.

@@ -1,4 +1,4 @@
-"""Weights from a file into a given model: read, sub-sample if the classes differ, port."""
+"""Loads weights from a file into a model: reads them, sub-samples them if the classes differ, and ports them."""
 
 import logging
 import os
@@ -34,8 +34,8 @@ def load_weights_into(
     Args:
         model: a built detector with the layer names of its kind.
         source: path of a weight file, or `NamedArrays`.
-        source_classes: the classes of the source in order, without background; what the file states by
-            default.
+        source_classes: the classes of the source in order, without background; by default those that the file
+            states.
         classes: the model's classes in order; `model.class_names` by default.
         ignore: source layers that may stay unused, as in `port`.
         keep: target layers that may stay as they are, as in `port`.
@@ -141,8 +141,8 @@ def identify(arrays: NamedArrays) -> str | None:
 def count_classes(arrays: NamedArrays, *, background: bool = True) -> int | None:
     """The number of classes, without background, that arrays were trained on; None without class heads.
 
-    A localisation head has four channels a box, which gives the boxes a cell; the class head then gives the
-    classes. What most heads say counts: a single head of a wrong shape is for `port` to report.
+    A localisation head has four channels per box, which gives the boxes per cell; the class head then gives the
+    classes. The majority of the heads decides: `port` reports a single head of a wrong shape.
 
     Args:
         arrays: `NamedArrays`.

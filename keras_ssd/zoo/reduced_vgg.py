@@ -1,4 +1,4 @@
-"""Keras's own VGG16 as the fully convolutional network that SSD starts from: fc6 and fc7 thinned out."""
+"""Converts Keras's VGG16 to the fully convolutional network that SSD starts from, with reduced fc6 and fc7."""
 
 from keras_ssd.formats import NamedArrays
 
@@ -15,8 +15,8 @@ def is_keras_vgg16(arrays: NamedArrays) -> bool:
 def reduce_vgg16(arrays: NamedArrays) -> NamedArrays:
     """The arrays of the fc_reduced VGG16 from those of the full one.
 
-    fc6 is a 7x7 convolution with 4096 outputs in disguise. Every third row and column and every fourth output of it
-    remain: a 3x3 kernel with dilation that looks at the same places. fc7 keeps every fourth input and output.
+    fc6 is equivalent to a 7x7 convolution with 4096 outputs. Every third row and column and every fourth output remain,
+    which gives a 3x3 kernel with dilation that reads the same places. fc7 keeps every fourth input and output.
 
     Args:
         arrays: `NamedArrays` of `keras.applications.VGG16` with its top.

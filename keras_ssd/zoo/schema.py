@@ -1,4 +1,4 @@
-"""The form of catalog.toml: which fields a row must and may have, checked before anything is made of them."""
+"""The schema of catalog.toml: required and optional fields of rows, and their checks."""
 
 import re
 import string
@@ -160,7 +160,7 @@ def _check_row(document, row, where):
 
 
 def check_source(source: Any) -> None:
-    """Checks what a source promises; `Source` calls it, so that rows made by hand are checked as well.
+    """Checks the fields of a source. `Source` calls it, so sources made in code are checked too.
 
     Args:
         source: a `Source`.

@@ -1,4 +1,4 @@
-"""Where the shelf stands: inside the installed package, or at the root of a checkout."""
+"""Finds the data folder of the zoo: inside the installed package, or at the root of a checkout."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ def shelf() -> Path:
     """The folder of catalogue, labels, maps and cards.
 
     Raises:
-        FileNotFoundError: neither place has it: the installation is damaged.
+        FileNotFoundError: neither place has it, so the installation is damaged.
     """
     installed = Path(__file__).parent / "data"
     checkout = Path(__file__).parents[2] / "zoo"

@@ -1,4 +1,4 @@
-"""Sub-sampling by class name: trained rows for the classes that stay, fresh rows for the new ones."""
+"""Sub-sampling by class name: kept classes keep their trained rows, new classes get initial ones."""
 
 import difflib
 import functools
@@ -16,7 +16,7 @@ from keras_ssd.zoo.shelf import shelf
 
 @dataclass(frozen=True)
 class SubsampleReport:
-    """Which classes kept their trained rows; `str()` says it in words.
+    """The classes that kept their trained rows; `str()` is a readable summary.
 
     Args:
         kept: (class, source class) pairs in the order of the new classes.
@@ -41,7 +41,7 @@ class SubsampleReport:
         return text
 
     def _with_hint(self, name):
-        # Only what looks like a slip of the pen: a new class is legitimate, and "helmet" is no "elephant".
+        # Only likely typing errors: a new class is legitimate, and "helmet" does not mean "elephant".
         folded = {fold(known): known for known in self.source_classes}
         close = difflib.get_close_matches(fold(name), folded, n=1, cutoff=0.8)
         return f"{name} (did you mean {folded[close[0]]!r}?)" if close else name
@@ -59,7 +59,7 @@ def subsample(
     """Arrays of a detector for other classes, chosen by name.
 
     A class head's output channels are box-major with the class fastest, so keeping a class keeps one channel
-    of each box. What the kept channels compute is unchanged. Localisation heads do not depend on classes and
+    of each box. The kept channels compute the same as before. Localisation heads do not depend on classes and
     stay.
 
     Names are matched exactly, else without regard to case, spaces and underscores, else by what the
@@ -70,9 +70,8 @@ def subsample(
         arrays: `NamedArrays` of a detector trained on `source_classes`.
         source_classes: its classes in order, without background.
         classes: the wanted classes in order, without background.
-        initial: {head: {"kernel": (kh, kw, in, boxes * (C + 1)), "bias": (boxes * (C + 1),)}}: where the rows
-            of new classes come from, usually the freshly initialised target model. Needed only if a class is
-            new.
+        initial: {head: {"kernel": (kh, kw, in, boxes * (C + 1)), "bias": (boxes * (C + 1),)}}: the source of the rows
+            of new classes, usually the newly initialised target model. Needed only if a class is new.
         heads: names of the class heads; all of `class_heads(arrays)` by default.
         background: the background's channel among a box's channels: 0 for the first, as in softmax heads; the number of
             `source_classes` for the last; -1 if the heads have none.
@@ -93,7 +92,7 @@ def subsample(
     heads = tuple(class_heads(arrays) if heads is None else heads)
     if not heads:
         raise ValueError(f"{arrays.source} has no class heads, such as fc7_mbox_conf or classes4.")
-    if isinstance(background, bool):  # as it was said once: whether there is one, first
+    if isinstance(background, bool):  # the former meaning: whether there is a background, in the first channel
         background = 0 if background else -1
     old, old_background = _class_channels(len(source_classes), background)
     new, new_background = _class_channels(len(classes), background)
@@ -187,10 +186,8 @@ def _subsample_head(arrays, head, rows, counts, initial):
     for weight, array in arrays[head].items():
         if array.shape[-1] % old_count:
             raise ValueError(
-                f"{arrays.source}: {head}/{weight} of shape {array.shape} cannot be {old_count} channels a "
-                "box "
-                f"({old_count - 1} classes and background); source_classes must be the classes it was "
-                "trained on."
+                f"{arrays.source}: {head}/{weight} of shape {array.shape} cannot be {old_count} channels per box "
+                f"({old_count - 1} classes and background); source_classes must be the classes it was trained on."
             )
         boxes = array.shape[-1] // old_count
         split = array.reshape(*array.shape[:-1], boxes, old_count)
@@ -211,8 +208,7 @@ def _initial_rows(head, weight, initial, result):
     if given is None or tuple(given.shape) != wanted:
         came = "nothing" if given is None else tuple(given.shape)
         raise ValueError(
-            f"New classes need initial values for {head}/{weight} of shape {wanted}, from a model built for "
-            "the new "
-            f"classes. Received: {came}"
+            f"New classes need initial values for {head}/{weight} of shape {wanted}, from a model built for the "
+            f"new classes. Received: {came}"
         )
     return np.asarray(given).reshape(result.shape)

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 MOST_ITEMS = 1 << 16  # of a vector of tables; a network has some hundreds
-MOST_TEXT = 1 << 12  # bytes of a name
+MOST_TEXT = 1 << 12  # bytes per name
 
 
 class FlatbufferError(ValueError):
-    """Bytes that are no flatbuffer of the expected form."""
+    """The bytes are no flatbuffer of the expected form."""
 
 
 class Flatbuffer:
-    """The bytes, with reads that refuse to leave them.
+    """The bytes, with reads that stay within them.
 
     Args:
         data: all of them.
@@ -104,5 +104,5 @@ class Table:
             return self._buffer.data[:0]
         start, count = self._buffer.items(place, size)
         if most is not None and count > most:
-            raise FlatbufferError(f"a list of {count:,} items is longer than an honest file's, {most:,}")
+            raise FlatbufferError(f"a list of {count:,} items is longer than any real file has, {most:,}")
         return self._buffer.data[start : start + count * size]

@@ -42,7 +42,7 @@ def read_map(data: Any) -> dict[str, Any]:
     form = FORMS[UNSIGNED][width]
     count = buffer.number(form, values - width)
     if count > MOST_ENTRIES:
-        raise FlatbufferError(f"options of {count} entries are more than an honest file's, {MOST_ENTRIES}")
+        raise FlatbufferError(f"options of {count} entries are more than any real file has, {MOST_ENTRIES}")
     keys_at = values - 3 * width
     keys = keys_at - buffer.number(form, keys_at)
     key_width = buffer.number(form, values - 2 * width)

@@ -190,7 +190,7 @@ def _weights(graph, at, makers):
 
 def _yx_to_xy(graph, layer, array):
     if array.shape[0] % 4:
-        raise WeightFileError(f"{graph.path}: {layer} must have 4 channels a box. Received: shape={array.shape}")
+        raise WeightFileError(f"{graph.path}: {layer} must have 4 channels per box. Received: shape={array.shape}")
     boxes = array.reshape(-1, 4, *array.shape[1:])
     return boxes[:, YX_TO_XY].reshape(array.shape)
 

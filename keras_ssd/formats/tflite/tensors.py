@@ -1,4 +1,4 @@
-"""Tensors of a TensorFlow Lite file and what their stored numbers stand for."""
+"""Tensors of a TensorFlow Lite file and the real values of their stored numbers."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ MOST_AXES = 8
 
 @dataclass(frozen=True, eq=False)
 class Quantization:
-    """How whole numbers stand for real ones: (q - zero) * scale, one pair for all or one a slice of `axis`.
+    """How whole numbers represent real ones: (q - zero) * scale, with one pair for all or one per slice of `axis`.
 
     Args:
         scales: (1,) or (slices,) float32.
@@ -64,7 +64,7 @@ class Tensor:
         return len(self.data) > 0
 
     def range(self) -> tuple[float, float] | None:
-        """(lowest, highest) value that the stored numbers can stand for, or None where they are no whole numbers."""
+        """(lowest, highest) value that the stored numbers can represent, or None if they are not whole numbers."""
         if self.quantization is None or not self.quantization.is_single or self.dtype not in WHOLE:
             return None
         info, scale = np.iinfo(self.dtype), float(self.quantization.scales[0])
@@ -73,7 +73,7 @@ class Tensor:
 
 
 def raw_values(tensor: Tensor, path: str | PathLike[str]) -> np.ndarray:
-    """The numbers as they are stored, read-only.
+    """The stored numbers, read-only.
 
     Raises:
         WeightFileError: computed, of a kind that is not read, or fewer or more bytes than the shape needs.
@@ -96,7 +96,7 @@ def raw_values(tensor: Tensor, path: str | PathLike[str]) -> np.ndarray:
 
 
 def real_values(tensor: Tensor, path: str | PathLike[str], budget: Budget) -> np.ndarray:
-    """What the stored numbers stand for, as float32.
+    """The real values of the stored numbers, as float32.
 
     Computed in double precision and rounded once: eight bits times a float32 scale come out exact to the last bit.
 
@@ -157,7 +157,7 @@ def _quantization(table, shape):
     if table.number(4, "<B"):
         return None, (
             f"is quantised in a way of its own (details of kind {table.number(4, '<B')}), which is not known. Known "
-            "are scales and zero points, one pair for the tensor or one a channel."
+            "are scales and zero points, one pair for the tensor or one per channel."
         )
     scales, zeros, axis = table.array(2, "f4"), table.array(3, "i8"), table.number(6, "<i")
     if not len(scales):
@@ -167,6 +167,6 @@ def _quantization(table, shape):
     if not whole or len(zeros) != len(scales):
         return None, (
             f"has {len(scales)} scales and {len(zeros)} zero points along axis {axis} of shape {shape}. Known are one "
-            "pair for the tensor or one a channel."
+            "pair for the tensor or one per channel."
         )
     return Quantization(scales, zeros, axis), ""
