@@ -225,7 +225,7 @@ def test_values_an_interruption_keeps_what_was_found(folder, tmp_path, monkeypat
         (("--confidence", "1.5"), "0..1"),
         (("--confidence", "high"), "high"),
         (("--batch-size", "0"), "from 1 on"),
-        (("--format", "yaml", "--out", "x"), "images, json, csv; received yaml"),
+        (("--format", "yaml", "--out", "x"), "Unknown format 'yaml'. Known: images, json, csv"),
     ],
 )
 def test_rejects_arguments(folder, arguments, said, capsys):

@@ -122,7 +122,7 @@ def test_values_both_splits_and_other_classes(folder, capsys):
         (["data", "--out", "run", "--recipe", "cafe"], "Did you mean 'caffe'"),
         (["data", "--out", "run", "--weights", "toy.keras", "--augment", "lite"], "'light'"),
         (["data", "--out", "run", "--classes", "birght"], "birght"),
-        (["data", "--out", "run", "--export-float16", "small.npz"], "--export-float16 writes an .h5"),
+        (["data", "--out", "run", "--export-float16", "small.npz"], "--export-float16 must end in .h5"),
         (["data", "--out", "run", "--weights", "toy.keras", "--batch-size", "9"], "8 images make no full batch of 9"),
         (["data", "--out", "toy.keras/run", "--weights", "toy.keras"], "toy.keras"),
         (["data", "--out", "run", "--weights", "toy.keras", "--resume"], "to go on from"),

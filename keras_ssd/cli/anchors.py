@@ -4,8 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, count, size
-from keras_ssd.cli.data import add_data_arguments, add_policy, checked_image, reading_options, texts
+from keras_ssd.cli.arguments import DETECTOR_LIST, add_policy, count, fraction, output_file, positive, size
+from keras_ssd.cli.backend import start_backend
+from keras_ssd.cli.data import add_data_arguments, reading_options
+from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.results import IMAGE_ENDINGS
 
 HELP = "see whether anchors suit the data, and fit them"
 DESCRIPTION = """\
@@ -36,7 +39,7 @@ def add_parser(commands):
     Args:
         commands: what `add_subparsers` returned.
     """
-    parser = commands.add_parser("anchors", help=HELP, **texts(DESCRIPTION, EXAMPLES))
+    parser = commands.add_parser("anchors", help=HELP, **notes(DESCRIPTION, EXAMPLES))
     actions = parser.add_commands("action", "ACTION")
     _add_report(actions)
     _add_fit(actions)
@@ -44,7 +47,7 @@ def add_parser(commands):
 
 
 def _add_report(actions):
-    parser = actions.add_parser("report", help="what anchors match, and why not the rest", **texts(HELP, EXAMPLES))
+    parser = actions.add_parser("report", help="what anchors match, and why not the rest", **notes(HELP, EXAMPLES))
     _add_reading(parser, _report)
     _add_anchors(parser, "held against the data")
     _add_iou_threshold(parser)
@@ -53,7 +56,7 @@ def _add_report(actions):
 
 
 def _add_fit(actions):
-    parser = actions.add_parser("fit", help="make anchors for the data", **texts(HELP, EXAMPLES))
+    parser = actions.add_parser("fit", help="make anchors for the data", **notes(HELP, EXAMPLES))
     _add_reading(parser, _fit)
     _add_anchors(parser, "whose grids are kept, and whose boxes are to be beaten")
     parser.add_argument(
@@ -88,7 +91,7 @@ def _add_fit(actions):
 
 
 def _add_show(actions):
-    parser = actions.add_parser("show", help="draw anchors over an image", **texts(HELP, EXAMPLES))
+    parser = actions.add_parser("show", help="draw anchors over an image", **notes(HELP, EXAMPLES))
     parser.add_argument("image", metavar="IMAGE", help="an image file or URL")
     _add_anchors(parser, "to draw")
     parser.add_argument("--data", metavar="DATA", help="annotations of the image: draw the anchors that match")
@@ -97,14 +100,13 @@ def _add_show(actions):
         "--at", type=_place, default=(0.5, 0.5), metavar="Y,X", help="draw the cell there (default: 0.5,0.5)"
     )
     parser.add_argument("--out", "-o", required=True, metavar="FILE", help="image to write")
-    parser.set_defaults(run=run, needs_backend=False, act=_show)
+    parser.set_defaults(run=_show, needs_backend=False)
 
 
 def _add_reading(parser, act):
     add_data_arguments(parser, act)
     add_policy(parser, "drop")
     parser.add_argument("--split", help="train, for example (default: everything)")
-    parser.set_defaults(run=run)
 
 
 def _add_iou_threshold(parser):
@@ -132,19 +134,9 @@ def _add_anchors(parser, what):
 
 
 def _share(text):
-    value = _positive(text)
+    value = positive(text)
     if value > 1:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and up to 1; received {text}")
-    return value
-
-
-def _positive(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number; received {text}")
     return value
 
 
@@ -162,24 +154,10 @@ def _counts(text):
 
 
 def _place(text):
-    from keras_ssd.cli.arguments import fraction
-
     place = tuple(fraction(part) for part in text.split(","))
     if len(place) != 2:
         raise argparse.ArgumentTypeError(f"expected two fractions of the image, Y,X; received {text}")
     return place
-
-
-def run(args):
-    """Runs one subcommand.
-
-    Args:
-        args: the parsed arguments.
-
-    Returns:
-        The exit code.
-    """
-    return args.act(args)
 
 
 def spec_of(args):
@@ -198,41 +176,28 @@ def spec_of(args):
     if given.lower().endswith(".json"):
         return read_spec(given)
     if given.lower().endswith(".keras"):
-        return _keras(lambda: _models().load(given).anchor_spec)
+        start_backend()
+        from keras_ssd.models import load
+
+        return load(given).anchor_spec
     return named_spec(given)
 
 
 def _factory_spec(args):
-    from keras_ssd.names import unknown_name
-
-    def build():
-        from keras_ssd.backbones import backbone_names
-        from keras_ssd.models import ssd
-        from keras_ssd.models.opening import FACTORIES
-
-        options = {} if args.input_size is None else {"input_size": args.input_size}
-        if args.model in FACTORIES:
-            return FACTORIES[args.model](classes=["object"], **options).anchor_spec
-        if args.model not in backbone_names():
-            raise ValueError(unknown_name("model", args.model, (*FACTORIES, *backbone_names())))
-        return ssd(args.model, classes=["object"], **options).anchor_spec
-
     if args.anchors:
         raise ValueError("Give either --anchors or --model.")
-    return _keras(build)
-
-
-def _keras(work):
-    from keras_ssd.cli.main import start_backend
-
     start_backend()
-    return work()
+    from keras_ssd.backbones import backbone_names
+    from keras_ssd.models import ssd
+    from keras_ssd.models.opening import FACTORIES
+    from keras_ssd.names import unknown_name
 
-
-def _models():
-    from keras_ssd import models
-
-    return models
+    options = {} if args.input_size is None else {"input_size": args.input_size}
+    if args.model in FACTORIES:
+        return FACTORIES[args.model](classes=["object"], **options).anchor_spec
+    if args.model not in backbone_names():
+        raise ValueError(unknown_name("model", args.model, (*FACTORIES, *backbone_names())))
+    return ssd(args.model, classes=["object"], **options).anchor_spec
 
 
 def _read(args):
@@ -244,7 +209,7 @@ def _read(args):
 def _report(args):
     from keras_ssd.anchors import report
 
-    out = checked_image(args.out)
+    out = args.out and output_file(args.out, IMAGE_ENDINGS)
     found = report(spec_of(args), _read(args), args.iou_threshold)
     print(json.dumps(found.to_dict(), indent=1) if args.json else found)
     if out:
@@ -257,11 +222,7 @@ def _report(args):
 def _fit(args):
     from keras_ssd.anchors import fit, write_spec
 
-    out = Path(args.out) if args.out else None
-    if out and out.suffix.lower() != ".json":
-        raise ValueError(f"--out must end in .json. Received: {out}")
-    if out and not out.parent.is_dir():
-        raise ValueError(f"There is no folder {out.parent} to write {out.name} into.")
+    out = args.out and output_file(args.out, (".json",))
     spec = fit(
         _read(args),
         spec_of(args),
@@ -284,7 +245,7 @@ def _show(args):
     from keras_ssd.anchors import draw_anchors
     from keras_ssd.images import read_image
 
-    out = checked_image(args.out)
+    out = args.out and output_file(args.out, IMAGE_ENDINGS)
     spec = spec_of(args)
     image = read_image(args.image)
     boxes = None if args.data is None else _boxes_of(args)

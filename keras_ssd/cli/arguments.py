@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import os
+from collections.abc import Collection
+from pathlib import Path
 
 from keras_ssd.names import DETECTORS, files_nearby, unknown_name
 
@@ -38,6 +40,14 @@ def fraction(text):
     raise argparse.ArgumentTypeError(f"expected a number in 0..1; received {text}")
 
 
+def positive(text):
+    """A number above 0."""
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a positive number; received {text}")
+
+
 def count(text):
     """A whole number from 1 on."""
     with contextlib.suppress(ValueError):
@@ -51,6 +61,37 @@ def add_map_limit(parser):
     parser.add_argument(
         "--max-map-bytes", type=count, metavar="BYTES", help="the largest feature map of an image that is built; 2 GiB"
     )
+
+
+def add_class_names(parser, option="--class-names", meaning="class names, where the weights do not tell"):
+    """Adds the option that `class_names` reads, with its other names."""
+    others = [name for name in ("--class-names", "--labels") if name != option]
+    how = "voc, coco, a list a,b,c (of one class: a,), or a text file with a name per line"
+    parser.add_argument(option, *others, metavar="NAMES", help=f"{meaning}: {how}")
+
+
+def add_policy(parser, default="error"):
+    """Adds what becomes of faults in the data."""
+    parser.add_argument(
+        "--policy",
+        choices=("error", "drop", "clip"),
+        default=default,
+        help=f"what becomes of faults in the data: refuse, leave out, or clip boxes to the image (default: {default})",
+    )
+
+
+def output_file(given: str, endings: Collection[str], option: str = "--out") -> Path:
+    """The path of a file to write, checked before any work is done.
+
+    Raises:
+        ValueError: another ending, or no such folder.
+    """
+    path = Path(given)
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"{option} must end in {', '.join(sorted(endings))}. Received: {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} to write {path.name} into.")
+    return path
 
 
 def size(text):
@@ -91,7 +132,7 @@ def class_words(text):
     return name_list(text)
 
 
-def class_names(given):
+def class_names(given: str | None) -> tuple[str, ...] | None:
     """Class names from --class-names: a label set, a list, or a file; None for None.
 
     A background and fillers that a file has are still among them.
@@ -105,4 +146,4 @@ def class_names(given):
         return _split(given)
     from keras_ssd.zoo.label_fitting import listed_names
 
-    return listed_names("class_names", given)
+    return tuple(map(str, listed_names("class_names", given)))

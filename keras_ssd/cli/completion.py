@@ -30,27 +30,14 @@ def add_parser(commands):
 
 
 def run(args):
-    """Prints the script.
-
-    Args:
-        args: the parsed arguments.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ImportError: shtab is not installed.
-    """
+    """Prints the script for the parser of the whole command line, which `main` hands over as `args.parser`."""
     try:
         import shtab
     except ImportError as error:
         raise ImportError("Completion needs the package `shtab`: pip install 'keras-ssd[completion]'") from error
-    from keras_ssd.cli.main import make_parser
-
-    parser = make_parser()
-    for leaf in parser.leaves():
+    for leaf in args.parser.leaves():
         _describe(leaf, shtab.FILE)
-    print(shtab.complete(parser, args.shell))
+    print(shtab.complete(args.parser, args.shell))
     return 0
 
 

@@ -5,7 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from keras_ssd.cli.arguments import add_map_limit, class_names, name_list, size
+from keras_ssd.cli.arguments import add_class_names, add_map_limit, class_names, name_list, output_file, size
+from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.tables import print_table
 from keras_ssd.names import files_nearby
 from keras_ssd.text_files import read_text
 
@@ -51,9 +53,7 @@ def add_parser(commands):
     parser = commands.add_parser(
         "convert",
         help="foreign weights and nets to Keras, models to ONNX or Caffe",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **notes(DESCRIPTION, EPILOG),
     )
     parser.add_argument(
         "sources",
@@ -63,12 +63,7 @@ def add_parser(commands):
         "network",
     )
     parser.add_argument("--out", "-o", required=True, metavar="FILE", help="a .keras, .onnx or .prototxt file")
-    parser.add_argument(
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names without background: a label set (voc), a list, or a text file",
-    )
+    add_class_names(parser, meaning="class names without background")
     parser.add_argument("--mean", type=numbers, help="subtracted from pixels in 0..255: one number, or B,G,R")
     parser.add_argument("--scale", type=numbers, help="multiplied after that: one number, or B,G,R")
     parser.add_argument("--channel-order", choices=("bgr", "rgb"), help="what the Caffe net was trained on; bgr")
@@ -118,10 +113,10 @@ def add_parser(commands):
 def numbers(text):
     """One number or several, separated by commas."""
     try:
-        values = tuple(float(part) for part in text.split(","))
+        values = [float(part) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers separated by commas; received {text}") from None
-    return values if len(values) > 1 else values[0]
+    return tuple(values) if len(values) > 1 else values[0]
 
 
 def head_pairs(text):
@@ -133,14 +128,7 @@ def head_pairs(text):
 
 
 def run(args):
-    """Converts.
-
-    Args:
-        args: the parsed arguments.
-
-    Returns:
-        The exit code.
-    """
+    """Converts."""
     out = _checked_output(args)
     model = _opened(args)
     report = getattr(model, "weights_report", None)
@@ -151,9 +139,7 @@ def run(args):
 
 
 def _checked_output(args):
-    out = Path(args.out)
-    if out.suffix.lower() not in OUTPUTS:
-        raise ValueError(f"--out must end in {', '.join(OUTPUTS)}. Received: {args.out}")
+    out = output_file(args.out, OUTPUTS)
     written = {out, out.with_suffix(".caffemodel")} if out.suffix.lower() == ".prototxt" else {out}
     for source in args.sources:
         if any(path.exists() and Path(source).exists() and path.samefile(source) for path in written):
@@ -162,8 +148,6 @@ def _checked_output(args):
         raise ValueError(f"--outputs makes a plain model, which a .keras file holds. Received: --out {args.out}")
     if args.check_with and out.suffix.lower() != ".onnx":
         raise ValueError("--check-with compares an ONNX model; --out names none.")
-    if not out.parent.is_dir():
-        raise ValueError(f"There is no folder {out.parent} to write {out.name} into.")
     return out
 
 
@@ -249,23 +233,14 @@ def _show(report):
     if rows is None or not sys.stdout.isatty():
         print(report, end="\n\n")
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from keras_ssd.caffe.importer.report import shape_text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("Layer", "Kind", "Shape"):
-        table.add_column(title, overflow="fold")
-    table.add_column("Parameters", justify="right")
-    table.add_column("What became of it", overflow="fold")
-    for row in rows:
-        count = f"{row.parameters:,}" if row.parameters else ""
-        table.add_row(row.layer, row.kind, shape_text(row.shape), count, row.note)
-    console = Console()
-    console.print(table, highlight=False, markup=False)
-    console.print(report.summary, highlight=False, markup=False)
+    cells = [
+        (row.layer, row.kind, shape_text(row.shape), f"{row.parameters:,}" if row.parameters else "", row.note)
+        for row in rows
+    ]
+    print_table(("Layer", "Kind", "Shape", "Parameters", "What became of it"), cells, right=("Parameters",))
+    print(report.summary)
 
 
 def _to_keras(model, out, args):

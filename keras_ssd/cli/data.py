@@ -1,12 +1,13 @@
 """`keras-ssd data`: check, look at and convert images with boxes."""
 
-import argparse
 import json
 import os
 import sys
-from pathlib import Path
 
-from keras_ssd.cli.arguments import class_names, class_words, count, name_list
+from keras_ssd.cli.arguments import add_class_names, add_policy, class_names, class_words, count, name_list, output_file
+from keras_ssd.cli.backend import start_backend
+from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.results import IMAGE_ENDINGS
 
 HELP = "check, look at and convert images with boxes"
 DESCRIPTION = """\
@@ -36,7 +37,6 @@ checked.
 """
 WRITTEN = ("voc", "coco", "yolo", "csv")
 FORMATS = (*WRITTEN, "labelme", "createml", "via")
-POLICIES = ("error", "drop", "clip")
 ARGUMENTS = {"classes": "--class-names"}  # of Python, and their options
 
 
@@ -46,46 +46,30 @@ def add_parser(commands):
     Args:
         commands: what `add_subparsers` returned.
     """
-    parser = commands.add_parser("data", help=HELP, **texts(DESCRIPTION, EXAMPLES))
+    parser = commands.add_parser("data", help=HELP, **notes(DESCRIPTION, EXAMPLES))
     actions = parser.add_commands("action", "ACTION")
     _add_check(actions)
     _add_show(actions)
     _add_convert(actions)
 
 
-def texts(description, epilog):
-    return {
-        "description": description,
-        "epilog": epilog,
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
-    }
-
-
-def add_data_arguments(parser, act):
+def add_data_arguments(parser, run):
     parser.add_argument("data", metavar="DATA", help="a folder, or its data.yaml, json or CSV file")
-    parser.add_argument("--format", choices=FORMATS, help="where a folder holds several formats")
     parser.add_argument(
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names in the order of their ids: a label set (voc), a list, or a text file",
+        "--format", choices=FORMATS, metavar="NAME", help=f"where a folder holds several formats: {', '.join(FORMATS)}"
     )
+    add_class_names(parser, meaning="class names in the order of their ids")
     parser.add_argument(
         "--images", "--pictures", metavar="DIR", help="where the images are, if not beside their annotations"
     )
     parser.add_argument("--csv-columns", type=name_list, metavar="LIST", help="of a CSV file without header")
     parser.add_argument("--first-label", type=int, metavar="N", help="number of a CSV file's first class (default: 1)")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
-    parser.set_defaults(run=run, needs_backend=False, act=act)
-
-
-def add_policy(parser, default):
-    what = f"what becomes of faulty boxes and files (default: {default})"
-    parser.add_argument("--policy", choices=POLICIES, default=default, help=what)
+    parser.set_defaults(run=run, needs_backend=False)
 
 
 def _add_check(actions):
-    parser = actions.add_parser("check", help="report everything that is wrong", **texts(HELP, CHECK_NOTES))
+    parser = actions.add_parser("check", help="report everything that is wrong", **notes(HELP, CHECK_NOTES))
     add_data_arguments(parser, _check)
     parser.add_argument("--no-decode", action="store_true", help="do not open the images: faster, finds less")
     parser.add_argument("--shown", type=count, default=20, metavar="N", help="problems listed a kind (default: 20)")
@@ -93,7 +77,7 @@ def _add_check(actions):
 
 
 def _add_show(actions):
-    parser = actions.add_parser("show", help="statistics and a sheet of images", **texts(HELP, EXAMPLES))
+    parser = actions.add_parser("show", help="statistics and a sheet of images", **notes(HELP, EXAMPLES))
     add_data_arguments(parser, _show)
     add_policy(parser, "drop")
     parser.add_argument("--split", help="train, for example (default: everything)")
@@ -108,7 +92,7 @@ def _add_show(actions):
 
 
 def _add_convert(actions):
-    parser = actions.add_parser("convert", help="write in another format", **texts(HELP, EXAMPLES))
+    parser = actions.add_parser("convert", help="write in another format", **notes(HELP, EXAMPLES))
     add_data_arguments(parser, _convert)
     add_policy(parser, "error")
     parser.add_argument("--to", required=True, choices=WRITTEN, help="format to write")
@@ -118,18 +102,6 @@ def _add_convert(actions):
     parser.add_argument(
         "--place", choices=("copy", "link", "none"), default="copy", help="what to do with images (default: copy)"
     )
-
-
-def run(args):
-    """Runs one subcommand.
-
-    Args:
-        args: the parsed arguments.
-
-    Returns:
-        The exit code.
-    """
-    return args.act(args)
 
 
 def reading_options(args):
@@ -163,7 +135,7 @@ def _show(args):
     if args.augment and not args.out:
         raise ValueError("--augment changes what is drawn, and nothing is. Add --out FILE.")
     spec = anchors.named_spec(args.anchors) if args.anchors else None
-    out = checked_image(args.out)
+    out = args.out and output_file(args.out, IMAGE_ENDINGS)
     found = data.read(args.data, args.split, policy=args.policy, **reading_options(args))
     print(found.report(shown=5))
     print()
@@ -178,24 +150,10 @@ def _show(args):
     return 0
 
 
-def checked_image(out):
-    from keras_ssd.cli.results import IMAGE_ENDINGS
-
-    if out is None:
-        return None
-    out = Path(out)
-    if out.suffix.lower() not in IMAGE_ENDINGS:
-        raise ValueError(f"--out must end in {', '.join(sorted(IMAGE_ENDINGS))}. Received: {out}")
-    if not out.parent.is_dir():
-        raise ValueError(f"There is no folder {out.parent} to write {out.name} into.")
-    return out
-
-
 def _samples(chosen, args):
     """The images as they are, or as a chain makes them."""
     if not args.augment:
         return list(chosen)
-    from keras_ssd.cli.main import start_backend
     from keras_ssd.data import Sample
 
     start_backend()  # blocks may be layers of Keras

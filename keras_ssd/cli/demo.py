@@ -1,8 +1,8 @@
 """`keras-ssd demo`: a first try that needs no image, no file and no network."""
 
-import argparse
-
 from keras_ssd.cli.arguments import fraction
+from keras_ssd.cli.backend import quiet_first_operation
+from keras_ssd.cli.parsing import notes
 
 DESCRIPTION = """\
 Draw a blood smear, find its cells with the detector that is part of this
@@ -25,9 +25,7 @@ def add_parser(commands):
     parser = commands.add_parser(
         "demo",
         help="find cells in a blood smear that is drawn on the spot",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **notes(DESCRIPTION, EPILOG),
     )
     parser.add_argument("--out", "-o", metavar="IMAGE", help="write the image with boxes, for example smear.png")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which smear (default: 0)")
@@ -37,23 +35,9 @@ def add_parser(commands):
 
 
 def run(args):
-    """Runs the command.
-
-    Args:
-        args: the parsed arguments of `add_parser`.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ValueError, OSError: an argument out of range, or an image that cannot be written.
-    """
-    from keras_ssd._quiet import quiet_backend
+    """Runs the command."""
     from keras_ssd.demonstration import demo
 
-    with quiet_backend():
-        import keras
-
-        keras.ops.zeros(1, "float32")  # TensorFlow names its devices at the first operation
+    quiet_first_operation()
     demo(args.out, seed=args.seed, count=args.count, confidence=args.confidence)
     return 0

@@ -1,10 +1,5 @@
-"""`keras-ssd detect`: boxes on images from the shell.
+"""`keras-ssd detect`: boxes on images from the shell."""
 
-Exit codes: 0 every image was done; 1 some could not be read (each is named on standard error, the rest is
-done); 2 nothing could be done.
-"""
-
-import argparse
 import contextlib
 import logging
 import os
@@ -14,6 +9,7 @@ import warnings
 from keras_ssd.cli.arguments import (
     DETECTOR_LIST,
     FORMATS,
+    add_class_names,
     add_map_limit,
     class_names,
     class_words,
@@ -21,6 +17,8 @@ from keras_ssd.cli.arguments import (
     format_list,
     fraction,
 )
+from keras_ssd.cli.backend import quiet_first_operation
+from keras_ssd.cli.parsing import notes
 
 DESCRIPTION = """\
 Find objects in images: files, folders, patterns in quotes, URLs, or - for an
@@ -63,9 +61,7 @@ def add_parser(commands):
     parser = commands.add_parser(
         "detect",
         help="find objects in images",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **notes(DESCRIPTION, EPILOG),
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, pattern, URL, or -")
     parser.add_argument("--recursive", "-r", action="store_true", help="take the images in folders below, too")
@@ -78,13 +74,7 @@ def add_parser(commands):
         ".caffemodel, .tflite or .pth file; given several times, the first that can be had is used",
     )
     parser.add_argument("--model", metavar="NAME", help=f"where the weights do not tell: {DETECTOR_LIST}")
-    parser.add_argument(
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names, where the weights do not tell: voc, coco, a list a,b,c (of one class: a,), or a text file "
-        "with one name a line",
-    )
+    add_class_names(parser)
     parser.add_argument("--out", "-o", metavar="DIR", help="folder to write to; made if it is missing")
     parser.add_argument(
         "--format",
@@ -114,17 +104,7 @@ def add_parser(commands):
 
 
 def run(args):
-    """Runs the command.
-
-    Args:
-        args: the parsed arguments of `add_parser`.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ValueError, OSError: nothing could be done; the text is for the user.
-    """
+    """Runs the command."""
     from keras_ssd.cli.results import prepare_folder
 
     if args.format and not args.out:
@@ -137,7 +117,7 @@ def run(args):
     try:
         return _run(args, folder, log)
     finally:
-        if made and not log.done:
+        if folder and made and not log.done:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # nothing was done, and nothing is left behind
 
@@ -280,15 +260,10 @@ def _detect_all(args, sources, results, log):
 
 def _open_and_detect(args, sources, log):
     """The generator of what is found, with the model opened and every argument checked."""
-    from keras_ssd._quiet import quiet_backend
+    from keras_ssd.decoding import confidence_of
+    from keras_ssd.detecting import detect
 
-    with quiet_backend():
-        import keras
-
-        from keras_ssd.decoding import confidence_of
-        from keras_ssd.detecting import detect
-
-        keras.ops.zeros(1, "float32")  # TensorFlow names its devices at the first operation
+    quiet_first_operation()
     model = _open_first(args.weights, args.model, class_names(args.class_names), log)
     options = {"max_pixels": args.max_pixels} if args.max_pixels else {}
     if args.confidence is None and getattr(model, "confidence", None):

@@ -1,9 +1,9 @@
 """`keras-ssd doctor`: why a detector finds nothing, and what to try next."""
 
-import argparse
 import os
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_names
+from keras_ssd.cli.arguments import DETECTOR_LIST, add_class_names, add_map_limit, class_names
+from keras_ssd.cli.parsing import notes
 
 DESCRIPTION = """\
 Find out why a detector finds nothing, or nothing right.
@@ -37,35 +37,18 @@ def add_parser(commands):
     parser = commands.add_parser(
         "doctor",
         help="find out why a model finds nothing",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **notes(DESCRIPTION, EPILOG),
     )
     parser.add_argument("weights", metavar="MODEL", help="name from `keras-ssd zoo list`, or a weight or model file")
     parser.add_argument("images", nargs="*", metavar="IMAGES", help="images, or annotated data")
     parser.add_argument("--model", "-m", metavar="NAME", help=f"where the weights do not tell: {DETECTOR_LIST}")
-    parser.add_argument(
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names, where the weights do not tell: voc, coco, a,b,c or a file",
-    )
+    add_class_names(parser)
     add_map_limit(parser)
     parser.set_defaults(run=run)
 
 
 def run(args):
-    """Examines.
-
-    Args:
-        args: the parsed arguments.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ValueError, OSError: nothing could be examined; the text is for the user.
-    """
+    """Examines."""
     from keras_ssd.doctor import examine
     from keras_ssd.opening import open_model
 

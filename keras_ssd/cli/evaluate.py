@@ -1,6 +1,5 @@
 """`keras-ssd evaluate`: how good a detector is on annotated images."""
 
-import argparse
 import dataclasses
 import importlib.util
 import json
@@ -8,13 +7,17 @@ import sys
 
 from keras_ssd.cli.arguments import (
     DETECTOR_LIST,
+    add_class_names,
     add_map_limit,
+    add_policy,
     check_weights,
     class_names,
     class_words,
     count,
     fraction,
 )
+from keras_ssd.cli.backend import quiet_first_operation
+from keras_ssd.cli.parsing import notes
 
 DESCRIPTION = """\
 Measure how good a detector is, in the numbers that papers use.
@@ -68,9 +71,7 @@ def add_parser(commands):
     parser = commands.add_parser(
         "evaluate",
         help="measure how good a detector is",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **notes(DESCRIPTION, EPILOG),
     )
     parser.add_argument("data", metavar="DATA", help="folder or file of annotated images")
     _add_detector_arguments(parser.add_argument_group("detector"))
@@ -83,12 +84,7 @@ def add_parser(commands):
 def _add_detector_arguments(group):
     group.add_argument("--weights", "-w", help="a name of `keras-ssd zoo list`, or a .keras, .h5, .npz or other file")
     group.add_argument("--model", "-m", help=f"a model's file; or with --weights that do not tell: {DETECTOR_LIST}")
-    group.add_argument(
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names, where the weights do not tell: voc, coco, a,b,c or a file",
-    )
+    add_class_names(group)
     group.add_argument(
         "--detections",
         "-d",
@@ -120,12 +116,7 @@ def _add_data_arguments(group):
         "--split", "-s", help="which images: a split, or all (default: test or val, if there is one, else all)"
     )
     group.add_argument("--classes", type=class_words, metavar="LIST", help="measure these classes alone: person,dog")
-    group.add_argument(
-        "--policy",
-        choices=("error", "drop", "clip"),
-        default="error",
-        help="what becomes of faults in the data: refuse, leave out, or clip boxes to the image (default: error)",
-    )
+    add_policy(group)
 
 
 def _add_measure_arguments(group):
@@ -155,17 +146,7 @@ def _add_output_arguments(group):
 
 
 def run(args):
-    """Runs the command.
-
-    Args:
-        args: the parsed arguments of `add_parser`.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ValueError, OSError, ImportError: nothing could be done; the text is for the user.
-    """
+    """Runs the command."""
     from keras_ssd.evaluation import write_detections, write_report
     from keras_ssd.evaluation.collecting import seen_in
     from keras_ssd.evaluation.formats import check_target
@@ -266,15 +247,11 @@ def _read_detections(args, paths, dataset):
 
 def _detect(args, weights, kind, dataset, chosen):
     """A model and what it detects, after everything that can be wrong was tried."""
-    from keras_ssd._quiet import quiet_backend
     from keras_ssd.evaluation import collect
     from keras_ssd.evaluation.collecting import class_names_of, no_detections
     from keras_ssd.opening import open_model
 
-    with quiet_backend():
-        import keras
-
-        keras.ops.zeros(1, "float32")  # TensorFlow names its devices at the first operation
+    quiet_first_operation()
     model = open_model(weights, model=kind, class_names=class_names(args.class_names))
     _measured(args, no_detections(chosen, class_names_of(model)), chosen)
     try:

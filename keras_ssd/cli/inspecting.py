@@ -5,6 +5,9 @@ import math
 import sys
 from dataclasses import dataclass
 
+from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.tables import print_table
+
 HELP = "show what is inside a weight file or a prototxt"
 NOTES = """\
 Reads .caffemodel (no prototxt is needed), .prototxt, .h5, .npz, .keras, .tflite
@@ -29,23 +32,16 @@ class Contents:
     rows: list
 
 
-def add_parser(actions, with_notes):
+def add_parser(actions):
     """Adds `inspect` to the actions of `zoo`."""
-    parser = actions.add_parser("inspect", help=HELP, **with_notes(NOTES))
+    parser = actions.add_parser("inspect", help=HELP, **notes(None, NOTES))
     parser.add_argument("file", help="a weight file or a prototxt")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
+    parser.set_defaults(run=run, needs_backend=False)
 
 
 def run(args):
-    """Prints the contents of a file.
-
-    Args:
-        args: the parsed arguments.
-
-    Returns:
-        The exit code.
-    """
+    """Prints the contents of a file."""
     from keras_ssd.formats import sniff
 
     kind = sniff(args.file)
@@ -201,14 +197,4 @@ def _print(contents):
         for row in rows:
             print("\t".join(row))
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("Layer", "Kind", "Arrays"):
-        table.add_column(title, overflow="fold")
-    table.add_column("Parameters", justify="right")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, highlight=False, markup=False)
+    print_table(("Layer", "Kind", "Arrays", "Parameters"), rows, right=("Parameters",))

@@ -5,17 +5,19 @@ import contextlib
 import importlib
 import logging
 import sys
+from collections.abc import Sequence
 
 from keras_ssd import wording
 from keras_ssd._quiet import silence_backend
 from keras_ssd.cli import streams
+from keras_ssd.cli.backend import start_backend
 from keras_ssd.cli.parsing import Parser
 from keras_ssd.map_limits import map_limit
 
 COMMANDS = ("demo", "detect", "train", "evaluate", "data", "anchors", "convert", "zoo", "doctor", "completion")
 
 
-def make_parser():
+def make_parser() -> Parser:
     """The parser of the whole command line, every command included; imports nothing heavy."""
     from keras_ssd._version import __version__
 
@@ -42,17 +44,7 @@ def _module(command):
     return importlib.import_module(f"keras_ssd.cli.{command}")
 
 
-def start_backend():
-    """Imports Keras and its backend, without the chatter of TensorFlow's start."""
-    from keras_ssd._environment import load_keras, without_collecting
-
-    load_keras()
-    with without_collecting():
-        import keras_ssd.models
-        import keras_ssd.training  # noqa: F401
-
-
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
@@ -73,7 +65,7 @@ def main(argv=None):
 def _run(argv):
     silence_backend()
     parser = make_parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, argparse.Namespace(parser=parser))
     options = _options_of(parser, args)
     try:
         with wording.as_options(options), _warnings_told():

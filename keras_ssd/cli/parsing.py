@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def add_commands(self, dest, metavar):
-        """`add_subparsers` whose absence is a call for help."""
+        """`add_subparsers`; where no command is given, the help is shown."""
         self.set_defaults(run=self._answer, needs_backend=False)
         return self.add_subparsers(dest=dest, metavar=metavar)
 
@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         self.print_help()
         return 0
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
         # First, because argparse reports a missing `--weights` before it looks at the misspelt `--wieghts`.
         self._refuse_unknown_options(args or ())
         namespace, rest = super().parse_known_args(args, namespace)
@@ -54,7 +54,7 @@ class Parser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         if isinstance(action, argparse._SubParsersAction):
-            self.error(self._unknown(action.metavar.lower(), value, action.choices))
+            self.error(self._unknown(str(action.metavar).lower(), value, action.choices))
         raise argparse.ArgumentError(action, self._unknown("value", value, action.choices, listed=True))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What `keras-ssd detect --out` writes, one class a format. A file has its name only when it is whole."""
+"""What `keras-ssd detect --out` writes, one class per format. A file has its name only when it is whole."""
 
 import contextlib
 import csv
@@ -30,16 +30,31 @@ def prepare_folder(folder):
     return folder
 
 
-class JsonResults:
-    """`detections.json`: a list of what `Detections.to_dict` gives, one image a line."""
+class _TextResults:
+    """A text file in the output folder that gets its name when it is finished."""
 
-    name = "detections.json"
+    name = ""
 
     def __init__(self, folder):
         self._stack = contextlib.ExitStack()
-        self._file = self._stack.enter_context(_text_file(folder / self.name))
-        self._file.write("[")
-        self._separator = "\n"
+        temporary = self._stack.enter_context(replacing(folder / self.name))
+        file = open(temporary, "w", encoding="utf-8", newline="")  # noqa: SIM115
+        self._file = self._stack.enter_context(file)
+
+    def finish(self):
+        self._stack.close()
+
+    def discard(self):
+        """Closes and removes the temporary file."""
+        with contextlib.suppress(_Discarded), self._stack:
+            raise _Discarded
+
+
+class JsonResults(_TextResults):
+    """`detections.json`: a list of what `Detections.to_dict` gives, one image per line."""
+
+    name = "detections.json"
+    _separator = "[\n"
 
     def add(self, found):
         self._file.write(self._separator + found.to_json(ensure_ascii=False))
@@ -47,32 +62,23 @@ class JsonResults:
 
     def finish(self):
         self._file.write("\n]\n")
-        self._stack.close()
-
-    def discard(self):
-        _discard(self._stack)
+        super().finish()
 
 
-class CsvResults:
-    """`detections.csv`: a header, then one line an object, boxes in pixels."""
+class CsvResults(_TextResults):
+    """`detections.csv`: a header, then one line per object, boxes in pixels."""
 
     name = "detections.csv"
 
     def __init__(self, folder):
-        self._stack = contextlib.ExitStack()
-        self._rows = csv.writer(self._stack.enter_context(_text_file(folder / self.name)))
+        super().__init__(folder)
+        self._rows = csv.writer(self._file)
         self._rows.writerow(CSV_COLUMNS)
 
     def add(self, found):
         height, width = found.size_hw
         for row in found.to_dict()["detections"]:
             self._rows.writerow([found.source, width, height, row["name"], row["score"], *row["box_xyxy"]])
-
-    def finish(self):
-        self._stack.close()
-
-    def discard(self):
-        _discard(self._stack)
 
 
 class ImageResults:
@@ -127,16 +133,5 @@ def _safe_relative(name):
     return path if path.suffix.lower() in IMAGE_ENDINGS else path.with_name(path.name + ".png")
 
 
-@contextlib.contextmanager
-def _text_file(path):
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        yield file
-
-
 class _Discarded(Exception):
-    pass
-
-
-def _discard(stack):
-    with contextlib.suppress(_Discarded), stack:
-        raise _Discarded
+    """Ends the blocks of a file that is not to be kept."""

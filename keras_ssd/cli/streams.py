@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import io
 import os
 import sys
 import types
@@ -24,7 +25,7 @@ def prepare():
     """Lets both streams take every character, file names that are no Unicode included."""
     codecs.register_error("keras_ssd.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="keras_ssd.plain")
 
 

@@ -1,12 +1,23 @@
 """`keras-ssd train`: from annotated images to a detector."""
 
-import argparse
 import json
 import platform
 import shlex
 from pathlib import Path
 
-from keras_ssd.cli.arguments import DETECTOR_LIST, add_map_limit, class_words, count, name_list, size
+from keras_ssd.cli.arguments import (
+    DETECTOR_LIST,
+    add_class_names,
+    add_map_limit,
+    add_policy,
+    class_words,
+    count,
+    name_list,
+    output_file,
+    positive,
+    size,
+)
+from keras_ssd.cli.parsing import notes
 from keras_ssd.cli.training_setup import BATCH, build_model, check_names, read_datasets, settings_of
 
 DESCRIPTION = """\
@@ -69,9 +80,7 @@ def add_parser(commands):
     parser = commands.add_parser(
         "train",
         help="train a detector on your own images",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **notes(DESCRIPTION, EPILOG),
     )
     parser.add_argument("data", metavar="DATA", help="folder or file of annotated images")
     parser.add_argument("--out", "-o", required=True, metavar="DIR", help="folder to write to; made if it is missing")
@@ -96,12 +105,7 @@ def _add_data_arguments(group):
         "is one that is not trained on, else 15 %% of the training images, at least 10, copies kept together)",
     )
     group.add_argument("--classes", type=class_words, metavar="LIST", help="learn these classes alone: person,dog")
-    group.add_argument(
-        "--policy",
-        choices=("error", "drop", "clip"),
-        default="error",
-        help="what becomes of faults in the data: refuse, leave out, or clip boxes to the image (default: error)",
-    )
+    add_policy(group)
     group.add_argument(
         "--augment",
         metavar="NAME",
@@ -119,13 +123,7 @@ def _add_model_arguments(group):
         help=f"{DETECTOR_LIST} (default: that of --weights, or ssd_small)",
     )
     group.add_argument("--weights", "-w", help="start from these: a name of `keras-ssd zoo list`, imagenet, or a file")
-    group.add_argument(
-        "--weights-classes",
-        "--class-names",
-        "--labels",
-        metavar="NAMES",
-        help="class names of --weights where they do not tell: voc, coco, a,b,c or a file",
-    )
+    add_class_names(group, "--weights-classes", "class names of --weights, where they do not tell")
     group.add_argument(
         "--anchors",
         metavar="WHAT",
@@ -151,7 +149,7 @@ def _add_training_arguments(group):
     )
     group.add_argument(
         "--minutes",
-        type=_positive,
+        type=positive,
         help="train as many epochs as fit into this time here, instead of --epochs; the schedule fits into it",
     )
     group.add_argument(
@@ -166,7 +164,7 @@ def _add_training_arguments(group):
     group.add_argument(
         "--learning-rate",
         "--rate",
-        type=_positive,
+        type=positive,
         help="highest learning rate (default: the recipe's; with --weights a tenth of it, but for caffe)",
     )
     group.add_argument(
@@ -184,34 +182,15 @@ def _add_training_arguments(group):
     group.add_argument("--stop-after", type=count, metavar="EPOCH", help="end after this epoch, to be resumed later")
 
 
-def _positive(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number; received {text}")
-    return value
-
-
 def run(args):
-    """Trains.
-
-    Args:
-        args: the parsed arguments.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ValueError, OSError: nothing could be done; the text is for the user.
-    """
+    """Trains."""
     import keras
 
     from keras_ssd.cli.training_words import table
     from keras_ssd.training import train
 
-    _check_export(args)
+    if args.export_float16:
+        output_file(args.export_float16, (".h5", ".hdf5"), "--export-float16")
     if args.epochs and args.minutes:
         raise ValueError("Give --epochs or --minutes, not both: the second works out the first.")
     check_names(args)
@@ -241,16 +220,6 @@ def run(args):
         **settings,
     )
     return _told(history, model, args)
-
-
-def _check_export(args):
-    if args.export_float16 is None:
-        return
-    path = Path(args.export_float16)
-    if path.suffix.lower() not in (".h5", ".hdf5"):
-        raise ValueError(f"--export-float16 writes an .h5 file. Received: {path}")
-    if not path.parent.is_dir():
-        raise ValueError(f"There is no folder {path.parent} to write {path.name} into.")
 
 
 def _told(history, model, args):
@@ -321,7 +290,7 @@ def _command(args):
     """The command line that means the same."""
     words = ["keras-ssd", "train", args.data]
     for name, value in vars(args).items():
-        if name in ("run", "command", "traceback", "data", "needs_backend") or value in (None, False):
+        if name in ("run", "parser", "command", "traceback", "data", "needs_backend") or value in (None, False):
             continue
         words.append(f"--{name.replace('_', '-')}")
         if name == "input_size":

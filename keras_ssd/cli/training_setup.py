@@ -4,9 +4,13 @@ import dataclasses
 import inspect
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_ssd.cli.arguments import check_weights, class_names
 from keras_ssd.names import unknown_name
+
+if TYPE_CHECKING:
+    from keras_ssd.data import Dataset
 
 BATCH = 16
 TRAINING_SPLITS = ("train", "training", "trainval")
@@ -24,8 +28,8 @@ class Data:
         how: where the validation set comes from, in words.
     """
 
-    training: object
-    validation: object
+    training: "Dataset"
+    validation: "Dataset | None"
     how: str
 
 
@@ -208,7 +212,8 @@ def _chosen_for(train_set, args, spec):
 
     size = args.input_size
     if size is None and spec is None:
-        size = defaults.input_size(train_set)
+        height, width = defaults.input_size(train_set)
+        size = height, width
     options = {} if size is None else {"input_size": size}
     if args.anchors in (None, "fit"):
         usual = ssd_small(classes=train_set.classes, input_size=size)

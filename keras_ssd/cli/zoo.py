@@ -1,11 +1,13 @@
 """`keras-ssd zoo`: which trained weights exist, what they are, and bringing them into the cache."""
 
-import argparse
 import dataclasses
 import json
+import shutil
 import sys
 
 from keras_ssd.cli import inspecting
+from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.tables import print_table
 
 HELP = "list, explain and download trained weights"
 EXAMPLES = """\
@@ -37,21 +39,21 @@ def add_parser(commands):
     Args:
         commands: what `add_subparsers` returned.
     """
-    parser = commands.add_parser("zoo", help=HELP, description=HELP.capitalize() + ".", **_with(EXAMPLES))
+    parser = commands.add_parser("zoo", help=HELP, **notes(HELP.capitalize() + ".", EXAMPLES))
     actions = parser.add_commands("action", "ACTION")
 
-    lister = actions.add_parser("list", help="a table of weights", **_with(EXAMPLES))
+    lister = actions.add_parser("list", help="a table of weights", **notes(None, EXAMPLES))
     lister.add_argument("--model", help="only those of this network, for example ssd300")
     lister.add_argument("--all", action="store_true", help="also those that this package cannot load yet")
     lister.add_argument("--json", action="store_true", help="print JSON")
-    lister.set_defaults(run=run, needs_backend=False, act=_list)
+    lister.set_defaults(run=_list, needs_backend=False)
 
-    shower = actions.add_parser("show", help="a card of one weight set", **_with(EXAMPLES))
+    shower = actions.add_parser("show", help="a card of one weight set", **notes(None, EXAMPLES))
     shower.add_argument("name", help="for example ssd300.voc07+12")
     shower.add_argument("--json", action="store_true", help="print JSON")
-    shower.set_defaults(run=run, needs_backend=False, act=_show)
+    shower.set_defaults(run=_show, needs_backend=False)
 
-    loader = actions.add_parser("download", help="download into the cache", **_with(DOWNLOAD_NOTES))
+    loader = actions.add_parser("download", help="download into the cache", **notes(None, DOWNLOAD_NOTES))
     loader.add_argument("names", nargs="+", metavar="NAME", help="for example ssd300.voc07+12")
     loader.add_argument(
         "--formats",
@@ -61,25 +63,9 @@ def add_parser(commands):
         help="take files of this format, even one that is not read yet (repeat for several)",
     )
     loader.add_argument("--quiet", action="store_true", help="no progress bar")
-    loader.set_defaults(run=run, needs_backend=False, act=_download)
+    loader.set_defaults(run=_download, needs_backend=False)
 
-    inspecting.add_parser(actions, _with).set_defaults(run=run, needs_backend=False, act=inspecting.run)
-
-
-def _with(epilog):
-    return {"epilog": epilog, "formatter_class": argparse.RawDescriptionHelpFormatter}
-
-
-def run(args):
-    """Runs one subcommand.
-
-    Args:
-        args: the parsed arguments.
-
-    Returns:
-        The exit code.
-    """
-    return args.act(args)
+    inspecting.add_parser(actions)
 
 
 def _list(args):
@@ -94,7 +80,14 @@ def _list(args):
         for row in rows:
             print("\t".join(row.values()))
         return 0
-    _print_table(rows)
+    titles = _fitting(rows, shutil.get_terminal_size().columns)
+    cells = [[row[title] for title in titles] for row in rows]
+    print_table(
+        titles,
+        cells,
+        whole=[title for title in titles if title != "Name"],
+        dim=[row["State"] == "later" for row in rows],
+    )
     hidden = len(zoo.entries(model=args.model)) - len(found)
     if hidden:
         print(f"{hidden} more cannot be loaded by this package yet; --all shows them.")
@@ -135,21 +128,6 @@ def _state(entry):
     if zoo.cached(entry) or zoo.cached(entry, formats=list(zoo.formats())):
         return "cached"
     return "available" if entry.readable else "later"
-
-
-def _print_table(rows):
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in _fitting(rows, console.width):
-        table.add_column(title, overflow="fold", no_wrap=title != "Name")
-    for row in rows:
-        cells = [row[column.header] for column in table.columns]
-        table.add_row(*cells, style="dim" if row["State"] == "later" else None)
-    console.print(table, highlight=False, markup=False)
 
 
 def _fitting(rows, width):

@@ -101,17 +101,18 @@ class Probe:
         """A worth in words."""
         if self.truth is not None:
             return f"AP {worth:.2f}"
-        return f"{worth:.1f} sure detections an image"
+        return f"{worth:.1f} sure detections per image"
 
     @functools.cached_property
     def _objects(self):
+        truth = self.truth or ()
         columns = ("boxes_xyxy", "class_ids", "difficult", "truncated", "crowd", "areas")
         return ObjectTable(
             self._names,
             self.model.class_names,
             self.sizes_hw,
-            np.repeat(np.arange(len(self.truth)), [len(one) for one in self.truth]),
-            **{name: np.concatenate([getattr(one, name) for one in self.truth]) for name in columns},
+            np.repeat(np.arange(len(truth)), [len(one) for one in truth]),
+            **{name: np.concatenate([getattr(one, name) for one in truth]) for name in columns},
         )
 
     @property

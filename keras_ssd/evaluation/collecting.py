@@ -177,7 +177,7 @@ def _take(collector, unreadable, place, found, journal=None):
     error = found if isinstance(found, ImageError) else None
     if found is None:
         error = ImageError(annotation.name, "it could not be read when this run began.")
-    elif error is None and annotation.size_hw not in (None, found.size_hw):
+    elif not isinstance(found, ImageError) and annotation.size_hw not in (None, found.size_hw):
         error = ImageSizeError(annotation, found.size_hw)
     if error is not None:
         unreadable.note(place, error)

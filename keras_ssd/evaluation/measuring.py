@@ -76,7 +76,7 @@ def _check(found, truth, measure, iou_threshold, plus_one):
     if measure not in MEASURES:
         raise ValueError(unknown_name("measure", measure, MEASURES))
     real = isinstance(iou_threshold, numbers.Real) and not isinstance(iou_threshold, bool)
-    if not real or not 0 < iou_threshold <= 1:
+    if not real or not 0 < float(iou_threshold) <= 1:
         raise ValueError(f"`iou_threshold` must be above 0 and at most 1. Received: iou_threshold={iou_threshold!r}")
     if measure == "coco" and (iou_threshold != 0.5 or plus_one):
         raise ValueError(

@@ -55,7 +55,7 @@ def nearest(found, truth, *, same_class=True, plus_one=False):
     return objects, ious
 
 
-def pair_nearest(found, truth, iou_threshold=0.5, *, plus_one=False):
+def pair_nearest(found, truth, iou_threshold: float | np.ndarray = 0.5, *, plus_one=False):
     """VOC's rule: the object that a detection overlaps most decides.
 
     In falling order of score, a detection is true if it overlaps that object enough and is the first to do so; the
@@ -86,7 +86,7 @@ def pair_nearest(found, truth, iou_threshold=0.5, *, plus_one=False):
     return Pairing(verdicts, np.where(verdicts == FALSE, NONE, near), near, ious)
 
 
-def pair_free(found, truth, iou_threshold=0.5, *, plus_one=False, crowd_inside=False):
+def pair_free(found, truth, iou_threshold: float | np.ndarray = 0.5, *, plus_one=False, crowd_inside=False):
     """ILSVRC's and COCO's rule: the free object that a detection overlaps most decides.
 
     In falling order of score, a detection takes, of the objects of its class that nobody has taken and that it

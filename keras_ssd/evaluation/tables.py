@@ -111,7 +111,7 @@ class ObjectTable:
         return cls(
             tuple(annotation.name for annotation in annotations),
             tuple(dataset.classes),
-            [annotation.size_hw or (0, 0) for annotation in annotations],
+            np.array([annotation.size_hw or (0, 0) for annotation in annotations], np.int32),
             np.repeat(np.arange(len(annotations)), counts),
             boxes_xyxy=boxes,
             **{name: column(name) for name in ("class_ids", "difficult", "truncated", "crowd", "areas")},
@@ -138,10 +138,10 @@ def _freeze(table, columns):
             )
     if len(set(table.images)) != len(table.images):
         raise ValueError(f"The images of a {kind} must have names that occur once.")
-    wrong = ~np.isfinite(boxes).all(axis=1)
+    wrong = np.any(~np.isfinite(boxes), axis=1, keepdims=True)[:, 0]
     for name in arrays.keys() & {"scores", "areas"}:
         wrong |= ~np.isfinite(arrays[name])
-    negative = (boxes[:, 2:] < boxes[:, :2]).any(axis=1) & isinstance(table, ObjectTable)
+    negative = np.any(boxes[:, 2:] < boxes[:, :2], axis=1) & np.full(len(boxes), isinstance(table, ObjectTable))
     if (wrong | negative).any():
         row = int(np.flatnonzero(wrong | negative)[0])
         what = "a negative side" if negative[row] and not wrong[row] else "a number that is NaN or infinite"

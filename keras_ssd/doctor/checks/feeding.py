@@ -61,7 +61,7 @@ def _scale(probe, own):
     memory = _Memory.of(probe.network)
     if memory is not None:
         strange = {name: memory.strangeness(_as_if(probe.inputs, habit, own)) for name, habit in others.items()}
-        before, best = memory.strangeness(probe.inputs), min(strange, key=strange.get)
+        before, best = memory.strangeness(probe.inputs), min(strange, key=strange.__getitem__)
         if before < 2 * strange[best] + STRANGE:
             return None, []
         text = (
@@ -76,7 +76,7 @@ def _scale(probe, own):
         # Too much contrast makes any network sure of anything.
         if probe.truth is not None or before < BLIND or contrast / CONTRAST < np.mean(habit[0]) < contrast * CONTRAST
     }
-    best = max(worths, key=worths.get, default=None)
+    best = max(worths, key=worths.__getitem__, default=None)
     if best is None or not probe.better(worths[best], before):
         return None, []
     return best, [f"it finds {probe.told(before)}, and so {probe.told(worths[best])}"]
@@ -92,8 +92,8 @@ class _Memory:
 
     def __init__(self, network, norm):
         self.reach = keras.Model(network.inputs[0], norm.input)
-        self.mean = keras.ops.convert_to_numpy(norm.moving_mean).astype(float)
-        self.variance = keras.ops.convert_to_numpy(norm.moving_variance).astype(float) + norm.epsilon
+        self.mean = np.asarray(keras.ops.convert_to_numpy(norm.moving_mean), float)
+        self.variance = np.asarray(keras.ops.convert_to_numpy(norm.moving_variance), float) + norm.epsilon
 
     @classmethod
     def of(cls, network):

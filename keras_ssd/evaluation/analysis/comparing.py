@@ -201,9 +201,9 @@ class _Line:
         self._true = np.flatnonzero(verdicts == pr.TRUE)
         self._ignored = np.flatnonzero(verdicts == pr.IGNORED)
         self._bounds = bounds
-        self._true_bounds = np.searchsorted(self._true, bounds)
-        self._ignored_before = np.searchsorted(self._ignored, self._true)
-        self._ignored_bounds = np.searchsorted(self._ignored, bounds)
+        self._true_bounds = np.asarray(np.searchsorted(self._true, bounds))
+        self._ignored_before = np.asarray(np.searchsorted(self._ignored, self._true))
+        self._ignored_bounds = np.asarray(np.searchsorted(self._ignored, bounds))
 
     @property
     def size(self):
@@ -219,10 +219,10 @@ class _Line:
             before = sums[self._bounds[class_id]] - ignored[self._ignored_bounds[class_id]]
             hits = true[low + 1 : high + 1] - true[low]
             precision = hits / np.maximum(every[low:high] - before, 1)
-            values[class_id] = value(Curve(hits / wanted[class_id], precision, None))
+            values[class_id] = value(Curve(hits / wanted[class_id], precision, np.zeros(0)))
         return values
 
 
-def _sums(values):
+def _sums(values) -> np.ndarray:
     """Sums of the first 0, 1, 2, ... values."""
     return np.concatenate([[0.0], np.cumsum(values)])

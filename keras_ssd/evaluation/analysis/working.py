@@ -7,6 +7,8 @@ import numpy as np
 from keras_ssd.evaluation.analysis import errors as er
 from keras_ssd.evaluation.analysis.overlaps import overlaps
 
+NAN = float("nan")
+
 
 @dataclasses.dataclass(frozen=True)
 class WorkingPoint:
@@ -40,7 +42,7 @@ def working_point(scores, true, wanted):
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.zeros(0, int)
     found = np.cumsum(true)[last]
     if not wanted:
-        return WorkingPoint(*[float("nan")] * 4, 0, 0, 0)
+        return WorkingPoint(NAN, NAN, NAN, NAN, 0, 0, 0)
     if not found.any():
         return WorkingPoint(float("nan"), 0.0, float("nan"), 0.0, 0, 0, int(wanted))
     f1 = 2 * found / (last + 1 + wanted)
@@ -53,7 +55,7 @@ def working_point(scores, true, wanted):
 def point_at(scores, true, wanted, threshold):
     """The `WorkingPoint` of a given threshold."""
     if not wanted:
-        return WorkingPoint(*[float("nan")] * 4, 0, 0, 0)
+        return WorkingPoint(NAN, NAN, NAN, NAN, 0, 0, 0)
     taken = scores >= np.float32(threshold)
     count, hits = int(taken.sum()), int(true[taken].sum())
     f1 = 2 * hits / (count + wanted)

@@ -21,7 +21,7 @@ NAME = "coco"
 _KEYS = ("image_id", "category_id", "bbox", "score")
 
 
-def write(table, path, dataset=None):
+def write(table, path, dataset):
     """Writes a table, a line a detection."""
     images = dict(zip((one.name for one in dataset), image_ids(dataset), strict=True))
     categories = dict(zip(dataset.classes, category_ids(dataset), strict=True))

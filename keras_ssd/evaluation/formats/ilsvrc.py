@@ -17,7 +17,7 @@ NAME = "ilsvrc"
 _COLUMNS = ("image_index", "class_id", "score", "xmin", "ymin", "xmax", "ymax")
 
 
-def write(table, path, dataset=None):
+def write(table, path, dataset):
     """Writes a table."""
     images = {annotation.name: place for place, annotation in enumerate(dataset, 1)}
     images = [images[name] for name in table.images]

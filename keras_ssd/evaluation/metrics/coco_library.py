@@ -48,9 +48,9 @@ def tables(found, truth, iou_thresholds, recalls, areas, most):
     kept = np.searchsorted(asked, recalls)
     parts = []
     for class_ids in _groups(found, truth):
-        some = [table[np.isin(table.class_ids, class_ids)] for table in (found, truth)]
+        some = (found[np.isin(found.class_ids, class_ids)], truth[np.isin(truth.class_ids, class_ids)])
         with without_collecting():  # of the many small dictionaries, none can go before the end
-            evaluation = library.COCOeval_faster(*_handed_over(library, *some, class_ids), iouType="bbox")
+            evaluation = library.COCOeval_faster(*_handed_over(library, some, class_ids), iouType="bbox")
             evaluation.params.iouThrs = np.asarray(iou_thresholds, float)
             evaluation.params.recThrs = asked
             evaluation.params.areaRng = [list(area) for area in areas]
@@ -89,7 +89,7 @@ def _counts(truth, areas):
 
 def _groups(found, truth):
     """Class ids in lists, each with at most `_ROWS` rows, or one class."""
-    rows = sum(np.bincount(table.class_ids, minlength=len(truth.class_names)) for table in (found, truth))
+    rows = np.bincount(np.concatenate([found.class_ids, truth.class_ids]), minlength=len(truth.class_names))
     groups, size = [[]], 0
     for class_id, count in enumerate(rows.tolist()):
         if groups[-1] and size + count > _ROWS:
@@ -100,8 +100,9 @@ def _groups(found, truth):
     return groups
 
 
-def _handed_over(library, found, truth, class_ids):
+def _handed_over(library, some, class_ids):
     """Objects and detections of some classes as the library's `COCO`."""
+    found, truth = some
     shared = {
         "images": [{"id": place} for place in range(len(truth.images))],
         "categories": [{"id": class_id, "name": truth.class_names[class_id]} for class_id in class_ids],

@@ -66,9 +66,8 @@ def _y(value):
 
 def _framed(parts, label, across, up):
     grid = []
-    for value in (0, 0.5, 1):
+    for value, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
         x, y = _x(value), _y(value)
-        anchor = {0: "start", 1: "end"}.get(value, "middle")
         text = f"{value:g}"
         grid.append(f'<line x1="{x:.1f}" y1="{_y(0):.1f}" x2="{x:.1f}" y2="{_y(1):.1f}"/>')
         grid.append(f'<line x1="{_x(0):.1f}" y1="{y:.1f}" x2="{_x(1):.1f}" y2="{y:.1f}"/>')

@@ -106,7 +106,7 @@ class Images:
     def __init__(self, results):
         dataset = next((one.dataset for one in results if one.dataset is not None), None)
         self.there = dataset is not None
-        self._annotations = {one.name: one for one in dataset} if self.there else {}
+        self._annotations = {one.name: one for one in dataset or ()}
         self._last = (None, None)
         self.failed = 0
 

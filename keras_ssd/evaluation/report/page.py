@@ -3,12 +3,16 @@
 import dataclasses
 import math
 import string
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_ssd.evaluation.analysis import ERRORS, FOUND, KINDS, analyse, compare
+from keras_ssd.evaluation.analysis import ERRORS, FOUND, KINDS, Analysis, analyse, compare
 from keras_ssd.evaluation.figures import counted, figure, number, percent
 from keras_ssd.evaluation.report import charts, facts, galleries, report_text
+
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.result import Result
 
 CONFUSED = 20  # pairs of classes that are listed
 MATRIX = 20  # classes that a confusion table may have
@@ -30,8 +34,8 @@ class Run:
     letter: str
     number: int
     name: str
-    result: object
-    analysis: object
+    result: "Result"
+    analysis: Analysis
 
 
 def contents(results, names, anchors=None):
@@ -197,8 +201,8 @@ def _splits(runs):
     made = []
     known = [{split.name: split for split in run.analysis.misses} for run in runs]
     for name, split in known[0].items():
-        theirs = [splits.get(name) for splits in known]
-        if len(split.groups) < 2 or any(one is None or len(one.groups) != len(split.groups) for one in theirs):
+        theirs = [splits[name] for splits in known if name in splits and len(splits[name].groups) == len(split.groups)]
+        if len(split.groups) < 2 or len(theirs) < len(known):
             continue
         rows = []
         for index, group in enumerate(split.groups):

@@ -113,7 +113,7 @@ def main_class(analysis, kind):
     valued = sum(not math.isnan(value) for value in analysis.per_class.values())
     if not costs or valued < 2:
         return None
-    name = max(costs, key=costs.get)
+    name = max(costs, key=costs.__getitem__)
     return name, costs[name] / sum(costs.values())
 
 
