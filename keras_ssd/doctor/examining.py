@@ -1,5 +1,7 @@
 """`examine`: a model and some images -> a diagnosis."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
@@ -14,18 +16,18 @@ MOST = 32  # images that are looked at
 
 
 @checked_arguments
-def examine(model, images=()):
+def examine(model: SSD, images: Any = ()) -> Diagnosis:
     """Finds out why a detector finds nothing, or nothing right.
 
-    Colour order and mean, class names against heads, anchors against the weights, scores before the threshold, dead
-    heads, sizes of images and the backend's arithmetic are tried on the model itself: it is fed otherwise, decoded
-    otherwise, and the answers are compared. With annotated images the comparison is by average precision; with
-    plain ones by how sure the model is, and class names and anchor sizes cannot be judged.
+    The checks run on the model itself: they feed it in other ways, decode it in other ways, and compare the answers.
+    They cover colour order and mean, class names and heads, anchors and weights, scores below the threshold, dead
+    heads, sizes of images, and the backend's arithmetic. With annotated images they compare average precision. With
+    plain images they compare how sure the model is, and cannot judge class names and anchor sizes.
 
     Args:
         model: `SSD`.
-        images: a `keras_ssd.data.Dataset`, or sources as `detect` takes them; of many the first 32 are looked at.
-            None are needed for a part of the checks.
+        images: a `keras_ssd.data.Dataset`, or sources as `detect` takes them; the first 32 are used. Some checks need
+            no images.
 
     Returns:
         `Diagnosis`; print it.
@@ -66,7 +68,7 @@ def _taken(model, images):
     if unknown:
         text = f"the images are marked with classes that the model does not have: {', '.join(unknown)}. "
         text += unknown_name("class", unknown[0], model.class_names)
-        advice = "Name the classes alike: keras_ssd.data's with_classes maps names, model.class_names renames them."
+        advice = "Give both the same names: with_classes of the dataset maps names, model.class_names renames them."
         return arrays, None, (Finding("classes", FAULT, text, advice),)
     return arrays, list(some.with_classes(model.class_names)), ()
 

@@ -38,11 +38,11 @@ class Diagnosis:
         examined: what was examined, a line.
     """
 
-    findings: tuple
+    findings: tuple[Finding, ...]
     examined: str = ""
 
     @property
-    def verdict(self):
+    def verdict(self) -> Finding | None:
         """The `Finding` to act on first: the first fault, else the first doubt; None if all is fine."""
         for level in (FAULT, DOUBT):
             for finding in self.findings:
@@ -51,7 +51,7 @@ class Diagnosis:
         return None
 
     @property
-    def faults(self):
+    def faults(self) -> tuple[str, ...]:
         """The checks at fault, in order."""
         return tuple(finding.check for finding in self.findings if finding.level == FAULT)
 

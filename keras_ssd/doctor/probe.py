@@ -1,4 +1,4 @@
-"""The patient on the table: a model, images at its input size, their truth if known, and what the model answers."""
+"""The model that is examined: images at its input size, their annotations if known, and what the model answers."""
 
 import copy
 import functools
@@ -81,8 +81,8 @@ class Probe:
     def worth(self, rows):
         """How good an answer looks: the mean AP at IoU 0.5 where the truth is known, else its sure detections.
 
-        The latter is the sum of scores above a half, an image. A net that is fed what it was trained on is surer of
-        more than one that is not.
+        The latter is the sum of the scores above 0.5 per image. A network is surer of images that look as those it was
+        trained on.
         """
         if self.truth is None:
             sure = np.where((rows[..., 0] >= 0) & (rows[..., 1] >= SURE), rows[..., 1], 0)

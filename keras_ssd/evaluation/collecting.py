@@ -2,13 +2,18 @@
 
 import contextlib
 import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.sample import ImageSizeError
 from keras_ssd.data.unreadable import Unreadable
+from keras_ssd.detections import Detections
 from keras_ssd.evaluation.formats import check_target, write_detections
 from keras_ssd.evaluation.journal import ROW, Journal, journal_path
 from keras_ssd.evaluation.tables import DetectionTable
@@ -30,15 +35,15 @@ class Collector:
         1
     """
 
-    def __init__(self, class_names):
+    def __init__(self, class_names: Sequence[str]) -> None:
         self.class_names = tuple(class_names)
         self._counts = {}  # name of an image -> its detections
         self._rows = bytearray()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._counts)
 
-    def add(self, image, found):
+    def add(self, image: str, found: Detections) -> None:
         """Takes the detections of one image.
 
         Args:
@@ -46,7 +51,7 @@ class Collector:
             found: `Detections` with the collector's classes.
 
         Raises:
-            ValueError: an image for the second time, or other classes.
+            ValueError: the image was added before, or the classes differ.
         """
         if image in self._counts:
             raise ValueError(f"The detections of image {image!r} are here already.")
@@ -61,8 +66,8 @@ class Collector:
         self._rows += rows[np.lexsort((found.class_ids, -found.scores))].tobytes()
         self._counts[image] = len(rows)
 
-    def table(self):
-        """All of it as a `DetectionTable`."""
+    def table(self) -> DetectionTable:
+        """All detections so far as a `DetectionTable`."""
         rows = np.frombuffer(self._rows, ROW)
         image = np.repeat(np.arange(len(self._counts), dtype=np.int32), list(self._counts.values()))
         images = tuple(self._counts)
@@ -72,8 +77,8 @@ class Collector:
 
 
 @checked_arguments
-def merge(tables):
-    """One table out of those of several workers, each of which looked at images of its own.
+def merge(tables: Iterable[DetectionTable]) -> DetectionTable:
+    """One table of the tables of several workers, each of which looked at other images.
 
     Args:
         tables: `DetectionTable`s of the same classes.
@@ -82,7 +87,7 @@ def merge(tables):
         `DetectionTable`, the images in the order of the tables.
 
     Raises:
-        ValueError: none, other classes, or an image in two of them.
+        ValueError: no table, tables of different classes, or an image in two of them.
 
     Example:
         >>> halves = [collect(model, data[place::2]) for place in range(2)]  # each in a process of its own
@@ -118,11 +123,21 @@ def merge(tables):
 
 
 @checked_arguments
-def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_format=None, workers=None, progress=True):
+def collect(
+    model: Any,
+    dataset: Dataset,
+    *,
+    confidence: float = 0.01,
+    batch_size: int = 8,
+    save: str | os.PathLike | None = None,
+    save_format: str | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> DetectionTable:
     """Runs a detector over a dataset and keeps what it finds.
 
-    With `save`, what was found so far lies beside it in a file that ends in .part. A run that was interrupted, killed
-    even, goes on after the last whole batch of it, and finishes with the same table.
+    With `save`, what was found so far lies beside it in a file that ends in .part. A run that was interrupted or killed
+    goes on after its last whole batch, and gives the same table in the end.
 
     Args:
         model: see `keras_ssd.detect`.
@@ -131,7 +146,7 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
         batch_size: images that the network sees at once.
         save: file to write the detections to when all are done, see `write_detections`.
         save_format: of that file; None goes by its ending.
-        workers: threads that read images; None is one a processor.
+        workers: threads that read images; None is one per processor.
         progress: whether to show a bar with the time left on a terminal.
 
     Returns:
@@ -165,7 +180,7 @@ def collect(model, dataset, *, confidence=0.01, batch_size=8, save=None, save_fo
         for place, detections in zip(todo, found, strict=True):
             _take(collector, unreadable, place, detections, journal)
         table = collector.table()
-        if journal is not None:
+        if save is not None and journal is not None:
             write_detections(table, save, save_format, dataset=seen_in(table, dataset))
             journal.remove()
     return table

@@ -1,4 +1,4 @@
-"""`evaluate`: from a detector and annotated images to how good it is."""
+"""`evaluate`: measures a detector on annotated images."""
 
 import dataclasses
 import os
@@ -30,7 +30,7 @@ def evaluate(
     workers: int | None = None,
     progress: bool = True,
 ) -> Result:
-    """How good a detector is on annotated images.
+    """Measures how good a detector is on annotated images.
 
     Classes are matched by name, and so are images. With `save`, a run that is interrupted goes on where it stopped
     when it is started again.
@@ -49,7 +49,7 @@ def evaluate(
         batch_size: images that a model sees at once.
         save: file for the detections, see `write_detections`; what was found so far lies beside it while the model
             runs.
-        workers: threads that read images; None is one a processor.
+        workers: threads that read images; None is one per processor.
         progress: whether to show a bar with the time left on a terminal.
 
     Returns:
@@ -57,8 +57,7 @@ def evaluate(
 
     Raises:
         ValueError: images of another size than their annotations say, objects of classes that the detector does not
-            know, other images, nothing to be found, a wrong
-            argument, or as `read_detections` and `collect`.
+            know, other images, no object to be found, a wrong argument, or as `read_detections` and `collect`.
         DataError: images cannot be read and the dataset's policy is "error"; else they are left out, as `collect` says.
         ImportError: COCO's measure without the extra `coco`.
 
@@ -76,7 +75,7 @@ def evaluate(
         if save is not None:
             write_detections(detector, save, dataset=dataset)
         return result
-    # What can be wrong shows now, on no detections, rather than after hours.
+    # Measuring no detections finds wrong arguments now rather than after hours.
     _measured(no_detections(dataset, class_names_of(detector)), dataset, measure, options)
     found = collect(
         detector,

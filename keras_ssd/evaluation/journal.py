@@ -1,4 +1,4 @@
-"""What a run has found so far, on disk: a file that only grows, so that a killed run loses at most one image."""
+"""What a run has found so far, on disk: a file that only grows, so that a killed run loses one image at most."""
 
 import contextlib
 import json

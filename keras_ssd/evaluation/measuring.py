@@ -5,16 +5,26 @@ import numbers
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation.metrics import RULES, coco
 from keras_ssd.evaluation.metrics import curves as cv
 from keras_ssd.evaluation.result import Result
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 from keras_ssd.names import unknown_name
 
 MEASURES = tuple(RULES)
 
 
 @checked_arguments
-def measure(found, truth, measure="voc07", *, iou_threshold=0.5, plus_one=False, dataset=None):
+def measure(
+    found: DetectionTable,
+    truth: ObjectTable,
+    measure: str = "voc07",
+    *,
+    iou_threshold: float = 0.5,
+    plus_one: bool = False,
+    dataset: Dataset | None = None,
+) -> Result:
     """How good detections are.
 
     Args:

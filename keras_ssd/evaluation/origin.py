@@ -1,10 +1,12 @@
-"""Where detections come from: the network, its weights, and how these were trained, as far as files tell."""
+"""Where detections come from: the network, its weights, and how they were trained, as far as files say."""
 
 import csv
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.calling import checked_arguments
 
@@ -23,16 +25,16 @@ class Training:
         data: name and number of images of the training set, "" if unknown.
     """
 
-    rows: tuple
-    settings: dict = dataclasses.field(default_factory=dict)
+    rows: tuple[dict[str, float], ...]
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     data: str = ""
 
     @property
-    def epochs(self):
+    def epochs(self) -> int:
         """How many are complete."""
         return len(self.rows)
 
-    def progress(self):
+    def progress(self) -> tuple[str, float, float] | None:
         """How the last epochs went: ("val_mAP" or "loss", best value before, best value at the end) where they are
         still clearly better than all before; None where they are not, or where one epoch is all there is."""
         tail = max(1, round(_TAIL * self.epochs))
@@ -65,7 +67,7 @@ class Origin:
 
 
 @checked_arguments
-def origin_of(model, weights=None):
+def origin_of(model: Any, weights: str | os.PathLike | None = None) -> Origin:
     """The `Origin` of a model, with the training whose log lies beside a file of weights.
 
     Args:
@@ -83,7 +85,7 @@ def origin_of(model, weights=None):
     )
 
 
-def read_training(weights):
+def read_training(weights: str | os.PathLike | None) -> Training | None:
     """The `Training` of which files lie beside a file of weights, or None; a file that cannot be read tells nothing."""
     if weights is None or not Path(weights).is_file():
         return None

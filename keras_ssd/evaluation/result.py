@@ -1,16 +1,24 @@
-"""What a measure says: a value a class, curves, and the tables that it was worked out from."""
+"""What a measure says: a value per class, curves, and the tables that they were computed from."""
 
 import dataclasses
 import functools
 import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_ssd.anchors import AnchorSpec
 from keras_ssd.calling import checked_arguments
-from keras_ssd.evaluation.analysis import analyse
+from keras_ssd.data.dataset import Dataset
+from keras_ssd.evaluation.analysis import Analysis, analyse
 from keras_ssd.evaluation.figures import figure
 from keras_ssd.evaluation.metrics import RULES
+from keras_ssd.evaluation.metrics.curves import Curve
+from keras_ssd.evaluation.origin import Origin
+from keras_ssd.evaluation.pairing import Pairing
 from keras_ssd.evaluation.report import write_report
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
@@ -38,51 +46,51 @@ class Result:
         found: the `DetectionTable` that was measured.
         truth: the `ObjectTable` that it was compared with.
         dataset: the `Dataset` that the objects come from, if there is one: reports show its images.
-        anchors: the `AnchorSpec` of the detector, where it is a model: the analysis tells which objects they can match.
-        origin: `Origin` of the detector, where it is a model: reports tell its network, weights and training.
+        anchors: the `AnchorSpec` of the detector, where it is a model: the analysis says which objects they can match.
+        origin: `Origin` of the detector, where it is a model: reports name its network, weights and training.
     """
 
     measure: str
-    per_class: dict
-    curves: dict
-    numbers: dict
-    settings: dict
+    per_class: dict[str, float]
+    curves: dict[str, Curve]
+    numbers: dict[str, float]
+    settings: dict[str, Any]
     found: DetectionTable
     truth: ObjectTable
-    dataset: Any = None
-    anchors: Any = None
-    origin: Any = None
+    dataset: Dataset | None = None
+    anchors: AnchorSpec | None = None
+    origin: Origin | None = None
 
     @property
-    def map(self):
+    def map(self) -> float:
         """The mean average precision, 0..1, as papers quote it for this measure; NaN if no class has objects."""
         return next(iter(self.numbers.values()))
 
     @property
-    def objects(self):
+    def objects(self) -> dict[str, int]:
         """Dictionary from class name to the number of objects that are to be found: not difficult, no crowd."""
         counted = ~(self.truth.difficult | self.truth.crowd)
         return _counts(self.truth.class_names, self.truth.class_ids[counted])
 
     @property
-    def detections(self):
+    def detections(self) -> dict[str, int]:
         """Dictionary from class name to the number of detections."""
         return _counts(self.found.class_names, self.found.class_ids)
 
     @functools.cached_property
-    def pairing(self):
+    def pairing(self) -> Pairing:
         """What became of each detection: the `Pairing` that the curves come from, at "iou_threshold"."""
         settings = self.settings
         rule = RULES[self.measure]
         return rule.pair(self.found, self.truth, settings["iou_threshold"], settings.get("plus_one", False))
 
     @functools.cached_property
-    def analysis(self):
+    def analysis(self) -> Analysis:
         """Why the detector fails: `keras_ssd.evaluation.analysis.Analysis`, made when first asked for."""
         return analyse(self)
 
     @checked_arguments
-    def report(self, folder, others=()):
+    def report(self, folder: str | os.PathLike, others: Sequence["Result"] = ()) -> Path:
         """Writes one HTML page that shows what this result means.
 
         Args:
@@ -97,7 +105,7 @@ class Result:
         """
         return write_report([self, *others], folder)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The figures as a dictionary that `json.dumps` takes; None where a figure does not apply."""
         return {
             "measure": self.measure,

@@ -1,10 +1,14 @@
-"""Detections and objects of many images as a few long arrays: 28 bytes a detection."""
+"""Detections and objects of many images as a few long arrays: 28 bytes per detection."""
 
 import dataclasses
+from typing import Any, TypeVar
 
 import numpy as np
 
 from keras_ssd.calling import former_attributes
+from keras_ssd.data.dataset import Dataset
+
+T = TypeVar("T", "DetectionTable", "ObjectTable")
 
 
 @former_attributes(pictures="images", picture="image")
@@ -39,10 +43,10 @@ class DetectionTable:
     def __post_init__(self):
         _freeze(self, {"image": np.int32, "class_ids": np.int32, "scores": np.float32})
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> "DetectionTable":
         """The same images with some of the detections: a mask, a slice or an array of places."""
         return _some(self, rows, ("image", "class_ids", "scores", "boxes_xyxy"))
 
@@ -91,15 +95,15 @@ class ObjectTable:
                 f"sizes_hw must have a row for each of the {len(self.images)} images. Received: {len(sizes)} rows"
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.class_ids)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> "ObjectTable":
         """The same images with some of the objects: a mask, a slice or an array of places."""
         return _some(self, rows, ("image", "class_ids", "boxes_xyxy", "difficult", "truncated", "crowd", "areas"))
 
     @classmethod
-    def of(cls, dataset):
+    def of(cls, dataset: Dataset) -> "ObjectTable":
         """The objects of a `keras_ssd.data.Dataset`, in its order."""
         annotations = list(dataset)
         counts = [len(annotation) for annotation in annotations]
@@ -118,7 +122,7 @@ class ObjectTable:
         )
 
 
-def _some(table, rows, columns):
+def _some(table: T, rows: Any, columns: tuple[str, ...]) -> T:
     return dataclasses.replace(table, **{name: getattr(table, name)[rows] for name in columns})
 
 

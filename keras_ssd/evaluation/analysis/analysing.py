@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from keras_ssd.evaluation.analysis import working as wk
 from keras_ssd.evaluation.analysis.rules import rule_of
 from keras_ssd.evaluation.metrics import curves as cv
 from keras_ssd.evaluation.tables import DetectionTable
+
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.result import Result
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -47,45 +51,45 @@ class Analysis:
 
     iou_threshold: float
     table: DetectionTable
-    per_class: dict
+    per_class: dict[str, float]
     kinds: np.ndarray
     fates: np.ndarray
     partners: np.ndarray
     ious: np.ndarray
     finders: np.ndarray
     accepted: np.ndarray
-    counts: dict
-    accepted_counts: dict
-    costs: dict
-    class_costs: dict
-    working_points: dict
+    counts: dict[str, int]
+    accepted_counts: dict[str, int]
+    costs: dict[str, float]
+    class_costs: dict[str, dict[str, float]]
+    working_points: dict[str, wk.WorkingPoint]
     working_point: wk.WorkingPoint
     confusion: np.ndarray
     calibration: cal.Calibration | None
-    misses: tuple
-    sizes: dict
+    misses: tuple[ms.Split, ...]
+    sizes: dict[str, sz.SizeValues]
 
     @property
-    def map(self):
+    def map(self) -> float:
         """Mean average precision at `iou_threshold`."""
         return cv.mean(self.per_class.values())
 
     @functools.cached_property
-    def curves(self):
+    def curves(self) -> dict[str, cv.Curve]:
         """Dictionary from class name to `Curve` at `iou_threshold`, of the classes that have objects."""
         verdicts = np.select([self.kinds == er.FOUND, self.kinds == er.UNCOUNTED], [pr.TRUE, pr.IGNORED], pr.FALSE)
         wanted = np.array([point.wanted for point in self.working_points.values()])
         curves = cv.class_curves(self.table, verdicts, wanted)
         return {self.table.class_names[class_id]: curve for class_id, curve in curves.items()}
 
-    def at(self, threshold):
+    def at(self, threshold: float) -> wk.WorkingPoint:
         """The `WorkingPoint` of one score from which detections of all classes count."""
         counted = self.kinds != er.UNCOUNTED
         true = self.kinds[counted] == er.FOUND
         return wk.point_at(self.table.scores[counted], true, self.working_point.wanted, threshold)
 
     @property
-    def found(self):
+    def found(self) -> np.ndarray:
         """(M,) bool, objects that an accepted detection finds."""
         hits = (self.fates == er.FOUND).copy()
         rows = np.flatnonzero(hits)
@@ -108,8 +112,8 @@ class Analysis:
 
 
 @checked_arguments
-def analyse(result, anchors=None):
-    """Says why a detector fails.
+def analyse(result: "Result", anchors: Any = None) -> Analysis:
+    """Finds out why a detector fails.
 
     Args:
         result: `Result`. COCO's is analysed at IoU 0.5.

@@ -1,6 +1,8 @@
-"""Whether one detector is better than another, or only luckier with these images: the paired bootstrap."""
+"""Whether one detector is better than another, or luckier with these images: the paired bootstrap."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +11,9 @@ from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis.rules import rule_of
 from keras_ssd.evaluation.metrics import coco
 from keras_ssd.evaluation.metrics.curves import Curve
+
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.result import Result
 
 _REPLICATES = 200, 1000  # at least, at most
 _SHOWN = 30  # letters; what is longer, an error does not repeat
@@ -29,9 +34,9 @@ class Interval:
     high: float
 
     @property
-    def apart(self):
+    def apart(self) -> bool:
         """Whether 0 lies outside: for a difference, whether it is more than luck."""
-        return self.low > 0 or self.high < 0
+        return bool(self.low > 0 or self.high < 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,15 +51,15 @@ class Comparison:
         replicates: how often the images were drawn anew.
     """
 
-    maps: tuple
-    per_class: tuple
-    differences: tuple
-    class_differences: tuple
+    maps: tuple[Interval, ...]
+    per_class: tuple[dict[str, Interval], ...]
+    differences: tuple[Interval, ...]
+    class_differences: tuple[dict[str, Interval], ...]
     replicates: int
 
 
 @checked_arguments
-def compare(results, replicates=None, seed=0):
+def compare(results: "Sequence[Result]", replicates: int | None = None, seed: int = 0) -> Comparison:
     """Compares results with each other, and says how sure each figure is.
 
     Images are drawn anew with replacement, as many as there are, the same ones for every detector; detections and

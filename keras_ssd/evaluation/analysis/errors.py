@@ -11,8 +11,8 @@ from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis.overlaps import overlaps
 
 BACKGROUND_IOU = 0.1  # a detection that overlaps every object less than this lies on background
-ERRORS = ("classification", "localisation", "both", "duplicate", "background")
-KINDS = (*ERRORS, "missed")
+ERRORS: tuple[str, ...] = ("classification", "localisation", "both", "duplicate", "background")
+KINDS: tuple[str, ...] = (*ERRORS, "missed")
 CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND, MISSED, FOUND, UNCOUNTED = range(8)
 
 

@@ -43,11 +43,11 @@ class Split:
     """
 
     name: str
-    groups: tuple
+    groups: tuple[Group, ...]
     unknown: int = 0
 
     @property
-    def missed(self):
+    def missed(self) -> int:
         """How many objects of all groups are missed."""
         return sum(group.missed for group in self.groups)
 

@@ -25,7 +25,7 @@ class SizeValues:
 
     objects: int
     value: float
-    per_class: dict
+    per_class: dict[str, float]
 
 
 def values_by_size(found, truth, sorted_, value):

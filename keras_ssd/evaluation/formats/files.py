@@ -1,10 +1,13 @@
 """Writing and reading detections in every format."""
 
+import os
 from pathlib import Path
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation.formats import coco, ilsvrc, json_files, own_json, table, voc
 from keras_ssd.evaluation.formats.rows import Strictness
+from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.names import files_nearby, listed, unknown_name
 from keras_ssd.wording import python_or_shell
 
@@ -14,7 +17,9 @@ _ENDINGS = {".json": "json", ".zip": "voc", ".txt": "ilsvrc", ".csv": "csv"}  # 
 
 
 @checked_arguments
-def write_detections(found, path, format=None, *, dataset=None):
+def write_detections(
+    found: DetectionTable, path: str | os.PathLike, format: str | None = None, *, dataset: Dataset | None = None
+) -> Path:
     """Writes detections to a file; `read_detections` gives them back equal.
 
     Scores and coordinates are float32, and are written as the shortest decimals that give the same float32 back when
@@ -46,13 +51,20 @@ def write_detections(found, path, format=None, *, dataset=None):
 
 
 @checked_arguments
-def read_detections(path, dataset, format=None, *, outside="error", others="error"):
+def read_detections(
+    path: str | os.PathLike,
+    dataset: Dataset,
+    format: str | None = None,
+    *,
+    outside: str = "error",
+    others: str = "error",
+) -> DetectionTable:
     """Reads the detections of any detector.
 
     Args:
         path: file or folder, as `write_detections` or `keras-ssd detect` writes them.
         dataset: `keras_ssd.data.Dataset` of the images that they are about.
-        format: as `write_detections` takes it. None finds it out.
+        format: as `write_detections` takes it; None looks at the file.
         outside: "error", "clip" or "keep" for boxes that leave their image by more than a pixel: refuse the file,
             cut them as SSD does, or measure them as they are, as the tools of VOC and COCO do.
         others: "error" or "drop" for detections of images or classes that the dataset does not have.

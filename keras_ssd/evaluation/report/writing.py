@@ -3,18 +3,29 @@
 import base64
 import hashlib
 import importlib.resources
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.evaluation.analysis.comparing import check_comparable
 from keras_ssd.replacing import replacing
 
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.result import Result
+
 FILE = "report.html"
 
 
 @checked_arguments
-def write_report(results, folder, *, names=None, anchors=None):
+def write_report(
+    results: "Result | Sequence[Result] | Mapping[str, Result]",
+    folder: str | os.PathLike,
+    *,
+    names: Sequence[str] | None = None,
+    anchors: Any = None,
+) -> Path:
     """Writes the report of one or more detectors on the same images.
 
     The page holds its images, style and script, and fetches nothing. It reads without script, which only sorts
@@ -39,8 +50,8 @@ def write_report(results, folder, *, names=None, anchors=None):
         PosixPath('report/report.html')
     """
     jinja2 = _import_jinja2()
-    results, names = _named(results, names)
-    check_comparable(results)
+    listed, names = _named(results, names)
+    check_comparable(listed)
     from keras_ssd.evaluation.report.page import contents
 
     environment = jinja2.Environment(
@@ -52,7 +63,7 @@ def write_report(results, folder, *, names=None, anchors=None):
     )
     script = _read("sort.js").strip()
     text = environment.get_template("page.html").render(
-        **contents(results, names, anchors),
+        **contents(listed, names, anchors),
         style=_read("style.css").strip(),
         script=script,
         script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
