@@ -72,7 +72,7 @@ def _add_check(actions):
     parser = actions.add_parser("check", help="report everything that is wrong", **notes(HELP, CHECK_NOTES))
     add_data_arguments(parser, _check)
     parser.add_argument("--no-decode", action="store_true", help="do not open the images: faster, finds less")
-    parser.add_argument("--shown", type=count, default=20, metavar="N", help="problems listed a kind (default: 20)")
+    parser.add_argument("--shown", type=count, default=20, metavar="N", help="problems listed per kind (default: 20)")
     parser.add_argument("--json", action="store_true", help="print JSON, with every problem")
 
 

@@ -40,14 +40,14 @@ examples:
 files in the output folder:
   images         the inputs with boxes, under the same names; an input is
                    never overwritten
-  detections.json  a list with one object an image:
+  detections.json  a list with one object per image:
                      source (string), height, width (pixels),
                      class_names (list of strings),
                      detections: list of {name, class_id (place in class_names),
                      score (0..1), box_xyxy: [xmin, ymin, xmax, ymax] in
                      pixels}, best first
   detections.csv   source,width,height,class,score,xmin,ymin,xmax,ymax;
-                   one line an object
+                   one line per object
 
 An image that cannot be read is named on standard error, the others are done,
 and the exit code is 1. It is 0 when all went well and 2 when nothing could be

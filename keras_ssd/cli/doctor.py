@@ -8,9 +8,9 @@ from keras_ssd.cli.parsing import notes
 DESCRIPTION = """\
 Find out why a detector finds nothing, or nothing right.
 
-The model is fed otherwise, decoded otherwise and compared with itself: backend,
+It feeds and decodes the model in other ways and compares the answers: backend,
 heads, colour order, mean and scale, anchors, class names, sizes of images, and
-scores below the threshold. The verdict names the one thing to mend first."""
+scores below the threshold. The verdict names the first thing to mend."""
 
 EPILOG = """\
 examples:

@@ -48,14 +48,13 @@ measures:
 files of detections, told by their endings:
   .json    ours, with the images in which nothing was found; or with
            --save-format coco, COCO's results. Both are read.
-  .zip     a text file a class, as VOC's evaluation server takes it; without an
+  .zip     a text file per class, as VOC's evaluation server takes it; without an
            ending, a folder of these
   .csv     image,class,score,xmin,ymin,xmax,ymax
   .txt     ILSVRC's: image_index class_id score xmin ymin xmax ymax
 
-With --save, what was found so far lies beside that file, in one that ends in
-.part. A run that was stopped, by Ctrl-C or worse, goes on there when the same
-command is given again.
+With --save, the detections so far are kept beside that file, in one that ends
+in .part. After Ctrl-C or a crash, the same command continues from there.
 
 exit codes: 0 measured, 2 nothing was measured (one error on standard error),
 130 interrupted.

@@ -18,7 +18,7 @@ COMMANDS = ("demo", "detect", "train", "evaluate", "data", "anchors", "convert",
 
 
 def make_parser() -> Parser:
-    """The parser of the whole command line, every command included; imports nothing heavy."""
+    """The parser of the whole command line with every command; imports nothing heavy."""
     from keras_ssd._version import __version__
 
     parser = Parser(
@@ -31,7 +31,7 @@ def make_parser() -> Parser:
     commands = parser.add_commands("command", "COMMAND")
     for name in COMMANDS:
         _module(name).add_parser(commands)
-    for leaf in parser.leaves():  # where people put it: behind the command that failed
+    for leaf in parser.leaves():  # people add it at the end of the command that failed
         _add_traceback(leaf, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
@@ -116,7 +116,7 @@ def _options_of(parser, args):
 
 
 def _told(error, args):
-    """An error as a user should read it: those meant for users as they are, all others with a way to find out more."""
+    """The text of an error: as it is where it is meant for users; else with a way to find out more."""
     if _is_of_memory(error):
         smaller = "Try a smaller --batch-size." if hasattr(args, "batch_size") else ""
         said = str(error) if isinstance(error, MemoryError) else ""

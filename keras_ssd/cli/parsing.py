@@ -1,4 +1,4 @@
-"""The parser of the command line: help where nothing is asked, and the nearest known word where one is misspelt."""
+"""The parser of the command line: it shows help for a bare command, and suggests words for misspelt ones."""
 
 import argparse
 import itertools
@@ -13,8 +13,7 @@ _NUMBER = re.compile(r"-\.?\d")
 class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors show the usage of the command in question and the nearest known word.
 
-    A parser with commands below it shows its help when none is given, and ends with exit code 0, as `pip` and `git`'s
-    younger relatives do: who types a bare name asks what there is.
+    A parser with commands below it shows its help when none is given, and ends with exit code 0, as `pip` does.
     """
 
     def add_commands(self, dest, metavar):

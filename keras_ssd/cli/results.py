@@ -102,8 +102,8 @@ class ImageResults:
 def image_targets(folder, sources):
     """Where each drawn image goes.
 
-    Never onto one of the inputs, never out of the folder, and no two onto one place: "_2" and so on tell them
-    apart.
+    Never onto one of the inputs, never out of the folder, and no two onto one path: "_2" and so on are
+    appended.
 
     Args:
         folder: the output folder.

@@ -159,7 +159,7 @@ def _add_training_arguments(group):
         help="end after so many epochs without a better AP on the validation images (default: 0.4 of all, at least 10)",
     )
     add_map_limit(group)
-    group.add_argument("--batch-size", "-b", type=count, help=f"images a step (default: {BATCH})")
+    group.add_argument("--batch-size", "-b", type=count, help=f"images per step (default: {BATCH})")
     group.add_argument("--recipe", default="small-data", help="caffe, modern or small-data (default: small-data)")
     group.add_argument(
         "--learning-rate",
@@ -174,7 +174,7 @@ def _add_training_arguments(group):
         help="mixed_bfloat16 is faster on newer CPUs and GPUs; the saved model is float32 (default: float32)",
     )
     group.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    group.add_argument("--workers", type=count, help="threads that make batches (default: one a processor)")
+    group.add_argument("--workers", type=count, help="threads that make batches (default: one per processor)")
     group.add_argument("--resume", action="store_true", help="go on with the training in --out")
     group.add_argument(
         "--export-float16", metavar="FILE", help="at the end also write the weights as a small .h5, kernels in float16"

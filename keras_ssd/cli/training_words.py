@@ -6,7 +6,7 @@ from keras_ssd.evaluation.origin import Training
 from keras_ssd.training.finishing import RULE
 
 WIDTH = 19  # of the left column
-START = "ssd_mobilenet_v1.coco"  # the catalogue's small detector, the better start for things of everyday life
+START = "ssd_mobilenet_v1.coco"  # the catalogue's small detector, the better start for everyday objects
 
 
 def table(args, data, model, plan):
@@ -106,7 +106,7 @@ def _start(args):
 
     reach = "on this disk" if zoo.cached(START) else "a download of 4 MB"
     return (
-        f"none: from nothing. Things of everyday life are learnt better from COCO's weights ({reach}):\n"
+        f"none: from nothing. Everyday objects are learnt better from COCO's weights ({reach}):\n"
         f"{'':<{WIDTH}}--weights {START}"
     )
 

@@ -1,4 +1,4 @@
-"""What an examination finds, and how it is told."""
+"""What an examination finds, and its text."""
 
 import dataclasses
 import textwrap
@@ -35,7 +35,7 @@ class Diagnosis:
 
     Args:
         findings: tuple of `Finding`.
-        examined: what was examined, a line.
+        examined: what was examined, in one line.
     """
 
     findings: tuple[Finding, ...]

@@ -1,4 +1,4 @@
-"""Detections and a dataset brought to the same images and classes, so that a measure can compare them."""
+"""Brings detections and a dataset to the same images and classes, so that a measure can compare them."""
 
 import logging
 

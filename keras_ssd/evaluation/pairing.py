@@ -1,7 +1,7 @@
-"""Which detection answers for which object, worked out for all images and classes at once.
+"""Pairs detections with objects, for all images and classes at once.
 
-Two rules are in use. VOC's looks at the object that a detection overlaps most, whether or not another has found it.
-ILSVRC's and COCO's look at the objects that are still free.
+There are two rules. VOC's takes the object that a detection overlaps most, even if another detection has found it.
+ILSVRC's and COCO's take the objects that are still free.
 """
 
 import dataclasses
@@ -13,12 +13,12 @@ from keras_ssd import boxes as bx
 
 TRUE, FALSE, IGNORED = 1, 0, -1
 NONE = -1  # in the place of an object
-_PAIRS = 1 << 19  # detections times objects that are compared in one go, in some 50 MB
+_PAIRS = 1 << 19  # pairs that are compared at once, in about 50 MB
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pairing:
-    """What a rule says of each detection; the columns stand as the rows of its `DetectionTable`.
+    """What a rule decides for each detection; rows are those of the `DetectionTable`.
 
     Args:
         verdicts: (K,) int8: TRUE, FALSE, or IGNORED for one that counts neither way.
@@ -58,8 +58,8 @@ def nearest(found, truth, *, same_class=True, plus_one=False):
 def pair_nearest(found, truth, iou_threshold: float | np.ndarray = 0.5, *, plus_one=False):
     """VOC's rule: the object that a detection overlaps most decides.
 
-    In falling order of score, a detection is true if it overlaps that object enough and is the first to do so; the
-    next one on the same object is false. One on an object that is difficult, or a crowd, is ignored.
+    In falling order of score, a detection is true if it overlaps that object enough and is the first to do so; later
+    ones on the same object are false. A detection on a difficult object or a crowd is ignored.
 
     Args:
         found: `DetectionTable`. Of equal scores, the earlier row is first.
@@ -89,9 +89,9 @@ def pair_nearest(found, truth, iou_threshold: float | np.ndarray = 0.5, *, plus_
 def pair_free(found, truth, iou_threshold: float | np.ndarray = 0.5, *, plus_one=False, crowd_inside=False):
     """ILSVRC's and COCO's rule: the free object that a detection overlaps most decides.
 
-    In falling order of score, a detection takes, of the objects of its class that nobody has taken and that it
-    overlaps enough, the one that it overlaps most, and is true. If there is none but it overlaps an object that is
-    difficult, or a crowd, it is ignored; any number of detections may do so.
+    In falling order of score, a detection looks at the free objects of its class that it overlaps enough. It takes
+    the one that it overlaps most, and is true. If there is none, but it overlaps a difficult object or a crowd, it is
+    ignored; any number of detections may share these.
 
     Args:
         found, truth, iou_threshold, plus_one: as in `pair_nearest`.

@@ -1,4 +1,4 @@
-"""What the scores say: where the background stands, whether classes go by their right names, how sure the model is."""
+"""Checks of the scores: the background's column, the names of the classes, and how sure the model is."""
 
 import numpy as np
 

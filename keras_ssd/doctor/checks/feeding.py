@@ -23,7 +23,7 @@ LARGE = 4  # times the input's size, from which small objects vanish
 WARPED = 2.5  # times wider or higher than the input's shape
 HALF = 0.5
 STRANGE = 0.2  # divergence from what a network was trained on that is nothing
-BLIND = 0.5  # sure detections an image below which a network sees nothing
+BLIND = 0.5  # sure detections per image below which a network sees nothing
 CONTRAST = 4  # times its own contrast at which a network can still be believed
 
 

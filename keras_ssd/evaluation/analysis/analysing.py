@@ -1,4 +1,4 @@
-"""Why a detector fails: one call that asks every question, and what it answers."""
+"""Why a detector fails: `analyse` and the `Analysis` that it gives."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""What each kind of error costs: average precision with the errors of that kind put right, minus what it is."""
+"""What each kind of error costs: average precision with these errors corrected, minus average precision."""
 
 import dataclasses
 

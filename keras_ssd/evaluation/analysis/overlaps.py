@@ -1,4 +1,4 @@
-"""Which boxes of an image overlap: long lists of pairs instead of a matrix an image."""
+"""Which boxes of an image overlap: long lists of pairs instead of a matrix per image."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The rule that a result was made by, at the one IoU threshold that its errors are looked at."""
+"""The rule of a result's measure, and the IoU threshold of its analysis."""
 
 from keras_ssd.evaluation.metrics.rules import RULES
 from keras_ssd.names import unknown_name

@@ -1,4 +1,4 @@
-"""Where to cut: the score from which detections should count, and what a detector then confuses."""
+"""The best score threshold, and what a detector confuses at it."""
 
 import dataclasses
 

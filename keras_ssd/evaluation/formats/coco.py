@@ -22,7 +22,7 @@ _KEYS = ("image_id", "category_id", "bbox", "score")
 
 
 def write(table, path, dataset):
-    """Writes a table, a line a detection."""
+    """Writes a table, one detection per line."""
     images = dict(zip((one.name for one in dataset), image_ids(dataset), strict=True))
     categories = dict(zip(dataset.classes, category_ids(dataset), strict=True))
     images = [images[name] for name in table.images]

@@ -1,4 +1,4 @@
-"""ILSVRC DET: one text file, `image_index class_id score xmin ymin xmax ymax` a line.
+"""ILSVRC DET: one text file, `image_index class_id score xmin ymin xmax ymax` per line.
 
 The index of an image is its line in the list of the dataset, from 1; class ids are 1..200 in the order of the
 challenge, and for data of other classes the place in the dataset's classes, from 1. Source: the ILSVRC2015 development

@@ -1,4 +1,4 @@
-"""Our own json: images in which nothing was found are in it, too, and so are the detector's classes.
+"""Our own json: it also holds the images in which nothing was found, and the detector's classes.
 
     {"format": "keras_ssd detections", "version": 1, "class_names": ["cat", "dog"], "images": [
     {"name": "street", "class_ids": [1], "scores": [0.9], "boxes_xyxy": [[10.0, 20.0, 30.0, 60.0]]}
@@ -24,7 +24,7 @@ _COLUMNS = ("class_ids", "scores", "boxes_xyxy")
 
 
 def write(table, path, dataset=None):
-    """Writes a table, a line an image."""
+    """Writes a table, one image per line."""
     table = table[np.argsort(table.image, kind="stable")]
     ends = np.searchsorted(table.image, np.arange(len(table.images)), side="right")
     head = {"format": FORMAT, "version": VERSION, "class_names": list(table.class_names)}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-PART = 1 << 16  # rows that are made text at once: as text they take ten times the memory
+PART = 1 << 16  # rows that become text at once: text takes ten times the memory
 
 
 def parts(table):

@@ -1,4 +1,4 @@
-"""What readers of detections share: finding images by name, and checking rows, each error with file and line."""
+"""What readers of detections share: they find images by name and check rows; errors name file and line."""
 
 import array
 import contextlib
@@ -43,7 +43,7 @@ class Strictness:
 
 
 class ImageNames:
-    """Finds images of a dataset by what files call them: name, file name, or path.
+    """Finds images of a dataset by their names in files: name, file name, or path.
 
     Args:
         dataset: `keras_ssd.data.Dataset`.
@@ -83,7 +83,7 @@ class ImageNames:
 
 
 class Rows:
-    """Detections as a file gives them, checked all at once when the table is made.
+    """Detections as they stand in a file, checked together when the table is made.
 
     Args:
         path: of the file, for messages.

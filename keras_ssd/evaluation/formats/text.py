@@ -1,4 +1,4 @@
-"""Formats of a line a detection: VOC's and ILSVRC's servers, and CSV.
+"""Formats with one detection per line: VOC's and ILSVRC's servers, and CSV.
 
 VOC and ILSVRC count pixels from 1 and name the first and the last one, as their annotations do: xmin and ymin are one
 larger than ours.

@@ -1,4 +1,4 @@
-"""VOC: a text file a class, `comp4_det_test_person.txt`, with `image score xmin ymin xmax ymax` a line.
+"""VOC: a text file per class, `comp4_det_test_person.txt`, with `image score xmin ymin xmax ymax` per line.
 
 In a folder, or in a zip as the evaluation server takes it. Source: the VOC2012 development kit's documentation.
 """

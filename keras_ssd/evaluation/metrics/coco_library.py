@@ -8,7 +8,7 @@ import numpy as np
 from keras_ssd import boxes as bx
 from keras_ssd._environment import without_collecting
 
-_ROWS = 100_000  # detections and objects that the library gets in one go, as Python's objects: some 100 MB of them
+_ROWS = 100_000  # detections and objects that the library gets at once, as objects of Python: about 100 MB
 
 
 def import_library():

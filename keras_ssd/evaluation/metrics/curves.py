@@ -1,4 +1,4 @@
-"""Curves of precision over recall, and what they come to."""
+"""Curves of precision over recall, and means."""
 
 import dataclasses
 

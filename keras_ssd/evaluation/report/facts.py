@@ -1,4 +1,4 @@
-"""What a page is about: when, with what version, on which data, and which detector."""
+"""The facts of a page: date, version, data, and detectors."""
 
 import datetime
 import hashlib

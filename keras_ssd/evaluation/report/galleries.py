@@ -1,4 +1,4 @@
-"""Which misses and false alarms are shown, and their images: cut out, small, and inside the page."""
+"""Which misses and false alarms the page shows, and their images: cut out, small, and embedded."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""What stands on the page, worked out before it is set: tables of text, sentences, drawings."""
+"""The content of the page, before the template sets it: tables of text, sentences, drawings."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""What an analysis comes to in sentences: the verdict, what to try, what numbers mean. True to the figures, no more."""
+"""An analysis in sentences: the verdict, what to try, what the numbers mean. Nothing that the figures do not show."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ _WORTH = 0.05  # F1 that another threshold must gain to be named
 
 @dataclasses.dataclass(frozen=True)
 class KindWords:
-    """How a kind of error is called, and what to do about it.
+    """The name of a kind of error, and what to do about it.
 
     Args:
         title: for tables.
@@ -134,7 +134,7 @@ def headline(analysis):
 
 
 def findings(analysis):
-    """What one should know, most important first: a tuple of sentences."""
+    """The findings, most important first: a tuple of sentences."""
     points = analysis.working_points.values()
     found, wrong, wanted = (sum(getattr(point, part) for point in points) for part in ("found", "wrong", "wanted"))
     said = [

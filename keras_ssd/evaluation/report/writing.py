@@ -1,4 +1,4 @@
-"""One HTML file that says how good a detector is and why it fails; it needs nothing but itself."""
+"""Writes one self-contained HTML file that says how good a detector is and why it fails."""
 
 import base64
 import hashlib
@@ -28,9 +28,9 @@ def write_report(
 ) -> Path:
     """Writes the report of one or more detectors on the same images.
 
-    The page holds its images, style and script, and fetches nothing. It reads without script, which only sorts
-    tables. The first result is what the page is about; the others stand beside it. If the results know their dataset,
-    galleries show the worst misses and false alarms, and what one detector finds and the other does not.
+    The page holds its images, style and script, and fetches nothing. The script only sorts tables. The page is about
+    the first result; the others stand beside it. If the results know their dataset, galleries show the worst misses
+    and false alarms, and what one detector finds and the other does not.
 
     Args:
         results: a `Result`, a list of them, or a dictionary from the detectors' names to them.
