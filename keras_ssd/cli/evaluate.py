@@ -48,7 +48,7 @@ measures:
 files of detections, told by their endings:
   .json    ours, with the images in which nothing was found; or with
            --save-format coco, COCO's results. Both are read.
-  .zip     a text file per class, as VOC's evaluation server takes it; without an
+  .zip     a text file per class, as VOC's server takes it; without an
            ending, a folder of these
   .csv     image,class,score,xmin,ymin,xmax,ymax
   .txt     ILSVRC's: image_index class_id score xmin ymin xmax ymax
