@@ -43,6 +43,7 @@ DEFAULTS = {
     "momentum": None,
     "precision": "float32",
     "measures": 8,
+    "suppression": False,
     "seed": 0,
 }
 CLASSES = {"platelets": ("Platelets",), "wbc": ("WBC",), "rbc": ("RBC",), "bccd": None}
@@ -68,7 +69,7 @@ def sets(data, options):
     kind, _, count = options["set"].partition(":")
     if kind == "coco":
         name, _, count = count.partition(":")
-        whole = read(data, policy="drop").with_classes([name], others="drop")
+        whole = read(data, policy="drop").with_classes(name.split("+"), others="drop")
         whole = whole[[place for place, a in enumerate(whole) if len(a)]]
     else:
         first, second = (read(data, split, policy="drop") for split in ("train", "val"))
@@ -133,6 +134,8 @@ def run(data, options):
     batch = min(options["batch"], len(train_set))
     epochs = math.ceil(options["steps"] / (len(train_set) // batch))
     row = {"options": options, "images": len(train_set), "epochs": epochs}
+    if options["weights"]:
+        row["before"] = evaluate(model, held, "voc12", progress=False).map
 
     def optimizer(steps):
         return recipes.modern(
@@ -159,6 +162,11 @@ def run(data, options):
         callbacks=[Measure(model, held, epochs, options["measures"], len(train_set), row)],
     )
     shutil.rmtree(folder)
+    if options["suppression"]:
+        row["suppression"] = {
+            iou: evaluate(keras_ssd.with_decoder(model, iou_threshold=iou), held, "voc12", progress=False).map
+            for iou in (0.4, 0.45, 0.5, 0.55, 0.6)
+        }
     best = max(row["curve"], key=lambda point: point[1])
     row |= {
         "best": best[1],

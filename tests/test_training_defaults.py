@@ -1,6 +1,7 @@
 """What a training decides by itself: held-out images, input size, anchors, its end, and the threshold of its model."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from keras_ssd.evaluation.analysis import WorkingPoint
 from keras_ssd.evaluation.origin import Training
 from keras_ssd.training import defaults, finishing, pace
 from keras_ssd.training.trainer import History
+from keras_ssd.zoo.port import PortReport
+from keras_ssd.zoo.subsample import SubsampleReport
 
 
 def noise(names, seed=0, size_hw=(24, 32), box=(2, 2, 12, 12)):
@@ -110,6 +113,22 @@ def test_values_anchors_are_fitted_where_the_usual_ones_match_too_little():
     assert fitted.why == "fitted to the training images, match 100.0% of the objects, the usual ones 0.0%"
     assert keras_ssd.anchors.report(fitted.spec, Dataset("large", ("thing",), large)).recall == 1
     assert defaults.anchors_for(Dataset("plain", ("thing",), sizes), model, fit=True).spec is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "initialised", "share"),
+    [
+        ("ssd_mobilenet_v1", (), ("mole", "newt"), 0.5),
+        ("ssd_mobilenet_v1", (("dog", "dog"),), ("newt",), 0.1),
+        ("ssd_mobilenet_v1", (("dog", "dog"),), (), 0.1),
+        ("ssd300", (), ("mole", "newt"), 0.1),  # not tried
+    ],
+)
+def test_values_the_rate_of_a_started_training_follows_what_is_there_to_lose(name, kept, initialised, share):
+    classes = SubsampleReport(kept, initialised, ("head",), ("dog", "cat"))
+    for report in (classes, PortReport("a.tflite", (), 0, classes=classes)):
+        assert defaults.share_of_rate(SimpleNamespace(name=name, weights_report=report)) == share
+    assert defaults.share_of_rate(SimpleNamespace(name=name, weights_report=None)) == 0.1
 
 
 def test_values_pace():

@@ -165,7 +165,8 @@ def _add_training_arguments(group):
         "--learning-rate",
         "--rate",
         type=positive,
-        help="highest learning rate (default: the recipe's; with --weights a tenth of it, but for caffe)",
+        help="highest learning rate (default: the recipe's; with --weights a tenth of it, or half of it for "
+        "ssd_mobilenet_v1 and classes that are all new to it, but for caffe)",
     )
     group.add_argument(
         "--precision",
@@ -201,7 +202,7 @@ def run(args):
     model = build_model(args, data.training)
     if model.weights_report is not None:
         print(model.weights_report)
-    settings = settings_of(args, len(data.training))
+    settings = settings_of(args, len(data.training), model)
 
     def planned(plan):
         # Everything is checked, and the folder is there.

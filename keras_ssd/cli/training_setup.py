@@ -248,12 +248,13 @@ def _reanchored(model, anchors):
     return model
 
 
-def settings_of(args, images):
+def settings_of(args, images, model):
     """What `keras_ssd.training.Settings` takes, with what was not given worked out.
 
     Args:
         args: the parsed arguments.
         images: how many there are to train on.
+        model: the one to train, as `build_model` gives it.
 
     Returns:
         Dictionary of plain values.
@@ -268,7 +269,7 @@ def settings_of(args, images):
     if learning_rate is None:
         learning_rate = inspect.signature(recipes.named(args.recipe)).parameters["learning_rate"].default
         if args.weights and args.recipe != "caffe":  # whose rate was made for pretrained weights
-            learning_rate = learning_rate / 10
+            learning_rate = learning_rate * defaults.share_of_rate(model)
     return {
         "epochs": epochs,
         "minutes": args.minutes,

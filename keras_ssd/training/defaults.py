@@ -16,6 +16,8 @@ ASPECTS = (0.5, 2.0)  # width / height, at most
 SMALL_SIDE = 16.0  # pixels that nine tenths of the objects should have at least, as the finest map has steps of 8
 STEPS, EPOCHS = 1600, (20, 150)
 PATIENCE = 0.4  # of the epochs
+STARTED_SHARE, NEW_CLASSES_SHARE = 0.1, 0.5  # of the recipe's learning rate
+BEAR_HIGH_RATES = ("ssd_mobilenet_v1",)  # networks that the second was tried with
 ENOUGH = 0.97  # share of the objects that overlap an anchor by 0.5; from there on fitted anchors bring nothing
 FITTED_BOXES = (4, 5, 6)  # a cell on the maps of `ssd_small`, finest first
 FITTED_REACH = (2.0, 3.75)  # sides in steps of a map: its cells see enough around such objects
@@ -84,6 +86,20 @@ def anchors_for(dataset, model, fit=None):
 def epochs(steps):
     """How many epochs of so many steps make a training."""
     return int(min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1]))
+
+
+def share_of_rate(model):
+    """What share of a recipe's learning rate a training takes that begins with a model's weights.
+
+    A half where the network is known to bear it and no class has a trained row to lose; a tenth anywhere else.
+
+    Args:
+        model: `SSD` with its `weights_report`.
+    """
+    report = model.weights_report
+    classes = getattr(report, "classes", report)  # of a model of other classes it is that part alone
+    learns_all = bool(getattr(classes, "initialised", ())) and not classes.kept
+    return NEW_CLASSES_SHARE if learns_all and model.name in BEAR_HIGH_RATES else STARTED_SHARE
 
 
 def patience(epochs):
