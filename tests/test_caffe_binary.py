@@ -146,6 +146,31 @@ def test_values_settings_of_a_fork_are_left_out(tmp_path):
     assert first.params == {"pooling_param": {"kernel_size": 3}}
     assert second.params == {}
     assert second.blobs[0].tolist() == [1, 1]
+    assert read_caffemodel(path).unknown == (
+        ("a", "field 143 of LayerParameter, which is no input_param"),
+        ("a", "a value of pool that is no enum"),
+        ("b", "field 117 of LayerParameter, which is no inner_product_param"),
+    )
+
+
+def test_values_unknown_numbers_are_kept(tmp_path):
+    """On every level: the net, a layer, a message, a message in a message, an array."""
+    inner = framed(106, integer(1, 3) + integer(55, 1) + framed(7, framed(1, "xavier") + integer(44, 1)))
+    path = caffemodel(
+        tmp_path / "a.caffemodel",
+        integer(77, 1),
+        layer("a", "Convolution", shape(1) + packed([1]) + integer(33, 2), rest=inner + inner + framed(8801, "x")),
+        layer("b", "ReLU"),
+        layer("a", "Convolution", rest=single(8802, 2)),
+    )
+    assert read_caffemodel(path).unknown == (
+        ("", "field 77 of the net"),
+        ("a", "field 33 of BlobProto"),
+        ("a", "field 55 of ConvolutionParameter"),
+        ("a", "field 44 of FillerParameter"),
+        ("a", "field 8801 of LayerParameter"),
+        ("a", "field 8802 of LayerParameter"),
+    )
 
 
 # Numbers of caffe.proto's V1LayerType and what upgrade_proto.cpp makes of them.

@@ -2,10 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from caffe_files import caffemodel, framed, integer
+from caffe_files import layer as record
 from caffe_nets import random_weights
 from test_caffe_heads import small_net
 
@@ -15,7 +18,7 @@ from keras_ssd.anchors.candidate_search import GridWindows
 from keras_ssd.anchors.nearest import nearest_best
 from keras_ssd.anchors.objects import Objects
 from keras_ssd.box_coder import Predictions
-from keras_ssd.caffe.files import format_prototxt, parse_prototxt
+from keras_ssd.caffe.files import format_prototxt, parse_prototxt, read_caffemodel
 
 IMAGES = np.random.default_rng(5).uniform(0, 255, (1, 24, 32, 3)).astype(np.float32)
 
@@ -201,3 +204,32 @@ def test_values_unknown_fields_of_data_layers_are_reported():
     model = imported(net)
     assert "Passed over" in str(model.weights_report)
     assert "layer 'data' transform_param.means" in str(model.weights_report)
+
+
+def fork_file(folder):
+    """A caffemodel of `small_net` whose second convolution has the field 99, of no caffe.proto that is known here."""
+    net = small_net()
+    names = [layer.name for layer in net.layers if layer.type == "Convolution"]
+    rest = framed(106, integer(99, 2))
+    records = [record(name, "Convolution", rest=rest if name == names[1] else b"") for name in names]
+    weights = read_caffemodel(caffemodel(folder / "fork.caffemodel", *records))
+    filled = {layer.name: layer.blobs for layer in random_weights(net).layers}
+    kept = [replace(layer, blobs=filled[layer.name]) for layer in weights.layers]
+    rest = [layer for layer in random_weights(net).layers if layer.blobs and layer.name not in names]
+    return names[1], replace(weights, layers=(*kept, *rest))
+
+
+def test_values_unknown_numbers_of_a_caffemodel_are_reported(tmp_path):
+    name, weights = fork_file(tmp_path)
+    report = str(keras_ssd.from_caffe(small_net(), weights, mean=0).weights_report)
+    assert "Passed over in fork.caffemodel" in report
+    assert f"(1): field 99 of ConvolutionParameter (layer '{name}'). What they mean must be in the prototxt." in report
+    clean = random_weights(small_net())
+    assert "Passed over" not in str(keras_ssd.from_caffe(small_net(), clean, mean=0).weights_report)
+
+
+def test_rejects_unknown_numbers_of_a_net_that_is_built(tmp_path):
+    name, weights = fork_file(tmp_path)
+    net = replace(small_net(), unknown=weights.unknown)
+    with pytest.raises(ValueError, match=rf"layer '{name}' \(Convolution\): field 99 of ConvolutionParameter"):
+        keras_ssd.from_caffe(net, mean=0)

@@ -8,6 +8,7 @@ beyond its own limit.
 import contextlib
 import mmap
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def read_caffemodel(path: str | os.PathLike[str]) -> CaffeNet:
     """
     path = _existing(path, "caffemodel")
     reader = _Reader(_mapped(path), path)
-    return net_from_fields(reader.net(), path)
+    return replace(net_from_fields(reader.net(), path), unknown=tuple(reader.unknown))
 
 
 def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
@@ -137,6 +138,8 @@ class _Reader:
         self.size = len(data)
         self.path = path
         self.left = MAX_SETTINGS_BYTES
+        self.unknown = {}  # (layer, "message field number") of what no table knows, in the file's order
+        self.met = []  # the second parts of these in the layer that is being read
 
     def net(self):
         """{field name: value} of the file; layers as such fields, too."""
@@ -144,6 +147,7 @@ class _Reader:
         for number, kind, value in self.wire.records_of(0, self.size):
             field = fields_by_number("NetParameter").get(number)
             if field is None:
+                self.unknown["", f"field {number} of the net"] = None
                 continue
             if field.name in ("layer", "layers"):
                 if kind == LENGTH:
@@ -160,6 +164,7 @@ class _Reader:
         for number, kind, value in self.wire.records_of(span.start, span.end):
             field = known.get(number)
             if field is None:
+                self.met.append(f"field {number} of {message}")
                 continue
             if field.name == "blobs":
                 if kind == LENGTH:
@@ -175,6 +180,10 @@ class _Reader:
                 # A fork may have a message of its own under this number: what does not fit is left out.
                 if not field.name.endswith("_param"):
                     raise
+                self.met.append(f"field {number} of {message}, which is no {field.name}")
+        name = fields.get("name", "")
+        self.unknown.update(dict.fromkeys((name, what) for what in self.met))
+        self.met.clear()
         return fields
 
     def where(self, fields, offset):
@@ -185,6 +194,8 @@ class _Reader:
         fields, pieces = {}, {name: [] for name in VALUES}
         for number, kind, value in self.wire.records_of(start, end):
             field = fields_by_number("BlobProto").get(number)
+            if field is None:
+                self.met.append(f"field {number} of BlobProto")
             if field is None or field.name in UNUSED:
                 continue
             if field.name in VALUES:
@@ -223,6 +234,8 @@ class _Reader:
         for number, kind, value in self.wire.records_of(span.start, span.end):
             if number in known:
                 self.add(fields, known[number], kind, value)
+            else:
+                self.met.append(f"field {number} of {name}")
         return fields
 
     def add(self, fields, field, kind, value):
@@ -233,6 +246,8 @@ class _Reader:
                 values = [{**fields[field.name], **values[0]}]  # as protobuf merges them
         else:
             values = self.scalars(field, kind, value)
+        if not values and not (kind == LENGTH and value.size == 0):
+            self.met.append(f"a value of {field.name} that is no {field.message or field.type}")
         if field.repeated:
             fields.setdefault(field.name, []).extend(values)
         elif values:

@@ -144,11 +144,14 @@ class CaffeNet:
         layers: all layers; those of the training phase too. Inputs declared the old way (`input:` with
             `input_dim` or `input_shape`) are layers of type "Input".
         path: the file, or None.
+        unknown: (layer name, "field 27 of ConvolutionParameter") of what a binary file holds and this package cannot
+            read, since only a fork's caffe.proto says what it means; "" stands for the net.
     """
 
     name: str
     layers: tuple[CaffeLayer, ...]
     path: Path | None = None
+    unknown: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))

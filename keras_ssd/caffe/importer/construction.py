@@ -21,7 +21,7 @@ from keras_ssd.caffe.importer.preparation import (
 from keras_ssd.caffe.importer.priors import given_levels, prior_level
 from keras_ssd.caffe.importer.registry import BUILDERS, DATA
 from keras_ssd.caffe.importer.report import ReportRow
-from keras_ssd.caffe.importer.strict import check_fields
+from keras_ssd.caffe.importer.strict import check_fields, passed_over
 from keras_ssd.keras_private import maker_of
 
 log = logging.getLogger("keras_ssd")
@@ -51,7 +51,7 @@ class Construction:
         self.truncate_sizes = truncate_sizes
         refuse_unsupported(self.net, self.layers, custom)
         end = () if outputs or self.end is None else (self.end,)
-        self.notes = check_fields(net, (*self.layers, *end), custom)
+        self.notes = (*check_fields(net, (*self.layers, *end), custom), *passed_over(weights))
         self.plan = Plan()
         self.plan.names.update(OWN_NAMES)
         self.blobs, self.rows, self.origins = {}, [], {}

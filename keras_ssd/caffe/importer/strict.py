@@ -29,6 +29,9 @@ def check_fields(net, layers, custom):
             notes += [f"layer '{layer.name}' {message}.{name}" for message, name, _ in found]
         else:
             wrong += [_sentence(layer, *row) for row in found]
+            wrong += [
+                f"layer '{layer.name}' ({layer.type}): {what}" for name, what in net.unknown if name == layer.name
+            ]
     if wrong:
         raise ValueError(
             f"{net.path or net.name} has fields that this package does not know, and passing over them could change "
@@ -36,6 +39,23 @@ def check_fields(net, layers, custom):
             "results."
         )
     return (f"Passed over, as unknown fields of layers that do not compute: {', '.join(notes)}.",) if notes else ()
+
+
+def passed_over(weights):
+    """A sentence on the unknown fields of a caffemodel, which gives the weights alone; none where it has none.
+
+    Args:
+        weights: its `CaffeNet`, or None.
+    """
+    if weights is None or not weights.unknown:
+        return ()
+    listed = ", ".join(f"{what}{f' (layer {name!r})' if name else ''}" for name, what in weights.unknown[:10])
+    more = ", ..." if len(weights.unknown) > 10 else ""
+    source = weights.path.name if weights.path else weights.name
+    return (
+        f"Passed over in {source}, as fields of a fork's caffe.proto that this package does not know "
+        f"({len(weights.unknown)}): {listed}{more}. What they mean must be in the prototxt.",
+    )
 
 
 def _unknown(values, message, place):
