@@ -9,7 +9,7 @@ The public names are those of `__all__`; everything else may move between releas
 """
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_ssd import _environment
 from keras_ssd._version import __version__ as __version__
@@ -102,7 +102,7 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'keras_ssd' has no attribute {name!r}")
     home = _HOME[name]
@@ -115,7 +115,7 @@ def __getattr__(name):
     return found
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__
 
 

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from keras_ssd._quiet import quiet_backend, silence_backend
@@ -21,7 +22,7 @@ EXTRAS = ("tensorflow", "jax", "torch")
 REGISTERING = ("keras_ssd.models", "keras_ssd.losses", "keras_ssd.training")
 
 
-def loads_keras():
+def loads_keras() -> bool:
     """Whether `import keras_ssd` imports Keras at once, which makes this package's classes known to it.
 
     All programs want that, but the command itself: it answers `--help` and `zoo list` before a backend has started,
@@ -33,7 +34,7 @@ def loads_keras():
     return not (as_module or Path(started).name in ("keras-ssd", "keras-ssd.exe"))
 
 
-def load_keras():
+def load_keras() -> None:
     """Imports Keras and its backend, without the chatter of TensorFlow's start.
 
     Raises:
@@ -46,7 +47,7 @@ def load_keras():
             import keras  # noqa: F401
 
 
-def register_classes():
+def register_classes() -> None:
     """Makes every class of this package that a saved model may hold known to Keras."""
     with without_collecting():
         for name in REGISTERING:
@@ -71,7 +72,7 @@ def _install_hint():
     return f"Install one of:\n{choices}"
 
 
-def choose_backend():
+def choose_backend() -> None:
     """Sets `KERAS_BACKEND` where Keras would otherwise look for a backend that is not installed.
 
     Raises:
@@ -106,7 +107,7 @@ def choose_backend():
 
 
 @contextlib.contextmanager
-def without_collecting():
+def without_collecting() -> Iterator[None]:
     """Holds Python's garbage collection back while modules are imported: there is nothing to collect yet.
 
     Behind TensorFlow's import one collection takes twice the time of all of this package's modules.

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # absl's start-up notice, and information and warning lines of absl ("I0000 00:00:17 ...") and TensorFlow.
@@ -15,14 +16,14 @@ _CHATTER = re.compile(
 )
 
 
-def silence_backend():
+def silence_backend() -> None:
     """Sets the log levels that the backends read, where the user has not: a program's output is its own."""
     os.environ.setdefault(LEVEL, "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 @contextlib.contextmanager
-def quiet_backend():
+def quiet_backend() -> Iterator[None]:
     """Holds back what is written to file descriptor 2 and passes on all but known chatter at the end.
 
     Who set `TF_CPP_MIN_LOG_LEVEL` to 0 or 1 wants the chatter, and gets it.

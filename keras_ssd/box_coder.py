@@ -23,13 +23,21 @@ NO_BACKGROUND_IN_BFLOAT16 = -9984.0  # the nearest number that bfloat16 has
 CODE_TYPES = ("center_size", "corner", "corner_size")
 
 
-def check_code_type(code_type):
+def check_code_type(code_type: str) -> None:
     """Raises ValueError unless `code_type` is one of `CODE_TYPES`."""
     if code_type not in CODE_TYPES:
         raise ValueError(unknown_name("code type", code_type, CODE_TYPES))
 
 
-def decode(offsets, anchors_cxcywh, variances, *, code_type="center_size", variance_encoded_in_target=False, xp=np):
+def decode(
+    offsets: Any,
+    anchors_cxcywh: Any,
+    variances: Any,
+    *,
+    code_type: str = "center_size",
+    variance_encoded_in_target: bool = False,
+    xp: Any = np,
+) -> Any:
     """Boxes from predicted offsets.
 
     Args:
@@ -59,7 +67,15 @@ def decode(offsets, anchors_cxcywh, variances, *, code_type="center_size", varia
     return bx.cxcywh_to_xyxy(anchors_cxcywh, xp) + offsets
 
 
-def encode(boxes_xyxy, anchors_cxcywh, variances, *, code_type="center_size", variance_encoded_in_target=False, xp=np):
+def encode(
+    boxes_xyxy: Any,
+    anchors_cxcywh: Any,
+    variances: Any,
+    *,
+    code_type: str = "center_size",
+    variance_encoded_in_target: bool = False,
+    xp: Any = np,
+) -> Any:
     """Offsets that `decode` turns back into the boxes; arguments as there.
 
     Boxes must have a positive width and height for "center_size" (its logarithm); the caller checks that.
@@ -96,7 +112,7 @@ class Predictions:
     variances: Any
 
     @classmethod
-    def split(cls, predictions):
+    def split(cls, predictions: Any) -> "Predictions":
         """The parts of a tensor (..., N, C + 1 + 12).
 
         Raises:
@@ -116,22 +132,22 @@ class Predictions:
             predictions[..., columns + 8 :],
         )
 
-    def join(self, xp=np):
+    def join(self, xp: Any = np) -> Any:
         """The tensor (..., N, C + 1 + 12) of these parts."""
         return xp.concatenate([self.logits, self.offsets, self.anchors_cxcywh, self.variances], axis=-1)
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """Classes without the background."""
         return self.logits.shape[-1] - 1
 
     @staticmethod
-    def width(num_classes):
+    def width(num_classes: int) -> int:
         """Columns of the tensor for this many classes (background not counted)."""
         return num_classes + 1 + NUM_BOX_COLUMNS
 
     @staticmethod
-    def classes_in(width):
+    def classes_in(width: int) -> int:
         """Classes (background not counted) of a tensor with this many columns; below 1 if it is no such tensor."""
         return width - 1 - NUM_BOX_COLUMNS
 
@@ -153,7 +169,7 @@ class Targets:
     offsets: Any
 
     @classmethod
-    def split(cls, targets, xp=np):
+    def split(cls, targets: Any, xp: Any = np) -> "Targets":
         """The parts of a tensor (..., N, 5), or of one-hot targets (..., N, C + 1 + 12), told apart by their width.
 
         In one-hot targets an anchor whose class columns are all zero is neutral.
@@ -175,7 +191,7 @@ class Targets:
         class_ids = xp.where(xp.any(one_hot > 0, axis=-1), xp.argmax(one_hot, axis=-1), NEUTRAL)
         return cls(class_ids, targets[..., columns : columns + 4])
 
-    def join(self, xp=np):
+    def join(self, xp: Any = np) -> Any:
         """The compact tensor (..., N, 5) of these parts."""
         dtype = self.offsets.dtype
         class_ids = self.class_ids.astype(dtype) if xp is np else xp.cast(self.class_ids, dtype)

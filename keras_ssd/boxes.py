@@ -4,46 +4,48 @@ Names carry the format: `boxes_xyxy` are corners (xmin, ymin, xmax, ymax), `boxe
 in the last axis; any leading shape is allowed. Units are whatever the caller uses (fractions or pixels).
 """
 
+from typing import Any
+
 import numpy as np
 
 
-def cxcywh_to_xyxy(boxes_cxcywh, xp=np):
+def cxcywh_to_xyxy(boxes_cxcywh: Any, xp: Any = np) -> Any:
     """Corners from centre and size."""
     centres, halves = boxes_cxcywh[..., :2], boxes_cxcywh[..., 2:] / 2
     return xp.concatenate([centres - halves, centres + halves], axis=-1)
 
 
-def xyxy_to_cxcywh(boxes_xyxy, xp=np):
+def xyxy_to_cxcywh(boxes_xyxy: Any, xp: Any = np) -> Any:
     """Centre and size from corners."""
     low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
     return xp.concatenate([(low + high) / 2, high - low], axis=-1)
 
 
-def xyxy_to_xywh(boxes_xyxy, xp=np):
+def xyxy_to_xywh(boxes_xyxy: Any, xp: Any = np) -> Any:
     """Upper left corner and size (COCO's format) from corners."""
     low, high = boxes_xyxy[..., :2], boxes_xyxy[..., 2:]
     return xp.concatenate([low, high - low], axis=-1)
 
 
-def xywh_to_xyxy(boxes_xywh, xp=np):
+def xywh_to_xyxy(boxes_xywh: Any, xp: Any = np) -> Any:
     """Corners from upper left corner and size (COCO's format)."""
     low, size = boxes_xywh[..., :2], boxes_xywh[..., 2:]
     return xp.concatenate([low, low + size], axis=-1)
 
 
-def swap_xy(boxes, xp=np):
+def swap_xy(boxes: Any, xp: Any = np) -> Any:
     """(x, y, x, y) to (y, x, y, x) and back; for (cx, cy, w, h) likewise."""
     return xp.concatenate([boxes[..., 1:2], boxes[..., 0:1], boxes[..., 3:4], boxes[..., 2:3]], axis=-1)
 
 
-def area(boxes_xyxy, xp=np):
+def area(boxes_xyxy: Any, xp: Any = np) -> Any:
     """Area; a box with xmax < xmin or ymax < ymin has none."""
     sides = boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]
     sides = xp.maximum(sides, 0)
     return sides[..., 0] * sides[..., 1]
 
 
-def iou(boxes_a_xyxy, boxes_b_xyxy, xp=np):
+def iou(boxes_a_xyxy: Any, boxes_b_xyxy: Any, xp: Any = np) -> Any:
     """Intersection over union of boxes that broadcast against each other; 0 where both have no area.
 
     The order of operations, inter / (area_a + area_b - inter), is Caffe's: in float32 its last bit decides ties.
@@ -56,12 +58,12 @@ def iou(boxes_a_xyxy, boxes_b_xyxy, xp=np):
     return xp.where(inter > 0, inter / xp.where(inter > 0, union, 1), 0)
 
 
-def iou_matrix(boxes_a_xyxy, boxes_b_xyxy, xp=np):
+def iou_matrix(boxes_a_xyxy: Any, boxes_b_xyxy: Any, xp: Any = np) -> Any:
     """IoU of each of (..., M, 4) with each of (..., N, 4): (..., M, N)."""
     return iou(boxes_a_xyxy[..., :, None, :], boxes_b_xyxy[..., None, :, :], xp)
 
 
-def clip(boxes_xyxy, size_hw, xp=np):
+def clip(boxes_xyxy: Any, size_hw: Any, xp: Any = np) -> Any:
     """Corners moved into an image of this (height, width); (1, 1) for fractions."""
     height, width = size_hw
     limits = [width, height, width, height]
@@ -69,7 +71,7 @@ def clip(boxes_xyxy, size_hw, xp=np):
     return xp.concatenate(columns, axis=-1)
 
 
-def scale(boxes, size_hw, xp=np):
+def scale(boxes: Any, size_hw: Any, xp: Any = np) -> Any:
     """Fractions to pixels of an image of this (height, width)."""
     height, width = size_hw
     return boxes * xp.asarray([width, height, width, height], dtype=boxes.dtype)

@@ -1,8 +1,11 @@
 """Callbacks for `fit`."""
 
+from typing import Any
+
 import keras
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation import evaluate
 from keras_ssd.evaluation.collecting import class_names_of, no_detections
 
@@ -11,14 +14,14 @@ from keras_ssd.evaluation.collecting import class_names_of, no_detections
 class Evaluate(keras.callbacks.Callback):
     """Measures the detector on a dataset after an epoch, and tells the other callbacks.
 
-    The logs get `val_mAP`, 0..1, and `val_AP <class>` of each class, NaN for one without objects. The callbacks that
-    read them come after this one, and need `mode="max"`: Keras does not know that more is better. In epochs in which
-    nothing is measured the last values stand again; count the patience of `EarlyStopping` in epochs.
+    The logs get `val_mAP`, 0..1, and `val_AP <class>` of each class, NaN for a class without objects. Callbacks that
+    read them must come after this one, with `mode="max"`, because Keras does not know that more is better. Epochs
+    without a measurement repeat the last values; count the patience of `EarlyStopping` in epochs.
 
     Args:
         dataset: `keras_ssd.data.Dataset`.
         measure: see `keras_ssd.evaluation.evaluate`.
-        every: epochs from one measurement to the next. The first is after epoch `every`.
+        every: epochs from one measurement to the next; the first comes after epoch `every`.
         iou_threshold, confidence, batch_size: see `keras_ssd.evaluation.evaluate`.
         model: the model that is measured, such as one with averaged weights; None is the one that is trained.
 
@@ -40,7 +43,15 @@ class Evaluate(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, dataset, measure="voc12", *, every=1, iou_threshold=0.5, confidence=0.01, batch_size=8, model=None
+        self,
+        dataset: Dataset,
+        measure: str = "voc12",
+        *,
+        every: int = 1,
+        iou_threshold: float = 0.5,
+        confidence: float = 0.01,
+        batch_size: int = 8,
+        model: keras.Model | None = None,
     ):
         super().__init__()
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
@@ -50,12 +61,12 @@ class Evaluate(keras.callbacks.Callback):
         self.measured_model = model
         self.result = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         # Shows now what would fail after the first epochs.
         nothing = no_detections(self.dataset, class_names_of(self._measured))
         evaluate(nothing, self.dataset, self.measure, iou_threshold=self.options["iou_threshold"])
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every == 0:
             self.result = evaluate(self._measured, self.dataset, self.measure, progress=False, **self.options)
         if self.result is not None and logs is not None:

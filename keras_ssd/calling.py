@@ -3,7 +3,7 @@
 import functools
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, overload
 
 from keras_ssd.names import nearest
@@ -68,7 +68,7 @@ _ELSEWHERE = (
 def checked_arguments(made: T, /) -> T: ...
 @overload
 def checked_arguments(**second_names: str) -> Callable[[T], T]: ...
-def checked_arguments(made=None, /, **second_names):
+def checked_arguments(made: Any = None, /, **second_names: str) -> Any:
     """Makes a function or class name the nearest argument where it is given one that it does not have.
 
     Its signature stays what `help`, `inspect` and editors show.
@@ -94,11 +94,12 @@ def _checked(made, second_names):
     known = _known(made, function)
 
     @functools.wraps(function)
-    def checked(*args, **kwargs):
+    def wrapped(*args, **kwargs):
         if not kwargs.keys() <= known:
             kwargs = _sorted_out(made.__name__, kwargs, known, second_names)
         return function(*args, **kwargs)
 
+    checked: Any = wrapped
     checked.__signature__ = inspect.signature(function)  # Keras asks for it without following what is wrapped
     checked.second_names = dict(second_names)
     if not isinstance(made, type):
@@ -150,7 +151,7 @@ def _sorted_out(name, kwargs, known, second_names):
     return renamed
 
 
-def warn_of_former_name(former, name, stacklevel=3):
+def warn_of_former_name(former: str, name: str, stacklevel: int = 3) -> None:
     """Says that something is used by its former name, which still works."""
     warnings.warn(f"{former} is the former name of {name}, and will go.", DeprecationWarning, stacklevel=stacklevel)
 
@@ -180,7 +181,7 @@ def _former(former, name, one):
     return getattr(one, name)
 
 
-def unknown_arguments(name, unknown, known):
+def unknown_arguments(name: str, unknown: Iterable[str], known: Iterable[str]) -> str:
     """The text for arguments that a function does not have."""
     shown = [argument for argument in known if argument != "self"]
     lines = []
@@ -191,7 +192,7 @@ def unknown_arguments(name, unknown, known):
     return " ".join([*lines, f"It takes: {', '.join(shown) or 'none'}."])
 
 
-def meant_arguments(argument, known):
+def meant_arguments(argument: str, known: Sequence[str]) -> list[str]:
     """The arguments that a name stands for elsewhere, or else those spelt alike."""
     for words, own in _ELSEWHERE:
         here = [name for name in own.split() if name in known and name != argument]

@@ -2,7 +2,7 @@
 
 import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -90,7 +90,14 @@ def detect(
     return Results(detecting, sources, on_error, recursive)
 
 
-def detections_or_errors(model, sources, *, confidence=None, batch_size=8, workers=None):
+def detections_or_errors(
+    model: keras.Model,
+    sources: Sequence[Any],
+    *,
+    confidence: float | None = None,
+    batch_size: int = 8,
+    workers: int | None = None,
+) -> Iterator[Any]:
     """As `detect`, but a generator, with the `ImageError` of an image that cannot be read in its place.
 
     Args:

@@ -5,7 +5,8 @@ Pillow's drawing and fonts are imported when something is drawn.
 
 import math
 import zlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,11 +25,11 @@ def _shade(colour, toward, amount):
 PALETTE = (*_HUES, *(_shade(hue, 255, 0.5) for hue in _HUES), *(_shade(hue, 0, 0.45) for hue in _HUES))
 
 
-def class_colours(class_names):
-    """One colour a class, the same in every run.
+def class_colours(class_names: Sequence[str]) -> tuple[str, ...]:
+    """One colour per class, the same in every run.
 
-    The name decides, so that two models mostly paint a person alike; a class whose colour is taken by an
-    earlier class moves on to the next free one.
+    The name decides, so that two models mostly draw a person in one colour; a class whose colour an earlier class
+    has taken gets the next free one.
 
     Args:
         class_names: sequence of names.
@@ -46,7 +47,7 @@ def class_colours(class_names):
     return tuple(colours)
 
 
-def text_colour(background):
+def text_colour(background: Any) -> Any:
     """Black or white, whichever stands out more from a background "#RRGGBB" (WCAG 2 contrast)."""
     linear = (np.array([int(background[i : i + 2], 16) for i in (1, 3, 5)]) / 255) ** 2.2
     luminance = linear @ (0.2126, 0.7152, 0.0722)
@@ -67,7 +68,7 @@ class Label(NamedTuple):
     name: str = ""
 
 
-def score_text(score):
+def score_text(score: float) -> str:
     """A score in few letters: .52, and 1.0."""
     text = f"{score:.2f}"
     return text[1:] if text.startswith("0") else "1.0"
@@ -211,13 +212,13 @@ class _Labels:
 
     def _key(self, rows, size_hw):
         """((width, height) of the key to the colours of rows, its (name, colour)s, the most frequent first)."""
-        counts = {}
+        counts: dict[tuple[str, str], int] = {}
         for row in rows:
             entry = self._labels[row].name, self._colours[row]
             counts[entry] = counts.get(entry, 0) + 1
         font = self._rungs[-1][0]
         most = max(1, size_hw[0] // (2 * self._heights[font]))
-        entries = [entry for entry in sorted(counts, key=counts.get, reverse=True) if entry[0]][:most]
+        entries = [entry for entry in sorted(counts, key=lambda entry: counts[entry], reverse=True) if entry[0]][:most]
         if not entries:
             return None
         width = max(self._size(name, font)[0] for name, _ in entries)

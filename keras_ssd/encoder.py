@@ -1,6 +1,8 @@
 """Annotations -> targets: what each anchor of a model shall predict for an image with these objects."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -33,7 +35,7 @@ class DecodedTargets:
     class_ids: np.ndarray
     anchors: np.ndarray
 
-    def distinct(self, tolerance=1e-4):
+    def distinct(self, tolerance: float = 1e-4) -> tuple[np.ndarray, np.ndarray]:
         """The objects themselves: (boxes_xyxy, class_ids), each once, in the order of their first anchors.
 
         Boxes of one class whose corners all lie within `tolerance` of each other count as the same object.
@@ -72,13 +74,13 @@ class TargetEncoder:
 
     def __init__(
         self,
-        spec,
-        num_classes,
-        rules=None,
+        spec: AnchorSpec,
+        num_classes: int,
+        rules: MatchRules | None = None,
         *,
-        use_difficult=True,
-        code_type="center_size",
-        variance_encoded_in_target=False,
+        use_difficult: bool = True,
+        code_type: str = "center_size",
+        variance_encoded_in_target: bool = False,
     ):
         rules = rules or MatchRules()
         if not isinstance(spec, AnchorSpec):
@@ -103,7 +105,15 @@ class TargetEncoder:
 
     @classmethod
     @checked_arguments
-    def from_model(cls, model, rules=None, *, use_difficult=True, code_type=None, variance_encoded_in_target=None):
+    def from_model(
+        cls,
+        model: Any,
+        rules: MatchRules | None = None,
+        *,
+        use_difficult: bool = True,
+        code_type: str | None = None,
+        variance_encoded_in_target: bool | None = None,
+    ) -> "TargetEncoder":
         """The encoder whose targets fit a model's predictions.
 
         Args:
@@ -117,7 +127,8 @@ class TargetEncoder:
         if not (hasattr(model, "anchor_spec") and hasattr(model, "num_classes")):
             raise TypeError(
                 "A TargetEncoder is made from a model of keras_ssd, which knows its anchors; for another model give "
-                f"its AnchorSpec: TargetEncoder(spec, num_classes). Received: model={model!r}"
+                "its AnchorSpec: TargetEncoder(spec, num_classes). keras_ssd.SSD(m.inputs[0], m.outputs[0]) makes a "
+                f"detector again of one that was wrapped in keras.Model. Received: model={model!r}"
             )
         own = {name: value for name, value in getattr(model, "decoding", {}).items() if name in CODE_OPTIONS}
         given = {"code_type": code_type, "variance_encoded_in_target": variance_encoded_in_target}
@@ -125,7 +136,7 @@ class TargetEncoder:
         return cls(model.anchor_spec, model.num_classes, rules, use_difficult=use_difficult, **own)
 
     @checked_arguments
-    def encode(self, boxes_xyxy, class_ids, difficult=None):
+    def encode(self, boxes_xyxy: Any, class_ids: Any, difficult: Any = None) -> np.ndarray:
         """The targets of one image.
 
         Args:
@@ -146,7 +157,7 @@ class TargetEncoder:
         return targets
 
     @checked_arguments
-    def encode_batch(self, boxes_xyxy, class_ids, difficult=None):
+    def encode_batch(self, boxes_xyxy: Any, class_ids: Any, difficult: Any = None) -> np.ndarray:
         """The targets (B, N, 5) of several images, each with as many objects as it has; arguments are lists of those
         of `encode`, or padded arrays (B, M, 4), (B, M), (B, M).
 
@@ -165,7 +176,7 @@ class TargetEncoder:
         return targets
 
     @checked_arguments
-    def match(self, boxes_xyxy, class_ids, difficult=None):
+    def match(self, boxes_xyxy: Any, class_ids: Any, difficult: Any = None) -> Matches:
         """How the objects of one image match; arguments as of `encode`.
 
         Returns:
@@ -177,7 +188,9 @@ class TargetEncoder:
         """
         return self._match(*self._checked(boxes_xyxy, class_ids, difficult))
 
-    def draw(self, image, boxes_xyxy, class_ids, objects=None, class_names=None):
+    def draw(
+        self, image: Any, boxes_xyxy: Any, class_ids: Any, objects: Any = None, class_names: Sequence[str] | None = None
+    ) -> Any:
         """Shows which anchors answer for which object: objects as bold boxes, their anchors as thin ones.
 
         Each object's label says how many anchors it has, and its highest IoU with any.
@@ -200,7 +213,8 @@ class TargetEncoder:
         if objects is not None:
             chosen = np.intersect1d(chosen, objects)
         names = [str(each) for each in (range(self.num_classes) if class_names is None else class_names)]
-        labels = [f"{i} {names[c]}: {n} anchors" for i, (c, n) in enumerate(zip(class_ids, found.counts, strict=True))]
+        counts = enumerate(zip(class_ids, found.counts, strict=True))
+        labels = tuple(f"{i} {names[c]}: {n} anchors" for i, (c, n) in counts)
         size_hw = np.shape(image)[:2]
         anchors = np.flatnonzero(np.isin(found.object_of_anchor, chosen))
         owners = found.object_of_anchor[anchors]
@@ -209,7 +223,7 @@ class TargetEncoder:
         canvas = draw_detections(image, Detections(*thin, labels, size_hw), line_width=1, labels=False)
         return draw_detections(np.asarray(canvas), Detections(*bold, labels, size_hw))
 
-    def encode_in_graph(self, boxes_xyxy, class_ids, difficult=None):
+    def encode_in_graph(self, boxes_xyxy: Any, class_ids: Any, difficult: Any = None) -> Any:
         """The targets of a batch, in `keras.ops` and with static shapes.
 
         Class ids are the caller's duty here, since a graph cannot raise; boxes without area count as padding.
@@ -246,7 +260,7 @@ class TargetEncoder:
         class_ids = ops.where(positive, class_ids, ops.where(neutral, NEUTRAL, BACKGROUND))
         return Targets(class_ids, ops.where(positive[..., None], offsets, 0.0)).join(ops)
 
-    def one_hot(self, targets, xp=np):
+    def one_hot(self, targets: Any, xp: Any = np) -> Any:
         """Targets (..., N, 5) as ssd_keras has them, (..., N, C + 1 + 12).
 
         The columns are [one-hot class, background first | offsets | anchors cxcywh | variances]; a neutral anchor has
@@ -259,7 +273,7 @@ class TargetEncoder:
         classes = classes.astype(targets.dtype) if xp is np else xp.cast(classes, targets.dtype)
         return Predictions(classes, parts.offsets, *boxes).join(xp)
 
-    def decode(self, targets):
+    def decode(self, targets: Any) -> DecodedTargets:
         """The boxes that targets stand for: what a network that predicts them perfectly would find.
 
         Args:

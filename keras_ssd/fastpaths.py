@@ -3,13 +3,15 @@
 Every function here has a counterpart in `keras.ops` that serves all other cases.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_ssd.keras_private import torch_device
 
 
-def stable_top_k(x, k):
+def stable_top_k(x: Any, k: int) -> Any:
     """`ops.top_k` with lower indices first among equal values, which PyTorch's own does not promise."""
     if keras.backend.backend() != "torch":
         return ops.top_k(x, k)
@@ -19,13 +21,13 @@ def stable_top_k(x, k):
     return values[..., :k], indices[..., :k].to(torch.int32)
 
 
-def on_host():
+def on_host() -> bool:
     """Whether tensors can be handed to numpy right now at no cost: PyTorch, eager, on the CPU."""
     if keras.backend.backend() != "torch":
         return False
     import torch
 
-    tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]: it is documented
     return not tracing and torch_device() == "cpu"
 
 
@@ -39,7 +41,7 @@ def _may_use_dynamic_shapes():
     return not control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def drop_hopeless_rows(predictions, can_pass, least):
+def drop_hopeless_rows(predictions: Any, can_pass: Any, least: int) -> tuple[Any, Any]:
     """Predictions without the anchors that cannot become detections, in their order, padded with such anchors.
 
     Most anchors see background, and everything after this costs time for each anchor. The result's number of rows
@@ -58,14 +60,15 @@ def drop_hopeless_rows(predictions, can_pass, least):
     import tensorflow as tf
 
     counts = tf.reduce_sum(tf.cast(can_pass, "int32"), axis=1)
-    kept = tf.RaggedTensor.from_row_lengths(tf.boolean_mask(predictions, can_pass), counts, validate=False)
-    kept = kept.to_tensor()  # (B, n, D)
+    ragged: Any = tf.RaggedTensor  # the stubs lack its methods
+    kept = ragged.from_row_lengths(tf.boolean_mask(predictions, can_pass), counts, validate=False).to_tensor()
     rows = tf.maximum(tf.shape(kept)[1], least)
-    kept = tf.pad(kept, [[0, 0], [0, rows - tf.shape(kept)[1]], [0, 0]])
+    padding: Any = [[0, 0], [0, rows - tf.shape(kept)[1]], [0, 0]]
+    kept = tf.pad(kept, padding)  # (B, n, D)
     return tf.ensure_shape(kept, (None, None, predictions.shape[2])), tf.sequence_mask(counts, rows)
 
 
-def suppression_mask(boxes_xyxy, valid, limit, iou_threshold):
+def suppression_mask(boxes_xyxy: Any, valid: Any, limit: int, iou_threshold: float) -> Any:
     """Greedy suppression by TensorFlow's `combined_non_max_suppression`, or None where that cannot serve.
 
     The operation breaks ties of equal scores in no particular order, so it is given ranks instead of scores. It has
@@ -99,15 +102,16 @@ def suppression_mask(boxes_xyxy, valid, limit, iou_threshold):
     # Unused rows have rank 0, so they point one behind the last candidate: a column that is cut off again.
     position = tf.cast(ids, "int32") * (count + 1) + (count - tf.cast(found, "int32"))
     rows = tf.repeat(tf.range(batch)[:, None], classes * limit, axis=1)
-    mask = tf.scatter_nd(
+    mask: Any = tf.scatter_nd(
         tf.stack([rows, position], axis=-1),
         tf.ones_like(position),
         (batch, classes * (count + 1)),
     )
-    return tf.reshape(mask, (batch, classes, count + 1))[..., :count] > 0
+    mask = tf.reshape(mask, (batch, classes, count + 1))
+    return mask[..., :count] > 0
 
 
-def num_replicas():
+def num_replicas() -> int:
     """How many replicas train one batch together, each with a share of it, as far as gradients are averaged over them.
 
     JAX sees the whole batch on all devices of `keras.distribution`, so it has one.
@@ -124,7 +128,7 @@ def num_replicas():
     return 1
 
 
-def sum_over_replicas(x):
+def sum_over_replicas(x: Any) -> Any:
     """The sum of a tensor over the replicas that `num_replicas` counts; no gradient flows through it."""
     x = ops.stop_gradient(x)
     if num_replicas() == 1:
@@ -140,7 +144,7 @@ def sum_over_replicas(x):
     return x
 
 
-def at_least(values, least):
+def at_least(values: Any, least: int) -> Any:
     """The larger of whole numbers and one number, as whole numbers.
 
     Keras on JAX makes floats of `ops.maximum` with a number of Python while the default float type is a short one.

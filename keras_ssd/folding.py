@@ -1,5 +1,7 @@
 """Batch normalisation computed into the convolution before it: which pairs allow it, and a network that does it."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,7 +10,7 @@ from keras_ssd.layer_calls import calls_of, readers_of
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
-def foldable_pairs(model):
+def foldable_pairs(model: keras.Model) -> list[tuple[Any, Any]]:
     """(convolution, batch normalisation) layers of a functional model in which nothing else reads the convolution.
 
     With fixed averages, a normalisation is a factor and a summand a channel, which a linear convolution can do on the
@@ -43,7 +45,7 @@ class FoldedNetwork(keras.layers.Layer):
         model: a functional `keras.Model` with one input and one output.
     """
 
-    def __init__(self, model, **kwargs):
+    def __init__(self, model: keras.Model, **kwargs: Any):
         super().__init__(**kwargs)
         self.model = model
         self._calls = calls_of(model)
@@ -52,11 +54,11 @@ class FoldedNetwork(keras.layers.Layer):
         self.built = True
 
     @classmethod
-    def pays_for(cls, model):
+    def pays_for(cls, model: keras.Model) -> bool:
         """Whether there is anything to fold."""
         return any(_can_run_folded(conv, norm) for conv, norm in foldable_pairs(model))
 
-    def call(self, images):
+    def call(self, images: Any) -> Any:
         values = {id(self.model.inputs[0]): images}
         for call in self._calls:
             args, kwargs = call.arguments(values)
@@ -70,7 +72,7 @@ class FoldedNetwork(keras.layers.Layer):
                 values[id(tensor)] = value
         return values[id(self.model.outputs[0])]
 
-    def compute_output_spec(self, images):
+    def compute_output_spec(self, images: Any) -> Any:
         output = self.model.outputs[0]
         return keras.KerasTensor((images.shape[0], *output.shape[1:]), dtype=output.dtype)
 

@@ -1,7 +1,8 @@
 """The layer calls of a functional model, in the order of computing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -26,7 +27,7 @@ class Call:
     arguments: Callable
 
 
-def calls_of(model):
+def calls_of(model: Any) -> list[Call]:
     """Every call between a functional model's inputs and its outputs, inputs left out, in the order of computing.
 
     Args:
@@ -47,7 +48,7 @@ def calls_of(model):
     ]
 
 
-def readers_of(calls):
+def readers_of(calls: Iterable[Call]) -> dict[int, list[Call]]:
     """{id of a tensor: the calls that read it}."""
     readers = {}
     for call in calls:

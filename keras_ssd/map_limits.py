@@ -6,18 +6,20 @@ a map is measured when its layer is built, before any memory is taken.
 
 import contextlib
 import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from keras_ssd import wording
 from keras_ssd.calling import checked_arguments
 from keras_ssd.keras_private import nodes_of_layer
 
 MAX_MAP_BYTES = 1 << 31  # of one image in float32; SSD512's largest map has 64 MiB
-_limit = MAX_MAP_BYTES
+_limit: int = MAX_MAP_BYTES
 
 
 @checked_arguments
 @contextlib.contextmanager
-def map_limit(max_map_bytes):
+def map_limit(max_map_bytes: int | None) -> Iterator[None]:
     """While it lasts, models may have feature maps of this many bytes.
 
     Args:
@@ -29,14 +31,14 @@ def map_limit(max_map_bytes):
     """
     global _limit
     before = _limit
-    _limit = before if max_map_bytes is None else checked_limit(max_map_bytes)
+    _limit = checked_limit(max_map_bytes) or before
     try:
         yield
     finally:
         _limit = before
 
 
-def checked_limit(max_map_bytes):
+def checked_limit(max_map_bytes: int | None) -> int | None:
     """The limit as it is, None included; raises ValueError where it is no number of bytes."""
     whole = isinstance(max_map_bytes, int) and not isinstance(max_map_bytes, bool)
     if max_map_bytes is not None and (not whole or max_map_bytes < 1):
@@ -44,7 +46,7 @@ def checked_limit(max_map_bytes):
     return max_map_bytes
 
 
-def check_map(what, shape):
+def check_map(what: str, shape: Sequence[int | None]) -> None:
     """Refuses a map beyond the limit.
 
     Args:
@@ -66,7 +68,7 @@ def check_map(what, shape):
         )
 
 
-def check_model(model):
+def check_model(model: Any) -> None:
     """Refuses a functional model with a map beyond the limit; arguments of `check_map`."""
     for layer in model.layers:
         for node in nodes_of_layer(layer):

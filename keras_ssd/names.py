@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 SHOWN = 20  # names that an error lists; all of VOC
@@ -11,13 +11,13 @@ SHOWN = 20  # names that an error lists; all of VOC
 DETECTORS = ("mobilenet_ssd", "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1", "ssd_small", "ssdlite320")
 
 
-def listed(names, shown=SHOWN):
+def listed(names: Iterable[Any], shown=SHOWN) -> str:
     """The first names in a row, and how many there are where those are not all."""
     names = [str(name) for name in names]
     return ", ".join(names[:shown]) + (f", ... ({len(names)} in all)" if len(names) > shown else "")
 
 
-def unique(name, taken):
+def unique(name: str, taken: set[str]) -> str:
     """The name, or the name with a number behind it where it is taken; from now on it is.
 
     Args:
@@ -32,7 +32,7 @@ def unique(name, taken):
     return candidate
 
 
-def nearest(name, known, count=3):
+def nearest(name: Any, known: Iterable[str], count: int = 3) -> list[str]:
     """The known names closest to `name`, best first; upper and lower case do not count.
 
     Where none is close, those count whose last part is: `cels` is close to `ssd_small.cells`.
@@ -48,12 +48,12 @@ def nearest(name, known, count=3):
     return []
 
 
-def did_you_mean(close):
+def did_you_mean(close: Sequence[str]) -> str:
     """ " Did you mean 'cat' or 'cow'?", or "" where nothing is close."""
     return f" Did you mean {' or '.join(map(str, close))}?" if close else ""
 
 
-def files_nearby(path):
+def files_nearby(path: Any) -> str:
     """ " Did you mean runs/mine.keras?" for a path where nothing is: what stands there under nearly this name."""
     folder, name = os.path.split(os.fspath(path))
     try:
@@ -63,7 +63,7 @@ def files_nearby(path):
     return did_you_mean([os.path.join(folder, other) for other in nearest(name, beside)])
 
 
-def unknown_name(kind, name, known, advice=""):
+def unknown_name(kind: str, name: Any, known: Iterable[str], advice: str = "") -> str:
     """The text for an unknown name: what, nearest names, some known ones, and what to do."""
     known = [str(k) for k in known]
     text = f"Unknown {kind} {name!r}." + did_you_mean([repr(close) for close in nearest(name, known)])
@@ -71,7 +71,7 @@ def unknown_name(kind, name, known, advice=""):
     return text + (f" {advice}" if advice else "")
 
 
-def fold(name):
+def fold(name: str) -> str:
     """A class name without what differs between label files: case, spaces, underscores and hyphens."""
     return "".join(c for c in name.casefold() if c not in " _-")
 

@@ -9,6 +9,8 @@ with every box kept before is at most the threshold, equality included. Two equi
   without any limit on the candidates; it also knows adaptive thresholds and box averaging.
 """
 
+from typing import Any
+
 from keras import ops
 
 from keras_ssd import boxes as bx
@@ -18,19 +20,19 @@ NO_SCORE = -1.0  # below every score, which are 0..1
 CHOSEN = 2.0  # above every IoU: marks a candidate that has been kept
 
 
-def top_k(scores, k):
+def top_k(scores: Any, k: int) -> Any:
     """The k largest along the last axis and their indices; equal scores: lower index first, on every backend."""
     return fastpaths.stable_top_k(scores, k)
 
 
-def gather(values, indices):
+def gather(values: Any, indices: Any) -> Any:
     """Rows of `values` (..., N, D) at `indices` (..., K): (..., K, D); leading axes of size 1 broadcast."""
     lead = ops.shape(indices)[:-1]
     target = (*lead, *ops.shape(values)[-2:])
     return ops.take_along_axis(ops.broadcast_to(values, target), indices[..., None], axis=-2)
 
 
-def fixed_point_mask(boxes_xyxy, valid, iou_threshold):
+def fixed_point_mask(boxes_xyxy: Any, valid: Any, iou_threshold: float) -> Any:
     """Which candidates greedy suppression keeps.
 
     A candidate is kept exactly if no kept one before it overlaps it too much. Iterating that sentence from "all are
@@ -61,7 +63,7 @@ def fixed_point_mask(boxes_xyxy, valid, iou_threshold):
     return kept > 0.5
 
 
-def select_greedy(scores, boxes_xyxy, limit, options):
+def select_greedy(scores: Any, boxes_xyxy: Any, limit: int, options: Any) -> Any:
     """Greedy suppression, one kept box a step, for all classes of the batch together.
 
     Args:

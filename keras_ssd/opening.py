@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_ssd import zoo
 from keras_ssd.caffe.importer import from_caffe
@@ -51,7 +52,7 @@ def open_model(
         return open_built(weights, model, class_names) if net is None else _imported(*net, weights, class_names)
 
 
-def is_described(weights, model=None):
+def is_described(weights: Any, model: str | None = None) -> bool:
     """Whether `open_model` builds the network of these weights from the description that came with them."""
     return (_of_file(weights) if is_file(weights) else _named(weights, model)) is not None
 

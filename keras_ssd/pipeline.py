@@ -1,6 +1,8 @@
 """The way from sources to `Detections`: read in threads, computed in batches, told in order."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,13 +17,13 @@ MOST_WAITING = 8  # batches' worth of errors after which a batch that is not ful
 
 @dataclasses.dataclass(frozen=True)
 class Detecting:
-    """How images are read, computed and told.
+    """How images are read and computed, and which results are reported.
 
     Args:
         predictor: `Predictor`.
         class_names: names of the class ids, without background.
-        confidence: lowest score that is told.
-        class_ids: the classes that are told, (C,); None for all.
+        confidence: lowest score that is reported.
+        class_ids: the classes that are reported, (C,); None for all.
         batch_size: images that the network sees at once.
         workers: reading threads.
         max_pixels: see `keras_ssd.images.read_image`.
@@ -33,9 +35,9 @@ class Detecting:
     class_ids: np.ndarray | None
     batch_size: int
     workers: int
-    max_pixels: int | None
+    max_pixels: int
 
-    def run(self, jobs, at_once=False):
+    def run(self, jobs: Iterable[Any], at_once: bool = False) -> Iterator[Any]:
         """What is found, or the `ImageError` that stands in its place, in the order of the jobs.
 
         Args:
@@ -43,7 +45,7 @@ class Detecting:
             at_once: whether an error is told as soon as it is met, rather than when its batch is full.
 
         Yields:
-            `Detections` or `ImageError`, one a job.
+            `Detections` or `ImageError`, one per job.
         """
         first, waiting, count = True, [], 0  # waiting: (job, its error or (resized image, original size))
         for job, future in map_ahead(self._load, jobs, workers=self.workers, ahead=2 * self.batch_size):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import weakref
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,7 +32,7 @@ class Predictor:
     num_classes: int | None
 
     @classmethod
-    def of(cls, model, options=None, insist=False):
+    def of(cls, model: keras.Model, options: Any = None, insist: bool = False) -> "Predictor":
         """The predictor of a model and decoder options; made and compiled once, then found again.
 
         Args:
@@ -60,7 +62,7 @@ class Predictor:
         composed = _composed(model, layer)
         return cls(composed, size_hw, Predictions.classes_in(columns))
 
-    def rows(self, images, batch):
+    def rows(self, images: Sequence[np.ndarray], batch: int) -> np.ndarray:
         """Decoded rows of some images.
 
         Args:

@@ -2,9 +2,11 @@
 
 import collections
 import concurrent.futures
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 
-def map_ahead(work, items, *, workers, ahead):
+def map_ahead(work: Callable[[Any], Any], items: Iterable[Any], *, workers: int, ahead: int) -> Iterator[Any]:
     """Runs `work` on items in threads, a bounded number of items ahead of whoever takes the results.
 
     Closing the generator, which Python also does when a loop over it is left, cancels what has not begun and

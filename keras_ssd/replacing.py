@@ -4,13 +4,14 @@ import contextlib
 import errno
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 _FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name)}
 
 
 @contextlib.contextmanager
-def replacing(path, tag=None):
+def replacing(path: str | os.PathLike, tag: str | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, with the same ending, that takes its place when the block ends well, else goes.
 
     Args:
@@ -32,12 +33,12 @@ def replacing(path, tag=None):
 
 
 @contextlib.contextmanager
-def naming_full_disks(path):
+def naming_full_disks(path: str | os.PathLike) -> Iterator[None]:
     """Turns the error of a full disk into one that says what could not be written, and that nothing is broken."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno is None or error.errno not in _FULL:
             raise
         what = f"{os.strerror(error.errno)}; nothing was written, and what was there before stays"
         raise OSError(error.errno, what, os.fspath(path)) from error

@@ -5,7 +5,10 @@ import contextlib
 import itertools
 import operator
 import weakref
+from collections.abc import Iterator
+from typing import Any, overload
 
+from keras_ssd.detections import Detections
 from keras_ssd.images import ImageError, split_sources
 
 MOST_KEPT = 256  # results that were asked for by place
@@ -32,14 +35,14 @@ class Results(collections.abc.Sequence):
         >>> len(results), results[0].names, [len(found) for found in results[:3]]
     """
 
-    def __init__(self, detecting, sources, on_error="raise", recursive=False):
+    def __init__(self, detecting: Any, sources: Any, on_error: Any = "raise", recursive: bool = False):
         self._detecting, self._on_error = detecting, on_error
         self._jobs = sources if isinstance(sources, _Jobs) else _Jobs(sources, recursive)
         self._kept = {}  # place -> Detections
-        self._next = None  # the stream behind `next`
+        self._next: Any = None  # the stream behind `next`
         self._streams = weakref.WeakSet()
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Detections]:
         if self._jobs.once and self._next is not None and self._next.gi_frame is not None:  # begun and not over
             return self._next
         stream = self._stream()
@@ -48,24 +51,28 @@ class Results(collections.abc.Sequence):
             self._next = stream
         return stream
 
-    def __next__(self):
+    def __next__(self) -> Detections:
         """The next result of a stream of its own, which a loop over an iterator's images goes on with."""
         if self._next is None:
             self._next = iter(self)
         return next(self._next)
 
-    def close(self):
+    def close(self) -> None:
         """Ends every stream and its threads."""
         for stream in list(self._streams):
             stream.close()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._jobs)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self._jobs.has(0)
 
-    def __getitem__(self, place):
+    @overload
+    def __getitem__(self, place: slice) -> "Results": ...
+    @overload
+    def __getitem__(self, place: int) -> Detections: ...
+    def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return Results(self._detecting, self._jobs.part(place), self._on_error)
         place = operator.index(place)
@@ -82,7 +89,7 @@ class Results(collections.abc.Sequence):
             self._kept[place] = found
         return self._kept[place]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         count = "of an iterator" if self._jobs.once else f"of {len(self)} images"
         return f"<Results {count}, computed when asked for>"
 
@@ -108,8 +115,8 @@ class _Jobs:
     def __init__(self, sources, recursive):
         self.once = isinstance(sources, collections.abc.Iterator) and not hasattr(sources, "read")
         self._sources, self._recursive = sources, recursive
-        self._listed = None if not self.once else []  # of an iterator, those that were asked for by place
-        self._rest = self._expanded() if self.once else None
+        self._listed: Any = None if not self.once else []  # of an iterator, those that were asked for by place
+        self._rest: Any = self._expanded() if self.once else None
         self._spent = False
 
     @classmethod

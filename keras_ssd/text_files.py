@@ -6,6 +6,8 @@ Spreadsheets and editors on Windows put such a mark in front, which is no part o
 import codecs
 import contextlib
 import os
+from collections.abc import Iterator
+from typing import TextIO
 
 MAX_TEXT = 64 << 20
 _MARKS = (  # the longer first: UTF-32's begins like UTF-16's
@@ -24,17 +26,17 @@ class TextError(ValueError):
         line: where, 0 if that is not known.
     """
 
-    def __init__(self, what, line=0):
+    def __init__(self, what: str, line: int = 0):
         super().__init__(what)
         self.line = line
 
 
-def encoding_of(start):
+def encoding_of(start: bytes) -> str:
     """The name of the encoding of a text, by the first bytes of its file."""
     return next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
 
 
-def decoded(data):
+def decoded(data: bytes) -> str:
     """The text in a file's bytes, without byte order mark.
 
     Raises:
@@ -50,17 +52,17 @@ def decoded(data):
     return text
 
 
-def beginning(head):
+def beginning(head: bytes) -> str:
     """The text of a file's first bytes, of which the last character may be cut; what is no text is left out."""
     return head.decode(encoding_of(head), errors="ignore")
 
 
-def as_utf8(head):
+def as_utf8(head: bytes) -> bytes:
     """A file's first bytes in UTF-8 without byte order mark where they have one, and as they are without."""
     return head if encoding_of(head) == "utf-8" else beginning(head).encode()
 
 
-def read_text(path, max_bytes=MAX_TEXT):
+def read_text(path: str | os.PathLike, max_bytes: int = MAX_TEXT) -> str:
     """The text of a file, without byte order mark.
 
     Args:
@@ -79,7 +81,7 @@ def read_text(path, max_bytes=MAX_TEXT):
 
 
 @contextlib.contextmanager
-def open_text(path, max_bytes):
+def open_text(path: str | os.PathLike, max_bytes: int) -> Iterator[TextIO]:
     """A file of text opened for reading line by line, without byte order mark, line ends as they are.
 
     Raises:

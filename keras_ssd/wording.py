@@ -6,15 +6,16 @@ because the command said so with `as_options` when it started.
 
 import contextlib
 import re
+from collections.abc import Iterator, Mapping
 
 _NAMED = re.compile(r"`([a-z_0-9]+)(=[^`]*)?`|\b([a-z_0-9]+)=(?:\[\.\.\.\]|\.\.\.)")
 _SETTING = re.compile(r"\b([a-z_0-9]+)='([^']*)'")
 _VALUE = re.compile(r"(?:(?<=^)|(?<=, )|(?<= and ))[a-z_][a-z_0-9]*=(?=\S)")
-_options = None  # {argument: option} while a command runs, which speaks to a shell; None for Python
+_options: dict[str, str] | None = None  # {argument: option} while a command runs; None in Python
 
 
 @contextlib.contextmanager
-def as_options(options):
+def as_options(options: Mapping[str, str]) -> Iterator[None]:
     """While it lasts, messages name the options of a command instead of Python's arguments.
 
     Args:
@@ -28,7 +29,7 @@ def as_options(options):
         _options = before
 
 
-def advice(name, text):
+def advice(name: str, text: str) -> str:
     """A sentence that advises an argument, with a space before it; nothing where the command has no such option.
 
     Args:
@@ -40,7 +41,7 @@ def advice(name, text):
     return " " + text.format(_options[name]) if name in _options else ""
 
 
-def told(text):
+def told(text: str) -> str:
     """A message of the package as this process should tell it: while a command runs, with options for arguments.
 
     Messages name arguments in these ways alone: `` `name` ``, `` `name=...` ``, `name=[...]`, `name='value'`, and
@@ -56,15 +57,15 @@ def told(text):
 
 def _as_option(hit):
     name, value = hit[1] or hit[3], hit[2] or hit[3]
-    if name in _options:
+    if _options and name in _options:
         return _options[name]
     return name.replace("_", " ") if value else hit[0]
 
 
 def _as_setting(hit):
-    return f"{_options[hit[1]]} {hit[2]}" if hit[1] in _options else hit[0]
+    return f"{_options[hit[1]]} {hit[2]}" if _options and hit[1] in _options else hit[0]
 
 
-def python_or_shell(python, shell):
-    """The text for who writes Python, or the one for who typed a command."""
+def python_or_shell(python: str, shell: str) -> str:
+    """The text for Python, or the one for the shell while a command runs."""
     return python if _options is None else shell

@@ -78,9 +78,9 @@ def test_values_the_recorded_command_gives_the_same_model_again(folder, capsys):
 def test_values_ctrl_c_and_resume(folder, monkeypatch, capsys):
     from keras_ssd.training import training_callback
 
-    write = training_callback.Keeper._write_log
+    write = training_callback.TrainingCallback._write_log
     monkeypatch.setattr(
-        training_callback.Keeper, "_write_log", lambda self: (write(self), signal.raise_signal(signal.SIGINT))
+        training_callback.TrainingCallback, "_write_log", lambda self: (write(self), signal.raise_signal(signal.SIGINT))
     )
     assert main(["train", "data", *SHORT]) == 130
     printed = capsys.readouterr().out

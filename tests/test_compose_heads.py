@@ -96,7 +96,7 @@ def test_values_shared_head_has_one_tower_for_all_maps():
 def test_rejects_a_shared_head_on_anchors_that_differ():
     level = keras_ssd.AnchorLevel.prior_box
     uneven = keras_ssd.AnchorSpec(SIZE, (level(SIZE, (10, 14), (8,)), level(SIZE, (5, 7), (16,), (), (2,))))
-    with pytest.raises(ValueError, match="same number of boxes a cell.*fine: 1, coarse: 3"):
+    with pytest.raises(ValueError, match="same number of boxes per cell.*fine: 1, coarse: 3"):
         keras_ssd.ssd(body(), ["fine", "coarse"], ["cat"], uneven, head="shared")
 
 

@@ -424,6 +424,9 @@ def test_values_detectors_are_made_again_of_wrapped_ones(model, dataset, way, tm
     for name, again in made.items():
         assert (again.class_names, again.decoding) == (("cat", "dog"), {"iou_threshold": 0.3}), name
         assert again.anchor_spec == model.anchor_spec, name
+    assert keras_ssd.anchors.report(other, dataset).recall == keras_ssd.anchors.report(model, dataset).recall
+    with pytest.raises(TypeError, match=r"keras_ssd.SSD\(m.inputs\[0\], m.outputs\[0\]\) makes a detector again"):
+        keras_ssd.TargetEncoder.from_model(other)
     batch = keras_ssd.data.batches(dataset, other, None, batch_size=2)[0]
     assert batch[1].shape == (2, model.anchor_spec.num_anchors, 5)
 

@@ -255,7 +255,7 @@ def test_rejects_maps_that_are_not_the_specs():
         layer([np.swapaxes(confidences[0], 1, 2), confidences[1]], offsets)
     with pytest.raises(ValueError, match="2 confidence maps"):
         AnchorBoxes(two_level_spec())(confidences[:1], offsets[:1])
-    with pytest.raises(ValueError, match="3 boxes a cell: its offset map needs 12 channels"):
+    with pytest.raises(ValueError, match="3 boxes per cell: its offset map needs 12 channels"):
         AnchorBoxes(two_level_spec())(confidences, [offsets[0], offsets[1][..., :8]])
     with pytest.raises(ValueError, match="same number of classes"):
         AnchorBoxes(two_level_spec())([confidences[0], confidences[1][..., :9]], offsets)

@@ -178,6 +178,7 @@ def test_values_dropout_l2_and_freezing():
 @pytest.mark.parametrize("size", [[80, 96], np.array([80, 96]), (np.int64(80), np.int32(96))])
 def test_values_input_size_of_any_kind(size):
     assert keras_ssd.ssd7(classes=["cat"], input_size=size).input_size == (80, 96)
+    assert keras_ssd.mobilenet_ssd(classes=["cat"], input_size=size).input_size == (80, 96)
 
 
 @pytest.mark.parametrize("size", [96, (96,), (96, 0), (96.0, 96), "ab", (96, 96, 3), None])
@@ -256,3 +257,9 @@ def test_values_anchors_of_an_own_file_come_before_guesses():
     trained = TrainedWeights(NamedArrays({}, "test"), "ssd300", spec=spec)
     assert recipe_for(trained, "ssd300", None) == spec
     assert recipe_for(trained, "ssd300", "voc") == named_recipe("ssd300_voc")
+
+
+@pytest.mark.parametrize("factory", ["mobilenet_ssd", "ssd7", "ssd_mobilenet_v1", "ssdlite320"])
+def test_rejects_anchors_by_a_name_where_there_are_none(factory):
+    with pytest.raises(TypeError, match="must be an AnchorSpec or an AnchorRecipe. Received: anchors='voc'"):
+        getattr(keras_ssd, factory)(classes=["cat"], anchors="voc")

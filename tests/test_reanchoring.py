@@ -195,5 +195,5 @@ def test_values_of_separable_and_shared_heads(head):
         was, now = columns(heights[0], level, 0, model.anchor_spec), columns(heights[1], level, 1, spec)
         np.testing.assert_allclose(now, was, rtol=1e-4)
     if head == "shared":
-        with pytest.raises(ValueError, match="shared by 3 levels, which need the same number of boxes a cell"):
+        with pytest.raises(ValueError, match="shared by 3 levels, which need the same number of boxes per cell"):
             keras_ssd.with_anchors(model, changed(spec, lambda index, boxes: boxes[: index + 1]))

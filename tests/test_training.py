@@ -14,7 +14,7 @@ from training_toys import CLASSES, run, squares, toy
 import keras_ssd
 from keras_ssd.training import AveragingAdamW, training_callback
 from keras_ssd.training.settings import Settings
-from keras_ssd.training.training_copy import twin_of
+from keras_ssd.training.training_copy import training_copy_of
 
 FILES = {"checkpoint.h5", "curves.png", "last.keras", "log.csv", "model.keras", "predictions.png"}
 LOGS = {"tensorboard"}  # where it is installed
@@ -213,9 +213,9 @@ def test_values_frozen_layers_stay_and_precision_is_not_saved(tmp_path):
     assert not model.get_layer("low").trainable
 
 
-def test_values_a_twin_computes_the_same():
+def test_values_a_training_copy_computes_the_same():
     model = toy()
-    twin = twin_of(model)
+    twin = training_copy_of(model)
     x = np.stack([keras_ssd.images.resize_bilinear(a.image, (16, 24)) for a in squares(2)]).astype("float32")
     np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(m(x)) for m in (model, twin)))
     assert not {id(v) for v in model.weights} & {id(v) for v in twin.weights}

@@ -259,7 +259,9 @@ def spec_of(given: Any) -> AnchorSpec:
     Raises:
         TypeError: it is neither.
     """
-    spec = getattr(given, "anchor_spec", given)
+    # A model that Keras wrapped in another one has no `anchor_spec`, and still the layer that holds it.
+    inside = [layer.spec for layer in getattr(given, "layers", ()) if hasattr(layer, "spec")]
+    spec = getattr(given, "anchor_spec", inside[0] if len(inside) == 1 else given)
     if not isinstance(spec, AnchorSpec):
         raise TypeError(
             "`spec` must be an AnchorSpec or a model of keras_ssd; a recipe gives one by its method `spec`. "

@@ -73,7 +73,7 @@ class AnchorBoxes(keras.layers.Layer):
             boxes = level.boxes_per_cell
             if offsets[3] != boxes * 4 or confidence[3] % boxes or confidence[3] < boxes * 2:
                 raise ValueError(
-                    f"Level {index} has {boxes} boxes a cell: its offset map needs {boxes * 4} channels, its "
+                    f"Level {index} has {boxes} boxes per cell: its offset map needs {boxes * 4} channels, its "
                     f"confidence map {boxes} times the classes with background. "
                     f"Received: {offsets[3]} and {confidence[3]}."
                 )

@@ -50,8 +50,8 @@ def ssd(
 ) -> SSD:
     """An SSD on any backbone: `keras_ssd.ssd("resnet50", classes=["cat", "dog"])`.
 
-    What is not given follows from the backbone: taps, extra feature maps down to a grid of 1x1, and anchors.
-    `print(model.composition)` shows all of it.
+    Taps, extra feature maps down to a grid of 1x1, and anchors follow from the backbone unless you give them.
+    `print(model.composition)` shows them.
 
     Args:
         backbone: a name of `keras_ssd.backbones.backbone_names()`, or any functional `keras.Model` from images
@@ -65,11 +65,11 @@ def ssd(
         input_size: (height, width) in pixels; None is the model's own, or (300, 300) for a name.
         width: factor of the channels of a MobileNet by name (Keras's `alpha`), and of derived extras.
         weights: of a backbone by name: None, "imagenet" (downloaded by Keras) or a file.
-        preprocessing: "auto", "caffe", "tf", "torch", "unit" or "none": what is put before the backbone.
+        preprocessing: "auto", "caffe", "tf", "torch", "unit" or "none": the layers that stand before the backbone.
         extras: `Extra`s behind the last tap, or how many to derive; None derives as many as the anchors want, or until
             the grid is 1x1.
-        fpn: True brings what coarser taps know into the finer ones (a feature pyramid of 256 channels); a number is
-            that of the channels.
+        fpn: True adds a feature pyramid of 256 channels, which brings coarse features into finer maps; a number sets
+            the channels.
         head: "plain" (3x3 convolutions), "separable" (SSDlite) or "shared" (RetinaNet's towers), or one of
             `keras_ssd.models.heads` with other numbers.
         style: a `ConvStyle` for extras, pyramid and heads; None is Caffe's xavier without penalty.
@@ -91,6 +91,7 @@ def ssd(
         >>> net = keras_ssd.ssd(backbone, taps=taps, classes=["cat", "dog"])
         >>> small = keras_ssd.ssd("mobilenet_v2", classes=["cat"], input_size=(320, 320), width=0.5, head="separable")
     """
+    check_anchors(anchors)
     classes = class_list("classes", () if classes is None else classes)
     style, head = style or ConvStyle(), head_of(head)
     build = {"input_size": input_size, "width": width, "weights": weights, "preprocessing": preprocessing}
@@ -168,6 +169,12 @@ def _extras(extras, anchors, taps, x, separable, filters):
     return derive_extras(x.shape[1:3], extras, separable=separable, filters=filters)
 
 
+def check_anchors(anchors: Any) -> None:
+    """Raises TypeError unless anchors are None, an `AnchorRecipe` or an `AnchorSpec`."""
+    if anchors is not None and not isinstance(anchors, (AnchorRecipe, AnchorSpec)):
+        raise TypeError(f"`anchors` must be an AnchorSpec or an AnchorRecipe. Received: anchors={anchors!r}")
+
+
 def _fitted(anchors, images, maps, found, even):
     """The `AnchorSpec` of the feature maps."""
     size, grids = tuple(images.shape[1:3]), [tuple(x.shape[1:3]) for x in maps]
@@ -181,8 +188,6 @@ def _fitted(anchors, images, maps, found, even):
                 f"The anchors have {len(anchors.rows)} levels; the network has {len(grids)} feature maps, {grids}."
             )
         return anchors.spec(size, grids)
-    if not isinstance(anchors, AnchorSpec):
-        raise TypeError(f"`anchors` must be an AnchorSpec or an AnchorRecipe. Received: anchors={anchors!r}")
     if list(anchors.grids) != grids or anchors.image_size != size:
         raise ValueError(
             f"The anchors are made for images of {anchors.image_size} and grids {list(anchors.grids)}; the network "
@@ -192,7 +197,7 @@ def _fitted(anchors, images, maps, found, even):
     return anchors
 
 
-def freeze_layers(model, patterns):
+def freeze_layers(model: keras.Model, patterns: str | Sequence[str]) -> None:
     """Sets `trainable=False` on the layers whose names match.
 
     Raises:

@@ -1,6 +1,7 @@
-"""What a detector is composed of, as a table: what each head reads, and the anchors that stand there."""
+"""The parts of a detector as a table: what each head reads, and its anchors."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from keras_ssd.anchors import AnchorLevel
 from keras_ssd.backbones.taps import FeatureMap, feature_maps
@@ -8,7 +9,7 @@ from keras_ssd.backbones.taps import FeatureMap, feature_maps
 
 @dataclass(frozen=True)
 class Composition:
-    """One row a level; `str()` is a table.
+    """One row per level; `str()` is a table.
 
     Args:
         rows: (`FeatureMap` or None, `AnchorLevel`) of each level; None where nothing tells what the head reads.
@@ -21,16 +22,17 @@ class Composition:
     num_anchors: int
 
     @classmethod
-    def of(cls, model):
+    def of(cls, model: Any) -> "Composition":
         """The composition of an `SSD`, also of one that was loaded from a file."""
         found = feature_maps(model)
         levels = model.anchor_spec.levels
-        sources = model.sources or (None,) * len(levels)
+        sources = model.sources or ("",) * len(levels)
         rows = tuple((found.get(name), level) for name, level in zip(sources, levels, strict=True))
         return cls(rows, _before_convolutions(model), model.anchor_spec.num_anchors)
 
-    def __str__(self):
-        table = [("head reads", "grid", "channels", "stride", "sees", "boxes a cell, height x width in pixels")]
+    def __str__(self) -> str:
+        head = ("head reads", "grid", "channels", "stride", "sees", "boxes per cell, height x width in pixels")
+        table: list[tuple[str, ...]] = [head]
         for seen, level in self.rows:
             boxes = ", ".join(f"{h:.0f}x{w:.0f}" for h, w in level.boxes_hw)
             grid = f"{level.grid_hw[0]}x{level.grid_hw[1]}"

@@ -11,7 +11,7 @@ from keras_ssd.models.wrapping import as_detector
 class _Own:
     """The value that the model itself has."""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "the model's own"
 
 

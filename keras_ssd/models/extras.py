@@ -1,8 +1,10 @@
-"""Extra layers: what makes smaller feature maps behind the backbone's last one."""
+"""Extra layers, which make smaller feature maps behind the backbone's last one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from keras_ssd.backbones.blocks import ConvRow, SeparableRow, apply_row, apply_separable_row
+from keras_ssd.backbones.blocks import ConvRow, ConvStyle, SeparableRow, apply_row, apply_separable_row
 from keras_ssd.calling import checked_arguments
 
 FILTERS = 256
@@ -20,18 +22,20 @@ class Extra:
     rows: tuple
 
     @property
-    def layer(self):
+    def layer(self) -> str:
         """Name of the feature map."""
         return self.rows[-1].name
 
-    def __call__(self, x, style):
-        """The feature map that it makes of the one before."""
+    def __call__(self, x: Any, style: ConvStyle) -> Any:
+        """The feature map that follows the one before."""
         for row in self.rows:
-            x = (apply_separable_row if isinstance(row, SeparableRow) else apply_row)(x, row, style)
+            x = apply_separable_row(x, row, style) if isinstance(row, SeparableRow) else apply_row(x, row, style)
         return x
 
 
-def derive_extras(grid_hw, count=None, *, separable=False, filters=FILTERS):
+def derive_extras(
+    grid_hw: Sequence[int], count: int | None = None, *, separable: bool = False, filters: int = FILTERS
+) -> "tuple[Extra, ...]":
     """The extras that bring a grid down to one cell, or as many as are asked for.
 
     Each is a 1x1 convolution that saves work and a 3x3 one: without padding where both sides have 3 to 5 cells, as

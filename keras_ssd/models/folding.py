@@ -7,7 +7,7 @@ from keras_ssd.folding import foldable_pairs
 from keras_ssd.models.model import SSD
 
 
-def fold_batch_normalization(model):
+def fold_batch_normalization(model: keras.Model) -> keras.Model:
     """A copy of a model whose batch normalisations are part of the convolutions before them.
 
     A normalisation with fixed averages is a factor and a summand per channel, so a linear convolution can do it on the

@@ -1,14 +1,18 @@
-"""A feature pyramid: each tapped map gets what the coarser ones know."""
+"""A feature pyramid: each tapped map gets the features of the coarser ones."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
+from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.layers import BilinearResize
 
 FILTERS = 256
 
 
-def pyramid(names, maps, style, filters=FILTERS):
-    """Feature maps of one width that know of all coarser ones.
+def pyramid(names: Sequence[str], maps: Sequence[Any], style: ConvStyle, filters: int = FILTERS) -> list[Any]:
+    """Feature maps of one width, each with the features of all coarser ones.
 
     Every map goes through a 1x1 convolution, the coarser sum is enlarged and added, and a 3x3 convolution smoothes.
     Enlarging repeats cells where the grids halve; grids of another ratio are interpolated.

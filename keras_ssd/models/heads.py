@@ -1,10 +1,12 @@
 """Heads: the convolutions that read classes and offsets from a feature map."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
-from keras_ssd.backbones.blocks import depthwise_block
+from keras_ssd.backbones.blocks import ConvStyle, depthwise_block
 from keras_ssd.calling import checked_arguments
 from keras_ssd.layers import L2Normalization
 from keras_ssd.names import unknown_name
@@ -23,8 +25,8 @@ class Tap:
         confidence_name: name of the class convolution; None is Caffe's `<source>_mbox_conf`.
         offsets_name: name of the offset convolution; None is Caffe's `<source>_mbox_loc`.
         kernel_size: side of the head's convolutions; TensorFlow's heads have 1.
-        batch_norm: put a BatchNormalization, named `<layer>_norm`, in between instead: for features whose scale nothing
-            in the backbone holds, such as sums along residual blocks without normalisation.
+        batch_norm: put a BatchNormalization, named `<layer>_norm`, in between instead: for features whose scale the
+            backbone does not limit, such as sums along residual blocks without normalisation.
     """
 
     layer: str
@@ -34,7 +36,7 @@ class Tap:
     kernel_size: int = 3
     batch_norm: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.batch_norm and self.l2_scale is not None:
             raise ValueError(
                 "A Tap has either `l2_scale` or `batch_norm`. "
@@ -42,31 +44,35 @@ class Tap:
             )
 
     @property
-    def source(self):
+    def source(self) -> str:
         """Name of the layer whose output enters the head."""
         return f"{self.layer}_norm" if self.batch_norm or self.l2_scale is not None else self.layer
 
-    def head_name(self, end):
+    def head_name(self, end: str) -> str:
         """Name of the convolution that makes the head's "conf" or "loc" map."""
         return (self.confidence_name if end == "conf" else self.offsets_name) or f"{self.source}_mbox_{end}"
 
 
-def feature_map(tap, x):
+def feature_map(tap: Tap, x: Any) -> Any:
     """The head's input: the tapped feature map, normalised where the tap says so."""
     if tap.batch_norm:
         return keras.layers.BatchNormalization(momentum=0.97, epsilon=1e-3, name=tap.source)(x)
     return x if tap.l2_scale is None else L2Normalization(tap.l2_scale, name=tap.source)(x)
 
 
+Sources = Sequence[tuple[Tap, Any, int]]
+Maps = tuple[list[Any], list[Any]]
+
+
 @dataclass(frozen=True)
 class PlainHead:
     """One convolution for the classes and one for the offsets of each feature map: the original's."""
 
-    def maps(self, sources, num_classes, style):
+    def maps(self, sources: Sources, num_classes: int, style: ConvStyle) -> Maps:
         """The heads of all feature maps.
 
         Args:
-            sources: list of (`Tap`, feature map, boxes a cell).
+            sources: list of (`Tap`, feature map, boxes per cell).
             num_classes: without background.
             style: a `ConvStyle`.
 
@@ -74,7 +80,7 @@ class PlainHead:
             The list of confidence maps (B, H, W, boxes * (C + 1)) and that of offset maps (B, H, W, boxes * 4).
             Channels are box-major, class fastest, background first, as Caffe's permuted heads are.
         """
-        return _by_end(sources, num_classes, lambda *place: self._end(*place, style))
+        return _by_end(sources, num_classes, lambda tap, x, end, channels: self._end(tap, x, end, channels, style))
 
     def _end(self, tap, x, end, channels, style):
         return style.conv(channels, tap.kernel_size, padding="same", name=tap.head_name(end))(x)
@@ -96,9 +102,9 @@ class SeparableHead:
     momentum: float = 0.97
     epsilon: float = 1e-3
 
-    def maps(self, sources, num_classes, style):
+    def maps(self, sources: Sources, num_classes: int, style: ConvStyle) -> Maps:
         """The heads of all feature maps; as `PlainHead.maps`."""
-        return _by_end(sources, num_classes, lambda *place: self._end(*place, style))
+        return _by_end(sources, num_classes, lambda tap, x, end, channels: self._end(tap, x, end, channels, style))
 
     def _end(self, tap, x, end, channels, style):
         name = tap.head_name(end)
@@ -110,7 +116,7 @@ class SeparableHead:
 class SharedHead:
     """RetinaNet's: one tower of convolutions for the classes and one for the offsets, the same for all feature maps.
 
-    All maps need the same number of boxes a cell. Maps of other widths are first brought to `filters` channels by a
+    All maps need the same number of boxes per cell. Maps of other widths are first brought to `filters` channels by a
     1x1 convolution of their own, `<source>_head_in`.
 
     Args:
@@ -123,23 +129,24 @@ class SharedHead:
     depth: int = 4
     filters: int = 256
 
-    def maps(self, sources, num_classes, style):
+    def maps(self, sources: Sources, num_classes: int, style: ConvStyle) -> Maps:
         """The heads of all feature maps; as `PlainHead.maps`.
 
         Raises:
-            ValueError: maps with different numbers of boxes a cell.
+            ValueError: maps with different numbers of boxes per cell.
         """
         counts = {tap.source: boxes for tap, _, boxes in sources}
         if len(set(counts.values())) > 1:
             raise ValueError(
-                "A shared head needs the same number of boxes a cell on all feature maps. Give anchors that have it, "
+                "A shared head needs the same number of boxes per cell on all feature maps. Give anchors that have it, "
                 f"or none, or use head='plain'. Received: {', '.join(f'{k}: {v}' for k, v in counts.items())}"
             )
         inputs = [self._brought_in(tap, x, style) for tap, x, _ in sources]
         boxes = sources[0][2]
-        return tuple(
-            self._tower(inputs, end, boxes * width, style)
-            for end, width in zip(ENDS, (num_classes + 1, 4), strict=True)
+        conf, loc = ENDS
+        return (
+            self._tower(inputs, conf, boxes * (num_classes + 1), style),
+            self._tower(inputs, loc, boxes * 4, style),
         )
 
     def _brought_in(self, tap, x, style):
@@ -162,7 +169,7 @@ class SharedHead:
 HEADS = {"plain": PlainHead(), "separable": SeparableHead(), "shared": SharedHead()}
 
 
-def head_of(head):
+def head_of(head: Any) -> "PlainHead | SeparableHead | SharedHead":
     """A kind of head by its name; an instance as it is.
 
     Raises:
@@ -183,7 +190,8 @@ def head_of(head):
 
 def _by_end(sources, num_classes, make):
     """(confidence maps, offset maps) of heads that each feature map has for itself."""
-    return tuple(
-        [make(tap, x, end, boxes * width) for tap, x, boxes in sources]
-        for end, width in zip(ENDS, (num_classes + 1, 4), strict=True)
+    conf, loc = ENDS
+    return (
+        [make(tap, x, conf, boxes * (num_classes + 1)) for tap, x, boxes in sources],
+        [make(tap, x, loc, boxes * 4) for tap, x, boxes in sources],
     )

@@ -9,7 +9,7 @@ from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.backbones.blocks import ConvStyle
 from keras_ssd.backbones.caffe_mobilenet import CaffeMobileNetStyle, caffe_mobilenet
 from keras_ssd.calling import checked_arguments
-from keras_ssd.models.composing import ssd
+from keras_ssd.models.composing import check_anchors, ssd
 from keras_ssd.models.heads import Tap
 from keras_ssd.models.model import SSD
 from keras_ssd.models.pretrained import start_from
@@ -27,7 +27,7 @@ def mobilenet_ssd(
     *,
     weights_classes: Sequence[str] | None = None,
     input_size: tuple[int, int] | None = None,
-    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    anchors: AnchorRecipe | AnchorSpec | None = None,
     batch_norm: bool | None = None,
     l2: float = 0.0,
     kernel_initializer: str | keras.initializers.Initializer | None = "he_normal",
@@ -62,6 +62,7 @@ def mobilenet_ssd(
 
     Source: chuanqi305/MobileNet-SSD, voc/MobileNetSSD_deploy.prototxt.
     """
+    check_anchors(anchors)
     start = start_from(weights, classes, "mobilenet_ssd", weights_classes=weights_classes)
     trained = start.trained
     if batch_norm is None:
@@ -69,8 +70,9 @@ def mobilenet_ssd(
     conv = ConvStyle(kernel_initializer, l2)
     if anchors is None:
         anchors = trained.spec if trained is not None and trained.spec is not None else named_recipe("mobilenet_ssd")
+    size = anchors.image_size if input_size is None else input_size
     model = ssd(
-        caffe_mobilenet(input_size or anchors.image_size, style=CaffeMobileNetStyle(bool(batch_norm), conv)),
+        caffe_mobilenet(size, style=CaffeMobileNetStyle(bool(batch_norm), conv)),
         TAPS,
         start.classes,
         anchors,

@@ -29,9 +29,9 @@ from keras_ssd.zoo.label_fitting import fitted_names
 class SSD(keras.Model):
     """A functional `keras.Model` from RGB images to raw predictions, or to detections.
 
-    Everything of `keras.Model` works as ever: `fit`, `save`, `summary`, `export`, callbacks. What belongs to a detector
-    travels inside its `.keras` file: anchors (in the layer `AnchorBoxes`), preprocessing (in the layer
-    `preprocessing`), class names and the package's version.
+    It is a `keras.Model` like any other: `fit`, `save`, `summary`, `export` and callbacks work. Its `.keras` file also
+    holds the anchors (in the layer `AnchorBoxes`), the preprocessing (in the layer `preprocessing`), the class names
+    and the package's version.
 
     Args:
         inputs, outputs, name: as of a functional `keras.Model`.
@@ -39,10 +39,10 @@ class SSD(keras.Model):
             later.
         decoding: what `DecodeDetections` does with this model's predictions unless it is told otherwise: some of its
             options, such as the thresholds of an imported net or `{"scores": "sigmoid"}`. None is the original SSD's.
-        sources: names of the layers whose outputs the heads read, one a level, where a factory knows them.
+        sources: names of the layers whose outputs the heads read, one per level, where a factory knows them.
 
     Attributes:
-        weights_report: what a factory loaded, sub-sampled and left fresh (`print` it); None without `weights`.
+        weights_report: what a factory loaded, sub-sampled and initialised; `print` it. None without `weights`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -81,7 +81,7 @@ class SSD(keras.Model):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the layers that the heads read, one a level; empty for models that no factory of ours made."""
+        """Names of the layers that the heads read, one per level; empty for models that no factory made."""
         return self._sources
 
     @property
@@ -178,7 +178,7 @@ class SSD(keras.Model):
             confidence and those after it: as of `keras_ssd.detect`.
 
         Returns:
-            `keras_ssd.results.Results`: `Detections`, one an image, in input order, computed when they are asked for.
+            `keras_ssd.results.Results`: one `Detections` per image, in input order, computed when you ask for them.
 
         Example:
             >>> for found in model.detect(["street.jpg", array], confidence=0.4):
@@ -204,13 +204,13 @@ class SSD(keras.Model):
         )
 
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
-        """As Keras's `evaluate`; an image that cannot be read is told by this package's own error on every backend."""
+        """As Keras's `evaluate`; an image that cannot be read raises this package's own error on every backend."""
         checks.check_training(self, "evaluate", (x, *args), options)
         with telling_failures(x), checks.telling_compilation(self):
             return super().evaluate(x, *args, **options)
 
     def save(self, filepath: str | os.PathLike, overwrite: bool = True, **options: Any) -> None:
-        """As Keras's `save`, but a .keras file is replaced when the new one is whole: a full disk costs no model.
+        """As Keras's `save`, but replaces a .keras file only when the new one is complete, in case the disk is full.
 
         Args:
             filepath, overwrite, **options: see `keras.Model.save`.
@@ -316,7 +316,7 @@ class SSD(keras.Model):
         return next((layer.about for layer in self.layers if isinstance(layer, AnchorBoxes)), {})
 
     def _tell_layer(self, renamed=False):
-        """Leaves a copy of what is known with the layer of the anchors: `clone_model` takes nothing but layers over."""
+        """Copies what is known into the layer of the anchors, because `clone_model` copies only layers."""
         for layer in self.layers:
             # A decoder's model shares the layer with the raw model, whose word stands.
             if isinstance(layer, AnchorBoxes) and (renamed or not (layer.about and self.has_decoder)):

@@ -2,11 +2,14 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_ssd import zoo
 from keras_ssd.formats.keras_h5 import holds_own_model
 from keras_ssd.models.mobilenet_ssd import mobilenet_ssd
+from keras_ssd.models.model import SSD
 from keras_ssd.models.saved import load
 from keras_ssd.models.ssd7_model import ssd7
 from keras_ssd.models.ssd_mobilenet import ssd_mobilenet_v1
@@ -30,7 +33,7 @@ FACTORIES = {
 log = logging.getLogger("keras_ssd")
 
 
-def open_built(weights, model=None, class_names=None):
+def open_built(weights: str | os.PathLike, model: str | None = None, class_names: Sequence[str] | None = None) -> SSD:
     """A detector whose network one of `FACTORIES` builds; arguments and errors of `keras_ssd.open_model`."""
     if model is not None and model not in FACTORIES:
         raise ValueError(unknown_name("model", model, FACTORIES))
@@ -77,7 +80,7 @@ def _with_names(model, path, class_names):
     return model
 
 
-def tell_unused(source, given, told):
+def tell_unused(source: Any, given: Sequence[str], told: Sequence[str]) -> None:
     """Warns where names were given for classes that the weights name themselves."""
     if fitted_names("class_names", given, len(told)) != tuple(told):
         log.warning("%s names its %d classes itself; the names that were given are not used.", source, len(told))

@@ -1,7 +1,10 @@
 """What a factory starts from: its weights, the classes that they know, and the classes of the model to build."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from keras_ssd.models.model import SSD
 from keras_ssd.models.weights import (
     TrainedWeights,
     imagenet_arrays,
@@ -29,25 +32,32 @@ class Start:
     classes: tuple
 
     @property
-    def detector(self):
+    def detector(self) -> TrainedWeights | None:
         """The `TrainedWeights` if they hold heads too, else None."""
         return None if self.known is None else self.trained
 
-    def decoding_or(self, default=None):
+    def decoding_or(self, default: dict[str, Any] | None = None) -> dict[str, Any] | None:
         """Options of `DecodeDetections` that the trained heads' file tells, else the factory's own."""
         told = self.detector and self.detector.decoding
         return default if told is None else told
 
-    def load_into(self, model):
+    def load_into(self, model: SSD) -> SSD:
         """Loads the weights, if any, heads sub-sampled by class name; returns the model with its `weights_report`."""
-        if self.known is not None:
+        if self.known is not None and self.trained is not None:
             model.weights_report = load_weights_into(model, self.trained.arrays, source_classes=self.known)
         elif self.trained is not None:
             model.weights_report = load_backbone_into(model, self.trained.arrays)
         return model
 
 
-def start_from(weights, classes, model, *, weights_classes=None, backbone=None):
+def start_from(
+    weights: Any,
+    classes: Sequence[str] | None,
+    model: str,
+    *,
+    weights_classes: Sequence[str] | None = None,
+    backbone: str | None = None,
+) -> Start:
     """What `weights=` and `classes=` of a factory mean together.
 
     Args:

@@ -83,7 +83,7 @@ def with_anchors(model: SSD, anchors: AnchorRecipe | AnchorSpec, *, nearest: boo
         if len({spec.boxes_per_cell[level] for level in levels}) > 1:
             raise ValueError(
                 f"The head '{layer}' of model '{model.name}' is shared by {len(levels)} levels, which need the same "
-                f"number of boxes a cell. Received: {spec.boxes_per_cell}"
+                f"number of boxes per cell. Received: {spec.boxes_per_cell}"
             )
     mine = _clone(model, spec, heads)
     sources = {levels: _sources(model.anchor_spec, spec, levels, nearest) for _, levels in heads.values()}

@@ -87,7 +87,7 @@ def _columns_config(background, columns):
     return {"num_columns": columns, "background": background if background <= 0 else columns - 1}
 
 
-def class_heads_of(model):
+def class_heads_of(model: SSD) -> dict[str, ClassHead]:
     """{name of a convolution that makes class columns: its `ClassHead`}, found by what feeds the anchors.
 
     Raises:

@@ -25,7 +25,7 @@ def ssd7(
     *,
     weights_classes: Sequence[str] | None = None,
     input_size: tuple[int, int] | None = None,
-    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    anchors: AnchorRecipe | AnchorSpec | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     l2: float = 0.0,
@@ -63,10 +63,9 @@ def ssd7(
     start = start_from(weights, classes, "ssd7", weights_classes=weights_classes)
     style = ConvStyle(kernel_initializer, l2)
     scale, offset = _preprocessing(mean, std, start.trained)
-    if input_size is None:
-        input_size = _input_size(start.trained)
+    size = _input_size(start.trained) if input_size is None else input_size
     model = ssd(
-        ssd7_body(input_size, style=style, scale=scale, offset=offset),
+        ssd7_body(size, style=style, scale=scale, offset=offset),
         TAPS,
         start.classes,
         anchors or _anchors(start.trained),
@@ -83,12 +82,12 @@ def _preprocessing(mean, std, trained):
     if mean is None and std is None and trained and trained.preprocessing:
         return trained.preprocessing
     mean, std = (127.5 if value is None else value for value in (mean, std))
-    if not isinstance(mean, numbers.Real) or not isinstance(std, numbers.Real) or not std > 0:
+    if not isinstance(mean, numbers.Real) or not isinstance(std, numbers.Real) or not float(std) > 0:
         raise ValueError(
             "`mean` must be a number and `std` a positive one, the same for all colours. "
             f"Received: mean={mean!r}, std={std!r}"
         )
-    return float(1 / std), float(-mean / std)
+    return 1 / float(std), -float(mean) / float(std)
 
 
 def _input_size(trained):

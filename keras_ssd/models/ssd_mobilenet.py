@@ -35,7 +35,7 @@ def ssd_mobilenet_v1(
     *,
     weights_classes: Sequence[str] | None = None,
     input_size: tuple[int, int] | None = None,
-    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    anchors: AnchorRecipe | AnchorSpec | None = None,
     width: float | None = None,
     batch_norm: bool | None = None,
     l2: float = 0.0,

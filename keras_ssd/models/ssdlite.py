@@ -9,7 +9,7 @@ from keras_ssd.anchors import AnchorRecipe, AnchorSpec, named_recipe
 from keras_ssd.backbones.blocks import ConvStyle, SeparableRow
 from keras_ssd.backbones.mobilenet_v3 import MobileNetV3Style, mobilenet_v3_large
 from keras_ssd.calling import checked_arguments
-from keras_ssd.models.composing import Extra, ssd
+from keras_ssd.models.composing import Extra, check_anchors, ssd
 from keras_ssd.models.model import SSD
 from keras_ssd.models.pretrained import start_from
 
@@ -40,7 +40,7 @@ def ssdlite320(
     *,
     weights_classes: Sequence[str] | None = None,
     input_size: tuple[int, int] | None = None,
-    anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    anchors: AnchorRecipe | AnchorSpec | None = None,
     reduced_tail: bool | None = None,
     l2: float = 0.0,
     kernel_initializer: str | keras.initializers.Initializer | None = None,
@@ -74,6 +74,7 @@ def ssdlite320(
 
     Source: pytorch/vision, models/detection/ssdlite.py; Sandler et al., "MobileNetV2" (arXiv 1801.04381), section 6.2.
     """
+    check_anchors(anchors)
     start = start_from(weights, classes, "ssdlite320", weights_classes=weights_classes)
     if kernel_initializer is None:
         kernel_initializer = keras.initializers.RandomNormal(stddev=0.03)
@@ -103,7 +104,7 @@ def ssdlite320(
 def _reduced_tail(asked, trained):
     """What is asked for; what is not follows from the weights, and must not contradict them."""
     kernel = None if trained is None else trained.arrays["top_conv"].get("kernel")
-    if kernel is None:
+    if trained is None or kernel is None:
         return True if asked is None else asked
     reduced = kernel.shape[-1] == 480
     if asked not in (None, reduced):

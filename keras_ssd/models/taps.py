@@ -1,6 +1,10 @@
 """Which feature maps of a backbone the heads read: proposed, or found by name."""
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
+
+import keras
 
 from keras_ssd.backbones.taps import possible_taps, propose_taps
 from keras_ssd.models.heads import Tap
@@ -9,7 +13,9 @@ from keras_ssd.names import unknown_name
 L2_SCALE = 20.0  # weiliu89/caffe, branch ssd, examples/ssd/ssd_pascal.py
 
 
-def proposed_taps(body, found, levels, strides):
+def proposed_taps(
+    body: keras.Model, found: Mapping[str, Any], levels: Mapping[str, str], strides: Sequence[int] | None
+) -> list[Tap]:
     """Taps of a backbone that nobody has named.
 
     Where nothing holds the scale of a map, it is normalised: with BatchNormalization, or as in the original with
@@ -42,7 +48,7 @@ def proposed_taps(body, found, levels, strides):
     return taps
 
 
-def check_tap(body, found, tap):
+def check_tap(body: keras.Model, found: Mapping[str, Any], tap: Tap) -> None:
     """Raises ValueError for a tap on no layer, or on one whose output is no map."""
     if tap.layer in found:
         return
@@ -56,7 +62,7 @@ def check_tap(body, found, tap):
     )
 
 
-def check_falling(found, taps):
+def check_falling(found: Mapping[str, Any], taps: Sequence[Tap]) -> None:
     """Raises ValueError unless each tap's grid is at most as large as the one's before."""
     rows = [found[tap.layer] for tap in taps]
     for before, after in pairwise(rows):

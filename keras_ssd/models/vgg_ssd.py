@@ -129,9 +129,10 @@ def _build(architecture, weights, classes, weights_classes, input_size, anchors,
     input_size = check_input_size(input_size)
     start = start_from(weights, classes, architecture.name, weights_classes=weights_classes, backbone="vgg16")
     recipe = recipe_for(start.detector, architecture.name, anchors)
-    if anchors is None and isinstance(recipe, AnchorSpec) and recipe.image_size != input_size:
+    trained = start.detector
+    if anchors is None and trained and isinstance(recipe, AnchorSpec) and recipe.image_size != input_size:
         raise ValueError(
-            f"{start.trained.arrays.source} has anchors for images of {recipe.image_size}. Give `anchors=` for "
+            f"{trained.arrays.source} has anchors for images of {recipe.image_size}. Give `anchors=` for "
             f"another input size. Received: input_size={input_size}"
         )
     model = ssd(

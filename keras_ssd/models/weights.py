@@ -2,8 +2,10 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -49,7 +51,7 @@ class TrainedWeights:
     decoding: dict | None = None
 
 
-def is_file(weights):
+def is_file(weights: Any) -> bool:
     """Whether `weights` means a file rather than a catalogue name.
 
     A folder counts unless the catalogue knows its name: many have one that is called "coco".
@@ -71,7 +73,7 @@ def _catalogue_has(name):
     return any(name in (entry.tag, entry.name) for entry in zoo.entries())
 
 
-def find_entry(name, model):
+def find_entry(name: str, model: str | None) -> zoo.WeightSet:
     """The catalogue's row of this name; `model` is the factory's, or None.
 
     Raises:
@@ -84,7 +86,7 @@ def find_entry(name, model):
     return zoo.find(name, model=model)
 
 
-def read_weights(weights, model=None):
+def read_weights(weights: Any, model: str | None = None) -> TrainedWeights:
     """The arrays behind a catalogue name (downloaded if need be) or a file.
 
     Args:
@@ -116,7 +118,7 @@ def read_weights(weights, model=None):
     return _described(formats.read(zoo.download(entry)), entry)
 
 
-def read_weight_file(path):
+def read_weight_file(path: Path) -> TrainedWeights:
     """The arrays of one file, described by the catalogue where it knows the file's name."""
     if path.suffix.lower() == ".keras":
         from keras_ssd.models.saved import load
@@ -146,23 +148,23 @@ def _described(arrays, entry):
     classes = arrays.class_names
     if classes is None and entry is not None and entry.classes:
         classes = zoo.labels(entry.classes)
-    conventions = CONVENTIONS.get(arrays.origin) if kind in VGG_MODELS else None
+    conventions = CONVENTIONS.get(arrays.origin or "") if kind in VGG_MODELS else None
     if conventions is None:
         return TrainedWeights(arrays, kind, entry, classes)
     offset = tuple(-mean for mean in conventions.mean_rgb)
     return TrainedWeights(arrays, kind, entry, classes, None, (1.0, offset), conventions.decoding)
 
 
-def without_gaps(trained):
+def without_gaps(trained: TrainedWeights) -> TrainedWeights:
     """Weights whose heads count COCO's identifiers 1..90, cut down to its 80 classes; others as they are.
 
     TensorFlow's and torchvision's heads have columns for ten numbers that COCO never used.
     """
     slots, names = zoo.slots("coco"), zoo.labels("coco")
-    unnamed = trained.classes is None
-    if count_classes(trained.arrays) != len(slots) or not (unnamed or tuple(trained.classes) == names):
+    told = None if trained.classes is None else tuple(trained.classes)
+    if count_classes(trained.arrays) != len(slots) or told not in (None, names):
         return trained
-    if unnamed:
+    if told is None:
         log.warning(
             "%s does not name its %d classes; taking them for COCO's 80 and the gaps between.%s",
             trained.arrays.source,
@@ -172,7 +174,7 @@ def without_gaps(trained):
     return replace(trained, arrays=subsample(trained.arrays, slots, names)[0], classes=names)
 
 
-def named_as_given(trained, given):
+def named_as_given(trained: TrainedWeights, given: Any) -> TrainedWeights:
     """Weights whose classes are named as the user says; head columns that no class belongs to are cut away.
 
     Args:
@@ -185,14 +187,14 @@ def named_as_given(trained, given):
     count = count_classes(trained.arrays)
     columns = fitted_columns("weights_classes", given, count)
     if columns is None:
-        check_count(trained.arrays.source, count, listed_names("weights_classes", given))
+        raise _other_count(trained.arrays.source, count, listed_names("weights_classes", given))
     named = tuple(filter(None, columns))
     if len(named) == len(columns):
         return replace(trained, classes=named)
     return replace(trained, arrays=subsample(trained.arrays, filled(columns), named)[0], classes=named)
 
 
-def source_classes(trained, classes):
+def source_classes(trained: TrainedWeights, classes: Sequence[str] | None) -> tuple[str, ...]:
     """The classes that the weights were trained on.
 
     Args:
@@ -221,20 +223,24 @@ def source_classes(trained, classes):
         return tuple(f"class_{i}" for i in range(count))
     raise ValueError(
         f"{trained.arrays.source} was trained on {count} classes whose names nothing tells. Give them in order as "
-        f"`weights_classes=[...]`; then `classes` picks from them. Received: classes={list(classes)}"
+        f"`weights_classes=[...]`; then `classes` picks from them. Received: classes={list(classes or ())}"
     )
 
 
-def check_count(source, count, names):
+def check_count(source: Any, count: int | None, names: Sequence[str]) -> None:
     """Raises ValueError unless there are as many names as the weights of `source` have classes."""
     if count is not None and len(names) != count:
-        raise ValueError(
-            f"{source} was trained on {count} classes, background not counted. Expected {count} names, in the order "
-            f"of its training. Received: {len(names)} names, {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
-        )
+        raise _other_count(source, count, names)
 
 
-def recipe_for(trained, model, anchors):
+def _other_count(source, count, names):
+    return ValueError(
+        f"{source} was trained on {count} classes, background not counted. Expected {count} names, in the order of its "
+        f"training. Received: {len(names)} names, {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+    )
+
+
+def recipe_for(trained: TrainedWeights | None, model: str, anchors: Any) -> AnchorRecipe | AnchorSpec:
     """The anchors that belong to weights, unless the user names others.
 
     Args:
@@ -260,9 +266,9 @@ def recipe_for(trained, model, anchors):
         first = config.anchor_boxes[0]
         size = first.this_scale * min(first.image_size)
         names = (f"{model}_voc", f"{model}_coco")
-        nearest = min(names, key=lambda name: abs(named_recipe(name).rows[0].min_size - size))
+        nearest = min(names, key=lambda name: abs((named_recipe(name).rows[0].min_size or 0) - size))
         return named_recipe(nearest, truncate_sizes=False)
-    conventions = CONVENTIONS.get(trained.arrays.origin, Conventions(()))
+    conventions = CONVENTIONS.get(trained.arrays.origin or "", Conventions(()))
     scales = conventions.scales or _likely_scales(trained.arrays)
     if trained.arrays.origin is None:
         return named_recipe(f"{model}_{scales}")
@@ -281,7 +287,7 @@ def _likely_scales(arrays):
     return scales
 
 
-def imagenet_arrays():
+def imagenet_arrays() -> TrainedWeights:
     """The fc_reduced VGG16: from the catalogue, or where no source delivers, thinned out of Keras's own VGG16.
 
     Raises:

@@ -1,5 +1,7 @@
 """AdamW whose running average of the weights is good from the first steps on."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -25,20 +27,22 @@ class AveragingAdamW(keras.optimizers.AdamW):
     Source: Shamir and Zhang, Stochastic Gradient Descent for Non-smooth Optimization (2013), section 4.
     """
 
-    def __init__(self, learning_rate=1e-3, *, ema_momentum=0.998, name="averaging_adamw", **kwargs):
+    def __init__(
+        self, learning_rate: Any = 1e-3, *, ema_momentum: float = 0.998, name: str = "averaging_adamw", **kwargs: Any
+    ):
         super().__init__(learning_rate, use_ema=True, ema_momentum=ema_momentum, name=name, **kwargs)
 
     @property
-    def ema_momentum(self):
+    def ema_momentum(self) -> Any:
         """The momentum of the step in progress, a tensor."""
         step = ops.cast(self.iterations, "float32")
         return ops.minimum(step / (step + SHARE), self._highest_momentum)
 
     @ema_momentum.setter
-    def ema_momentum(self, value):
+    def ema_momentum(self, value: float) -> None:
         self._highest_momentum = float(value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "ema_momentum": self._highest_momentum}
         del config["use_ema"]
         return config

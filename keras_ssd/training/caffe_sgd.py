@@ -1,5 +1,8 @@
 """Stochastic gradient descent as Caffe's solver does it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -33,15 +36,15 @@ class CaffeSGD(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=1e-3,
-        momentum=0.9,
-        weight_decay=5e-4,
+        learning_rate: Any = 1e-3,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
         *,
-        bias_rate=2.0,
-        bias_decay=0.0,
-        bias_names=("bias", "beta"),
-        name="caffe_sgd",
-        **kwargs,
+        bias_rate: float = 2.0,
+        bias_decay: float = 0.0,
+        bias_names: Sequence[str] = ("bias", "beta"),
+        name: str = "caffe_sgd",
+        **kwargs: Any,
     ):
         for what, value, most in (("momentum", momentum, 1), ("weight_decay", weight_decay, None)):
             if not value >= 0 or (most is not None and not value < most):
@@ -55,13 +58,13 @@ class CaffeSGD(keras.optimizers.Optimizer):
         self.bias_decay = float(bias_decay)
         self.bias_names = tuple(bias_names)
 
-    def build(self, variables):
+    def build(self, variables: Sequence[Any]) -> None:
         if self.built:
             return
         super().build(variables)
         self._velocities = self.add_optimizer_variables(variables, "velocity")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         index = variable_index(self, variable)
         # TensorFlow hands its own variable over, which has another name than Keras's.
         is_bias = trained_variables(self)[index].name in self.bias_names
@@ -74,7 +77,7 @@ class CaffeSGD(keras.optimizers.Optimizer):
         self.assign(velocity, self.momentum * velocity + rate * gradient)
         self.assign_sub(variable, velocity)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "momentum": self.momentum,

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -15,12 +16,12 @@ NAME = "checkpoint.h5"
 VERSION = 1
 
 
-def replacing(path):
+def replacing(path: str | os.PathLike) -> Any:
     """See `keras_ssd.replacing`; of one temporary name, so that what a killed training left is written over."""
     return temporary_beside(path, "part")
 
 
-def save(path, model, facts):
+def save(path: str | os.PathLike, model: keras.Model, facts: dict[str, Any]) -> None:
     """Writes weights, optimizer and random states, and facts beside them.
 
     Args:
@@ -40,7 +41,7 @@ def save(path, model, facts):
             os.fsync(file.fileno())
 
 
-def read_facts(path):
+def read_facts(path: str | os.PathLike) -> dict[str, Any]:
     """The facts of a checkpoint.
 
     Raises:
@@ -51,7 +52,7 @@ def read_facts(path):
         return _facts(path, file)
 
 
-def load(path, model):
+def load(path: str | os.PathLike, model: keras.Model) -> dict[str, Any]:
     """Restores what `save` wrote into a model and an optimizer of the same making; returns the facts.
 
     Raises:

@@ -1,7 +1,9 @@
-"""What a training shows while it runs: bars on a terminal, a line an epoch elsewhere."""
+"""What a training shows while it runs: bars on a terminal, one line per epoch elsewhere."""
 
 import contextlib
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import keras
 
@@ -17,7 +19,7 @@ RATE_EVERY = 10  # steps; asking for it makes JAX bring its state back
 
 
 @contextlib.contextmanager
-def display_for(wanted, epochs, steps):
+def display_for(wanted: bool, epochs: int, steps: int) -> "Iterator[list[keras.callbacks.Callback]]":
     """Yields a list with the callback that shows progress, or an empty one."""
     if not wanted:
         yield []
@@ -28,7 +30,7 @@ def display_for(wanted, epochs, steps):
             yield [Bars(bars, epochs, steps)]
 
 
-def epoch_line(row, epochs):
+def epoch_line(row: Mapping[str, Any], epochs: int) -> str:
     """The line of one epoch."""
     parts = [f"{title} {_number(name, row[name])}" for name, title in SHOWN.items() if name in row]
     return f"epoch {int(row['epoch'])}/{epochs}: " + ", ".join(parts)
@@ -42,14 +44,14 @@ def _number(name, value):
 
 
 class Lines(keras.callbacks.Callback):
-    """A line an epoch on standard error, for logs of jobs."""
+    """A line per epoch on standard error, for logs of jobs."""
 
-    def __init__(self, epochs):
+    def __init__(self, epochs: int):
         super().__init__()
         self.epochs = epochs
 
-    def on_epoch_end(self, epoch, logs=None):
-        if "seconds" in (logs or {}):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs and "seconds" in logs:
             print(epoch_line({"epoch": epoch + 1, **logs}, self.epochs), file=sys.stderr, flush=True)
 
 
@@ -72,18 +74,18 @@ def _bars():
 class Bars(keras.callbacks.Callback):
     """One bar for the whole training with its time left, with the numbers of the epoch in progress."""
 
-    def __init__(self, bars, epochs, steps):
+    def __init__(self, bars: Any, epochs: int, steps: int):
         super().__init__()
         self.bars, self.epochs, self.steps = bars, epochs, steps
         self.task, self.learning_rate, self.measured = None, 0.0, {}
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.task is None:
             total, done = self.epochs * self.steps, epoch * self.steps
             self.task = self.bars.add_task("", total=total, completed=done, numbers="")
         self.bars.update(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if batch % RATE_EVERY == 0:
             self.learning_rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         values = {name: keras.ops.convert_to_numpy(value) for name, value in (logs or {}).items() if name in SHOWN}
@@ -91,7 +93,8 @@ class Bars(keras.callbacks.Callback):
         numbers = ", ".join(f"{title} {_number(name, values[name])}" for name, title in SHOWN.items() if name in values)
         self.bars.update(self.task, advance=1, numbers=numbers)
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.measured |= {"val_mAP": logs["val_mAP"]} if "val_mAP" in (logs or {}) else {}
-        if "seconds" in (logs or {}):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        self.measured |= {"val_mAP": logs["val_mAP"]} if "val_mAP" in logs else {}
+        if "seconds" in logs:
             self.bars.console.print(epoch_line({"epoch": epoch + 1, **logs}, self.epochs), highlight=False)

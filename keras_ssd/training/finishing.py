@@ -2,10 +2,13 @@
 
 import dataclasses
 import math
+import os
 
 from keras_ssd import models
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.decoding import Confidence
 from keras_ssd.evaluation import evaluate
+from keras_ssd.models.model import SSD
 from keras_ssd.training.checkpoint import replacing
 
 MEASURE = "voc12"
@@ -27,7 +30,7 @@ class Measured:
     confidence: Confidence | None
 
 
-def measure(path, validation_set, batch_size):
+def measure(path: str | os.PathLike, validation_set: Dataset, batch_size: int) -> "tuple[SSD, Measured]":
     """Measures a saved model and stores in it the threshold of the highest F1.
 
     Args:

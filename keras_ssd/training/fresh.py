@@ -1,19 +1,22 @@
-"""The output folder of a training, which is there only when there is something in it to keep."""
+"""The output folder of a training, which stays only if it holds something to keep."""
 
 import contextlib
+import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
-def fresh_folder(path, kept):
-    """Makes a folder, and takes back all that was written there if the block fails with nothing to keep.
+def fresh_folder(path: str | os.PathLike, kept: Callable[[], Any]) -> Iterator[None]:
+    """Makes a folder, and removes what the block wrote there if the block fails and nothing is to be kept.
 
-    What was there before stays, the folder itself and folders above it too.
+    Files and folders that were there before stay.
 
     Args:
         path: of the folder.
-        kept: function without arguments: whether there is something to keep, asked when the block has failed.
+        kept: function without arguments that is called when the block has failed; whether there is something to keep.
     """
     path = Path(path)
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]

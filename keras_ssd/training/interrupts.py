@@ -1,4 +1,4 @@
-"""Ctrl-C during a training: asked politely it waits for the step in progress, asked twice it does not."""
+"""Ctrl-C during a training: the first ends it after the current step, the second at once."""
 
 import signal
 import sys
@@ -8,14 +8,14 @@ import threading
 class Interrupt:
     """A context in which the first Ctrl-C sets `wanted`, and the second one is a KeyboardInterrupt.
 
-    In another thread than the main one, which no Ctrl-C reaches, it does nothing.
+    It does nothing outside the main thread, because Python delivers Ctrl-C only there.
     """
 
     def __init__(self):
         self.wanted = False
         self._before = None
 
-    def __enter__(self):
+    def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._asked)
         return self
@@ -26,6 +26,6 @@ class Interrupt:
         self.wanted = True
         print("\nStopping after this step; press Ctrl-C again to stop at once.", file=sys.stderr, flush=True)
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)

@@ -1,4 +1,4 @@
-"""How long a training will take: measured on a few steps of it, which leave no trace."""
+"""How long a training will take, measured on a few steps whose effect is undone."""
 
 import dataclasses
 import time
@@ -6,6 +6,8 @@ import time
 import keras
 import numpy as np
 
+from keras_ssd.data.batches import Batches
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation import evaluate
 
 WARM_UP, TIMED = 2, 6  # steps; the first ones compile
@@ -26,43 +28,43 @@ class Pace:
     step: float
     validation: float = 0.0
 
-    def every(self, steps):
-        """From how many epochs of so many steps on the validation set is measured once."""
+    def every(self, steps: int) -> int:
+        """Epochs from one measurement of the validation set to the next, for epochs of so many steps."""
         wanted = self.validation / (VALIDATION_SHARE * steps * self.step)
         return int(min(max(1, np.ceil(wanted)), MOST_BETWEEN))
 
-    def seconds(self, epochs, steps):
+    def seconds(self, epochs: int, steps: int) -> float:
         """Of a whole training."""
         measured = -(-epochs // self.every(steps))
         return START_AND_END + epochs * steps * self.step + measured * self.validation
 
-    def epochs_within(self, seconds, steps):
+    def epochs_within(self, seconds: float, steps: int) -> int:
         """How many epochs of so many steps fit into a time; at least one."""
         epoch = steps * self.step + self.validation / self.every(steps)
         return max(1, int((seconds - START_AND_END) / epoch))
 
 
-def measured_pace(twin, source, validation_set, kept):
+def measured_pace(trained: keras.Model, source: Batches, validation_set: Dataset | None, kept: keras.Model) -> Pace:
     """The `Pace` of a compiled model on its batches.
 
     Args:
-        twin: the model that is trained; afterwards it has the weights and states that it had.
+        trained: the model that is trained; afterwards it has the weights and states that it had.
         source: `Batches`, which afterwards begin anew.
         validation_set: `Dataset` or None.
         kept: the model that is validated.
     """
-    variables = [*twin.variables, *twin.optimizer.variables]
+    variables = [*trained.variables, *trained.optimizer.variables]
     before = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
     batches = [source.maker.batch(0, source.places(0, number)) for number in range(min(3, len(source)))]
     for number in range(WARM_UP):
-        twin.train_on_batch(*batches[number % len(batches)])
+        trained.train_on_batch(*batches[number % len(batches)])
     began = time.perf_counter()
     for number in range(TIMED):
-        twin.train_on_batch(*batches[number % len(batches)])
+        trained.train_on_batch(*batches[number % len(batches)])
     step = (time.perf_counter() - began) / TIMED
     for variable, array in zip(variables, before, strict=True):
         variable.assign(array)
-    twin.reset_metrics()
+    trained.reset_metrics()
     return Pace(step, 0.0 if validation_set is None else _validation(kept, validation_set, source.batch_size))
 
 

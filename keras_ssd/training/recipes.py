@@ -1,5 +1,8 @@
 """Optimizers with their schedules, by what they are for: `caffe_sgd`, `modern`, `small_data`."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 
 from keras_ssd.calling import checked_arguments
@@ -10,7 +13,14 @@ from keras_ssd.training.caffe_sgd import CaffeSGD
 NOT_DECAYED = ("bias", "beta", "gamma")
 
 
-def caffe_sgd(steps=120_000, learning_rate=1e-3, *, drops=(2 / 3, 5 / 6), weight_decay=5e-4, **options):
+def caffe_sgd(
+    steps: int = 120_000,
+    learning_rate: float = 1e-3,
+    *,
+    drops: Sequence[float] = (2 / 3, 5 / 6),
+    weight_decay: float = 5e-4,
+    **options: Any,
+) -> keras.optimizers.Optimizer:
     """The original recipe: SGD with momentum 0.9, the rate cut to a tenth at two thirds and five sixths.
 
     The original trains 120,000 steps of 32 images from the ImageNet VGG, without warm-up and without clipping; give
@@ -38,7 +48,16 @@ def caffe_sgd(steps=120_000, learning_rate=1e-3, *, drops=(2 / 3, 5 / 6), weight
     return CaffeSGD(schedule, weight_decay=weight_decay, **options)
 
 
-def modern(steps, learning_rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=10.0, average=0.998, **options):
+def modern(
+    steps: int,
+    learning_rate: float = 1e-3,
+    *,
+    warm_up: int | None = None,
+    weight_decay: float = 0.05,
+    clip: float | None = 10.0,
+    average: float | None = 0.998,
+    **options: Any,
+) -> keras.optimizers.Optimizer:
     """AdamW with warm-up, cosine decay, clipping, and a running average of the weights.
 
     Args:
@@ -69,7 +88,7 @@ def modern(steps, learning_rate=1e-3, *, warm_up=None, weight_decay=0.05, clip=1
     return optimizer
 
 
-def small_data(steps, learning_rate=2e-3, **options):
+def small_data(steps: int, learning_rate: float = 2e-3, **options: Any) -> keras.optimizers.Optimizer:
     """`modern` for a few hundred images and a small network from nothing: a higher rate, 60 steps of warm-up.
 
     Args:
@@ -84,7 +103,7 @@ RECIPES = {"caffe": caffe_sgd, "modern": modern, "small-data": small_data}
 
 
 @checked_arguments
-def named(name):
+def named(name: str) -> Callable[..., keras.optimizers.Optimizer]:
     """A recipe's function by name.
 
     Raises:

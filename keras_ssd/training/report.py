@@ -5,16 +5,24 @@ Drawn with Pillow, which the package needs anyway: a few lines on axes are no re
 
 import importlib.util
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_ssd.data.dataset import Dataset
+from keras_ssd.models.model import SSD
 from keras_ssd.training.checkpoint import replacing
 from keras_ssd.training.sheet import sheet
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CURVES, SHEET, TENSORBOARD = "curves.png", "predictions.png", "tensorboard"
 FINER = 2  # curves are drawn so much larger and then made smaller, which smooths them
 PANEL_HW = (240 * FINER, 720 * FINER)
-MARGINS = tuple(side * FINER for side in (34, 16, 30, 70))  # top, right, bottom, left
+MARGINS = (34 * FINER, 16 * FINER, 30 * FINER, 70 * FINER)  # top, right, bottom, left
 INK, GRID = "#333333", "#DDDDDD"
 LINES = ("#0072B2", "#D55E00", "#009E73")  # Okabe and Ito's, those that show on white
 PANELS = (
@@ -24,14 +32,14 @@ PANELS = (
 )
 
 
-def tensorboard(out):
+def tensorboard(out: Path) -> list[keras.callbacks.Callback]:
     """A list with Keras's TensorBoard callback where TensorBoard and TensorFlow are installed, else an empty one."""
     if keras.config.backend() != "tensorflow" or importlib.util.find_spec("tensorboard") is None:
         return []
     return [keras.callbacks.TensorBoard(out / TENSORBOARD, write_graph=False, update_freq="epoch")]
 
 
-def write(model, history, dataset):
+def write(model: SSD, history: Any, dataset: Dataset) -> None:
     """Writes both images into the folder of a training.
 
     Args:
@@ -45,7 +53,7 @@ def write(model, history, dataset):
         sheet(model, dataset).save(temporary)
 
 
-def curves(rows):
+def curves(rows: Sequence[Mapping[str, float]]) -> "Image.Image":
     """A PIL image with the loss, the shares and the rate over the epochs.
 
     Args:
@@ -70,7 +78,7 @@ def _panel(title, lines):
     """One diagram: axes, grid, lines, and what they are."""
     from PIL import Image, ImageDraw, ImageFont
 
-    image = Image.new("RGB", PANEL_HW[::-1], "white")
+    image = Image.new("RGB", (PANEL_HW[1], PANEL_HW[0]), "white")
     pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(12 * FINER)
     epochs = [x for points in lines.values() for x, _ in points]

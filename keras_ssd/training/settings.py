@@ -1,12 +1,16 @@
-"""What a training is made of, apart from model and data: numbers and names that can be written down."""
+"""The settings of a training besides model and data: plain numbers and names."""
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.losses import SSDLoss
+from keras_ssd.models.model import SSD
 from keras_ssd.training import recipes
 
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -32,13 +36,13 @@ class Settings:
 
     epochs: int
     batch_size: int
-    recipe: object = "small-data"
+    recipe: Any = "small-data"
     learning_rate: float | None = None
-    augment: object = "light"
+    augment: Any = "light"
     seed: int = 0
     precision: str = "float32"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             if isinstance(value, bool) or int(value) != value or value < 1:
@@ -52,7 +56,7 @@ class Settings:
         elif self.learning_rate is not None:
             raise ValueError("`learning_rate` is for a recipe by name; a function sets its own. Leave one of them out.")
 
-    def optimizer(self, steps):
+    def optimizer(self, steps: int) -> keras.optimizers.Optimizer:
         """The recipe's optimizer for so many steps in all."""
         if callable(self.recipe):
             return self.recipe(steps)
@@ -60,7 +64,7 @@ class Settings:
             steps, **({} if self.learning_rate is None else {"learning_rate": self.learning_rate})
         )
 
-    def loss(self, decoding):
+    def loss(self, decoding: Mapping[str, Any]) -> SSDLoss:
         """The recipe's loss for a model with these decoder options (`SSD.decoding`)."""
         options = {key: decoding[key] for key in ("code_type", "variance_encoded_in_target") if key in decoding}
         scores = decoding.get("scores", "softmax")
@@ -74,7 +78,7 @@ class Settings:
         options |= {} if self.recipe == "caffe" else {"n_neg_min": 10, "negative_images": "mine"}
         return SSDLoss(**options)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, to tell whether a training may go on; objects as their representation."""
         values = dataclasses.asdict(self)
         for name in ("recipe", "augment"):
@@ -84,7 +88,9 @@ class Settings:
         return values
 
 
-def identity(model, train_set, validation_set, settings, loss):
+def identity(
+    model: SSD, train_set: Dataset, validation_set: Dataset | None, settings: Settings, loss: keras.losses.Loss
+) -> dict[str, Any]:
     """What must be the same for a training to go on: dictionary of plain values.
 
     Args:

@@ -1,13 +1,19 @@
-"""A sheet of images after a training: on the left what is there, on the right what the model finds, with scores."""
+"""A sheet of images after a training: annotated boxes on the left, detections with scores on the right."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.detecting import detections_or_errors
 from keras_ssd.drawing import Label, class_colours, draw_boxes, draw_detections
 from keras_ssd.images import ImageError, Source, read_image
+from keras_ssd.models.model import SSD
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 IMAGES = 6
 CONFIDENCE = 0.3  # of a model that has none of its own
@@ -18,7 +24,7 @@ INK, PAPER = "#222222", "#FFFFFF"
 SIDES = (("truth", "#E4E4E4"), ("found", "#CFE3F5"))  # title and its background
 
 
-def sheet(model, dataset):
+def sheet(model: SSD, dataset: Dataset) -> "Image.Image":
     """Draws a grid of pairs of images.
 
     Args:
@@ -54,7 +60,7 @@ def sheet(model, dataset):
     return image
 
 
-def telling(dataset, count=IMAGES):
+def telling(dataset: Dataset, count: int = IMAGES) -> list[int]:
     """Places of the images that tell most, the same for every model and run.
 
     Each image shows as many classes as it can that were not shown yet, then again from the first; of equals the one
@@ -99,7 +105,7 @@ def _pair(annotation, found):
     height, width = image.shape[:2]
     scale = min(CELL_HW[0] / height, CELL_HW[1] / width)
     size_hw = max(1, round(height * scale)), max(1, round(width * scale))
-    small = np.asarray(Image.fromarray(image).resize(size_hw[::-1], Image.Resampling.LANCZOS))
+    small = np.asarray(Image.fromarray(image).resize((size_hw[1], size_hw[0]), Image.Resampling.LANCZOS))
     pair = Image.new("RGB", (2 * CELL_HW[1] + 4, TITLE + size_hw[0]), PAPER)
     truth = _truth(small, annotation.boxes_xyxy * scale, annotation.class_ids, found.class_names)
     drawn = truth, draw_detections(small, found)

@@ -1,4 +1,4 @@
-"""`train`: from a model and annotated images to a trained model, in a folder that a training can go on from."""
+"""`train` trains a model on annotated images and writes a folder from which the training can be resumed."""
 
 import dataclasses
 import math
@@ -22,22 +22,22 @@ from keras_ssd.training.fresh import fresh_folder
 from keras_ssd.training.interrupts import Interrupt
 from keras_ssd.training.pace import measured_pace
 from keras_ssd.training.settings import Settings, identity
-from keras_ssd.training.training_callback import BEST, LAST, Keeper
-from keras_ssd.training.training_copy import twin_of
+from keras_ssd.training.training_callback import BEST, LAST, TrainingCallback
+from keras_ssd.training.training_copy import training_copy_of
 
 MOST_BYTES_IN_MEMORY = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a training is about to do.
+    """What a training will do.
 
     Args:
-        settings: `Settings`, with the epochs that fit into the time where only that was given.
-        steps: an epoch.
+        settings: `Settings`; where only the time was given, with as many epochs as fit into it.
+        steps: per epoch.
         every: epochs from one measurement on the validation set to the next.
         patience: epochs without a better measurement after which it ends; None for all epochs.
-        seconds: that it will take at most, as measured on a few steps; None where they were not timed.
+        seconds: the longest time that it will take, measured on a few steps; None where they were not timed.
     """
 
     settings: Settings
@@ -52,8 +52,8 @@ class History:
     """What a training did.
 
     Args:
-        rows: a dictionary an epoch: epoch (from 1), loss and its parts, rate, seconds, and val_mAP where it was
-            measured, with "val_AP <class>" of each class.
+        rows: one dictionary per epoch: epoch (from 1), loss and its parts, learning_rate, seconds, and where it was
+            measured val_mAP with "val_AP <class>" of each class.
         out: the folder.
         interrupted: whether it ended early, at a Ctrl-C or after `stop_after` epochs.
         left_out: `Problems` of images that turned out to be unreadable during the training.
@@ -70,7 +70,7 @@ class History:
     start: float | None = None
 
     @property
-    def best(self):
+    def best(self) -> dict[str, Any] | None:
         """The row with the highest val_mAP; None without validation."""
         measured = [
             row for row in reversed(self.rows) if math.isfinite(row.get("val_mAP", math.nan))
@@ -101,15 +101,15 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     display: bool = True,
     planned: Callable[[Plan], Any] | None = None,
-):
+) -> History:
     """Trains a detector and keeps the best.
 
-    The folder `out` always holds what is needed to go on: `checkpoint.h5` is replaced as a whole after each epoch, so
-    a killed training loses at most the epoch it was in, and one that is resumed ends with the weights, to the bit on
-    a CPU, of one that was not stopped. `model.keras` is the model to use: the best on the validation set, which may be
-    the one that the training began with, or the last where there is none. Where the recipe averages weights, these are
-    the averages. Ctrl-C ends after the step in progress and leaves both files, too. A training that fails before its
-    first epoch is complete leaves no folder.
+    The folder `out` always holds what resuming needs. `checkpoint.h5` is replaced as a whole after each epoch, so a
+    killed training loses at most the current epoch. A resumed training ends with the same weights as one that was not
+    stopped, to the bit on a CPU. `model.keras` is the model to use: the best on the validation set, which may be the
+    one that the training began with, or the last without such a set. Where the recipe averages weights, it holds the
+    averages. Ctrl-C ends the training after the current step and leaves both files, too. A training that fails before
+    the end of its first epoch leaves no folder.
 
     Args:
         model: `SSD` of raw predictions; at the end it has the weights of `model.keras`. Layers with
@@ -119,8 +119,8 @@ def train(
         out: folder to write to; made if it is missing.
         epochs, batch_size, recipe, learning_rate, augment, seed, precision: see `Settings`. Without `epochs` they
             follow from `minutes`.
-        minutes: that the training may take; a few steps are timed, and as many epochs are done as fit. The schedule of
-            the rate comes to its end in them.
+        minutes: the longest time of the training; it times a few steps and does as many epochs as fit. The schedule of
+            the learning rate ends with them.
         patience: end when so many epochs brought no better measurement on the validation set; None for all epochs.
         loss: `SSDLoss`; None is the recipe's.
         resume: go on from the checkpoint in `out`, with the same settings.
@@ -128,8 +128,7 @@ def train(
         workers: threads that make batches; None is one a processor.
         callbacks: more Keras callbacks; their `model` is a copy that is trained. `val_mAP` is among their logs.
         display: whether to show progress.
-        planned: function that is called with the `Plan` when all is checked, before the first step. A few steps are
-            timed for it.
+        planned: function that gets the `Plan` after all checks and before the first step. The plan times a few steps.
 
     Returns:
         `History`.
@@ -157,50 +156,50 @@ def train(
     _check_validation(validation_set, model)
     facts = identity(model, train_set, validation_set, settings, loss)
     _check_folder(out, facts, resume)
-    twin = twin_of(model, precision)
-    source = _source(train_set, twin, settings, workers)
-    _compile(twin, settings, loss, len(source))
+    trained = training_copy_of(model, precision)
+    source = _source(train_set, trained, settings, workers)
+    _compile(trained, settings, loss, len(source))
     pace = None
     if epochs is None or planned is not None:
-        pace = measured_pace(twin, source, validation_set, model)
-    if epochs is None:
+        pace = measured_pace(trained, source, validation_set, model)
+    if epochs is None and pace is not None and minutes is not None:
         settings = dataclasses.replace(settings, epochs=pace.epochs_within(60 * minutes, len(source)))
-        _compile(twin, settings, loss, len(source))
+        _compile(trained, settings, loss, len(source))
         facts = identity(model, train_set, validation_set, settings, loss)
     plan = _plan(settings, len(source), validation_set, patience, pace)
-    keeper = Keeper(model, source, validation_set, out, facts, settings.epochs, plan.every, plan.patience)
+    callback = TrainingCallback(model, source, validation_set, out, facts, settings.epochs, plan.every, plan.patience)
     if resume:
-        keeper.restore(twin)
+        callback.restore(trained)
     last = min(settings.epochs, stop_after or settings.epochs)
     try:
         with (
-            fresh_folder(out, lambda: keeper.rows or keeper.interrupted),
+            fresh_folder(out, lambda: callback.rows or callback.interrupted),
             Interrupt() as interrupt,
             display_for(display, settings.epochs, len(source)) as shown,
         ):
-            keeper.interrupt = interrupt
+            callback.interrupt = interrupt
             if planned is not None:
                 planned(plan)
-            if not keeper.rows:
-                keeper.measure_start()
-            if keeper.epochs_done < last and not keeper.has_ended:
-                twin.fit(
+            if not callback.rows:
+                callback.measure_start()
+            if callback.epochs_done < last and not callback.has_ended:
+                trained.fit(
                     source,
                     epochs=last,
-                    initial_epoch=keeper.epochs_done,
+                    initial_epoch=callback.epochs_done,
                     verbose=0,
                     shuffle=False,
-                    callbacks=[keeper, *report.tensorboard(out), *callbacks, *shown],
+                    callbacks=[callback, *report.tensorboard(out), *callbacks, *shown],
                 )
     finally:
         source.close()
-    return _finished(model, keeper, train_set, validation_set)
+    return _finished(model, callback, train_set, validation_set)
 
 
-def _compile(twin, settings, loss, steps):
+def _compile(trained, settings, loss, steps):
     optimizer = settings.optimizer(steps * settings.epochs)
-    twin.compile(optimizer=optimizer, loss=loss, metrics=[SSDLossMetric(loss)])
-    optimizer.build(twin.trainable_variables)
+    trained.compile(optimizer=optimizer, loss=loss, metrics=[SSDLossMetric(loss)])
+    optimizer.build(trained.trainable_variables)
 
 
 def _plan(settings, steps, validation_set, patience, pace):
@@ -209,19 +208,19 @@ def _plan(settings, steps, validation_set, patience, pace):
     return Plan(settings, steps, every, None if validation_set is None else patience, seconds)
 
 
-def _finished(model, keeper, train_set, validation_set):
-    interrupted = keeper.interrupted or not keeper.has_ended
-    history = History(tuple(keeper.rows), keeper.out, interrupted, keeper.left_out, start=keeper.start)
+def _finished(model, callback, train_set, validation_set):
+    interrupted = callback.interrupted or not callback.has_ended
+    history = History(tuple(callback.rows), callback.out, interrupted, callback.left_out, start=callback.start)
     best = None
     if validation_set is not None and not interrupted:
-        batch_size = keeper.source.batch_size
-        best, best_model = finishing.measure(keeper.out / BEST, validation_set, batch_size)
-        _, last_model = finishing.measure(keeper.out / LAST, validation_set, batch_size)
+        batch_size = callback.source.batch_size
+        best, best_model = finishing.measure(callback.out / BEST, validation_set, batch_size)
+        _, last_model = finishing.measure(callback.out / LAST, validation_set, batch_size)
         history = dataclasses.replace(history, best_model=best_model, last_model=last_model)
         if best.confidence is not None:
             model.confidence = best.confidence
-    elif (keeper.out / BEST).is_file():
-        best = models.load(keeper.out / BEST)
+    elif (callback.out / BEST).is_file():
+        best = models.load(callback.out / BEST)
     if best is not None:
         model.set_weights(best.get_weights())
     if history.rows:

@@ -3,14 +3,20 @@
 import csv
 import math
 import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_ssd.callbacks import Evaluate
-from keras_ssd.data.batches import batch_names
+from keras_ssd.data.batches import Batches, batch_names
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation import evaluate
+from keras_ssd.models.model import SSD
 from keras_ssd.training import checkpoint
+from keras_ssd.training.interrupts import Interrupt
 from keras_ssd.training.training_copy import write_averaged
 
 BEST, LAST, LOG = "model.keras", "last.keras", "log.csv"
@@ -19,23 +25,26 @@ NAMED = 16  # images that an error names
 
 
 class DivergedError(ValueError):
-    """A loss or weights that are no finite numbers.
+    """The loss or the weights became infinite or NaN.
 
     Attributes:
-        images: names of the images of the batch in which it showed.
+        images: names of the images in that batch.
     """
 
-    def __init__(self, message, images):
+    def __init__(self, message: str, images: Iterable[str]):
         super().__init__(message)
         self.images = tuple(images)
 
 
-class Keeper(keras.callbacks.Callback):
-    """See the module.
+class TrainingCallback(keras.callbacks.Callback):
+    """Validates, writes checkpoints, models and the log, and stops a training that diverges.
+
+    Keras's own callbacks know neither the averaged weights, nor files that are replaced as a whole, nor the names of
+    images, nor measurements that are not made in every epoch.
 
     Args:
-        kept: the model that is validated and saved; the callback's own `model` is its twin that is trained.
-        source: `Batches` that the twin is fed with.
+        kept: the model that is validated and saved; the callback's own `model` is the copy that is trained.
+        source: `Batches` that the copy is trained on.
         validation_set: `Dataset` or None.
         out: the folder, a `Path`.
         facts: dictionary of what must be the same when the training is resumed.
@@ -48,13 +57,24 @@ class Keeper(keras.callbacks.Callback):
             else None. Where no epoch is better they stay the best model.
     """
 
-    def __init__(self, kept, source, validation_set, out, facts, epochs, every=1, patience=None):
+    def __init__(
+        self,
+        kept: SSD,
+        source: Batches,
+        validation_set: Dataset | None,
+        out: Path,
+        facts: dict[str, Any],
+        epochs: int,
+        every: int = 1,
+        patience: int | None = None,
+    ):
         super().__init__()
         self.kept, self.source = kept, source
         self.out, self.facts = out, facts
         self.epochs, self.every, self.patience = epochs, every, patience
         self.rows = []
-        self.interrupt, self.interrupted = None, False
+        self.interrupt: Interrupt | None = None
+        self.interrupted = False
         self._epoch, self._steps, self._began = 0, 0, 0.0
         self.start, self._start_weights = None, None
         self._evaluation = None
@@ -62,17 +82,17 @@ class Keeper(keras.callbacks.Callback):
             self._evaluation = Evaluate(validation_set, "voc12", batch_size=source.batch_size, model=kept)
 
     @property
-    def epochs_done(self):
+    def epochs_done(self) -> int:
         """Complete epochs."""
         return len(self.rows)
 
     @property
-    def left_out(self):
+    def left_out(self) -> Any:
         """`Problems` of images that could not be read."""
         return self.source.left_out
 
     @property
-    def has_ended(self):
+    def has_ended(self) -> bool:
         """Whether nothing is left to do: all epochs are done, or the last `patience` ones brought nothing better."""
         if self.epochs_done >= self.epochs:
             return True
@@ -83,7 +103,7 @@ class Keeper(keras.callbacks.Callback):
         best = max([*start, *measured], key=lambda row: row["val_mAP"])
         return measured[-1]["epoch"] - best["epoch"] >= self.patience
 
-    def measure_start(self):
+    def measure_start(self) -> None:
         """Measures the weights that the training begins with."""
         if self._evaluation is None:
             return
@@ -92,17 +112,17 @@ class Keeper(keras.callbacks.Callback):
         if measured >= LEAST_START:
             self.start, self._start_weights = measured, self.kept.get_weights()
 
-    def restore(self, twin):
+    def restore(self, trained: SSD) -> None:
         """Goes back to the checkpoint."""
-        facts = checkpoint.load(self.out / checkpoint.NAME, twin)
+        facts = checkpoint.load(self.out / checkpoint.NAME, trained)
         self.rows, self.start = _with_nan(facts["rows"]), facts.get("start")
         self._write_log()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.source.epoch = epoch
         self._epoch, self._steps, self._began = epoch, 0, time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._steps = batch + 1
         loss = float(keras.ops.convert_to_numpy((logs or {}).get("loss", 0.0)))
         if not math.isfinite(loss):
@@ -110,19 +130,19 @@ class Keeper(keras.callbacks.Callback):
         if self.interrupt is not None and self.interrupt.wanted:
             self.model.stop_training = True
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs
-        twin = self.model
+        trained = self.model
         if self._steps < len(self.source):
             self.interrupted = True
-            write_averaged(twin, self.kept)
+            write_averaged(trained, self.kept)
             self._save_model(LAST)
             self._save_first()
             return
-        if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in twin.weights):
+        if not all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in trained.weights):
             self._diverged(self._steps - 1, "the weights became infinite or NaN")
-        logs["learning_rate"] = float(keras.ops.convert_to_numpy(twin.optimizer.learning_rate))
-        write_averaged(twin, self.kept)
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(trained.optimizer.learning_rate))
+        write_averaged(trained, self.kept)
         done = epoch + 1
         if self._evaluation is not None and (done % self.every == 0 or done == self.epochs):
             self._evaluation.on_epoch_end(epoch, logs)
@@ -134,15 +154,15 @@ class Keeper(keras.callbacks.Callback):
         else:
             self._save_first()
         facts = {"identity": self.facts, "rows": _without_nan(self.rows), "start": self.start}
-        checkpoint.save(self.out / checkpoint.NAME, twin, facts)
+        checkpoint.save(self.out / checkpoint.NAME, trained, facts)
         self._write_log()
         if self.interrupt is not None and self.interrupt.wanted:
             self.interrupted = True
-            twin.stop_training = True
+            trained.stop_training = True
         if self.has_ended:
-            twin.stop_training = True
+            trained.stop_training = True
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if not self.interrupted:
             self._save_model(LAST)
 
@@ -186,8 +206,8 @@ class Keeper(keras.callbacks.Callback):
         kept = f"Epoch {self.epochs_done} is kept." if self.rows else "No epoch was complete before."
         raise DivergedError(
             f"In epoch {self._epoch + 1}, step {batch + 1}, {what}. The images of that step: "
-            f"{', '.join(names[:NAMED])}{more}. {kept} A lower rate is the usual remedy; if it happens at once, look "
-            "at the boxes of these images.",
+            f"{', '.join(names[:NAMED])}{more}. {kept} A lower learning rate is the usual remedy; if it happens at "
+            "once, look at the boxes of these images.",
             names,
         )
 

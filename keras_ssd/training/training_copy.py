@@ -1,4 +1,6 @@
-"""The copy of a model that is trained, apart from the one that is kept."""
+"""The copy of a model that a training changes, apart from the model that is validated and saved."""
+
+from typing import Any
 
 import keras
 
@@ -8,11 +10,11 @@ from keras_ssd.models import SSD
 from keras_ssd.zoo.port import arrays_of, port, target_weights, to_numpy
 
 
-def twin_of(model, precision=None):
+def training_copy_of(model: SSD, precision: str | None = None) -> SSD:
     """A copy with weights of its own and another numerical precision.
 
-    What is validated and saved has averaged weights and computes in float32; what is trained has neither. Two models
-    keep the two apart, where swapping weights to and fro in one would leave the wrong ones behind an error.
+    The model that is validated and saved has averaged weights and computes in float32; the copy that is trained has
+    neither. With one model, an error while the weights are swapped would leave the wrong ones.
 
     Args:
         model: `SSD`.
@@ -30,24 +32,24 @@ def twin_of(model, precision=None):
 
     copy = keras.models.clone_model(model, clone_function=clone)
     names = model.class_names if model.names_classes else ()
-    twin = SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=names, decoding=model.decoding)
-    for layer in twin.layers:
+    trained = SSD(copy.inputs[0], copy.outputs[0], name=model.name, class_names=names, decoding=model.decoding)
+    for layer in trained.layers:
         if layer.weights:  # the input may have got another name
             layer.trainable = model.get_layer(layer.name).trainable
-    port(twin, arrays_of(model))
-    return twin
+    port(trained, arrays_of(model))
+    return trained
 
 
-def write_averaged(twin, model):
-    """Writes the twin's weights into the model: the running averages where its optimizer keeps them."""
-    averages = averages_of(twin.optimizer)
+def write_averaged(trained: SSD, model: SSD) -> None:
+    """Writes the weights of the trained copy into the model: the running averages where the optimizer keeps them."""
+    running = averages_of(trained.optimizer)
     layers = {}
-    for (layer, weight), variable in target_weights(twin).items():
-        layers.setdefault(layer, {})[weight] = to_numpy(averages.get(id(variable), variable))
+    for (layer, weight), variable in target_weights(trained).items():
+        layers.setdefault(layer, {})[weight] = to_numpy(running.get(id(variable), variable))
     port(model, NamedArrays(layers, format="model"))
 
 
-def averages_of(optimizer):
+def averages_of(optimizer: Any) -> dict[int, Any]:
     """{id of a variable: its running average}; empty without averaging."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
     if not optimizer.use_ema:
