@@ -20,6 +20,8 @@ def as_numpy(x):
 def test_values_formats():
     np.testing.assert_allclose(bx.xyxy_to_cxcywh(BOXES)[0], [0.3, 0.3, 0.4, 0.2], rtol=1e-6)
     np.testing.assert_allclose(bx.xyxy_to_xywh(BOXES)[0], [0.1, 0.2, 0.4, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(bx.cxcywh_to_xyxy(np.float32([[0.3, 0.3, 0.4, 0.2]]))[0], BOXES[0], rtol=1e-6)
+    np.testing.assert_allclose(bx.xywh_to_xyxy(np.float32([[0.1, 0.2, 0.4, 0.2]]))[0], BOXES[0], rtol=1e-6)
     np.testing.assert_array_equal(bx.swap_xy(BOXES)[0], BOXES[0, [1, 0, 3, 2]])
     np.testing.assert_allclose(bx.scale(BOXES, (100, 200))[0], [20, 20, 100, 40], rtol=1e-6)
     np.testing.assert_array_equal(bx.clip(np.float32([[-1, 0.5, 7, 3]]), (2, 5)), [[0, 0.5, 5, 2]])
