@@ -56,6 +56,12 @@ def oracle():
     return load_oracle
 
 
+@pytest.fixture
+def noise():
+    """A random image, (37, 53, 3) uint8."""
+    return np.random.default_rng(7).integers(0, 256, (37, 53, 3), np.uint8)
+
+
 @pytest.fixture(scope="session")
 def furnished_once(tmp_path_factory):
     from training_toys import furnished

@@ -1,40 +1,22 @@
-"""Reading and resizing images: every kind gives the same form, every bad one its own error."""
+"""Reading images: every kind gives the same form, every bad one its own error."""
 
-import http.server
 import pickle
 import struct
-import subprocess
-import sys
-import threading
 import zlib
 
 import numpy as np
 import pytest
+from image_files import refusal, saved
 from PIL import Image
 
 from keras_ssd.images import (
     ImageError,
-    ImageTooLargeError,
     check_image,
-    expand_sources,
     read_image,
     resize_bilinear,
-    resizing,
-    split_sources,
 )
-from keras_ssd.images import reading as reading_module
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-@pytest.fixture
-def noise():
-    return np.random.default_rng(7).integers(0, 256, (37, 53, 3), np.uint8)
-
-
-def saved(path, image, **options):
-    image.save(path, **options)
-    return path
 
 
 # -- what comes out --------------------------------------------------------------------------------
@@ -160,12 +142,6 @@ def test_values_max_pixels_can_be_raised_and_leaves_pillow_as_it_was(tmp_path, m
 # -- what is refused -------------------------------------------------------------------------------
 
 
-def refusal(source, **options):
-    with pytest.raises(ImageError) as caught:
-        read_image(source, **options)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("left", [0.1, 0.5, 0.95])
 @pytest.mark.parametrize(
     ("ending", "options"),
@@ -276,216 +252,3 @@ def test_roundtrip_errors_are_picklable():
     error = pickle.loads(pickle.dumps(ImageError("a.jpg", "it is odd.")))
     assert (error.source, error.reason) == ("a.jpg", "it is odd.")
     assert str(error) == "Cannot read image a.jpg: it is odd."
-
-
-# -- URLs ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def server(tmp_path, noise):
-    """A local server of /good.png and of several that fail."""
-    Image.fromarray(noise).save(tmp_path / "good.png")
-    good = (tmp_path / "good.png").read_bytes()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            kind = self.path.split("?")[0]
-            self.send_response({"/missing.png": 404, "/broken.png": 500}.get(kind, 200))
-            body = b"<html>sign in</html>" if kind == "/page.png" else good
-            self.send_header("Content-Length", str(len(body) + (1000 if kind == "/cut.png" else 0)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-def test_values_url(server, noise):
-    np.testing.assert_array_equal(read_image(f"{server}/good.png?size=1"), noise)
-
-
-@pytest.mark.parametrize(
-    ("path", "said"),
-    [
-        ("missing.png", "404"),
-        ("broken.png", "500"),
-        ("page.png", "a web page"),
-        ("cut.png", "download"),
-    ],
-)
-def test_rejects_urls_that_fail(server, path, said):
-    message = refusal(f"{server}/{path}")
-    assert said in message
-    assert f"{server}/{path}" in message
-
-
-def test_rejects_url_without_server_and_too_large(server, monkeypatch):
-    assert "download failed" in refusal("http://127.0.0.1:9/a.png")
-    monkeypatch.setattr(reading_module, "MAX_DOWNLOAD_BYTES", 100)
-    assert "larger" in refusal(f"{server}/good.png")
-
-
-def test_rejects_url_that_takes_too_long(server, monkeypatch):
-    monkeypatch.setattr(reading_module, "TOTAL_TIMEOUT", -1)
-    assert "longer than" in refusal(f"{server}/good.png")
-
-
-# -- resizing --------------------------------------------------------------------------------------
-
-SIZES = [(300, 300), (10, 10), (1, 1), (74, 106), (37, 53), (19, 27), (512, 17), (3, 700)]
-
-
-def naive_bilinear(image, size_hw):
-    """Pixel by pixel, from the definition, in double precision."""
-    height, width = image.shape[:2]
-    out = np.zeros((*size_hw, 3))
-    for y in range(size_hw[0]):
-        for x in range(size_hw[1]):
-            v = (y + 0.5) * height / size_hw[0] - 0.5
-            u = (x + 0.5) * width / size_hw[1] - 0.5
-            for row, wy in ((int(np.floor(v)), 1 - v % 1), (int(np.floor(v)) + 1, v % 1)):
-                for column, wx in ((int(np.floor(u)), 1 - u % 1), (int(np.floor(u)) + 1, u % 1)):
-                    row_in, column_in = min(max(row, 0), height - 1), min(max(column, 0), width - 1)
-                    out[y, x] += wy * wx * image[row_in, column_in]
-    return out
-
-
-@pytest.mark.parametrize("size_hw", [(10, 10), (1, 1), (74, 20), (19, 106)])
-def test_reference_resize_equals_the_definition(noise, size_hw):
-    exact = naive_bilinear(noise, size_hw)
-    got = resizing._resize_numpy(noise, size_hw)
-    assert np.abs(got - exact).max() <= 0.501  # rounded to the nearest, not cut
-    assert np.abs(resize_bilinear(noise, size_hw) - exact).max() <= 1
-
-
-@pytest.mark.parametrize("size_hw", SIZES)
-def test_reference_resize_equals_opencv(noise, size_hw):
-    cv2 = pytest.importorskip("cv2")
-    expected = cv2.resize(noise, size_hw[::-1], interpolation=cv2.INTER_LINEAR).astype(int)
-    assert np.abs(resizing._resize_numpy(noise, size_hw) - expected).max() <= 1
-    np.testing.assert_array_equal(resize_bilinear(noise, size_hw), expected)
-
-
-def test_values_resize_by_hand():
-    image = np.array([[0, 100], [100, 200]], np.uint8)[..., None].repeat(3, 2)
-    expected = [[0, 25, 75, 100], [25, 50, 100, 125], [75, 100, 150, 175], [100, 125, 175, 200]]
-    for resize in (resize_bilinear, resizing._resize_numpy):
-        np.testing.assert_array_equal(resize(image, (4, 4))[..., 0], expected)
-
-
-def test_values_resize_to_the_same_size_changes_nothing(noise):
-    np.testing.assert_array_equal(resize_bilinear(noise, (37, 53)), noise)
-    np.testing.assert_array_equal(resizing._resize_numpy(noise, (37, 53)), noise)
-
-
-def test_values_resize_of_a_view(noise):
-    for view in (noise[::-1, ::2], noise[..., ::-1], noise.transpose(1, 0, 2)):
-        expected = resizing._resize_numpy(view.copy(), (20, 31))
-        np.testing.assert_array_equal(resizing._resize_numpy(view, (20, 31)), expected)
-        assert np.abs(resize_bilinear(view, (20, 31)).astype(int) - expected).max() <= 1
-
-
-def test_values_works_without_opencv(noise):
-    code = (
-        "import sys; sys.modules['cv2'] = None\n"
-        "import numpy as np\n"
-        "from keras_ssd.images import resize_bilinear\n"
-        "print(resize_bilinear(np.full((5, 4, 3), 9, np.uint8), (7, 6)).mean())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.strip() == "9.0"
-
-
-# -- sources ---------------------------------------------------------------------------------------
-
-
-def names(sources):
-    return [source.name for source in expand_sources(sources)]
-
-
-def test_values_folder_is_sorted_and_holds_images_only(tmp_path):
-    for name in ("b.JPG", "a.png", ".hidden.png", "notes.txt", "c.webp"):
-        (tmp_path / name).touch()
-    (tmp_path / "deeper.png").mkdir()
-    found = list(expand_sources(tmp_path))
-    assert [source.relative for source in found] == ["a.png", "b.JPG", "c.webp"]
-    assert found[0].name == found[0].image == str(tmp_path / "a.png")
-
-
-def test_values_pattern(tmp_path):
-    for name in ("x/1.png", "x/2.jpg", "y/z/3.png"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    found = list(expand_sources(str(tmp_path / "**" / "*.png")))
-    assert [source.relative for source in found] == ["x/1.png", "y/z/3.png"]
-
-
-def test_values_a_file_whose_name_looks_like_a_pattern(tmp_path):
-    path = tmp_path / "shot[1].png"
-    path.touch()
-    assert names(path) == [str(path)]
-
-
-def test_values_arrays_and_images_and_urls():
-    batch = np.zeros((2, 5, 4, 3), np.uint8)
-    image = Image.new("L", (4, 5))
-    found = list(expand_sources([batch, batch[0], image, "https://example.org/a%20b.png?x=1"]))
-    assert [s.name for s in found][:4] == ["array 0[0]", "array 0[1]", "array 1", "image 2"]
-    assert found[-1].relative == "a b.png"
-    assert [s.in_memory for s in found] == [True] * 4 + [False]
-    assert names(batch) == ["array 0[0]", "array 0[1]"]
-    assert names(image) == ["image 0"]
-
-
-def test_values_sources_are_taken_lazily():
-    taken = []
-
-    def endless():
-        while True:
-            taken.append(1)
-            yield "a.jpg"
-
-    found = expand_sources(endless())
-    assert [next(found).name for _ in range(3)] == ["a.jpg"] * 3
-    assert len(taken) == 3
-
-
-def test_rejects_sources_that_name_nothing(tmp_path):
-    with pytest.raises(ImageError, match="holds no image"):
-        names(tmp_path)
-    with pytest.raises(ImageError, match="matches no file"):
-        names(str(tmp_path / "*.png"))
-    with pytest.raises(ImageError, match="Received: int"):
-        names(["a.jpg", 5])
-    with pytest.raises(TypeError, match="Received: int"):
-        names(5)
-
-
-def test_rejects_what_is_no_url_and_goes_on():
-    bad, good = split_sources(["http://[bad/x.jpg", "a.jpg"])
-    with pytest.raises(ImageError, match=r"Cannot read image http://\[bad/x.jpg: it is no URL"):
-        next(bad())
-    assert next(good()).name == "a.jpg"
-
-
-def test_rejects_an_empty_name_visibly():
-    assert refusal("") == "Cannot read image '': there is no such file."
-
-
-def test_roundtrip_errors_between_processes():
-    error = ImageTooLargeError("a.png", "2 x 3", 5)
-    copy = pickle.loads(pickle.dumps(error))
-    assert (type(copy), str(copy), copy.limit) == (ImageTooLargeError, str(error), 5)
