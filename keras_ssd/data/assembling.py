@@ -178,7 +178,7 @@ def _checked(rows, policy):
     rows.report_box("swapped", swapped & ~flat, "its corners are swapped", "mended" if mend else "left out")
     corners = np.hstack([np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])])
     inside = bx.clip(corners, size_hw)
-    told = flat if mend else flat | swapped  # one fault a box is enough
+    told = flat if mend else flat | swapped  # one fault per box is enough
     gone = (bx.area(inside) <= 0) & ~told
     image = f"the image of {size_hw[1]} x {size_hw[0]} pixels"
     outside = (beyond > EDGE) & ~told & ~gone

@@ -49,13 +49,13 @@ def batches(
         dataset: `keras_ssd.data.Dataset`, or any sequence of `Annotation`s with `classes`.
         model: the `SSD` to train; its size, anchors and classes count.
         augment: a chain's name, such as "ssd" or "light"; a `Block`; or None for resizing alone, as validation wants.
-        batch_size: images a batch, over all replicas.
+        batch_size: images per batch, over all replicas.
         shuffle: another order in each epoch; None is True with augmentation.
         drop_last: leave out a last batch that is not full; None is True with augmentation. Such a batch would compile
             anew, and weigh its images more.
         encoder: a `TargetEncoder` with other rules; None makes the model's.
         seed: of everything random.
-        workers: threads; None is one a processor, at most 8.
+        workers: threads; None is one per processor, at most 8.
         shard: (index, count): only each count-th image, for several processes.
         images_in_memory: keep decoded images, where they fit: it spares the decoding from the second epoch on.
 
@@ -195,13 +195,13 @@ class Batches(keras.utils.PyDataset):
             )
 
     def __len__(self) -> int:
-        """Batches an epoch; in every shard the same number."""
+        """Batches per epoch, the same number in every shard."""
         images = len(self.maker.dataset) // self.shard[1]
         return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
 
     @property
     def num_batches(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return len(self)
 
     def places(self, epoch: int, number: int) -> np.ndarray:

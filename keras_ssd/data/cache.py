@@ -172,7 +172,7 @@ def _header(count):
 
 
 def _image(annotation, size_hw):
-    image = Sample.of(annotation).image  # checks the size that the annotation speaks of
+    image = Sample.of(annotation).image  # checks the size that the annotation states
     return image if size_hw is None else resize_bilinear(image, size_hw)
 
 

@@ -1,4 +1,4 @@
-"""Looking at all of a dataset: every fault of every split, every image decoded, copies and leaks."""
+"""Checks a whole dataset: every fault of every split, every image decoded, copies and leaks."""
 
 import dataclasses
 import itertools
@@ -127,7 +127,7 @@ def _image_problems(splits, progress):
 
 
 def _noted(annotation, future, copies, looks):
-    """Files an image by what it holds and what it looks like; the problem that it has itself, or None."""
+    """Groups an image with its copies and look-alikes; returns its own problem, or None."""
     try:
         digest, seen, size_hw = future.result()
     except (ImageError, OSError) as error:
@@ -178,7 +178,7 @@ def _look_alikes(images, homes, unions):
 
 
 def _unlabelled(splits, whole):
-    """Images beside annotated ones that no annotation speaks of."""
+    """Images beside annotated ones that have no annotation."""
     every = [*splits.values(), whole]
     known = {os.path.abspath(annotation.image) for data in every for annotation in data}
     named = {problem.image.rsplit("/")[-1] for data in every for problem in data.problems}
@@ -187,4 +187,4 @@ def _unlabelled(splits, whole):
             stem = os.path.splitext(name)[0]
             whole = os.path.join(folder, name)
             if is_image_name(name) and whole not in known and stem not in named:
-                yield Problem("unlabelled", os.path.join(folder, name), "no annotation of any split speaks of it")
+                yield Problem("unlabelled", os.path.join(folder, name), "no split has an annotation of it")

@@ -187,8 +187,8 @@ class Dataset:
             others: "error" or "drop" for objects whose class is not among the new ones.
 
         Raises:
-            ValueError: an object has none of the new classes and `others` is "error", or `class_map` speaks of a
-                class that is unknown.
+            ValueError: an object has none of the new classes and `others` is "error", or `class_map` names an
+                unknown class.
 
         Example:
             >>> data.with_classes(["person", "vehicle"], {"car": "vehicle", "bus": "vehicle"}, others="drop")
@@ -280,7 +280,7 @@ class Dataset:
             name: of the whole; the names joined by "+".
 
         Raises:
-            ValueError: `class_map` speaks of a class that none of them has, or one image file is in two of them.
+            ValueError: `class_map` names a class that none of them has, or one image file is in two of them.
 
         Example:
             >>> both = voc.merge(coco, class_map={"aeroplane": "airplane", "tvmonitor": "tv"})

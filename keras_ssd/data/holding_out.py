@@ -42,8 +42,8 @@ def hold_out(
     """Cuts off images for validation, the same ones each time.
 
     Images stay together whose names say that they are copies of one (`a.rf.0f3c…`, `a (2)`, `a_copy`, `a_aug3`) or
-    frames of one film (`gate_frame_0012`), and those that look alike: the network would be measured on what it has
-    learnt by heart.
+    frames of one film (`gate_frame_0012`), and those that look alike: otherwise the network would be measured on images
+    that it has seen in training.
 
     Args:
         dataset: `Dataset`.

@@ -1,4 +1,4 @@
-"""What an image file tells without being decoded, and what it looks like at a glance."""
+"""The size of an image file without decoding it, and a hash of what an image looks like."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Reading datasets of every format: finding out which it is, and what it holds."""
+"""Reads datasets of every format, which it recognises by their files."""
 
 import contextlib
 import dataclasses
@@ -59,7 +59,7 @@ def read(
             images and mends swapped corners, and does the same with the rest. `Dataset.problems` tells each.
         csv: `CsvLayout` for CSV files without header or with class numbers.
         decode: whether to decode every image too, in threads, so that broken ones show now and not in the middle of a
-            training. It takes 1 or 2 ms an image; of 1000 or more, those found whole are remembered until they change.
+            training. It takes 1 or 2 ms per image. Of 1000 images or more, whole ones are remembered until they change.
             False is for work on boxes alone.
         progress: whether to show progress bars on a terminal.
 

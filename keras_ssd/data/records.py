@@ -80,13 +80,13 @@ class Record:
     Args:
         name: unique name of the image.
         image: its path, or an array; None if there is none.
-        source: the file that speaks of it.
+        source: the file that annotates it.
         size_hw: (height, width), None if the source does not say.
-        labels: a class name an object.
-        raw: four numbers an object, as the file has them.
-        lines, difficult, truncated, crowd, areas: one an object; `areas` None if the source has none.
+        labels: a class name per object.
+        raw: four numbers per object, as the file has them.
+        lines, difficult, truncated, crowd, areas: one per object; `areas` None if the source has none.
         image_id: the source's own id.
-        lost: how many objects the source has of which nothing could be made.
+        lost: how many objects of the source could not be read.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Record:
         self.crowd.append(crowd)
 
     def remove(self, row):
-        """Loses an object."""
+        """Removes an object, and counts it as lost."""
         for column in (self.labels, self.raw, self.lines, self.difficult, self.truncated, self.crowd, self.areas):
             if column is not None:
                 del column[row]

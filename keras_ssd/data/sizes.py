@@ -1,4 +1,4 @@
-"""The sizes that annotations state, held against the images themselves, before long work begins."""
+"""Compares the sizes that annotations state with the images, before long work begins."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ _SHOWN = 5
 def check_sizes(dataset: Iterable[Annotation], progress: bool = False) -> None:
     """Refuses images of another size than their annotations say, as `Sample.of` does for one of them.
 
-    Images that are not there or cannot be read pass; who reads them tells it.
+    Images that are missing or cannot be read pass: reading them raises the error.
 
     Args:
         dataset: annotations.

@@ -49,7 +49,7 @@ class Statistics:
         return self.best_iou < iou_threshold
 
     def rows(self) -> list[dict[str, Any]]:
-        """A dictionary a class, ready for a table: what `str` shows."""
+        """A dictionary per class, ready for a table: what `str` shows."""
         return [self._row(name, self.class_ids == place) for place, name in enumerate(self.classes)]
 
     def _row(self, name, mine):
@@ -73,7 +73,7 @@ class Statistics:
         shown = [f"{width} x {height} ({count})" for (height, width), count in [*self.image_sizes.items()][:4]]
         more = f", ... ({len(self.image_sizes) - 4} more)" if len(self.image_sizes) > 4 else ""
         lines = [
-            f"{self.images} images, {objects} objects; objects an image: {spread}",
+            f"{self.images} images, {objects} objects; objects per image: {spread}",
             f"image sizes, width x height: {', '.join(shown)}{more}",
             "size: side of the box as a fraction of the image's; aspect ratio: width / height of the warped image",
         ]

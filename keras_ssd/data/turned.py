@@ -2,7 +2,7 @@
 
 Every reader of images here turns them, as viewers do, so that boxes are wanted on the image as it is shown. Where the
 stated size is that of the image on its side, boxes that all lie within the shown image were drawn there, or on one of
-the same frame; boxes that do not were drawn on the image as it is stored, and nothing tells it from a mistake.
+the same frame; boxes that do not were drawn on the image as it is stored, which cannot be told from a mistake.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which image files are whole: each is decoded before it is used, and what is known of it is remembered."""
+"""Which image files are whole: each is decoded before it is used, and the result is remembered."""
 
 import contextlib
 import os

@@ -146,11 +146,11 @@ def _fitting(data, format, policy, problems):
 
 
 def _lost_marks(data):
-    """What YOLO has no word for. A crowd region as an object would teach a wrong box, so it goes."""
+    """Notes on marks that YOLO cannot store. Crowd regions are left out: as objects they would teach wrong boxes."""
     for mark, done in (("crowd", "left out"), ("difficult", "kept"), ("truncated", "kept")):
         count = sum(int(getattr(annotation, mark).sum()) for annotation in data)
         if count:
-            what = f"{count} objects are marked as {mark}, and the format has no word for it"
+            what = f"{count} objects are marked as {mark}, and the format cannot store it"
             yield Problem("unused", data.name, what, done=f"objects {done}")
 
 

@@ -86,7 +86,7 @@ def shown_size(image: Any) -> tuple[int, int]:
 
 
 def check_image(path: str | os.PathLike, *, max_pixels: int | None = MAX_PIXELS) -> tuple[int, int]:
-    """Decodes an image file as `read_image` does and lets go of its pixels: whether it is whole, and how large.
+    """Decodes an image file as `read_image` does, without keeping its pixels: whether it is whole, and its size.
 
     JPEGs are decoded at an eighth of their size, which reads every byte and takes a third of the time.
 

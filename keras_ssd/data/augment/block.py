@@ -30,7 +30,7 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """One kind of change, made at random. A block is a fact: it holds ranges and probabilities and no state.
+    """One kind of change, made at random. A block holds ranges and probabilities, and no state.
 
     `block(sample, rng)` gives a changed sample. Behind it are two parts: `draw` decides from the labels alone, and
     gives steps; `render` applies them to pixels. A kind of block overrides `steps`. One that must see the pixels
@@ -57,7 +57,7 @@ class Block:
         return 0
 
     def happens(self, rng: np.random.Generator) -> bool:
-        """Throws the coin; a sure thing costs no draw."""
+        """Whether the block does anything this time; a probability of 1 draws no random number."""
         return self.probability >= 1 or rng.random() < self.probability
 
     def draw(self, labels: Labels, rng: np.random.Generator) -> tuple[Sequence[Step], Labels]:

@@ -1,4 +1,4 @@
-"""Steps: what a block decided for one image. They move boxes and pixels alike, and take boxes back.
+"""Steps: what a block decided to do to one image. They change boxes and pixels alike, and map boxes back.
 
 A step is drawn from the labels alone. So a chain knows everything that will happen before it touches a pixel, can leave
 out work on pixels that a later crop throws away (`rendering.py`), and can be tested by what it drew.
@@ -172,7 +172,7 @@ class Drop(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Opaque(Step):
-    """Stands in a track for work that nobody can take back: a foreign layer, an image mixed of several."""
+    """Stands in a track for a change that cannot be inverted: a layer of Keras, or a mix of several images."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""COCO: one json file a split, with lists of images, annotations and categories.
+"""COCO: one json file per split, with lists of images, annotations and categories.
 
 Boxes are x, y, width, height in continuous pixels. Source of the format: cocodataset.org, "Data format".
 """

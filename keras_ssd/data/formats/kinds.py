@@ -44,7 +44,7 @@ UNREAD = {
     "dota": ("a label file of DOTA (turned boxes as four points)", _DATUMARO.format("dota")),
     "mot": ("a file of MOT or VisDrone (boxes with commas between numbers)", _AS_CSV),
     "wider": ("a list of WIDER FACE", _DATUMARO.format("wider_face")),
-    "names and corners": ("a text with a class name and four numbers a line (OIDv4)", _AS_CSV),
+    "names and corners": ("a text with a class name and four numbers per line (OIDv4)", _AS_CSV),
     "counted corners": ("a file of BBox-Label-Tool", _AS_CSV),
     "tfrecord": ("a TFRecord file", "Export COCO or VOC where it came from; Roboflow offers both."),
     "parquet": ("a Parquet file", _AS_CSV),

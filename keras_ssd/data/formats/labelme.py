@@ -1,4 +1,4 @@
-"""LabelMe, AnyLabeling and what resembles them: a json file an image, with shapes.
+"""LabelMe, AnyLabeling and what resembles them: a json file per image, with shapes.
 
 Source of the format: the files that github.com/wkentaro/labelme writes.
 """

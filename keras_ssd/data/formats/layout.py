@@ -79,18 +79,18 @@ class Contents:
 
 
 class Assumed:
-    """What a reader takes for granted, each thing counted and told once, at the first place where it shows."""
+    """What a reader assumes. Each assumption is counted, and reported once, at the first place where it is made."""
 
     def __init__(self):
         self._first, self._counts = {}, collections.Counter()
 
     def add(self, what, file, line=0, image="", example=""):
-        """Takes note of it; the first example is told."""
+        """Counts an assumption; its first example is reported."""
         self._first.setdefault(what, (str(file), line, image, example))
         self._counts[what] += 1
 
     def problems(self):
-        """A `Problem` a thing."""
+        """A `Problem` per assumption."""
         for what, (file, line, image, example) in self._first.items():
             times = f" ({self._counts[what]} times)" if self._counts[what] > 1 else ""
             such = f": {example}" if example else ""
@@ -204,7 +204,7 @@ def reason(error):
 
 
 def listed_classes(root):
-    """Class names from a text file beside the data, None if there is none: `classes.txt`, a name a line."""
+    """Class names from a text file beside the data, None if there is none: `classes.txt`, one name per line."""
     for name in ("classes.txt", "_classes.txt", "obj.names", "labels.txt", "_darknet.labels"):
         path = Path(root) / name
         if path.is_file():
@@ -213,7 +213,7 @@ def listed_classes(root):
 
 
 def names_of(path):
-    """The class names of a text file, one a line.
+    """The class names of a text file, one per line.
 
     Raises:
         ValueError: it holds none, or is no text.
@@ -223,7 +223,7 @@ def names_of(path):
     except TextError as error:
         raise ValueError(f"{path}{f':{error.line}' if error.line else ''}: it cannot be read: {error}") from None
     if not names:
-        raise ValueError(f"{path} is empty. Expected one class name a line.")
+        raise ValueError(f"{path} is empty. Expected one class name per line.")
     return tuple(names)
 
 

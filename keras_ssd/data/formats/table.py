@@ -1,4 +1,4 @@
-"""CSV: a header, then a line an object; the header says what the columns mean.
+"""CSV: a header, then a line per object; the header says what the columns mean.
 
 Known headers are those of ssd_keras, of TensorFlow's detection tutorials, of VoTT, of Open Images, of the VGG Image
 Annotator, of Kaggle's contests, and what `write` writes. Files without header are read as keras-retinanet, makesense.ai

@@ -1,4 +1,4 @@
-"""PASCAL VOC: an xml file an image, with pixels counted from 1.
+"""PASCAL VOC: an xml file per image, with pixels counted from 1.
 
 Read as they lie in VOCdevkit/VOC2007 (Annotations, JPEGImages, ImageSets/Main), with the xml files beside the
 images, or with a folder of these a split. Source of the format: the VOC2007 development kit's documentation.
@@ -42,7 +42,7 @@ def find(path):
 def _check_lists(layout, there, problems):
     """Reports what the lists of images name and the folder of xml files does not hold.
 
-    A list without any xml file is that of a test set whose annotations were never published: one note tells it.
+    A list without any xml file may be that of a test set whose annotations were never published: it is one note.
     """
     for split, (folder, listed) in layout.splits.items():
         own = []

@@ -1,6 +1,6 @@
-"""YOLO: a text file an image, a line an object: class number, centre and size as fractions of the image.
+"""YOLO: a text file per image, a line per object: class number, centre and size as fractions of the image.
 
-A line with more numbers is the outline of an object (segmentation, turned boxes), of which the box around it is taken.
+A line with more numbers is an outline (segmentation, turned boxes); the box around it is taken.
 An image without a text file has no objects. `yolo_layout` tells where the files lie.
 """
 
@@ -45,7 +45,7 @@ def read(layout, part, problems):
     if options.classes is None:
         raise ValueError(
             f"{layout.root}: nothing names the classes of the numbers in YOLO's files. Expected a data.yaml with "
-            "`names`, or a classes.txt with a name a line; or pass classes=[...]."
+            "`names`, or a classes.txt with one name per line; or pass classes=[...]."
         )
     lay.unique_names(options.classes, options.source)
     assumed = lay.Assumed()

@@ -79,7 +79,7 @@ def _texts_beside(path):
 
 
 def _load(path, strict=True):
-    """The keys of a YAML file; of one that is none and speaks of no `names`, nothing unless `strict`."""
+    """The keys of a YAML file. A broken one without `names` gives none, unless `strict`."""
     text = ""
     try:
         text = read_text(path)
