@@ -110,7 +110,7 @@ class Probe:
         return ObjectTable(
             self._names,
             self.model.class_names,
-            self.sizes_hw,
+            np.array(self.sizes_hw),
             np.repeat(np.arange(len(truth)), [len(one) for one in truth]),
             **{name: np.concatenate([getattr(one, name) for one in truth]) for name in columns},
         )

@@ -218,8 +218,9 @@ def seen_in(table, dataset):
 
 def no_detections(dataset, class_names):
     """The `DetectionTable` of a dataset in which nothing was found."""
+    nothing = np.zeros(0)
     images = tuple(annotation.name for annotation in dataset)
-    return DetectionTable(images, class_names, [], [], [], np.zeros((0, 4)))
+    return DetectionTable(images, class_names, nothing, nothing, nothing, np.zeros((0, 4)))
 
 
 def class_names_of(model):

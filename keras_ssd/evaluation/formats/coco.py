@@ -14,7 +14,6 @@ from keras_ssd.data.records import shortened
 from keras_ssd.evaluation.formats.json_files import read_json
 from keras_ssd.evaluation.formats.rounding import parts, shortest, shortest_from
 from keras_ssd.evaluation.formats.rows import Rows, number
-from keras_ssd.names import unknown_name
 from keras_ssd.replacing import replacing
 
 NAME = "coco"
@@ -59,7 +58,7 @@ def read(path, dataset, strictness):
         if not isinstance(row, dict) or any(key not in row for key in _KEYS):
             raise ValueError(f"{rows.where(count)}: expected {', '.join(_KEYS)}. Received: {shortened(row)}")
         image, class_id = (
-            _place(rows, count, key, row[key], known)
+            rows.place(count, key, row[key], known)
             for key, known in (("image_id", images), ("category_id", categories))
         )
         if image is not None and class_id is not None:
@@ -78,11 +77,6 @@ def image_ids(dataset):
 def category_ids(dataset):
     """The classes' own ids, or numbers from 1."""
     return dataset.category_ids or range(1, len(dataset.classes) + 1)
-
-
-def _place(rows, count, what, key, known):
-    place, _ = known.get(key)
-    return rows.unknown(count, unknown_name(what, key, known)) if place is None else place
 
 
 def _bbox(rows, count, bbox):

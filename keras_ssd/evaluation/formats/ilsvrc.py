@@ -9,7 +9,7 @@ from keras_ssd.data.ids import Ids
 from keras_ssd.evaluation.formats.rounding import parts
 from keras_ssd.evaluation.formats.rows import Rows, number, opened
 from keras_ssd.evaluation.formats.text import exclusive, texts
-from keras_ssd.names import fold, unknown_name
+from keras_ssd.names import fold
 from keras_ssd.replacing import replacing
 from keras_ssd.zoo import label_ids, labels
 
@@ -40,8 +40,8 @@ def read(path, dataset, strictness):
                 continue
             if len(words) != len(_COLUMNS):
                 raise ValueError(f"{rows.where(count)}: expected {' '.join(_COLUMNS)}. Received: {line[:80].rstrip()}")
-            image = _place(rows, count, "image_index", words[0], images)
-            class_id = _place(rows, count, "class_id", words[1], classes)
+            image = rows.place(count, "image_index", words[0], images)
+            class_id = rows.place(count, "class_id", words[1], classes)
             if image is not None and class_id is not None:
                 where = rows.where(count)
                 score, *box = (number(word, where, name) for word, name in zip(words[2:], _COLUMNS[2:], strict=True))
@@ -55,8 +55,3 @@ def class_numbers(names):
     known |= {key: place for place, key in enumerate(label_ids("ilsvrc"), 1)}
     numbers = [known.get(fold(name)) for name in names]
     return numbers if all(numbers) and len(set(numbers)) == len(numbers) else list(range(1, len(names) + 1))
-
-
-def _place(rows, count, what, word, known):
-    place, _ = known.get(word)
-    return rows.unknown(count, unknown_name(what, word, known)) if place is None else place

@@ -111,6 +111,11 @@ class Rows:
         except ValueError as error:
             return self.unknown(line, error)
 
+    def place(self, line, what, key, known):
+        """The place that an id stands for among `known` ids; None for one that is to be left out."""
+        place, _ = known.get(key)
+        return self.unknown(line, unknown_name(what, key, known)) if place is None else place
+
     def unknown(self, line, error):
         """Refuses an image or class that the dataset does not have, unless those are left out."""
         if self.strictness.others == "error":

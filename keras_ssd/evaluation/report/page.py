@@ -269,52 +269,31 @@ def _galleries(runs, images):
     """Dictionaries of title, explanation and images; none without a dataset."""
     if not images.there:
         return []
-    first = runs[0]
-    counts = first.analysis.accepted_counts
-    made = [
-        _gallery(
-            "Worst misses",
-            f"Objects that no detection above the thresholds finds: the largest of each class in turn, at most "
-            f"{galleries.PER_IMAGE} of an image.",
-            counts["missed"],
-            images.gallery(
-                galleries.worst_misses(first.result, first.analysis), galleries.of_miss, first.result, first.analysis
-            ),
-        ),
-        _gallery(
-            "Worst false alarms",
-            f"Wrong detections above the thresholds: the highest scores first, at most {galleries.PER_IMAGE} of a "
-            "image.",
-            sum(counts[kind] for kind in ERRORS),
-            images.gallery(
-                galleries.worst_alarms(first.result, first.analysis), galleries.of_alarm, first.result, first.analysis
-            ),
-        ),
-    ]
-    finds = galleries.best_finds(first.result, first.analysis)
-    made.append(
-        _gallery(
-            "Found well",
-            "Right detections above the thresholds: the highest score of each class in turn, one of an image.",
-            int((first.analysis.accepted & (first.analysis.kinds == FOUND)).sum()),
-            images.gallery(finds, galleries.of_find, first.result, first.analysis),
-        )
-    )
+    first, made = runs[0], []
+    result, analysis, counts = first.result, first.analysis, first.analysis.accepted_counts
+    most = f"at most {galleries.PER_IMAGE} of an image"
+
+    def add(title, text, count, rows, describe, run=first, short=None):
+        items = images.gallery(rows, describe, run.result, run.analysis)
+        made.append({"title": title, "short": short or title, "text": text, "count": count, "items": items})
+
+    text = f"Objects that no detection above the thresholds finds: the largest of each class in turn, {most}."
+    add("Worst misses", text, counts["missed"], galleries.worst_misses(result, analysis), galleries.of_miss)
+    text = f"Wrong detections above the thresholds: the highest scores first, {most}."
+    alarms = sum(counts[kind] for kind in ERRORS)
+    add("Worst false alarms", text, alarms, galleries.worst_alarms(result, analysis), galleries.of_alarm)
+    text = "Right detections above the thresholds: the highest score of each class in turn, one of an image."
+    finds = int((analysis.accepted & (analysis.kinds == FOUND)).sum())
+    add("Found well", text, finds, galleries.best_finds(result, analysis), galleries.of_find)
     for other in runs[1:]:
         for better, worse in ((first, other), (other, first)):
-            lost = better.analysis.found & ~worse.analysis.found
-            rows = galleries.only_first_finds(first.result, better.analysis, worse.analysis)
-            made.append(
-                _gallery(
-                    f"Found by {better.name}, missed by {worse.name}",
-                    f"The boxes are those of {worse.name}; the largest of each class in turn.",
-                    int(lost.sum()),
-                    images.gallery(rows, galleries.of_miss, worse.result, worse.analysis),
-                    f"{better.letter} finds, {worse.letter} misses",
-                )
+            add(
+                f"Found by {better.name}, missed by {worse.name}",
+                f"The boxes are those of {worse.name}; the largest of each class in turn.",
+                int((better.analysis.found & ~worse.analysis.found).sum()),
+                galleries.only_first_finds(result, better.analysis, worse.analysis),
+                galleries.of_miss,
+                worse,
+                f"{better.letter} finds, {worse.letter} misses",
             )
     return made
-
-
-def _gallery(title, text, count, items, short=None):
-    return {"title": title, "short": short or title, "text": text, "count": count, "items": items}
