@@ -202,7 +202,7 @@ def test_roundtrip_boxes_of_a_net_that_predicts_corners(tmp_path, caplog):
     swapped = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
     assert 0 < swapped.sum() < len(swapped)
     assert (result.pairing.verdicts[swapped] == FALSE).all()
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name == "keras_ssd"]
     assert result.report(tmp_path / "report").exists()
     for name in ("d.json", "c.json", "comp4.zip", "d.txt", "d.csv"):
         form = "coco" if name == "c.json" else None
