@@ -57,6 +57,11 @@ def fitted(model, *data, **options):
     return {name: [float(value) for value in values] for name, values in history.items()}
 
 
+def assert_same_weights(first, second):
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def expected(model, targets):
     return float(keras_ssd.SSDLoss()(targets[:2], model.predict_on_batch(IMAGES[:2])))
 
@@ -216,7 +221,7 @@ def test_values_callbacks_of_keras(model, targets, tmp_path):
     assert keras_ssd.load(tmp_path / "best.keras").class_names == ("cat", "dog")
     other = tiny_ssd()
     other.load_weights(tmp_path / "2.weights.h5")
-    np.testing.assert_array_equal(other.predict_on_batch(IMAGES[:1]), model.predict_on_batch(IMAGES[:1]))
+    assert_same_weights(other, model)
 
 
 def test_values_generators_and_batches(model, targets, dataset):
@@ -358,7 +363,7 @@ def test_roundtrip_saved_files(model, name, compiling, tmp_path):
         assert (again.class_names, again.decoding) == (("cat", "dog"), {"iou_threshold": 0.3})
         assert again.anchor_spec == model.anchor_spec
         assert isinstance(again.loss, keras_ssd.SSDLoss) is compiling
-        np.testing.assert_array_equal(again.predict_on_batch(IMAGES[:1]), model.predict_on_batch(IMAGES[:1]))
+        assert_same_weights(again, model)
 
 
 def test_roundtrip_a_detector_with_decoder_in_hdf5(model, tmp_path):
