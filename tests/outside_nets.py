@@ -71,6 +71,23 @@ def ultra_light_priors(size=(48, 64), strides=(8, 16)):
     return np.array(priors, np.float32)
 
 
+def retina_face(size=(48, 64), strides=(8, 16), boxes=2):
+    """RetinaFace's outputs in small: a pair of maps per stride, `cls8` class by class (background, face)."""
+    text, before = INPUT.format(*size) + conv("stem", "data", 6, 2) + conv("stem2", "stem", 6, 2), "stem2"
+    for stride in strides:
+        text += conv(f"s{stride}", before, 8, 2)
+        text += conv(f"loc{stride}", f"s{stride}", 4 * boxes) + conv(f"raw{stride}", f"s{stride}", 2 * boxes)
+        text += layer(f"split{stride}", "Reshape", f"raw{stride}", shaped(0, 2, -1, 0))
+        text += layer(f"soft{stride}", "Softmax", f"split{stride}", "softmax_param { axis: 1 }")
+        text += layer(f"cls{stride}", "Reshape", f"soft{stride}", shaped(0, 2 * boxes, -1, 0))
+        before = f"s{stride}"
+    return text
+
+
+def shaped(*dims):
+    return f"reshape_param {{ shape {{ {' '.join(f'dim: {dim}' for dim in dims)} }} }}"
+
+
 MASK_SIZES = ((0.2, 0.28), (0.4, 0.56))
 MASK_RATIOS = (1, 0.62, 0.42)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from caffe_nets import net_of, opencv_outputs, random_weights, written
 from model_outputs import run
-from outside_nets import INPUT, conv, layer, mask_detector, mask_priors, ultra_light, ultra_light_priors
+from outside_nets import INPUT, conv, layer, mask_detector, mask_priors, retina_face, ultra_light, ultra_light_priors
 
 import keras_ssd
 from keras_ssd.anchors import AnchorLevel, AnchorSpec
@@ -50,6 +50,36 @@ def test_reference_ultra_light_faces(tmp_path, form):
     np.testing.assert_allclose(found.offsets, expected["boxes"], rtol=0, atol=2e-5)
     scores = np.exp(found.logits) / np.exp(found.logits).sum(-1, keepdims=True) if softmax else found.logits
     np.testing.assert_allclose(scores, expected["scores"], rtol=0, atol=2e-5)
+
+
+@pytest.mark.numerical
+@pytest.mark.parametrize("end", ["cls", "soft"])
+@pytest.mark.parametrize("boxes", [1, 2, 3])
+def test_reference_retina_face_has_scores_class_by_class(tmp_path, boxes, end):
+    names = [f"{kind}{stride}" for stride in (8, 16) for kind in ("loc", "cls")]
+    net = made(retina_face(boxes=boxes), names)
+    levels = [
+        AnchorLevel.of_boxes((48, 64), grid, [(8 + 4 * i,) * 2 for i in range(boxes)]) for grid in ((6, 8), (3, 4))
+    ]
+    heads = [(f"loc{stride}", f"{end}{stride}") for stride in (8, 16)]
+    model = keras_ssd.from_caffe(net, net, heads=heads, anchors=AnchorSpec((48, 64), levels), **FACE)
+    assert model.decoding == {"scores": "softmax"}
+    image = images((48, 64))
+    found = Predictions.split(run(model, image))
+    blob = np.transpose((image - 127) / 128, (0, 3, 1, 2))
+    expected = opencv_outputs(*written(net, tmp_path), blob, names)
+    offsets = [expected[name].reshape(1, boxes, 4, *expected[name].shape[2:]) for name in names[::2]]
+    scores = [expected[name].reshape(1, 2, boxes, *expected[name].shape[2:]) for name in names[1::2]]
+    offsets = np.concatenate([x.transpose(0, 3, 4, 1, 2).reshape(1, -1, 4) for x in offsets], axis=1)
+    scores = np.concatenate([x.transpose(0, 3, 4, 2, 1).reshape(1, -1, 2) for x in scores], axis=1)
+    np.testing.assert_allclose(found.offsets, offsets, rtol=0, atol=2e-5)
+    logits = np.exp(found.logits)
+    np.testing.assert_allclose(logits / logits.sum(-1, keepdims=True), scores, rtol=0, atol=2e-5)
+    keras_ssd.to_caffe(model, tmp_path / "out.prototxt", tmp_path / "out.caffemodel")
+    back = keras_ssd.from_caffe(
+        tmp_path / "out.prototxt", tmp_path / "out.caffemodel", **{**FACE, "channel_order": "bgr"}
+    )
+    np.testing.assert_allclose(run(back, image), run(model, image), rtol=0, atol=1e-5)
 
 
 @pytest.mark.numerical

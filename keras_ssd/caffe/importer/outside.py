@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ssd.anchors import AnchorSpec
@@ -126,12 +127,43 @@ def _part_list(building, name, columns=None):
         made = ", ".join(last_blobs(building.net))
         raise ValueError(f"Blob '{name}' is no result of an image. The net's last blobs are {made}.")
     blob, kind = building.blobs[name], "probabilities"
+    source = _class_major_source(blob, columns) if columns else None
+    if source is not None:
+        return [_box_major(source, columns)], "softmax"
     if blob.rank == 4 and (blob.layer is None or blob.layer.type not in ("Permute", "Reshape", "Concat")):
         while blob.layer is not None and blob.layer.type in ACTIVATIONS and columns and _of_all(blob, columns):
             kind, blob = ACTIVATIONS[blob.layer.type], blob.inputs[0]
         return [Blob.of_plain(blob.maps())], kind
     parts, found = parts_of(blob, columns)
     return parts, found
+
+
+def _class_major_source(blob, columns):
+    """The map (B, C * A, H, W) before a softmax over the first axis of its values as (B, C, A * H, W), or None.
+
+    RetinaFace, which comes from MXNet, has its scores so: all boxes of a cell for one class, then for the next.
+    """
+    if blob.layer is not None and blob.layer.type == "Reshape":
+        blob = blob.inputs[0]
+    if blob.layer is None or blob.layer.type != "Softmax" or not blob.inputs[0].inputs:
+        return None
+    split, axis = blob.inputs[0], blob.layer.settings("softmax_param")["axis"]
+    source = split.inputs[0]
+    if split.layer.type != "Reshape" or source.rank != 4 or axis % blob.rank != 1 or source.shape[1] % columns:
+        return None
+    boxes = source.shape[1] // columns
+    return source if split.shape[1:] == (columns, boxes * source.shape[2], source.shape[3]) else None
+
+
+def _box_major(source, columns):
+    """The map (B, H, W, A * C) of a class-major one, (B, C * A, H, W)."""
+    _, channels, height, width = source.shape
+    boxes = channels // columns
+    x = source.maps()
+    if boxes > 1:
+        x = keras.layers.Reshape((height, width, columns, boxes))(x)
+        x = keras.layers.Reshape((height, width, channels))(keras.layers.Permute((1, 2, 4, 3))(x))
+    return Blob.of_plain(x)
 
 
 def _of_all(blob, columns):
