@@ -1,7 +1,6 @@
 """A dataset: images with objects, the names of the classes, and what was wrong."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.annotation import Annotation
+from keras_ssd.data.parting import Joined, random_parts
 from keras_ssd.data.problems import DEFAULT_POLICY, Problems, check_policy
 from keras_ssd.data.summaries import counted, summary
 from keras_ssd.detections import class_ids_of
@@ -252,19 +252,8 @@ class Dataset:
         if not fractions or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
             raise ValueError(f"fractions must be positive and at most 1 in all. Received: fractions={fractions}")
         keys = [group(annotation) if group else place for place, annotation in enumerate(self.annotations)]
-        order = list(dict.fromkeys(keys))
-        order = [order[place] for place in np.random.default_rng(seed).permutation(len(order))]
-        members = {key: [] for key in order}
-        for place, key in enumerate(keys):
-            members[key].append(place)
         shares = [*fractions, 1 - sum(fractions)] if sum(fractions) < 1 - 1e-9 else list(fractions)
-        limits = np.rint(np.cumsum(shares) * len(self)).astype(int)
-        parts, filled = [[] for _ in shares], 0
-        for key in order:
-            part = int(np.searchsorted(limits, filled, side="right"))
-            parts[min(part, len(parts) - 1)] += members[key]
-            filled += len(members[key])
-        return tuple(self[sorted(part)] for part in parts)
+        return tuple(self[places] for places in random_parts(keys, shares, seed))
 
     @checked_arguments
     def merge(
@@ -290,12 +279,11 @@ class Dataset:
         known = list(dict.fromkeys(old for part in every for old in part.classes))
         class_ids_of(class_map, known)
         classes = tuple(dict.fromkeys(class_map.get(old, old) for old in known))
-        taken, files, merged = set(), {}, []
+        joined, merged = Joined(), []
         for part in every:
             own = {old: new for old, new in class_map.items() if old in part.classes}
             for annotation in part.with_classes(classes, own):
-                _note_file(files, annotation, part)
-                merged.append(dataclasses.replace(annotation, name=_free_name(annotation.name, part.name, taken)))
+                merged.append(dataclasses.replace(annotation, name=joined.name(annotation, part.name)))
         formats = {part.format for part in every}
         return Dataset(
             name or "+".join(part.name for part in every),
@@ -305,21 +293,3 @@ class Dataset:
             Problems(problem for part in every for problem in part.problems),
             policy=min((part.policy for part in every), key=("error", "clip", "drop").index),
         )
-
-
-def _note_file(files, annotation, part):
-    if not isinstance(annotation.image, str):
-        return
-    path = os.path.abspath(annotation.image)
-    if path in files:
-        raise ValueError(f"{path} is an image of both {files[path]} and {part.name}. Leave it out of one of them.")
-    files[path] = part.name
-
-
-def _free_name(name, prefix, taken):
-    wanted, count = name, 1
-    while wanted in taken:
-        wanted = f"{prefix}/{name}" if count == 1 else f"{prefix}_{count}/{name}"
-        count += 1
-    taken.add(wanted)
-    return wanted

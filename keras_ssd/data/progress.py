@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from typing import Any
 
 from keras_ssd.reading_ahead import map_ahead
 
@@ -49,6 +50,6 @@ def worked_ahead(work, items, title, wanted=True):
     Yields:
         An iterator of (item, future) in the order of the items.
     """
-    pairs = map_ahead(work, items, workers=min(8, os.cpu_count() or 1), ahead=16)
+    pairs: Any = map_ahead(work, items, workers=min(8, os.cpu_count() or 1), ahead=16)
     with contextlib.closing(pairs), contextlib.closing(tracked(range(len(items)), title, wanted)) as bar:
         yield (pair for pair, _ in zip(pairs, bar, strict=False))
