@@ -88,7 +88,7 @@ def check_class_names(argument: str, names: Any) -> tuple[str, ...]:
         ValueError: none, an empty name, a name twice, or the background.
     """
     listed = isinstance(names, Iterable) and not isinstance(names, (str, bytes, Mapping))
-    given = tuple(names) if listed else ()
+    given: tuple[Any, ...] = tuple(names) if listed else ()
     if not listed or not all(isinstance(name, str) for name in given):
         raise TypeError(
             f"`{argument}` must be a list of class names, such as ['cat', 'dog']; the background is not counted. "

@@ -69,9 +69,9 @@ class Results(collections.abc.Sequence):
         return self._jobs.has(0)
 
     @overload
-    def __getitem__(self, place: slice) -> "Results": ...
-    @overload
     def __getitem__(self, place: int) -> Detections: ...
+    @overload
+    def __getitem__(self, place: slice) -> "Results": ...
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return Results(self._detecting, self._jobs.part(place), self._on_error)
@@ -167,7 +167,7 @@ class _Jobs:
         start, stop, step = places.start, places.stop, places.step
         simple = stop is not None and stop >= 0 and (start or 0) >= 0 and (step or 1) > 0
         if self.once and simple:
-            self.has(stop - 1)
+            self.has((stop or 0) - 1)
             return _Jobs.of(self._listed[places])
         len(self)
         return _Jobs.of(self._known()[places])

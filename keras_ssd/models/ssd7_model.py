@@ -3,6 +3,7 @@
 import numbers
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -63,7 +64,7 @@ def ssd7(
     start = start_from(weights, classes, "ssd7", weights_classes=weights_classes)
     style = ConvStyle(kernel_initializer, l2)
     scale, offset = _preprocessing(mean, std, start.trained)
-    size = _input_size(start.trained) if input_size is None else input_size
+    size: Any = _input_size(start.trained) if input_size is None else input_size
     model = ssd(
         ssd7_body(size, style=style, scale=scale, offset=offset),
         TAPS,

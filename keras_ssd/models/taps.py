@@ -13,9 +13,7 @@ from keras_ssd.names import unknown_name
 L2_SCALE = 20.0  # weiliu89/caffe, branch ssd, examples/ssd/ssd_pascal.py
 
 
-def proposed_taps(
-    body: keras.Model, found: Mapping[str, Any], levels: Mapping[str, str], strides: Sequence[int] | None
-) -> list[Tap]:
+def proposed_taps(body: keras.Model, found: Mapping[str, Any], levels: Mapping[str, str], strides: Any) -> list[Tap]:
     """Taps of a backbone that nobody has named.
 
     Where nothing holds the scale of a map, it is normalised: with BatchNormalization, or as in the original with
