@@ -125,7 +125,7 @@ def test_values_compiled_by_the_backend(model, targets):
         ["mse"],
         {"predictions": "mse"},
     ],
-    ids=str,
+    ids=["name", "other name", "object", "function", "list", "dictionary"],
 )
 def test_rejects_losses_of_keras(model, loss):
     with pytest.raises(ValueError, match=r"Use compile\(loss=keras_ssd.SSDLoss\(\)\).*Received: loss="):
@@ -134,7 +134,9 @@ def test_rejects_losses_of_keras(model, loss):
 
 @pytest.mark.parametrize("name", ["metrics", "weighted_metrics"])
 @pytest.mark.parametrize(
-    "metric", ["accuracy", keras.metrics.MeanSquaredError(), keras.losses.mean_squared_error], ids=str
+    "metric",
+    ["accuracy", keras.metrics.MeanSquaredError(), keras.losses.mean_squared_error],
+    ids=["name", "object", "function"],
 )
 def test_rejects_metrics_of_keras(model, name, metric):
     with pytest.raises(ValueError, match=rf"`{name}` of Keras.*keras_ssd.SSDLossMetric.*callbacks.Evaluate"):
