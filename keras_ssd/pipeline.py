@@ -30,7 +30,7 @@ class Detecting:
     """
 
     predictor: Predictor
-    class_names: tuple
+    class_names: tuple[str, ...]
     confidence: float
     class_ids: np.ndarray | None
     batch_size: int

@@ -14,7 +14,7 @@ from keras_ssd.images import ImageError, split_sources
 MOST_KEPT = 256  # results that were asked for by place
 
 
-class Results(collections.abc.Sequence):
+class Results(collections.abc.Sequence[Detections]):
     """`Detections`, one an image, lazily: like a list, and without its memory.
 
     A loop is a stream: images are read ahead in threads, computed in batches, and no result is kept. A second loop
@@ -35,7 +35,7 @@ class Results(collections.abc.Sequence):
         >>> len(results), results[0].names, [len(found) for found in results[:3]]
     """
 
-    def __init__(self, detecting: Any, sources: Any, on_error: Any = "raise", recursive: bool = False):
+    def __init__(self, detecting: Any, sources: Any, on_error: Any = "raise", recursive: bool = False) -> None:
         self._detecting, self._on_error = detecting, on_error
         self._jobs = sources if isinstance(sources, _Jobs) else _Jobs(sources, recursive)
         self._kept = {}  # place -> Detections
@@ -112,7 +112,7 @@ class _Jobs:
         once: whether the sources are an iterator, which gives its items once.
     """
 
-    def __init__(self, sources, recursive):
+    def __init__(self, sources, recursive) -> None:
         self.once = isinstance(sources, collections.abc.Iterator) and not hasattr(sources, "read")
         self._sources, self._recursive = sources, recursive
         self._listed: Any = None if not self.once else []  # of an iterator, those that were asked for by place
@@ -172,7 +172,7 @@ class _Jobs:
         len(self)
         return _Jobs.of(self._known()[places])
 
-    def __len__(self):
+    def __len__(self) -> int:
         if self.once:
             raise TypeError(
                 "The number of results is not known: the sources are an iterator. Pass a list of sources, or keep the "

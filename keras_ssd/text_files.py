@@ -26,9 +26,9 @@ class TextError(ValueError):
         line: where, 0 if that is not known.
     """
 
-    def __init__(self, what: str, line: int = 0):
+    def __init__(self, what: str, line: int = 0) -> None:
         super().__init__(what)
-        self.line = line
+        self.line: int = line
 
 
 def encoding_of(start: bytes) -> str:
@@ -62,7 +62,7 @@ def as_utf8(head: bytes) -> bytes:
     return head if encoding_of(head) == "utf-8" else beginning(head).encode()
 
 
-def read_text(path: str | os.PathLike, max_bytes: int = MAX_TEXT) -> str:
+def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_TEXT) -> str:
     """The text of a file, without byte order mark.
 
     Args:
@@ -81,7 +81,7 @@ def read_text(path: str | os.PathLike, max_bytes: int = MAX_TEXT) -> str:
 
 
 @contextlib.contextmanager
-def open_text(path: str | os.PathLike, max_bytes: int) -> Iterator[TextIO]:
+def open_text(path: str | os.PathLike[str], max_bytes: int) -> Iterator[TextIO]:
     """A file of text opened for reading line by line, without byte order mark, line ends as they are.
 
     Raises:

@@ -58,7 +58,7 @@ class Annotation:
     source: str | None = None
     image_id: Any = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         boxes = np.array(self.boxes_xyxy, np.float32)
         boxes = boxes.reshape(-1, 4) if not boxes.size else boxes
         ids = np.array(self.class_ids)
@@ -96,7 +96,7 @@ class Annotation:
             return False
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in _ROWS[:5])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = "size unknown" if self.size_hw is None else f"{self.size_hw[1]} x {self.size_hw[0]} pixels"
         return f"Annotation({self.name!r}, {len(self)} objects, {size})"
 

@@ -3,6 +3,8 @@
 import collections
 import dataclasses
 import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ EDGE = 1.0  # pixels by which tools miss it that count pixels differently
 _FAR = 1e9  # what lies further out is cut here, so that float32 holds it
 
 
-def class_names(given, contents):
+def class_names(given: Iterable[str] | None, contents: Sequence[Any]) -> tuple[tuple[str, ...], tuple[Any, ...] | None]:
     """The names of the classes, and the source's ids for them.
 
     Args:
@@ -42,7 +44,7 @@ def class_names(given, contents):
     return names, tuple(ids[name] for name in names) if names and all(name in ids for name in names) else None
 
 
-def add_sizes(records, problems, progress=False):
+def add_sizes(records: Sequence[Record], problems: list[Problem], progress: bool = False) -> list[Record]:
     """Fills in the sizes that the files did not tell, from the images; those that cannot be read are left out.
 
     Args:
@@ -68,7 +70,7 @@ def _size(record):
     return image_size(record.image)
 
 
-def in_fractions(records, boxes):
+def in_fractions(records: Iterable[Record], boxes: BoxFormat) -> bool:
     """Whether boxes that should be in pixels are fractions of their images, as Azure's tools write COCO.
 
     Args:
@@ -81,7 +83,15 @@ def in_fractions(records, boxes):
     return bool(raw.size and raw.min() >= 0 and raw.max() <= 1 and (raw != np.rint(raw)).any())
 
 
-def annotations_of(records, boxes, classes, policy, problems, *, keep_incomplete=False):
+def annotations_of(
+    records: Iterable[Record],
+    boxes: BoxFormat,
+    classes: Iterable[str],
+    policy: str,
+    problems: list[Problem],
+    *,
+    keep_incomplete: bool = False,
+) -> list[Annotation]:
     """Checks records and makes annotations of them.
 
     An image that lost an object is left out: training would take what it shows there for background. A box without
@@ -150,7 +160,7 @@ class _Rows:
     boxes: BoxFormat
     problems: list
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.raw = np.array(self.record.raw, np.float64).reshape(-1, 4)
 
     def report(self, kind, row, what, done=""):
@@ -202,7 +212,7 @@ def _note_repeated(rows, places, kept):
         seen.setdefault(key, place)
 
 
-def with_unique_names(parts, problems):
+def with_unique_names(parts: Mapping[str, Iterable[Annotation]], problems: list[Problem]) -> list[Annotation]:
     """Gives the annotations of several splits names that occur once.
 
     The same image in two splits is kept once. Images of a split that differ by their endings alone keep them in their

@@ -103,10 +103,13 @@ class SampleMaker:
     def __init__(
         self, dataset: Any, chain: Any, encoder: TargetEncoder, size_hw: tuple[int, int], seed: int = 0
     ) -> None:
-        self.dataset, self.chain, self.encoder = dataset, chain, encoder
-        self.size_hw, self.seed = tuple(size_hw), int(seed)
+        self.dataset: Any = dataset
+        self.chain: Any = chain
+        self.encoder: TargetEncoder = encoder
+        self.size_hw: tuple[int, ...] = tuple(size_hw)
+        self.seed: int = int(seed)
         self.kept: dict[int, Sample] | None = None
-        self.unreadable = Unreadable(dataset)
+        self.unreadable: Unreadable = Unreadable(dataset)
 
     def sample(self, epoch: int, index: int) -> Sample:
         """The augmented `Sample` of a place."""
@@ -178,13 +181,16 @@ class Batches(keras.utils.PyDataset):
         index, count = shard or (0, 1)
         if not 0 <= index < count:
             raise ValueError(f"`shard` must be (index, count) with index below count. Received: shard={shard}")
-        self.maker, self.batch_size = maker, int(batch_size)
-        self.shuffle, self.drop_last, self.shard = shuffle, drop_last, (index, count)
-        self.threads = workers or min(8, os.cpu_count() or 1)
+        self.maker: SampleMaker = maker
+        self.batch_size: int = int(batch_size)
+        self.shuffle: bool = shuffle
+        self.drop_last: bool = drop_last
+        self.shard: tuple[int, int] = (index, count)
+        self.threads: int = workers or min(8, os.cpu_count() or 1)
         if images_in_memory:
             maker.kept = {}
-        self.epoch = 0
-        self.failure = None
+        self.epoch: int = 0
+        self.failure: Exception | None = None
         self._asked = 0
         self._pool = None
         self._waiting = collections.OrderedDict()  # (epoch, number) -> future

@@ -9,7 +9,7 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,8 +43,8 @@ class CachedImage:
     start: int
     shape: tuple[int, int, int]
 
-    dtype = np.dtype(np.uint8)
-    ndim = 3
+    dtype: ClassVar[np.dtype[np.uint8]] = np.dtype(np.uint8)
+    ndim: ClassVar[int] = 3
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         pixels = _mapped(self.path, os.stat(self.path).st_mtime_ns)[self.start : self.start + math.prod(self.shape)]
@@ -58,7 +58,7 @@ def _mapped(path, modified):
 
 @checked_arguments
 def cached(
-    data: Dataset, folder: str | os.PathLike, size_hw: tuple[int, int] | None = None, *, progress: bool = False
+    data: Dataset, folder: str | os.PathLike[str], size_hw: tuple[int, int] | None = None, *, progress: bool = False
 ) -> Dataset:
     """The same dataset with its images in a cache, which is made if it is missing or out of date.
 

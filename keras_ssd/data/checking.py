@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from keras_ssd.calling import checked_arguments
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.formats.table import CsvLayout
 from keras_ssd.data.image_files import file_digest, look
 from keras_ssd.data.problems import DataError, Problem, Problems
@@ -28,7 +29,7 @@ class Checked:
         problems: `Problems` of all splits, each once.
     """
 
-    splits: dict
+    splits: dict[str, Dataset]
     problems: Problems
 
     @property
@@ -49,18 +50,18 @@ class Checked:
         counts = f"{counted(faults, 'fault')}, {counted(notes, 'note')}"
         return "\n".join([*lines, counts, self.problems.text(shown)])
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.text()
 
 
 @checked_arguments(class_names="classes")
 def check(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     decode: bool = True,
     format: str | None = None,
     classes: Sequence[str] | None = None,
-    images: str | os.PathLike | None = None,
+    images: str | os.PathLike[str] | None = None,
     csv: CsvLayout | None = None,
     progress: bool = False,
 ) -> Checked:

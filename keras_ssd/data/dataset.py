@@ -49,11 +49,11 @@ class Dataset:
     annotations: Sequence[Annotation]  # a tuple once it is made
     format: str = ""
     problems: Problems = Problems()  # noqa: RUF009 - a tuple
-    category_ids: tuple | None = None
+    category_ids: tuple[Any, ...] | None = None
     splits: tuple[str, ...] = ()
     policy: str = DEFAULT_POLICY
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "classes", check_class_names("classes", self.classes))
         object.__setattr__(self, "annotations", tuple(self.annotations))
         object.__setattr__(self, "problems", Problems(self.problems))
@@ -106,12 +106,12 @@ class Dataset:
             return NotImplemented
         return (self.classes, self.annotations) == (other.classes, other.annotations)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         kind = f", {self.format}" if self.format else ""
         sizes = f"{counted(len(self), 'image')}, {counted(len(self.classes), 'class', 'classes')}"
         return f"Dataset({self.name!r}, {sizes}{kind})"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.report(shown=3)
 
     @property

@@ -1,16 +1,18 @@
 """Ids of images, categories and objects in json: 1, 1.0 and "1" are one id, wherever they do not stand side by side."""
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 _WHOLE = re.compile(r"[+-]?\d{1,18}(?:\.0*)?")
 
 
-def is_id(value):
+def is_id(value: Any) -> bool:
     """Whether a value of a json file can be an id: a whole number, or text."""
     return plain_id(value) is not None
 
 
-def plain_id(value):
+def plain_id(value: Any) -> int | str | None:
     """An id as it is kept: a whole number that is written as a float is an int; None for what is no id."""
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < 1 << 53 else None
@@ -35,17 +37,17 @@ class Ids:
         (("cat", False), ("dog", False))
     """
 
-    def __init__(self, items):
+    def __init__(self, items: Mapping[Any, Any]) -> None:
         self._items, self._numbers = items, {}
         for key in items:
             number = _number(key)
             if number is not None:
                 self._numbers.setdefault(number, []).append(key)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return iter(self._items)
 
-    def get(self, value):
+    def get(self, value: Any) -> tuple[Any, bool]:
         """(what has the id, whether the id stands there so); (None, False) if nothing has it, or if two may."""
         key = plain_id(value)
         if key is None:

@@ -1,6 +1,7 @@
 """The size of an image file without decoding it, and a hash of what an image looks like."""
 
 import hashlib
+import os
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from keras_ssd.images.reading import shown_size
 _HEAD = 1 << 14
 
 
-def image_size(path):
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(height, width) in pixels as viewers show the image, from the head of its file.
 
     Raises:
@@ -32,7 +33,7 @@ def image_size(path):
     return height, width
 
 
-def may_be_turned(path):
+def may_be_turned(path: str | os.PathLike[str]) -> bool:
     """Whether the head of a file leaves it open that viewers turn the image: most tell at once that they do not.
 
     Raises:
@@ -49,13 +50,13 @@ def may_be_turned(path):
     return not head.startswith((b"BM", b"GIF8"))
 
 
-def file_digest(path):
+def file_digest(path: str | os.PathLike[str]) -> str:
     """A checksum of a file's bytes: equal for copies."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
-def look(image):
+def look(image: np.ndarray) -> int | None:
     """64 bits that stay when an image is resized or compressed again: which of two neighbours is brighter.
 
     Args:

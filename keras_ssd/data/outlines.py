@@ -9,6 +9,8 @@ Source of the format: cocodataset.org, "Data format"; the text form as `pycocoto
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ TURNED = "a box is turned: the upright box around it is taken"
 _MOST_CHARACTERS = 7  # of a run: 35 bits
 
 
-def box_of(segmentation):
+def box_of(segmentation: Any) -> list[float] | None:
     """(x, y, width, height) around an outline; None where there is none, [] or null or an empty mask.
 
     Raises:
@@ -38,7 +40,7 @@ def box_of(segmentation):
     return [*low, high[0] - low[0], high[1] - low[1]]
 
 
-def around_turned(corners, radians):
+def around_turned(corners: Sequence[float], radians: float) -> list[float]:
     """(xmin, ymin, xmax, ymax) around a box that is turned about its centre.
 
     Args:

@@ -34,7 +34,7 @@ def random_parts(keys: Sequence[Any], shares: Sequence[float], seed: int) -> lis
 class Joined:
     """Image files and names of datasets that are joined."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._files, self._names = {}, set()
 
     def name(self, annotation: Annotation, home: str) -> str:

@@ -13,7 +13,7 @@ SHOWN_FILES = 1000  # files and images that it lists besides, since each has to 
 WHOLE_FILES = ("file", "missing image", "broken image", "image size")
 
 # Kinds of faults, which a policy decides about, and of notes, which leave the data as it is.
-FAULTS = {
+FAULTS: dict[str, str] = {
     "file": "annotation files that cannot be read",
     "entry": "entries that are no objects",
     "label": "unknown labels",
@@ -28,7 +28,7 @@ FAULTS = {
     "empty split": "splits without images",
     "no labels": "splits of which no image has a label file",
 }
-NOTES = {
+NOTES: dict[str, str] = {
     "incomplete": "images that lose an object, and are left out where faults are dropped",
     "edge": "boxes that left the image by at most a pixel, and were clipped",
     "duplicate object": "objects that are marked twice",
@@ -63,7 +63,7 @@ class Problem:
     image: str = ""
     done: str = ""
 
-    def __str__(self):
+    def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         done = f" ({self.done})" if self.done else ""
         text = f"{place}: {self.what}{done}"
@@ -88,14 +88,14 @@ class DataError(ValueError):
         title = f"{len(faults)} fault{'s' if len(faults) != 1 else ''} in the data:"
         shown = SHOWN + min(SHOWN_FILES, sum(problem.kind in WHOLE_FILES for problem in faults))
         super().__init__("\n".join([title, *faults.lines(shown), *([advice] if advice else [])]))
-        self.problems = problems
-        self.advice = advice
+        self.problems: Problems = problems
+        self.advice: str = advice
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problems, self.advice)
 
 
-class Problems(tuple):
+class Problems(tuple[Problem, ...]):
     """Problems in the order in which they were found.
 
     Example:
@@ -138,7 +138,7 @@ class Problems(tuple):
             lines += [f"{(FAULTS | NOTES)[kind]}: {count}", *self.of_kind(kind).lines(shown)]
         return "\n".join(lines)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.text()
 
     def to_list(self) -> list[dict[str, Any]]:

@@ -1,14 +1,18 @@
 """A progress bar for scans of many files, in one thread or several."""
 
+import concurrent.futures
 import contextlib
 import os
 import sys
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, TypeVar
 
 from keras_ssd.reading_ahead import map_ahead
 
+T = TypeVar("T")
 
-def tracked(items, title, wanted=True):
+
+def tracked(items: Sequence[T], title: str, wanted: bool = True) -> Generator[T, None, None]:
     """The items one by one, with a progress bar on a terminal.
 
     Args:
@@ -36,7 +40,9 @@ def tracked(items, title, wanted=True):
 
 
 @contextlib.contextmanager
-def worked_ahead(work, items, title, wanted=True):
+def worked_ahead(
+    work: Callable[[T], Any], items: Sequence[T], title: str, wanted: bool = True
+) -> Iterator[Iterator[tuple[T, "concurrent.futures.Future[Any]"]]]:
     """Runs `work` on items in threads, with a progress bar on a terminal.
 
     The threads end with the block, whatever ends it. Were that left to the garbage collector, it might wait for them

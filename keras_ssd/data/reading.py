@@ -18,8 +18,8 @@ from keras_ssd.data.turned import as_shown
 from keras_ssd.data.whole import only_whole
 from keras_ssd.names import check_class_names, files_nearby
 
-WRITTEN = {module.NAME: module for module in (voc, coco, yolo, table)}
-FORMATS = {**WRITTEN, **{each.NAME: each for each in (labelme.FORMAT, createml.FORMAT, via.FORMAT)}}
+WRITTEN: dict[str, Any] = {module.NAME: module for module in (voc, coco, yolo, table)}
+FORMATS: dict[str, Any] = {**WRITTEN, **{each.NAME: each for each in (labelme.FORMAT, createml.FORMAT, via.FORMAT)}}
 ADVICE = (
     "Correct them, or pass policy='drop' to leave them out, or policy='clip' to cut boxes to their images and to "
     "leave out the rest."
@@ -32,12 +32,12 @@ FRACTIONS = "its boxes are taken for fractions of their images"
 
 @checked_arguments(class_names="classes")
 def read(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     split: str | None = None,
     *,
     format: str | None = None,
     classes: Sequence[str] | None = None,
-    images: str | os.PathLike | None = None,
+    images: str | os.PathLike[str] | None = None,
     policy: str = DEFAULT_POLICY,
     csv: CsvLayout | None = None,
     decode: bool = True,
@@ -84,11 +84,11 @@ def read(
 
 @checked_arguments(class_names="classes")
 def read_splits(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     format: str | None = None,
     classes: Sequence[str] | None = None,
-    images: str | os.PathLike | None = None,
+    images: str | os.PathLike[str] | None = None,
     policy: str = DEFAULT_POLICY,
     csv: CsvLayout | None = None,
     decode: bool = True,
@@ -112,7 +112,15 @@ def read_splits(
     return _every_split(_Reading(_layout(path, format, classes, images, csv, progress), policy, decode))
 
 
-def read_to_check(path, *, format, classes, images, csv, progress):
+def read_to_check(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None,
+    classes: Sequence[str] | None,
+    images: str | os.PathLike[str] | None,
+    csv: CsvLayout | None,
+    progress: bool,
+) -> tuple[dict[str, Dataset], Dataset]:
     """All that can be read, images with faulty objects too: (`read_splits`' dictionary, `read`'s dataset).
 
     Args:
@@ -198,7 +206,7 @@ def _nothing_found(path, format):
 class _Reading:
     """Reads the parts of a layout, each once."""
 
-    def __init__(self, layout, policy, decode=True, keep_incomplete=False):
+    def __init__(self, layout, policy, decode=True, keep_incomplete=False) -> None:
         self.layout, self.policy, self.decode, self.keep_incomplete = layout, policy, decode, keep_incomplete
         self.module = FORMATS[layout.format]
         self._parts = {}

@@ -3,9 +3,11 @@
 import dataclasses
 import math
 import reprlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
 
@@ -28,7 +30,7 @@ class BoxFormat:
     fractions: bool = False
     inclusive: bool = False
 
-    def to_pixels(self, raw, size_hw):
+    def to_pixels(self, raw: np.ndarray, size_hw: tuple[int, int] | None) -> np.ndarray:
         """(M, 4) corners in continuous pixels, float64; `size_hw` may be None where the numbers are pixels.
 
         VOC's pixels reach from xmin - 1 to xmax. A box whose first pixel is also its last, in either direction, is
@@ -47,7 +49,7 @@ class BoxFormat:
             boxes = np.hstack([first - (away >= 0), last - (away <= 0)])
         return boxes
 
-    def from_pixels(self, boxes, size_hw):
+    def from_pixels(self, boxes: ArrayLike, size_hw: tuple[int, int]) -> np.ndarray:
         """The numbers of boxes (M, 4) in continuous pixels, float64: the inverse of `to_pixels`."""
         boxes = np.asarray(boxes, np.float64)
         if self.inclusive:
@@ -58,7 +60,7 @@ class BoxFormat:
             return bx.xyxy_to_cxcywh(boxes)
         return boxes if self.corners else bx.xyxy_to_xywh(boxes)
 
-    def told(self, raw):
+    def told(self, raw: Iterable[float]) -> str:
         """One box as its file has it, for messages."""
         return ", ".join(f"{name}={value:.10g}" for name, value in zip(self.columns, raw, strict=True))
 
@@ -66,11 +68,13 @@ class BoxFormat:
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-VOC_BOXES = BoxFormat(_CORNERS, inclusive=True)
-COCO_BOXES = BoxFormat(("x", "y", "width", "height"), corners=False)
-YOLO_BOXES = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True, fractions=True)
-CORNER_BOXES = BoxFormat(_CORNERS)
-CENTRE_BOXES = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True)
+VOC_BOXES: BoxFormat = BoxFormat(_CORNERS, inclusive=True)
+COCO_BOXES: BoxFormat = BoxFormat(("x", "y", "width", "height"), corners=False)
+YOLO_BOXES: BoxFormat = BoxFormat(
+    ("centre x", "centre y", "width", "height"), corners=False, centre=True, fractions=True
+)
+CORNER_BOXES: BoxFormat = BoxFormat(_CORNERS)
+CENTRE_BOXES: BoxFormat = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True)
 
 
 @dataclasses.dataclass
@@ -93,17 +97,26 @@ class Record:
     image: Any
     source: str
     size_hw: tuple[int, int] | None = None
-    labels: list = dataclasses.field(default_factory=list)
-    raw: list = dataclasses.field(default_factory=list)
-    lines: list = dataclasses.field(default_factory=list)
-    difficult: list = dataclasses.field(default_factory=list)
-    truncated: list = dataclasses.field(default_factory=list)
-    crowd: list = dataclasses.field(default_factory=list)
-    areas: list | None = None
+    labels: list[Any] = dataclasses.field(default_factory=list)
+    raw: list[Any] = dataclasses.field(default_factory=list)
+    lines: list[int] = dataclasses.field(default_factory=list)
+    difficult: list[bool] = dataclasses.field(default_factory=list)
+    truncated: list[bool] = dataclasses.field(default_factory=list)
+    crowd: list[bool] = dataclasses.field(default_factory=list)
+    areas: list[float] | None = None
     image_id: object = None
     lost: int = 0
 
-    def add(self, label, raw, line=0, *, difficult=False, truncated=False, crowd=False):
+    def add(
+        self,
+        label: Any,
+        raw: Sequence[float],
+        line: int = 0,
+        *,
+        difficult: bool = False,
+        truncated: bool = False,
+        crowd: bool = False,
+    ) -> None:
         """Adds an object."""
         self.labels.append(label)
         self.raw.append(raw)
@@ -112,7 +125,7 @@ class Record:
         self.truncated.append(truncated)
         self.crowd.append(crowd)
 
-    def remove(self, row):
+    def remove(self, row: int) -> None:
         """Removes an object, and counts it as lost."""
         for column in (self.labels, self.raw, self.lines, self.difficult, self.truncated, self.crowd, self.areas):
             if column is not None:
@@ -124,7 +137,7 @@ class EntryError(ValueError):
     """An entry of an annotation file that is no object; the text says why."""
 
 
-def finite(value, what):
+def finite(value: Any, what: str) -> float:
     """A finite float from a file's text or number.
 
     Raises:
@@ -139,7 +152,7 @@ def finite(value, what):
     return number
 
 
-def flag(value, what):
+def flag(value: Any, what: str) -> bool:
     """A mark that is 0 or 1; nothing at all is 0.
 
     Raises:
@@ -153,7 +166,7 @@ def flag(value, what):
     raise EntryError(f"{what} must be 0 or 1, and is {shortened(value)}")
 
 
-def mark(value):
+def mark(value: Any) -> tuple[bool, bool]:
     """What a mark of an object says, and whether it says it as it should: (bool, bool).
 
     A mark matters little, and never costs its object: a share or a degree above 0 is a mark, and "Unspecified", -1 or
@@ -191,7 +204,7 @@ def size_of(height: Any, width: Any) -> tuple[int, int] | None:
     return None if rows is None or columns is None else (rows, columns)
 
 
-def shortened(value):
+def shortened(value: Any) -> str:
     """A value of a file for a message, however long or deep it is."""
     text = "missing" if value is None else _SHORT.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -26,14 +26,14 @@ class ImageSizeError(ValueError):
     def __init__(self, annotation: Annotation, size_hw: tuple[int, int]) -> None:
         image = repr(annotation.name) if _in_memory(annotation) else annotation.image
         found, said = (f"{width} x {height}" for height, width in (size_hw, annotation.size_hw or (0, 0)))
-        self.reason = f"the image {image} is {found} pixels, and its annotation says {said}"
+        self.reason: str = f"the image {image} is {found} pixels, and its annotation says {said}"
         super().__init__(
             f"{annotation.source or annotation.name}: {self.reason}. Correct the size and the boxes in the annotation, "
             "or leave the image out."
         )
         self._given = annotation, size_hw
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._given
 
 
@@ -65,7 +65,7 @@ class Sample:
     difficult: np.ndarray = _NONE
     name: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         ids = np.asarray(self.class_ids, np.int32)
         boxes = np.asarray(self.boxes_xyxy, np.float32)
         boxes = boxes.reshape(-1, 4) if not boxes.size else boxes
@@ -109,7 +109,7 @@ class Sample:
         kept = {name: getattr(self, name)[rows] for name in ("boxes_xyxy", "class_ids", "difficult")}
         return dataclasses.replace(self, **kept)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         height, width = self.size_hw
         return f"Sample({self.name!r}, {len(self)} objects, {width} x {height} pixels)"
 

@@ -34,7 +34,7 @@ class Statistics:
     sizes: np.ndarray
     aspect_ratios: np.ndarray
     per_image: np.ndarray
-    image_sizes: dict
+    image_sizes: dict[tuple[int, int], int]
     best_iou: np.ndarray | None = None
 
     @checked_arguments
@@ -62,7 +62,7 @@ class Statistics:
             row["median IoU"] = float(np.median(self.best_iou[mine])) if mine.any() else np.nan
         return row
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "\n".join([*self.summary(), "", *_aligned(self.rows())])
 
     def summary(self) -> list[str]:

@@ -1,9 +1,11 @@
 """Datasets in a few lines of text."""
 
+from typing import Any
+
 _CLASSES = 12  # that a line names
 
 
-def summary(data, shown):
+def summary(data: Any, shown: int) -> str:
     """Images, objects, classes, marks, splits and problems of a `Dataset`, `shown` problems of each kind."""
     kind = f" ({data.format.upper()})" if data.format else ""
     sizes = [counted(len(data), "image"), counted(data.num_objects, "object")]
@@ -24,6 +26,6 @@ def summary(data, shown):
     return "\n".join(lines)
 
 
-def counted(count, one, many=None):
+def counted(count: int, one: str, many: str | None = None) -> str:
     """ "1 image", "2 images"."""
     return f"{count} {one if count == 1 else many or one + 's'}"

@@ -5,19 +5,25 @@ stated size is that of the image on its side, boxes that all lie within the show
 the same frame; boxes that do not were drawn on the image as it is stored, which cannot be told from a mistake.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_ssd.data.formats.layout import Assumed
 from keras_ssd.data.image_files import image_size, may_be_turned
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import worked_ahead
+from keras_ssd.data.records import BoxFormat, Record
 from keras_ssd.images import ImageError
 
 ASSUMED = "a size is given before EXIF rotation; the boxes fit the image as it is shown"
 _EDGE = 1.0  # pixels
 
 
-def as_shown(records, boxes, problems, progress=False):
+def as_shown(
+    records: Sequence[Record], boxes: BoxFormat, problems: list[Problem], progress: bool = False
+) -> list[Record]:
     """Gives records of turned images the size that is shown; those whose boxes lie outside it are left out.
 
     Args:
@@ -29,7 +35,7 @@ def as_shown(records, boxes, problems, progress=False):
     Returns:
         The records that stay.
     """
-    oblong = [record for record in records if record.size_hw and record.size_hw[0] != record.size_hw[1]]
+    oblong: list[Any] = [record for record in records if record.size_hw and record.size_hw[0] != record.size_hw[1]]
     assumed, lost = Assumed(), set()
     with worked_ahead(_shown_size, oblong, "looking for turned images", progress) as sizes:
         for record, future in sizes:

@@ -2,13 +2,14 @@
 
 import logging
 import threading
+from typing import Any
 
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problems
 from keras_ssd.data.sample import Sample
 from keras_ssd.data.whole import only_whole, unusable
 
 ADVICE = "Mend them or leave them out; reading the data with policy='drop' leaves them out."
-log = logging.getLogger("keras_ssd")
+log: logging.Logger = logging.getLogger("keras_ssd")
 
 
 class Unreadable:
@@ -18,20 +19,20 @@ class Unreadable:
         dataset: `Dataset`, or any sequence of `Annotation`s, whose policy is "error".
     """
 
-    def __init__(self, dataset):
-        self.dataset = dataset
-        self.policy = getattr(dataset, "policy", DEFAULT_POLICY)
+    def __init__(self, dataset: Any) -> None:
+        self.dataset: Any = dataset
+        self.policy: str = getattr(dataset, "policy", DEFAULT_POLICY)
         self._found = {}  # place in the dataset -> Problem
         self._lock = threading.Lock()
         self._refusal = None
 
     @property
-    def problems(self):
+    def problems(self) -> Problems:
         """`Problems` of the images that were left out, in the order of the dataset."""
         with self._lock:
             return Problems(problem for _, problem in sorted(self._found.items()))
 
-    def sample(self, index):
+    def sample(self, index: int) -> Sample:
         """The `Sample` of a place, or of the next one that can be read, whatever the threads do.
 
         Raises:
@@ -48,7 +49,7 @@ class Unreadable:
                 self.note(place, error)
         raise DataError(self.problems, "No image of the data can be read.")
 
-    def note(self, place, error):
+    def note(self, place: int, error: Exception) -> None:
         """Takes the error of an image that cannot be read.
 
         Raises:

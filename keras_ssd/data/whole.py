@@ -3,7 +3,10 @@
 import contextlib
 import os
 import sqlite3
+from collections.abc import Sequence
+from typing import Any
 
+from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import worked_ahead
 from keras_ssd.data.sample import ImageSizeError
@@ -14,7 +17,12 @@ REMEMBERED_FROM = 1000  # images; fewer are decoded anew each time, which takes 
 MOST_REMEMBERED = 2_000_000  # images, at about 100 bytes each
 
 
-def only_whole(annotations, problems, progress=False, known=None):
+def only_whole(
+    annotations: Sequence[Annotation],
+    problems: list[Problem],
+    progress: bool = False,
+    known: dict[str, Any] | None = None,
+) -> list[Annotation]:
     """The annotations whose images can be decoded and are of the size that the annotation says.
 
     Args:
@@ -39,7 +47,7 @@ def only_whole(annotations, problems, progress=False, known=None):
     return kept
 
 
-def unusable(annotation, error):
+def unusable(annotation: Annotation, error: Exception) -> Problem:
     """The `Problem` of an annotation whose image cannot be read, or has another size.
 
     Args:
@@ -55,7 +63,7 @@ def unusable(annotation, error):
     return Problem(kind, file, what, image=annotation.name, done="left out")
 
 
-def without_advice(error):
+def without_advice(error: Exception) -> Exception:
     """A `ImageError` that names no argument: what reads whole datasets takes none for the limit."""
     if isinstance(error, ImageTooLargeError):
         return ImageTooLargeError(error.source, error.size, error.limit, option=None)
@@ -99,7 +107,7 @@ def _size_or_error(path):
         return error
 
 
-def stamp(path):
+def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(bytes, time of the last change) of a file, by which it is known again; -1 for one that is not there."""
     try:
         facts = os.stat(path)
@@ -114,7 +122,7 @@ class _Memory:
     It lies in the package's folder of caches. Where that cannot be written, nothing is remembered and nothing fails.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._file = None
 
     def __enter__(self):

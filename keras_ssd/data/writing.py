@@ -7,10 +7,12 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_ssd.calling import checked_arguments, former_attributes
+from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.image_files import image_size
 from keras_ssd.data.problems import DataError, Problem, Problems, check_policy
@@ -41,7 +43,7 @@ class Written:
     objects: int
     problems: Problems
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = f"{self.path}: {self.images} images, {self.objects} objects as {self.format.upper()}"
         return "\n".join([text, *self.problems.text().splitlines()])
 
@@ -49,7 +51,7 @@ class Written:
 @checked_arguments(place="images")
 def write(
     data: Dataset | Mapping[str, Dataset],
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     format: str,
     *,
     images: str = "copy",
@@ -179,12 +181,14 @@ class Target:
         bar: progress.
     """
 
-    def __init__(self, folder, images, bar):
-        self.folder, self.images, self.bar = folder, images, bar
-        self.placed = {}
+    def __init__(self, folder: Path, images: str, bar: Any) -> None:
+        self.folder: Path = folder
+        self.images: str = images
+        self.bar: Any = bar
+        self.placed: dict[str, str] = {}
         self._names, self._taken = {}, set()
 
-    def safe_name(self, annotation):
+    def safe_name(self, annotation: Annotation) -> str:
         """The annotation's name as a path below the folder; the same for the same image, and else another."""
         key = annotation.image if isinstance(annotation.image, str) else id(annotation.image)
         if (key, annotation.name) not in self._names:
@@ -199,7 +203,7 @@ class Target:
             self._names[key, annotation.name] = name
         return self._names[key, annotation.name]
 
-    def place(self, annotation, name):
+    def place(self, annotation: Annotation, name: str) -> str:
         """Puts the image where the format wants it.
 
         Args:
@@ -229,7 +233,7 @@ class Target:
             _link(image, path)
         return file
 
-    def text(self, name, text):
+    def text(self, name: str, text: str) -> None:
         """Writes a text file."""
         self._path(name).write_text(text, encoding="utf-8", newline="\n")
 
@@ -247,7 +251,7 @@ def _link(image, path):
 
 
 class _Bar:
-    def __init__(self, total, wanted):
+    def __init__(self, total, wanted) -> None:
         self._steps = tracked(range(total + 1), "writing", wanted)
         next(self._steps)
 

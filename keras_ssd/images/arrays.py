@@ -1,11 +1,13 @@
 """Arrays and tensors as images: which shapes and value ranges have one meaning, and which are refused."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_ssd.images.errors import ImageError
 
 
-def array_to_rgb(source, name):
+def array_to_rgb(source: Any, name: str) -> np.ndarray:
     array = _to_numpy(source, name)
     if array.ndim == 2:
         array = array[:, :, None]
@@ -56,7 +58,7 @@ def _to_uint8(array, name):
     return array.astype(np.uint8)
 
 
-def over_white(rgba):
+def over_white(rgba: np.ndarray) -> np.ndarray:
     """Lays (H, W, 4) uint8 over white."""
     alpha = rgba[:, :, 3:].astype(np.uint16)
     if alpha.min() == 255:

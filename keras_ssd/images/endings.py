@@ -25,12 +25,12 @@ def image_endings() -> tuple[str, ...]:
     return tuple(sorted(ending for ending, kind in Image.registered_extensions().items() if decoded(kind)))
 
 
-def has_image_ending(name: str | os.PathLike) -> bool:
+def has_image_ending(name: str | os.PathLike[str]) -> bool:
     """Whether a file of this name, or of this path, is an image by its ending."""
     return os.path.splitext(os.fspath(name))[1].lower() in image_endings()
 
 
-def is_image_name(name: str | os.PathLike) -> bool:
+def is_image_name(name: str | os.PathLike[str]) -> bool:
     """Whether a file in a folder is to be listed as an image: by its ending, hidden files left out.
 
     Example:

@@ -14,8 +14,8 @@ class ImageError(ValueError):
 
     def __init__(self, source: Any, reason: str) -> None:
         super().__init__(f"Cannot read image {source or repr(source)}: {reason}")
-        self.source = str(source)
-        self.reason = reason
+        self.source: str = str(source)
+        self.reason: str = reason
 
     # The arguments do not follow from `args`, which pickling between processes would use.
     def __reduce__(self) -> tuple[Any, ...]:
@@ -40,10 +40,10 @@ class ImageTooLargeError(ImageError):
             f"it has {size} pixels and at most {limit} are accepted, since a small file may unpack into all of the "
             f"memory.{advice}",
         )
-        self.size = size
-        self.limit = limit
+        self.size: str = size
+        self.limit: int | None = limit
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.source, self.size, self.limit)
 
 
@@ -59,9 +59,10 @@ class ImagesBelowError(ImageError):
         super().__init__(
             folder, f"the folder holds no image itself, and {below} lie in folders below. {option} takes those."
         )
-        self.folder, self.below = folder, below
+        self.folder: str = folder
+        self.below: int = below
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.folder, self.below)
 
 

@@ -11,7 +11,7 @@ MOST_COUNTED = 100_000  # images below a folder that are counted for a message
 
 
 def files_below(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     wanted: Callable[[str], object],
     *,
     recursive: bool = True,
@@ -59,13 +59,13 @@ def files_below(
             links += [entry.path for entry in folders if entry.is_symlink()]
 
 
-def images_in(folder: str | os.PathLike, recursive: bool = False) -> Iterator[str]:
+def images_in(folder: str | os.PathLike[str], recursive: bool = False) -> Iterator[str]:
     """Paths of a folder's images relative to it, as `files_below` lists them."""
     start = len(os.path.join(folder, ""))
     return (path[start:] for path in files_below(folder, is_image_name, recursive=recursive))
 
 
-def images_below(folder: str | os.PathLike) -> int:
+def images_below(folder: str | os.PathLike[str]) -> int:
     """How many images lie in the folders below a folder, its own not counted; at most `MOST_COUNTED`."""
     deep = (path for path in images_in(folder, recursive=True) if os.sep in path)
     return sum(1 for _ in itertools.islice(deep, MOST_COUNTED))

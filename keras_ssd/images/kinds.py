@@ -49,7 +49,7 @@ _HEIC_ADVICE = (
 )
 
 
-def what_it_is(head, name=""):
+def what_it_is(head: bytes, name: str = "") -> str | None:
     """What a file is, and what to do, as two sentences; None for what is not known.
 
     Args:

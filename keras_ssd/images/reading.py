@@ -28,7 +28,7 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)  # its values that swap width and height
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags
 _NO_IMAGES = ("EPS", "MPEG")  # Pillow opens these, and would run another program for one and fails for the other
 _pillow_limit = threading.Lock()
-log = logging.getLogger("keras_ssd.images")
+log: logging.Logger = logging.getLogger("keras_ssd.images")
 
 
 def is_url(source: Any) -> bool:
@@ -85,7 +85,7 @@ def shown_size(image: Any) -> tuple[int, int]:
     return (width, height) if image.getexif().get(_ORIENTATION, 1) in _ON_THEIR_SIDE else (height, width)
 
 
-def check_image(path: str | os.PathLike, *, max_pixels: int | None = MAX_PIXELS) -> tuple[int, int]:
+def check_image(path: str | os.PathLike[str], *, max_pixels: int | None = MAX_PIXELS) -> tuple[int, int]:
     """Decodes an image file as `read_image` does, without keeping its pixels: whether it is whole, and its size.
 
     JPEGs are decoded at an eighth of their size, which reads every byte and takes a third of the time.

@@ -14,7 +14,7 @@ from keras_ssd.images.errors import ImageError, ImagesBelowError, describe
 from keras_ssd.images.folders import images_below, images_in
 from keras_ssd.images.reading import bytes_of, is_url
 
-log = logging.getLogger("keras_ssd.images")
+log: logging.Logger = logging.getLogger("keras_ssd.images")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from keras_ssd.replacing import replacing
 _QUALITY = {"JPEG": 92, "WEBP": 92}
 
 
-def write_image(image: Any, path: str | os.PathLike) -> None:
+def write_image(image: Any, path: str | os.PathLike[str]) -> None:
     """Writes a PIL image to a file, which is replaced when the new one is whole.
 
     It is encoded in memory first: on a full disk Pillow itself leaves a JPEG cut short and says nothing.

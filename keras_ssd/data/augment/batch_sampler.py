@@ -10,7 +10,7 @@ from keras_ssd.data.augment.block import Block
 from keras_ssd.data.augment.labels import BoxRule, Labels
 from keras_ssd.data.augment.steps import Step, Window
 
-CENTER = BoxRule("center")
+CENTER: BoxRule = BoxRule("center")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PatchSampler:
     sample_coverage: tuple[float | None, float | None] = (None, None)
     object_coverage: tuple[float | None, float | None] = (None, None)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"scale is (smallest, largest) within 0..1. Received: scale={self.scale}")
         if not 0 < self.aspect[0] <= self.aspect[1]:
@@ -88,7 +88,7 @@ def _covered(boxes_xyxy, by_xyxy):
     return np.where(inter > 0, inter / np.where(area > 0, area, 1), 0)
 
 
-CAFFE_SAMPLERS = (
+CAFFE_SAMPLERS: tuple[PatchSampler, ...] = (
     PatchSampler(scale=(1.0, 1.0), aspect=(1.0, 1.0), trials=1),
     *(PatchSampler(jaccard=(least, None)) for least in (0.1, 0.3, 0.5, 0.7, 0.9)),
     PatchSampler(jaccard=(None, 1.0)),

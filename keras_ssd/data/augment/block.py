@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Block:
 
     probability: float = dataclasses.field(default=1.0, kw_only=True)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise ValueError(f"A probability lies within 0..1. Received: probability={self.probability}")
 
@@ -109,7 +110,7 @@ class Block:
 class Function(Block):
     """A function of (sample, rng) that gives a sample, as a block; nothing can be taken back through it."""
 
-    function: Callable
+    function: Callable[..., Any]
 
     @property
     def opaque(self) -> bool:
@@ -149,7 +150,7 @@ class Chain(Block):
 
     blocks: Sequence[Block]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "blocks", tuple(_as_block(block) for block in self.blocks))
 
@@ -189,7 +190,7 @@ class OneOf(Block):
     blocks: Sequence[Block]
     weights: Sequence[float] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "blocks", tuple(_as_block(block) for block in self.blocks))
         weights = np.ones(len(self.blocks)) if self.weights is None else np.asarray(self.weights, float)

@@ -1,7 +1,9 @@
 """Chains with names: the original SSD's, those of ssd_keras, and light ones for few images."""
 
+from collections.abc import Callable
+
 from keras_ssd.data.augment.batch_sampler import BatchSampler
-from keras_ssd.data.augment.block import Chain, OneOf
+from keras_ssd.data.augment.block import Block, Chain, OneOf
 from keras_ssd.data.augment.color import Brightness, Contrast, distortion
 from keras_ssd.data.augment.geometry import DropSmall, Flip, QuarterTurns, Resize, Translate, Zoom
 from keras_ssd.data.augment.interpolation import INTERPOLATIONS
@@ -10,7 +12,7 @@ from keras_ssd.data.augment.patches import MEAN_RGB, Expand, RandomPatch
 from keras_ssd.names import unknown_name
 
 
-def ssd(size_hw):
+def ssd(size_hw: tuple[int, int]) -> list[Block]:
     """The chain of the original SSD: distort, expand, crop, resize by any interpolation, mirror.
 
     Order, ranges and probabilities are those of Caffe's annotated_data_layer.cpp and ssd_pascal.py.
@@ -29,7 +31,7 @@ def _strong_colour():
     return {"brightness": 48.0, "contrast": (0.5, 1.8), "saturation": (0.5, 1.8), "around": 127.5}
 
 
-def satellite(size_hw):
+def satellite(size_hw: tuple[int, int]) -> list[Block]:
     """ssd_keras's for images from above, which have no up and down."""
     return [
         # There, contrast always comes before saturation and hue.
@@ -43,7 +45,7 @@ def satellite(size_hw):
     ]
 
 
-def constant(size_hw):
+def constant(size_hw: tuple[int, int]) -> list[Block]:
     """ssd_keras's for images of one size: shift, then enlarge; or shrink, then shift."""
     early, late = distortion(**_strong_colour()).blocks
     shift = Translate((0.03, 0.5), (0.03, 0.5), probability=0.5)
@@ -56,7 +58,7 @@ def constant(size_hw):
     ]
 
 
-def variable(size_hw):
+def variable(size_hw: tuple[int, int]) -> list[Block]:
     """ssd_keras's for images of many sizes: one random patch instead of expanding and cropping."""
     return [
         distortion(**_strong_colour()).blocks[0],
@@ -71,7 +73,7 @@ def _weak_colour():
     return Chain([Brightness(-12, 12, probability=0.5), Contrast(0.9, 1.1, 127.5, probability=0.5)])
 
 
-def light(size_hw):
+def light(size_hw: tuple[int, int]) -> list[Block]:
     """For few images, and for models that are nearly good: weak colours, mirror, a zoom of 3/4 to 4/3.
 
     The original's crops and canvases need tens of thousands of steps before they pay.
@@ -85,7 +87,7 @@ def light(size_hw):
     ]
 
 
-def light_turns(size_hw):
+def light_turns(size_hw: tuple[int, int]) -> list[Block]:
     """`light` for images that have no up and down, as those of a microscope."""
     return [
         _weak_colour(),
@@ -98,17 +100,17 @@ def light_turns(size_hw):
     ]
 
 
-def mosaic(size_hw):
+def mosaic(size_hw: tuple[int, int]) -> list[Block]:
     """Four images in one half of the time, two blended 15 % of the time, then as `light`."""
     return [Mosaic(size_hw, probability=0.5), MixUp(probability=0.15), *light(size_hw)]
 
 
-def resize(size_hw):
+def resize(size_hw: tuple[int, int]) -> list[Block]:
     """Nothing but the size that the model takes: for validation."""
     return [Resize(size_hw)]
 
 
-CHAINS = {
+CHAINS: dict[str, Callable[[tuple[int, int]], list[Block]]] = {
     "ssd": ssd,
     "satellite": satellite,
     "constant": constant,

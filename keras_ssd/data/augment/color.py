@@ -11,7 +11,7 @@ from keras_ssd.data.augment.labels import Labels
 from keras_ssd.data.augment.steps import Step
 
 
-def check_range(block, lowest=None, names=("low", "high")):
+def check_range(block: Block, lowest: float | None = None, names: tuple[str, str] = ("low", "high")) -> None:
     """Refuses a block whose range is upside down or begins too low."""
     low, high = (getattr(block, name) for name in names)
     if not low <= high or (lowest is not None and low < lowest):
@@ -29,7 +29,7 @@ class Brightness(Block):
     low: float = -32.0
     high: float = 32.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self)
 
@@ -45,7 +45,7 @@ class Contrast(Block):
     high: float = 1.5
     around: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, 0)
 
@@ -60,7 +60,7 @@ class Saturation(Block):
     low: float = 0.5
     high: float = 1.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, 0)
 
@@ -78,7 +78,7 @@ class Hue(Block):
     limit: float = 18.0
     wrap: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.limit <= 90:
             raise ValueError(f"Hue takes a limit in half degrees, 0..90. Received: limit={self.limit}")
@@ -94,7 +94,7 @@ class Gamma(Block):
     low: float = 0.5
     high: float = 2.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self)
         if self.low <= 0:
@@ -118,7 +118,7 @@ class ChannelOrder(Block):
 
     order: tuple[int, int, int] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.order is not None and sorted(self.order) != [0, 1, 2]:
             raise ValueError(f"order holds 0, 1 and 2 once each. Received: order={self.order}")
@@ -147,7 +147,7 @@ class JpegNoise(Block):
     low: int = 95
     high: int = 95
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self, 1)
         if self.high > 100:

@@ -13,7 +13,7 @@ import numpy as np
 from keras_ssd.data.augment.pixels import equalized, look_up, look_up_hsv, rgb_to_hsv
 from keras_ssd.data.augment.steps import Step
 
-LEVELS = np.arange(256)
+LEVELS: np.ndarray = np.arange(256)
 
 
 def _table(levels):
@@ -24,7 +24,7 @@ class PixelStep(Step):
     """A step whose result at a pixel depends on that pixel alone."""
 
     @staticmethod
-    def joined(first, second):
+    def joined(first: "PixelStep", second: "PixelStep") -> "PixelStep | None":
         """One step that does both, or None."""
         for kind in (LevelStep, HueSaturationStep):
             if isinstance(first, kind) and isinstance(second, kind):
@@ -38,10 +38,10 @@ class LevelStep(PixelStep):
     table: Any
 
     @staticmethod
-    def composed(first, second):
+    def composed(first: Any, second: Any) -> "Table":
         return Table(second.table[first.table])
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         return look_up(image, self.table)
 
 
@@ -59,7 +59,7 @@ class ShiftLevels(LevelStep):
     delta: float
 
     @property
-    def table(self):
+    def table(self) -> np.ndarray:
         return _table(LEVELS + self.delta)
 
 
@@ -71,7 +71,7 @@ class ScaleLevels(LevelStep):
     around: float = 0.0
 
     @property
-    def table(self):
+    def table(self) -> np.ndarray:
         return _table((LEVELS - self.around) * self.factor + self.around)
 
 
@@ -82,7 +82,7 @@ class PowerLevels(LevelStep):
     gamma: float
 
     @property
-    def table(self):
+    def table(self) -> np.ndarray:
         return _table(255 * (LEVELS / 255) ** (1 / self.gamma))
 
 
@@ -92,10 +92,10 @@ class HueSaturationStep(PixelStep):
     tables: Any
 
     @staticmethod
-    def composed(first, second):
+    def composed(first: Any, second: Any) -> "HueSaturation":
         return HueSaturation(tuple(after[before] for before, after in zip(first.tables, second.tables, strict=True)))
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         return look_up_hsv(image, *self.tables)
 
 
@@ -116,7 +116,7 @@ class ScaleSaturation(HueSaturationStep):
     factor: float
 
     @property
-    def tables(self):
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return _UNCHANGED, _table(LEVELS * self.factor), _UNCHANGED
 
 
@@ -132,7 +132,7 @@ class ShiftHue(HueSaturationStep):
     wrap: bool = False
 
     @property
-    def tables(self):
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         moved = np.rint(LEVELS + self.delta)
         if not self.wrap:
             moved = np.clip(moved, 0, 255)
@@ -145,7 +145,7 @@ class ReorderChannels(PixelStep):
 
     order: tuple[int, int, int]
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(image[..., list(self.order)])
 
 
@@ -153,7 +153,7 @@ class ReorderChannels(PixelStep):
 class ToGrey(PixelStep):
     """Three equal channels: the brightness that the eye sees (ITU-R 601)."""
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         grey = image @ np.array([0.299, 0.587, 0.114], np.float32)
         return np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
 
@@ -162,7 +162,7 @@ class ToGrey(PixelStep):
 class Equalize(Step):
     """The values (of hue, saturation, value) of the whole image spread evenly over 0..255."""
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         return look_up_hsv(image, _UNCHANGED, _UNCHANGED, equalized(rgb_to_hsv(image)[2]))
 
 
@@ -172,7 +172,7 @@ class Recompress(Step):
 
     quality: int
 
-    def pixels(self, image):
+    def pixels(self, image: np.ndarray) -> np.ndarray:
         from PIL import Image
 
         file = io.BytesIO()

@@ -11,8 +11,8 @@ from keras_ssd.data.augment.interpolation import INTERPOLATIONS
 from keras_ssd.data.augment.labels import BoxRule, Labels, Need
 from keras_ssd.data.augment.steps import Drop, Mirror, QuarterTurn, Step, Warp, Window
 
-HALF_VISIBLE = Need(BoxRule("area", (0.5, 1.0)))
-PARTLY_VISIBLE = BoxRule("area", (0.3, 1.0))
+HALF_VISIBLE: Need = Need(BoxRule("area", (0.5, 1.0)))
+PARTLY_VISIBLE: BoxRule = BoxRule("area", (0.3, 1.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Resize(Block):
     size_hw: tuple[int, int]
     interpolations: tuple[str, ...] = ("linear",)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.size_hw) != 2 or not all(side == int(side) and side >= 1 for side in self.size_hw):
             raise ValueError(f"size_hw is (height, width) in whole pixels. Received: size_hw={self.size_hw}")
@@ -52,7 +52,7 @@ class Flip(Block):
 
     direction: str = "horizontal"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.direction not in ("horizontal", "vertical"):
             raise ValueError(f'direction is "horizontal" or "vertical". Received: direction={self.direction!r}')
@@ -78,7 +78,7 @@ class QuarterTurns(Block):
     fill: tuple[int, int, int] = (0, 0, 0)
     keep: BoxRule = PARTLY_VISIBLE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not self.turns or any(turn != int(turn) for turn in self.turns):
             raise ValueError(f"turns are whole numbers of quarters, at least one. Received: turns={self.turns}")
@@ -126,7 +126,7 @@ class Translate(Block):
     need: Need | None = HALF_VISIBLE
     trials: int = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("down", "right"):
             least, most = getattr(self, name)
@@ -161,7 +161,7 @@ class Zoom(Block):
     need: Need | None = HALF_VISIBLE
     trials: int = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_range(self)
         if self.low <= 0:

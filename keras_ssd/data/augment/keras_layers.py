@@ -53,7 +53,7 @@ class KerasLayer(Block):
     layer: Any
     boxes: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not callable(self.layer) or isinstance(self.layer, type):
             raise TypeError(f"KerasLayer takes a layer, made and not its class. Received: layer={self.layer!r}")

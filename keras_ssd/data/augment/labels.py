@@ -7,7 +7,7 @@ import numpy as np
 from keras_ssd import boxes as formulas
 from keras_ssd.data.sample import Sample
 
-WHOLE = np.array([0, 0, 1, 1], np.float32)
+WHOLE: np.ndarray = np.array([0, 0, 1, 1], np.float32)
 THINNEST = 0.01  # pixels; what is left of a box that only touches the image is rounding, not area
 
 
@@ -91,7 +91,7 @@ class BoxRule:
     criterion: str = "center"
     bounds: tuple[float, float] = (0.3, 1.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.criterion not in ("center", "area", "iou"):
             raise ValueError(f'criterion is "center", "area" or "iou". Received: criterion={self.criterion!r}')
         if not 0 <= self.bounds[0] <= self.bounds[1] <= 1:
@@ -129,7 +129,7 @@ class Need:
     rule: BoxRule = BoxRule("area", (0.5, 1.0))
     boxes: int | None = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.boxes is not None and self.boxes < 1:
             raise ValueError(f"boxes is a number from 1, or None for all of them. Received: boxes={self.boxes}")
 

@@ -43,7 +43,7 @@ class Mosaic(Block):
     meeting: tuple[float, float] = (0.3, 0.7)
     keep: BoxRule | None = PARTLY_VISIBLE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if min(self.size_hw) < 2:
             raise ValueError(f"Four tiles need two pixels a side. Received: size_hw={self.size_hw}")
@@ -58,7 +58,7 @@ class Mosaic(Block):
     def partners(self) -> int:
         return 3
 
-    def tiles(self, rng):
+    def tiles(self, rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
         """(top, left, height, width) of the four tiles, row by row."""
         rows, columns = self.size_hw
         middle = min(max(round(rows * rng.uniform(*self.meeting)), 1), rows - 1)
@@ -97,7 +97,7 @@ class MixUp(Block):
 
     share: tuple[float, float] = (0.4, 0.6)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.share[0] <= self.share[1] <= 1:
             raise ValueError(f"share is (lowest, highest) within 0..1. Received: share={self.share}")

@@ -28,7 +28,7 @@ class Expand(Block):
     most: float = 4.0
     fill: tuple[int, int, int] = MEAN_RGB
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.most < 1:
             raise ValueError(f"A canvas is at least as large as its image. Received: most={self.most}")
@@ -60,7 +60,7 @@ class CropPad(Block):
     fill: tuple[int, int, int] = (0, 0, 0)
     keep: BoxRule | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.height < 1 or self.width < 1:
             raise ValueError(f"A window has at least one pixel. Received: height={self.height}, width={self.width}")
@@ -98,7 +98,7 @@ class RandomPatch(Block):
     need: Need | None = HALF_VISIBLE
     trials: int = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("scale", "aspect"):
             limits = getattr(self, name)
@@ -138,7 +138,7 @@ class MaxCropToAspect(Block):
     need: Need | None = HALF_VISIBLE
     trials: int = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _check_aspect(self.aspect)
 
@@ -166,7 +166,7 @@ class PadToAspect(Block):
     centered: bool = False
     fill: tuple[int, int, int] = (0, 0, 0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         _check_aspect(self.aspect)
 

@@ -4,31 +4,33 @@ Images are (H, W, 3) uint8 RGB. Both ways give results that differ by at most on
 """
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_ssd.images import resizing
 
 
-def opencv():
+def opencv() -> Any:
     """The module `cv2`, or None where it is not installed."""
     return resizing._opencv()
 
 
-def as_uint8(image):
+def as_uint8(image: np.ndarray) -> np.ndarray:
     """A float image (0..255) rounded to whole grey levels; uint8 comes back as it is."""
     if image.dtype == np.uint8:
         return image
     return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
 
 
-def look_up(image, table):
+def look_up(image: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Each grey level replaced by its entry in a (256,) uint8 table."""
     cv2 = opencv()
     return cv2.LUT(image, table) if cv2 is not None else np.take(table, image)
 
 
-def look_up_hsv(image, hue, saturation, value):
+def look_up_hsv(image: np.ndarray, hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
     """The same in hue (0..179), saturation and value, with a (256,) uint8 table each."""
     cv2 = opencv()
     if cv2 is not None:
@@ -48,7 +50,7 @@ def _divisions():
     return np.insert(saturation, 0, 0), np.insert(hue, 0, 0)
 
 
-def rgb_to_hsv(image):
+def rgb_to_hsv(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Planes of hue in 0..179 (half degrees), saturation and value in 0..255, as OpenCV computes them for uint8."""
     red, green, blue = (np.ascontiguousarray(image[..., i]).astype(np.int32) for i in range(3))
     value = np.maximum(np.maximum(red, green), blue)
@@ -69,7 +71,7 @@ def _shades():
     return np.stack([np.clip(np.minimum(k, 4 - k), 0, 1) for k in ((n + sector) % 6 for n in (5, 3, 1))]).astype("f4")
 
 
-def hsv_to_rgb(hue, saturation, value):
+def hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 of planes as `rgb_to_hsv` gives them."""
     image = np.empty((*hue.shape, 3), np.uint8)
     value = value.astype(np.float32)
@@ -80,7 +82,7 @@ def hsv_to_rgb(hue, saturation, value):
     return image
 
 
-def mirrored(image, axis):
+def mirrored(image: np.ndarray, axis: int) -> np.ndarray:
     """Turned over along an axis of the array: 1 swaps left and right, 0 top and bottom."""
     cv2 = opencv()
     if cv2 is not None:
@@ -88,7 +90,7 @@ def mirrored(image, axis):
     return np.ascontiguousarray(np.flip(image, axis))
 
 
-def on_canvas(image, corner, size_hw, fill):
+def on_canvas(image: np.ndarray, corner: tuple[int, int], size_hw: tuple[int, int], fill: Sequence[int]) -> np.ndarray:
     """Lays an image on a canvas of one colour.
 
     Args:
@@ -112,7 +114,7 @@ def on_canvas(image, corner, size_hw, fill):
     return canvas
 
 
-def blended(image, other, share):
+def blended(image: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
     """`share` of one image and the rest of another of the same size."""
     cv2 = opencv()
     if cv2 is not None:
@@ -123,7 +125,7 @@ def blended(image, other, share):
     return mixed.astype(np.uint8)
 
 
-def equalized(levels):
+def equalized(levels: np.ndarray) -> np.ndarray:
     """The (256,) uint8 table that spreads these grey levels evenly, as OpenCV's equalizeHist."""
     counts = np.bincount(levels.ravel(), minlength=256)
     lowest = int(np.argmax(counts > 0))

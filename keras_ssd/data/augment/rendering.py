@@ -5,13 +5,16 @@ and cropping then. A window within a window is one window. Both hold exactly.
 """
 
 import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
 
 from keras_ssd.data.augment.color_steps import PixelStep
 from keras_ssd.data.augment.pixels import as_uint8
-from keras_ssd.data.augment.steps import Window
+from keras_ssd.data.augment.steps import Step, Window
 
 
-def render(image, steps):
+def render(image: np.ndarray, steps: Iterable[Step]) -> np.ndarray:
     """The image after all steps.
 
     Args:
@@ -52,7 +55,7 @@ def _seen(image, colours, windows):
     return image
 
 
-def within(first, second):
+def within(first: Window, second: Window) -> Window | None:
     """The one window that shows what `second` shows of `first`; None where it looks past it."""
     fits = 0 <= second.top <= first.height - second.height and 0 <= second.left <= first.width - second.width
     if not fits:

@@ -74,7 +74,7 @@ def read(layout, part, problems):
 class _Book:
     """What is told of a file: faults, and what is assumed."""
 
-    def __init__(self, path, problems):
+    def __init__(self, path, problems) -> None:
         self.path, self.problems, self.assumed = str(path), problems, lay.Assumed()
 
     def report(self, kind, what, record=None, done="left out"):

@@ -38,7 +38,7 @@ class Found:
     exact: bool = False
     candidates: tuple = ()
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.path is not None or bool(self.candidates)
 
 

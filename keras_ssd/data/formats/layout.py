@@ -81,7 +81,7 @@ class Contents:
 class Assumed:
     """What a reader assumes. Each assumption is counted, and reported once, at the first place where it is made."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._first, self._counts = {}, collections.Counter()
 
     def add(self, what, file, line=0, image="", example=""):
@@ -104,7 +104,7 @@ class ImageIndex:
         folders: where to look, the likeliest first.
     """
 
-    def __init__(self, folders):
+    def __init__(self, folders) -> None:
         self._folders = [Path(folder) for folder in dict.fromkeys(map(str, folders))]
         self._listed = {}
 

@@ -175,7 +175,7 @@ def read(layout, part, problems):
 class _Table:
     """Gathers the lines of a file into records, one an image."""
 
-    def __init__(self, layout, path, columns, problems, only=None):
+    def __init__(self, layout, path, columns, problems, only=None) -> None:
         named = [layout.images] if layout.images else []
         bases = (path.parent, layout.root)
         inside = [base / name for base in bases for name in (*lay.IMAGE_FOLDERS, path.stem)]

@@ -137,7 +137,7 @@ def _listed_names(folder, listed, problems, there):
 class _Files:
     """Reads xml files, and keeps what it takes for granted."""
 
-    def __init__(self, images, problems):
+    def __init__(self, images, problems) -> None:
         self.images, self.problems = images, problems
         self.assumed = lay.Assumed()
 

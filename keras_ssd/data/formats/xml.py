@@ -19,7 +19,7 @@ class XmlError(ValueError):
         line: where.
     """
 
-    def __init__(self, what, line=0):
+    def __init__(self, what, line=0) -> None:
         super().__init__(what)
         self.line = line
 
@@ -55,7 +55,7 @@ class Element:
 class _Tree:
     """Takes expat's events; refuses what an annotation never needs."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self.start

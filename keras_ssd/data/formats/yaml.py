@@ -20,7 +20,7 @@ class YamlError(ValueError):
         line: where.
     """
 
-    def __init__(self, what, line=0):
+    def __init__(self, what, line=0) -> None:
         super().__init__(what)
         self.line = line
 
