@@ -1,9 +1,9 @@
 """Offsets <-> boxes, and the layout of the predictions tensor.
 
-A network cannot say where an object is: the same filter answers at every cell. It can only say how far the object is
-from the anchor it looks at, so boxes are coded as offsets relative to an anchor. `encode` and `decode` apply the
+A network cannot predict where an object is: the same filter is applied at every cell. It can only predict how far the
+object is from an anchor, so boxes are coded as offsets relative to an anchor. `encode` and `decode` apply the
 variances; a loss of boxes (`losses/localization.py`) applies them itself, since it clips offsets in between. No other
-module indexes the columns of the predictions tensor or of its targets.
+module splits the predictions tensor or its targets into their parts.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NUM_TARGET_COLUMNS = 5
 BACKGROUND, NEUTRAL = 0, -1
 # The background's score where a model has none, as a network of one sigmoid per class. Its probability is 0 in float32.
 NO_BACKGROUND = -1e4
-NO_BACKGROUND_IN_BFLOAT16 = -9984.0  # the nearest number that bfloat16 has
+NO_BACKGROUND_IN_BFLOAT16 = -9984.0  # -1e4 rounded to bfloat16
 CODE_TYPES = ("center_size", "corner", "corner_size")
 
 
@@ -43,10 +43,10 @@ def decode(
     Args:
         offsets: (..., N, 4).
         anchors_cxcywh: (..., N, 4), fractions of the image.
-        variances: (..., N, 4), multiplied with the offsets.
+        variances: (..., N, 4); `encode` divides the offsets by them, `decode` multiplies.
         code_type: "center_size" (offsets of the centre in anchor sizes, logarithm of the size ratio), "corner"
             (offsets of the corners in fractions of the image) or "corner_size" (the same in anchor sizes).
-        variance_encoded_in_target: the offsets already carry the variances.
+        variance_encoded_in_target: if True, offsets are neither divided nor multiplied by the variances.
         xp: numpy or `keras.ops`.
 
     Returns:
@@ -96,7 +96,8 @@ def encode(
 class Predictions:
     """The parts of a predictions tensor (B, N, C + 1 + 12), for C classes and the background.
 
-    One tensor, because Keras applies a loss to each output of a model apart, and SSD's loss needs all parts at once.
+    Keras computes a separate loss for each output of a model. An IoU loss needs offsets, anchors and variances at
+    once, and all terms share one normaliser, so the model has one output and one loss.
     The parts may be numpy arrays, backend tensors or symbolic ones.
 
     Args:
@@ -154,13 +155,13 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Targets:
-    """What each anchor shall predict: the parts of a targets tensor (B, N, 1 + 4).
+    """What each anchor should predict: the parts of a targets tensor (B, N, 1 + 4).
 
     Compact, because one-hot classes and a copy of the anchors would be 93 columns an anchor for COCO, of which 88 say
     nothing. `split` reads those one-hot tensors of ssd_keras, too.
 
     Args:
-        class_ids: (B, N), 1..C of the object that the anchor answers for, `BACKGROUND` (0), or `NEUTRAL` (-1) where
+        class_ids: (B, N), 1..C of the object that the anchor is matched to, `BACKGROUND` (0), or `NEUTRAL` (-1) where
             the anchor is neither and takes no part in the loss; in a tensor they have its float type.
         offsets: (B, N, 4) coded boxes; zero where there is no object.
     """

@@ -39,7 +39,8 @@ def _around():
 
 
 _TOUCHING, _AWAY = _around()
-_LIKED = np.arange(len(_TOUCHING) + len(_AWAY), dtype=np.float32) / 100  # a little less each
+# Penalties: each later place is slightly less preferred.
+_LIKED = np.arange(len(_TOUCHING) + len(_AWAY), dtype=np.float32) / 100
 _ALONG = np.linspace(0.1, 1, 7, dtype=np.float32)[:, None]
 _ALL = np.concatenate([_TOUCHING, _AWAY])
 

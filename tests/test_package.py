@@ -47,7 +47,7 @@ FLOORS = (
     ("cli",),
     ("__init__", "__main__"),
 )
-# `detections` draw themselves and read their images again, with the rooms beside them.
+# `detections` may import `drawing` and `images`, which are on its floor.
 BACKENDS = {"tensorflow", "jax", "torch", "openvino"}
 
 

@@ -319,7 +319,8 @@ class AnchorSpec:
     Args:
         image_size: (height, width) of the input image in pixels.
         levels: one `AnchorLevel` per feature map, in the order of the predictions.
-        variances: divisors of the encoded offsets (cx, cy, w, h): four, or one for all.
+        variances: four numbers, or one for all. Encoding divides the offsets (cx, cy, w, h) by them; decoding
+            multiplies by them.
         clip: clamp the corners of every anchor to the image (Caffe's `clip`).
 
     Example:

@@ -22,7 +22,7 @@ class Family:
     Args:
         networks: {name: attribute of `keras.applications`}.
         preprocessing: one of `preprocessing.MODES`, if the network does not preprocess its images itself.
-        marks: patterns of names; the model or one of its layers matches one of them.
+        marks: name patterns that identify the family: the model's name or one of its layers' names matches one.
         strides: strides of the maps that a detector should read, in pixels.
         widths: whether the network takes a `width`.
     """

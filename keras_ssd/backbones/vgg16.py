@@ -36,7 +36,7 @@ def vgg16(
         input_size: (height, width) in pixels.
         style: a `ConvStyle`; None is Caffe's xavier without penalty.
         dropout: rate after fc6 and fc7; SSD itself uses none.
-        mean_rgb: subtracted from the images; ports differ in it by fractions.
+        mean_rgb: subtracted from the images; other ports use slightly different means.
         name: the model's name.
 
     Returns:

@@ -12,14 +12,14 @@ from keras_ssd.data.progress import worked_ahead
 from keras_ssd.images import read_image
 
 SHARE, LEAST = 0.15, 10
-ALIKE = 3  # of 64 bits, in which two looks of one image may differ
+ALIKE = 3  # of 64 bits: largest Hamming distance between perceptual hashes of the same image
 MOST_LOOKS = 5_000  # images that are compared with each other
-# What tools put behind the name of an image of which they write several: Roboflow's, and those of copies by hand.
+# Endings that tools add to the names of several copies of an image: Roboflow's, and those of copies by hand.
 _COPY = re.compile(
     r"(\.rf\.[0-9a-f]{6,}|[ _-]*\(\d+\)|[ _-]+(copy|kopie|aug|flip|rot|crop|orig)[a-z]*[ _-]*\d*)$", re.I
 )
 _FRAME = re.compile(r"^(?P<film>.*?)[ _.-]*(frame|frm)[ _.-]*\d+$", re.I)
-LARGEST = 0.34  # share of all images that a group of frames may have; else nothing is left to choose from
+LARGEST = 0.34  # share of all images that a group of frames may have; larger groups leave too little to choose from
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Sizes that annotations give as the camera stored an image, before its EXIF orientation turns it.
+"""Annotations whose stated size is that of the stored image, before its EXIF orientation is applied.
 
-Every reader of images here turns them, as viewers do, so that boxes are wanted on the image as it is shown. Where the
-stated size is that of the image on its side, boxes that all lie within the shown image were drawn there, or on one of
-the same frame; boxes that do not were drawn on the image as it is stored, which cannot be told from a mistake.
+Every reader of images here applies the orientation, as viewers do, so boxes must be those of the displayed image. If
+height and width of the stated size are swapped, boxes are kept when all of them fit the displayed image; otherwise they
+were drawn on the unrotated image or are wrong, and the record is left out.
 """
 
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ class Confidence:
 
     @classmethod
     def from_dict(cls, told: dict[str, Any]) -> "Confidence":
-        """The value that `to_dict` gave."""
+        """Rebuilds a `Confidence` from `to_dict`'s output."""
         return cls(told["value"], told.get("source", ""))
 
 

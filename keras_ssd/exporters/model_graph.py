@@ -1,4 +1,4 @@
-"""What both exporters ask of a model: its calls, what writes a layer, its weights."""
+"""What both exporters need: the model's layer calls, the writer for a layer, weights as arrays."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from keras_ssd import layer_calls
 
 
 class ExportError(ValueError):
-    """A model that the other program cannot express; the message names every layer that is in the way."""
+    """A model that the other program cannot express; the message names every layer that cannot be written."""
 
 
 def calls_of(model: Any) -> list[layer_calls.Call]:

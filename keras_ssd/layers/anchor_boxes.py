@@ -18,8 +18,8 @@ from keras_ssd.layers.single_precision import in_float32
 class AnchorBoxes(keras.layers.Layer):
     """Flattens the heads' maps level by level and appends each anchor and its variances.
 
-    It stands in the model's path, so a decoder needs no anchor parameters and cannot disagree with the network, and
-    it refuses feature maps whose grids are not the spec's. The spec is stored as plain data in the layer's config: a
+    It is part of the model, so a decoder needs no anchor parameters and always uses the network's own anchors. It
+    refuses feature maps whose grids are not the spec's. The spec is stored as plain data in the layer's config: a
     reloaded model has bit-identical anchors. Coordinates are float32 whatever the model's dtype policy is.
 
     Args:

@@ -14,8 +14,8 @@ class ClassColumns(keras.layers.Layer):
     """Puts the background first among the class columns of every box.
 
     Args:
-        num_columns: class columns a box in the input, a background among them if there is one.
-        background: its column; -1 if there is none, and then one that never wins is put in front.
+        num_columns: class columns per box in the input, the background's included if there is one.
+        background: its column; -1 if there is none: then a column with a very low score is added in front.
         **kwargs: of `keras.layers.Layer`.
 
     Input: (B, H, W, boxes * num_columns), class fastest; output: the same, or (B, H, W, boxes * (num_columns + 1))
@@ -66,12 +66,12 @@ def head_of(tensor):
 class BoxesOfClasses(keras.layers.Layer):
     """The class columns of heads that predict a box of its own for each class (Caffe's `share_location: false`).
 
-    There a prior has as many boxes as there are classes, so here it is as many anchors, each of which can be of one
-    class alone: its column keeps the class's score as the logit of a sigmoid, and all others never win. Such
-    predictions are for detecting; targets for training know nothing of it.
+    There a prior has one box per class. Here each prior becomes one anchor per class; that anchor can only score its
+    class: its column keeps the class's score as the logit of a sigmoid, and all others have a very low score. Such
+    predictions are for detecting; training is not supported.
 
     Args:
-        num_columns: class columns a prior.
+        num_columns: class columns per prior.
         scores: how the net made scores: "softmax" over the columns, "sigmoid" of each, or "probabilities".
         **kwargs: of `keras.layers.Layer`.
 

@@ -34,7 +34,7 @@ class Coder:
         box_coder.check_code_type(self.code_type)
 
     def boxes(self, predictions: Predictions, offsets: Any) -> Any:
-        """Boxes (B, N, 4) of offsets at the anchors of `predictions`, with finite areas whatever the offsets are."""
+        """Boxes (B, N, 4) of offsets at the anchors of `predictions`; offsets are clipped so that areas stay finite."""
         anchors, variances = ops.stop_gradient(predictions.anchors_cxcywh), ops.stop_gradient(predictions.variances)
         size = LARGEST_LOG_SIZE if self.code_type == "center_size" else LARGEST_SHIFT
         limits = ops.convert_to_tensor([LARGEST_SHIFT, LARGEST_SHIFT, size, size], dtype=offsets.dtype)

@@ -95,11 +95,11 @@ class HardNegatives:
 def hardest(losses: Any, candidates: Any, counts: Any) -> Any:
     """The `counts` candidates with the largest losses in each row; of equal losses those that come first.
 
-    One sort finds the smallest loss that is taken, so shapes stay static. If `counts` is 0, the largest loss is used
-    instead, and no candidate is taken at it.
+    One sort finds the smallest loss that is taken, so shapes stay static. If `counts` is 0, the largest loss is the
+    limit, and no candidate is taken.
 
     Args:
-        losses: (G, M), above minus infinity; NaN comes first, so that it is seen and not passed over.
+        losses: (G, M), above minus infinity; NaN counts as the largest loss, so that it is not hidden.
         candidates: (G, M) bool.
         counts: (G,) int32; fewer are taken where there are fewer candidates.
 

@@ -1,4 +1,4 @@
-"""What matching does, as one value."""
+"""The matching options, in one dataclass."""
 
 import numbers
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 
 METHODS = ("caffe", "ssd_keras", "torchvision")
-# Caffe takes a smaller overlap for none (bbox_util.cpp, MatchBBox).
+# Caffe treats a smaller overlap as none (bbox_util.cpp, MatchBBox).
 CAFFE_LEAST_IOU = 1e-6
 
 
 @checked_arguments
 @dataclass(frozen=True)
 class MatchRules:
-    """How objects and anchors find each other; the defaults are the original SSD's.
+    """How objects are matched to anchors; the defaults are the original SSD's.
 
     Matching has two stages. First each object gets one anchor, however small their overlap, so that the network can
     learn every object; `method` defines how. Then each remaining anchor takes the object that it overlaps most, if the

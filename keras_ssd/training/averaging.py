@@ -16,8 +16,9 @@ class AveragingAdamW(keras.optimizers.AdamW):
     """Keras's AdamW with `use_ema=True`, whose momentum grows from 0 to `ema_momentum`.
 
     With a fixed momentum of 0.998 the average holds more of the first, untrained weights than of all others during the
-    first 350 steps: validation sees nothing, and a short training ends with that. Here the momentum is t / (t + 5) at
-    step t as long as that is less, so the average reaches over about the last fifth of the steps.
+    first 350 steps: validation finds no objects, and a short training would end with these useless averages. Here the
+    momentum is the smaller of `ema_momentum` and t / (t + 5) at step t, so the average reaches over about the last
+    fifth of the steps.
 
     Args:
         learning_rate: float or schedule.

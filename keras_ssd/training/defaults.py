@@ -13,13 +13,13 @@ from keras_ssd import anchors
 AREA, MOST_AREA = 240 * 320, 2 * 240 * 320  # pixels of the input
 GRID = 16  # pixels; the coarsest map, of steps of 32, may have a half cell at its edge
 ASPECTS = (0.5, 2.0)  # width / height, at most
-SMALL_SIDE = 16.0  # pixels that nine tenths of the objects should have at least, as the finest map has steps of 8
+SMALL_SIDE = 16.0  # wanted side of an object (10th percentile) in input pixels; the finest map has steps of 8
 STEPS, EPOCHS = 1600, (20, 150)
 PATIENCE = 0.4  # of the epochs
 STARTED_SHARE, NEW_CLASSES_SHARE = 0.1, 0.5  # of the recipe's learning rate
-BEAR_HIGH_RATES = ("ssd_mobilenet_v1",)  # networks that the second was tried with
-ENOUGH = 0.97  # share of the objects that overlap an anchor by 0.5; from there on fitted anchors bring nothing
-FITTED_BOXES = (4, 5, 6)  # a cell on the maps of `ssd_small`, finest first
+BEAR_HIGH_RATES = ("ssd_mobilenet_v1",)  # networks for which NEW_CLASSES_SHARE was tested
+ENOUGH = 0.97  # share of the objects with an anchor of IoU 0.5, from which fitted anchors do not help
+FITTED_BOXES = (4, 5, 6)  # boxes per cell on the maps of `ssd_small`, finest first
 FITTED_REACH = (2.0, 3.75)  # sides in steps of a map: its cells see enough around such objects
 
 
@@ -54,8 +54,8 @@ class Chosen:
     """Anchors for a dataset.
 
     Args:
-        spec: `AnchorSpec`, or None for those that the model has by itself.
-        why: in words.
+        spec: `AnchorSpec`, or None to keep the model's own anchors.
+        why: the reason, as text.
     """
 
     spec: object
@@ -84,24 +84,24 @@ def anchors_for(dataset, model, fit=None):
 
 
 def epochs(steps):
-    """How many epochs of so many steps make a training."""
+    """Number of epochs, given the steps per epoch."""
     return int(min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1]))
 
 
 def share_of_rate(model):
-    """What share of a recipe's learning rate a training takes that begins with a model's weights.
+    """The share of a recipe's learning rate for a training that starts from trained weights.
 
-    A half where the network is known to bear it and no class has a trained row to lose; a tenth anywhere else.
+    0.5 for networks that were tested at that rate, when all classes are new; otherwise 0.1.
 
     Args:
         model: `SSD` with its `weights_report`.
     """
     report = model.weights_report
-    classes = getattr(report, "classes", report)  # of a model of other classes it is that part alone
+    classes = getattr(report, "classes", report)  # after a change of classes, `weights_report` is that part alone
     learns_all = bool(getattr(classes, "initialised", ())) and not classes.kept
     return NEW_CLASSES_SHARE if learns_all and model.name in BEAR_HIGH_RATES else STARTED_SHARE
 
 
 def patience(epochs):
-    """After how many epochs without a better measurement a training ends."""
+    """Number of epochs without a better measurement after which a training ends."""
     return max(10, math.ceil(PATIENCE * epochs))

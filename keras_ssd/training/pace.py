@@ -11,14 +11,14 @@ from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation import evaluate
 
 WARM_UP, TIMED = 2, 6  # steps; the first ones compile
-VALIDATION_SHARE = 0.2  # of the time, at most, as long as that leaves enough measurements
-MOST_BETWEEN = 10  # epochs
+VALIDATION_SHARE = 0.2  # largest share of the time spent on validation; MOST_BETWEEN caps the interval
+MOST_BETWEEN = 10  # epochs between two validations
 START_AND_END = 20.0  # seconds: compiling, the last measurements, the images of the report
 
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """Seconds that parts of a training take here and now.
+    """Measured seconds of the parts of a training on this machine.
 
     Args:
         step: of one step.
@@ -29,17 +29,17 @@ class Pace:
     validation: float = 0.0
 
     def every(self, steps: int) -> int:
-        """Epochs from one measurement of the validation set to the next, for epochs of so many steps."""
+        """Number of epochs between two validations, given the steps per epoch."""
         wanted = self.validation / (VALIDATION_SHARE * steps * self.step)
         return int(min(max(1, np.ceil(wanted)), MOST_BETWEEN))
 
     def seconds(self, epochs: int, steps: int) -> float:
-        """Of a whole training."""
+        """Estimated seconds of a whole training."""
         measured = -(-epochs // self.every(steps))
         return START_AND_END + epochs * steps * self.step + measured * self.validation
 
     def epochs_within(self, seconds: float, steps: int) -> int:
-        """How many epochs of so many steps fit into a time; at least one."""
+        """Number of epochs that fit into a time, given the steps per epoch; at least one."""
         epoch = steps * self.step + self.validation / self.every(steps)
         return max(1, int((seconds - START_AND_END) / epoch))
 
@@ -48,8 +48,8 @@ def measured_pace(trained: keras.Model, source: Batches, validation_set: Dataset
     """The `Pace` of a compiled model on its batches.
 
     Args:
-        trained: the model that is trained; afterwards it has the weights and states that it had.
-        source: `Batches`, which afterwards begin anew.
+        trained: the model to train; its weights and states are restored afterwards.
+        source: `Batches`; they are reset to the start afterwards.
         validation_set: `Dataset` or None.
         kept: the model that is validated.
     """

@@ -62,9 +62,8 @@ def subsample(
     of each box. The kept channels compute the same as before. Localisation heads do not depend on classes and
     stay.
 
-    Names are matched exactly, else without regard to case, spaces and underscores, else by what the
-    shelf's maps between label sets call the same ("aeroplane" is "airplane"); the report says which name the
-    rows came from.
+    Names are matched exactly, else without regard to case, spaces and underscores, else by the synonym tables in
+    `zoo/maps/` ("aeroplane" is "airplane"); the report says which name the rows came from.
 
     Args:
         arrays: `NamedArrays` of a detector trained on `source_classes`.
@@ -73,8 +72,8 @@ def subsample(
         initial: {head: {"kernel": (kh, kw, in, boxes * (C + 1)), "bias": (boxes * (C + 1),)}}: the source of the rows
             of new classes, usually the newly initialised target model. Needed only if a class is new.
         heads: names of the class heads; all of `class_heads(arrays)` by default.
-        background: the background's channel among a box's channels: 0 for the first, as in softmax heads; the number of
-            `source_classes` for the last; -1 if the heads have none.
+        background: channel index of the background within one box: 0 in softmax heads, the number of `source_classes`
+            if it is last, or -1 if the heads have none.
 
     Returns:
         (`NamedArrays`, `SubsampleReport`).

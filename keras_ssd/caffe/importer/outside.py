@@ -27,7 +27,7 @@ class GivenPriors:
 
     @property
     def num_anchors(self):
-        """How many they are; a PriorBox's array has variances besides."""
+        """Number of priors; a PriorBox array also holds variances."""
         shape = self.array.shape
         return len(self.array) if len(shape) == 2 and shape[1] == 4 else self.array.size // 8
 
@@ -67,8 +67,8 @@ def outside_heads(building, heads, anchors, scores, classes):
         building: the `Construction`, after its run.
         heads: pairs of blob names; empty to find them by their shapes.
         anchors: `AnchorSpec` or `GivenPriors`.
-        scores: one of `SCORES`, or None for what the net's own layers tell.
-        classes: function of a number of classes: whether the user's names are as many; None where none are given.
+        scores: one of `SCORES`, or None to take it from the net's own layers.
+        classes: function(n): True if the user gave n class names, None if none were given.
     """
     if scores is not None and scores not in SCORES:
         raise ValueError(
@@ -141,7 +141,7 @@ def _part_list(building, name, columns=None):
 def _class_major_source(blob, columns):
     """The map (B, C * A, H, W) before a softmax over the first axis of its values as (B, C, A * H, W), or None.
 
-    RetinaFace, which comes from MXNet, has its scores so: all boxes of a cell for one class, then for the next.
+    RetinaFace (from MXNet) orders its scores this way: all boxes of a cell for one class, then for the next.
     """
     if blob.layer is not None and blob.layer.type == "Reshape":
         blob = blob.inputs[0]

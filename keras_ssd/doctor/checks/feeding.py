@@ -22,13 +22,13 @@ SOME = 8  # images to experiment with
 LARGE = 4  # times the input's size, from which small objects vanish
 WARPED = 2.5  # times wider or higher than the input's shape
 HALF = 0.5
-STRANGE = 0.2  # divergence from what a network was trained on that is nothing
-BLIND = 0.5  # sure detections per image below which a network sees nothing
-CONTRAST = 4  # times its own contrast at which a network can still be believed
+STRANGE = 0.2  # KL divergence below which a mismatch is ignored
+BLIND = 0.5  # confident detections per image below which a network counts as finding nothing
+CONTRAST = 4  # largest contrast ratio at which detections are trusted
 
 
 def check_preprocessing(probe):
-    """Feeds the network as others are fed, and sees whether that is what its weights know."""
+    """Tries common preprocessings and reports one that clearly works better."""
     own = own_habit(probe.network)
     told = _told(own)
     if not probe.given:
@@ -54,8 +54,8 @@ def check_preprocessing(probe):
 def _scale(probe, own):
     """The name of the habit that suits the network clearly better than its own, or None; and why, a list of texts.
 
-    Batch normalisations remember the mean and variance of what they were trained on, so they tell mean and scale
-    apart from any images of the kind. Without them the answers must do.
+    Batch normalisations keep the mean and variance of what they were trained on, so any images of the kind show a
+    wrong mean or scale. Without them, the detections are compared.
     """
     others = {name: habit for name, habit in HABITS.items() if not _same(habit, own)}
     memory = _Memory.of(probe.network)
@@ -97,7 +97,7 @@ class _Memory:
 
     @classmethod
     def of(cls, network):
-        """The memory of a network; None if it has none, or has forgotten."""
+        """The memory of a network; None if it has no batch normalisation, or one with its initial statistics."""
         for layer in network.layers:
             if isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3):
                 memory = cls(network, layer)
@@ -106,7 +106,7 @@ class _Memory:
         return None
 
     def strangeness(self, images):
-        """Divergence (Kullback-Leibler, a channel) of what arrives there from what is remembered, as normal numbers."""
+        """KL divergence per channel between this layer's inputs and its training statistics, both as normals."""
         arrived = np.asarray(keras.ops.convert_to_numpy(self.reach(images, training=False)), float)
         mean, variance = arrived.mean(axis=(0, 1, 2)), arrived.var(axis=(0, 1, 2)) + 1e-12
         ratio = variance / self.variance

@@ -20,9 +20,9 @@ def class_values(found, verdicts, wanted, value):
 def costs(found, truth, sorted_, value):
     """Average precision as it is, and what it would gain.
 
-    Classification and localisation errors on an object that nothing else finds become true, the best one of each
-    object; all other errors of a kind go away. Missed objects are no longer asked for. "all false alarms" and "all
-    misses" put right every false detection, and every object not found.
+    Of the classification and localisation errors, the best detection per object that has no correct one is counted as
+    correct; all other errors of that kind are removed. Missed objects are no longer counted as objects. "all false
+    alarms" removes every false detection, and "all misses" every object that was not found.
 
     Args:
         found, truth: the two tables.
@@ -55,7 +55,7 @@ def costs(found, truth, sorted_, value):
 
 
 def _put_right(found, truth, sorted_, verdicts, kind):
-    """The detections and verdicts with all errors of one kind put right."""
+    """The detections and verdicts with all errors of one kind corrected."""
     wrong = np.flatnonzero(sorted_.kinds == kind)
     verdicts = verdicts.copy()
     verdicts[wrong] = pr.IGNORED

@@ -35,8 +35,8 @@ def to_onnx(
 
     The file takes one image, `images` (1, 3, H, W) float32, and gives `boxes` (N, 4), [xmin, ymin, xmax, ymax] in
     fractions of the image, decoded and not clipped, and `scores` (N, C) of the C classes without the background.
-    Suppression is left to the caller: every program has its own, and none is ONNX's. Only operators of ONNX's opset 13
-    are used, with static shapes and channels first; the file is the same on every backend. Its metadata hold the
+    Suppression is left to the caller: ONNX's NMS is not used, because programs differ. Only operators of ONNX's opset
+    13 are used, with static shapes and channels first; the file is the same on every backend. Its metadata hold the
     class names.
 
     Args:

@@ -1,4 +1,4 @@
-"""What stands in the way of writing a model, all of it in one error."""
+"""Collects every layer that cannot be exported into one error."""
 
 import keras
 
@@ -10,7 +10,7 @@ ADVICE = "Keras's own model.export(..., format='onnx') may know them; it needs a
 
 
 def refuse_what_cannot_be_written(calls):
-    """Raises one ExportError that names every layer in the way, and why it is.
+    """Raises one ExportError that names every layer that cannot be written, and why.
 
     Args:
         calls: of the model, as `keras_ssd.exporters.model_graph.calls_of` gives them.
