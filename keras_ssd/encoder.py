@@ -1,4 +1,4 @@
-"""Annotations -> targets: what each anchor of a model shall predict for an image with these objects."""
+"""Annotations -> targets: what each anchor of a model should predict for an image with these objects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -191,7 +191,7 @@ class TargetEncoder:
     def draw(
         self, image: Any, boxes_xyxy: Any, class_ids: Any, objects: Any = None, class_names: Sequence[str] | None = None
     ) -> Any:
-        """Shows which anchors answer for which object: objects as bold boxes, their anchors as thin ones.
+        """Shows which anchors are matched to which object: objects as bold boxes, their anchors as thin ones.
 
         Each object's label says how many anchors it has, and its highest IoU with any.
 
@@ -280,7 +280,7 @@ class TargetEncoder:
             targets: (N, 5) of one image, or (N, C + 1 + 12) of `one_hot`.
 
         Returns:
-            `DecodedTargets`, in which an object occurs as often as anchors answer for it; `distinct` lists each once.
+            `DecodedTargets`, in which an object occurs once per matched anchor; `distinct` lists each once.
         """
         targets = np.asarray(targets)
         if targets.ndim != 2 or len(targets) != self.spec.num_anchors:

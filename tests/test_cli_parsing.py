@@ -66,6 +66,14 @@ def test_values_model_names_every_detector(command):
     assert [name for name in FACTORIES if name not in action.help] == []
 
 
+def test_values_data_offers_every_format():
+    from keras_ssd.data.reading import FORMATS, WRITTEN
+
+    readable = [action for action in LEAVES["keras-ssd data check"]._actions if action.dest == "format"]
+    writable = [action for action in LEAVES["keras-ssd data convert"]._actions if action.dest == "to"]
+    assert [tuple(action.choices) for action in (*readable, *writable)] == [tuple(FORMATS), tuple(WRITTEN)]
+
+
 def test_values_the_version_is_the_packages(capsys):
     from keras_ssd import __version__
 

@@ -190,7 +190,7 @@ def test_values_images_that_are_too_large(model, smears):
     large = [far_away(annotation, 8) for annotation in smears[:2]]
     verdict = examine(model, Dataset("large", smears.classes, large)).verdict
     assert verdict.check == "images"
-    assert "no anchor can answer for them" in verdict.text
+    assert "no anchor can match them" in verdict.text
     diagnosis = examine(model, [annotation.image for annotation in large])
     [images] = [finding for finding in diagnosis.findings if finding.check == "images"]
     assert images.level == "doubt"

@@ -1,4 +1,4 @@
-"""What the objects of a dataset are like, and whether the anchors of a model can answer for them."""
+"""What the objects of a dataset are like, and whether the anchors of a model can match them."""
 
 import dataclasses
 from typing import Any

@@ -22,7 +22,7 @@ class Pairing:
 
     Args:
         verdicts: (K,) int8: TRUE, FALSE, or IGNORED for one that counts neither way.
-        objects: (K,) places in the `ObjectTable` of the object that a true or ignored detection answers for, NONE
+        objects: (K,) places in the `ObjectTable` of the object that a true or ignored detection is matched to, NONE
             for the others.
         nearest: (K,) the object of its class that the detection overlaps most, NONE if it overlaps none.
         ious: (K,) float64 overlap with the nearest, 0 if there is none.

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from keras_ssd.backbones.vgg16 import MEAN_RGB
+
 
 @dataclass(frozen=True)
 class Conventions:
@@ -32,8 +34,8 @@ CONVENTIONS = MappingProxyType(
             clamp_sizes=True,
             decoding={"clip_boxes": "before"},
         ),
-        "amdegroot": Conventions((123.0, 117.0, 104.0), clamp_sizes=True),
-        "lufficc": Conventions((123.0, 117.0, 104.0), clamp_sizes=True),
+        "amdegroot": Conventions(MEAN_RGB, clamp_sizes=True),
+        "lufficc": Conventions(MEAN_RGB, clamp_sizes=True),
         "mmdetection": Conventions(
             (123.675, 116.28, 103.53),
             truncate_sizes=True,

@@ -34,7 +34,7 @@ def check_compile(loss: Any, metrics: Any, weighted_metrics: Any) -> None:
         for one in keras.tree.flatten(given):
             if _is_of_keras(one):
                 raise ValueError(
-                    f"`{name}` of Keras compare a label with a score, and a detector answers for each anchor. Use "
+                    f"`{name}` of Keras compare a label with a score, and a detector predicts for each anchor. Use "
                     f"{name}=[keras_ssd.SSDLossMetric(loss)] for the parts of the loss, and the callback "
                     f"keras_ssd.callbacks.Evaluate(dataset) for the mean AP. Received: {_told(one)}"
                 )
@@ -196,6 +196,6 @@ def check_same_classes(filepath: Any, class_names: Sequence[str]) -> None:
     if told and told != tuple(class_names):
         raise ValueError(
             f"'{path}' holds the weights of the classes {list(told)}, and this model has {list(class_names)}: its "
-            "detections would bear wrong names. Load the file with keras_ssd.load, and use keras_ssd.with_classes to "
+            "detections would have wrong names. Load the file with keras_ssd.load, and use keras_ssd.with_classes to "
             "pick classes by name."
         )

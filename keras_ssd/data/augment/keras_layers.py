@@ -35,7 +35,7 @@ class KerasLayer(Block):
     Args:
         layer: it is called with {"images": (1, H, W, 3) float32 0..255, "bounding_boxes": {...}} and `training=True`.
             Its `bounding_box_format` must be "rel_xyxy" or "xyxy".
-        boxes: False for layers that move nothing and know nothing of boxes, as Keras's colour layers: they get the
+        boxes: False for layers that move nothing and take no boxes, such as Keras's colour layers: they get the
             image alone.
 
     Raises:

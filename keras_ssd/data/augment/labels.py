@@ -108,7 +108,7 @@ class BoxRule:
             return (overlap > lower) & (overlap <= upper)
         visible = formulas.area(np.clip(boxes_xyxy, 0, 1))
         whole = formulas.area(boxes_xyxy)
-        # A box that did not change shows all of itself, and rounding shall not tell otherwise.
+        # A box that did not change shows all of itself, and rounding must not change that.
         least, most = lower * whole * (1 - 1e-6), upper * whole * (1 + 1e-6)
         return (visible > 0) & (visible >= least) & (visible <= most)
 

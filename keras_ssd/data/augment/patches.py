@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_ssd.backbones.vgg16 import MEAN_RGB as SUBTRACTED
 from keras_ssd.data.augment.block import Block
 from keras_ssd.data.augment.geometry import HALF_VISIBLE, PARTLY_VISIBLE, first_good, place_within
 from keras_ssd.data.augment.labels import BoxRule, Labels, Need
 from keras_ssd.data.augment.steps import Step, Window
 
-MEAN_RGB = (123, 117, 104)  # of ImageNet; SSD's models subtract it, so a canvas of it is zero to them
+# The mean that SSD's models subtract, as a pixel: a canvas of it is zero to them.
+MEAN_RGB = (int(SUBTRACTED[0]), int(SUBTRACTED[1]), int(SUBTRACTED[2]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,7 +57,7 @@ class JsonFormat:
             file.
         region: function of a region that gives (label or None, four numbers, marks). It raises EntryError for what is
             no object.
-        one_each: whether there is a file for each image, which bears the image's name.
+        one_each: whether there is a file for each image, with the image's name.
     """
 
     NAME: str

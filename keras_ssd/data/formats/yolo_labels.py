@@ -9,7 +9,7 @@ from keras_ssd.data.problems import Problem
 from keras_ssd.names import listed
 
 _IMAGE_FOLDERS = ("images", "JPEGImages")  # for which Darknet and Ultralytics look in `labels`
-LOOSELY = "a label file bears its image's name in another case or Unicode form"
+LOOSELY = "a label file has its image's name in another case or Unicode form"
 
 
 def label_file(image):

@@ -3,15 +3,15 @@
 import keras
 import numpy as np
 
+from keras_ssd.backbones.vgg16 import MEAN_RGB
 from keras_ssd.doctor.findings import DOUBT, FAULT, FINE, Finding
 
-MEAN = np.array([123.0, 117.0, 104.0])
 # What networks are fed: (factor, summand) of RGB in 0..255.
 HABITS = {
     "values 0..255": (1.0, 0.0),
     "values 0..1": (1 / 255, 0.0),
     "values -1..1": (1 / 127.5, -1.0),
-    "values 0..255 less the mean 123, 117, 104": (1.0, -MEAN),
+    f"values 0..255 less the mean {MEAN_RGB[0]:g}, {MEAN_RGB[1]:g}, {MEAN_RGB[2]:g}": (1.0, -np.array(MEAN_RGB)),
     "values -127.5..127.5": (1.0, -127.5),
     "PyTorch's mean and deviation": (
         1 / (255 * np.array([0.229, 0.224, 0.225])),
@@ -159,7 +159,7 @@ def check_images(probe):
                 "images",
                 FAULT,
                 f"half of the objects are below {middle:.0f} pixels when images are warped to {input_told}, and the "
-                f"smallest anchor has {smallest:.0f}: no anchor can answer for them.",
+                f"smallest anchor has {smallest:.0f}: no anchor can match them.",
                 "Cut the images into tiles, take a larger input_size, or smaller anchors (keras-ssd anchors report).",
             )
     times = float(np.median((sizes / [height, width]).min(axis=1)))

@@ -85,7 +85,7 @@ _CROWD = (
     ("overlap 0.5 and more", "overlapped by another (IoU above 0.5)"),
 )
 _ANCHOR = (
-    ("no anchor answers for it", "out of every anchor's reach"),
+    ("no anchor matches it", "out of every anchor's reach"),
     ("one anchor at most, IoU below 0.3", "badly covered by anchors (IoU below 0.3)"),
     ("one anchor, IoU 0.3 to 0.5", "badly covered by anchors (IoU below 0.5)"),
     ("best anchor's IoU 0.5 to 0.7", "fairly covered by anchors"),
@@ -159,7 +159,7 @@ def _by_crowding(truth, plus_one):
 
 
 def _by_anchor(truth, anchors):
-    """By what training would do with the object: how many anchors answer for it, and how well the best fits."""
+    """Groups by what training would do: how many anchors are matched to the object, and how well the best fits."""
     rules = MatchRules()
     known = AnchorOverlaps(anchors.anchors_xyxy(), rules, anchors.levels)
     places = np.full(len(truth), -1)
