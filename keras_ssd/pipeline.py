@@ -1,7 +1,7 @@
 """The way from sources to `Detections`: read in threads, computed in batches, told in order."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import keras
@@ -37,7 +37,7 @@ class Detecting:
     workers: int
     max_pixels: int
 
-    def run(self, jobs: Iterable[Any], at_once: bool = False) -> Iterator[Any]:
+    def run(self, jobs: Iterable[Any], at_once: bool = False) -> Generator[Any, None, None]:
         """What is found, or the `ImageError` that stands in its place, in the order of the jobs.
 
         Args:

@@ -2,11 +2,13 @@
 
 import collections
 import concurrent.futures
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 
-def map_ahead(work: Callable[[Any], Any], items: Iterable[Any], *, workers: int, ahead: int) -> Iterator[Any]:
+def map_ahead(
+    work: Callable[[Any], Any], items: Iterable[Any], *, workers: int, ahead: int
+) -> Generator[Any, None, None]:
     """Runs `work` on items in threads, a bounded number of items ahead of whoever takes the results.
 
     Closing the generator, which Python also does when a loop over it is left, cancels what has not begun and

@@ -4,9 +4,13 @@ Boxes are x, y, width, height in continuous pixels. Source of the format: cocoda
 """
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.coco_entries import MARKS, add_objects, read_categories
@@ -21,7 +25,7 @@ from keras_ssd.names import listed
 NAME = "coco"
 
 
-def find(path):
+def find(path: str | os.PathLike[str]) -> lay.Layout | None:
     """The layout of a COCO json file or of a folder with such files, or None."""
     path = Path(path)
     if path.suffix.lower() == ".json" and path.is_file() and kind_of(path) in (COCO, None):
@@ -43,7 +47,7 @@ def _split_name(path):
     return path.parent.name if name in ("", "_annotations.coco") else name
 
 
-def read(layout, part, problems):
+def read(layout: lay.Layout, part: Path, problems: list[Problem]) -> lay.Contents:
     """Reads a json file.
 
     Args:
@@ -162,7 +166,7 @@ def _records(rows, finder, root, book):
     return records
 
 
-def write(splits, target):
+def write(splits: Mapping[str, Any], target: Any) -> None:
     """Writes images/ and annotations/instances_SPLIT.json, or instances.json where there is one nameless split.
 
     Args:
@@ -209,7 +213,7 @@ def _rows(annotation, image_id, category_ids, first):
     return rows
 
 
-def exact_xywh(box):
+def exact_xywh(box: ArrayLike) -> list[float]:
     """x, y, width, height with the fewest decimals that give the same float32 corners when they are read."""
     box32 = np.asarray(box, np.float32)
     corner = [float(str(value)) for value in box32[:2]]

@@ -3,19 +3,21 @@
 import collections
 import math
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from keras_ssd.data import outlines
 from keras_ssd.data.ids import Ids, is_id, plain_id
 from keras_ssd.data.records import COCO_BOXES, EntryError, finite, mark, shortened
 from keras_ssd.names import listed
 
-MARKS = {"crowd": "iscrowd", "difficult": "difficult", "truncated": "truncated"}
+MARKS: dict[str, str] = {"crowd": "iscrowd", "difficult": "difficult", "truncated": "truncated"}
 _HALF = re.compile(r"[\ud800-\udfff]")  # of a character that takes two in UTF-16: no text alone
 _MOST_AREA = 1e12  # square pixels: more than any image has
 _NO_PARENT = (None, "", "none", "None")
 
 
-def read_categories(rows, annotations, book):
+def read_categories(rows: Iterable[Any], annotations: Iterable[Any], book: Any) -> dict[Any, str]:
     """{id: class name}, without roots of a tree of categories that no annotation uses.
 
     Args:
@@ -62,7 +64,7 @@ def _unused_roots(names, parents, annotations):
     return [key for key in roots if key not in used]
 
 
-def add_objects(records, rows, names, book):
+def add_objects(records: Mapping[Any, Any], rows: Iterable[Any], names: Mapping[Any, str], book: Any) -> None:
     """Adds the annotations to the records of their images.
 
     Args:

@@ -23,4 +23,4 @@ def _region(region):
     return label if isinstance(label, str) else None, raw, {}
 
 
-FORMAT = JsonFormat(CREATEML, CENTRE_BOXES, _images, _region)
+FORMAT: JsonFormat = JsonFormat(CREATEML, CENTRE_BOXES, _images, _region)

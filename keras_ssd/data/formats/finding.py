@@ -11,6 +11,8 @@ import os
 import re
 import typing
 import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from keras_ssd.data.formats import layout as lay
@@ -36,7 +38,7 @@ class Found:
 
     path: str | None = None
     exact: bool = False
-    candidates: tuple = ()
+    candidates: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.path is not None or bool(self.candidates)
@@ -59,19 +61,24 @@ class ImageFinder:
             default `folders`.
     """
 
-    def __init__(self, folders, own=(), below=None):
+    def __init__(
+        self,
+        folders: Sequence[str | os.PathLike[str]],
+        own: Iterable[str | os.PathLike[str]] = (),
+        below: Iterable[str | os.PathLike[str]] | None = None,
+    ) -> None:
         self._index = lay.ImageIndex(folders)
         self._own = tuple(str(folder) + os.sep for folder in own)
         self._below = [str(folder) for folder in (folders if below is None else below)]
         self._files = None
 
-    def by_stem(self, stem):
+    def by_stem(self, stem: str) -> Found:
         """The image `stem`.jpg, or of another ending, where its name says: a `Found`."""
         usable = stem.strip("./") and not lay.leaves(stem)
         paths = self._index.by_stem(stem) if usable else ()
         return Found(paths[0], exact=True) if len(paths) == 1 else Found(candidates=paths)
 
-    def find(self, name):
+    def find(self, name: str) -> Found:
         """The image of a name, with its ending or without one: a `Found`."""
         if name.strip("./") and not lay.leaves(name):
             path = self._index.by_path(name)
@@ -81,7 +88,7 @@ class ImageFinder:
             return Found(name, exact=True)
         return self._anywhere(name, stems=False) or (Found() if has_image_ending(name) else self.find_stem(name))
 
-    def find_stem(self, stem):
+    def find_stem(self, stem: str) -> Found:
         """The image of a name without ending: a `Found`."""
         found = self.by_stem(stem)
         return found if found else self._anywhere(stem, stems=True) or Found()
@@ -94,7 +101,9 @@ class ImageFinder:
                 return found
         return None
 
-    def path_of(self, name, record_name, place, told):
+    def path_of(
+        self, name: str, record_name: str, place: tuple[Any, int], told: tuple[list[Problem], Any]
+    ) -> str | None:
         """The path of the image of a name, or None; faults and what is assumed are told.
 
         Args:
@@ -108,7 +117,9 @@ class ImageFinder:
         return found.path
 
     @staticmethod
-    def tell(found, name, record_name, place, told):
+    def tell(
+        found: Found, name: str, record_name: str, place: tuple[Any, int], told: tuple[list[Problem], Any]
+    ) -> None:
         """The faults of what was found for a name, and what is assumed; arguments as `path_of` takes them."""
         problems, assumed = told
         if found.candidates:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ MAX_BYTES = 4 << 30
 _FOLDERS = ("annotations", "Annotations", "labels", "json", "jsons", "labelme")
 
 
-def load_json(path):
+def load_json(path: str | os.PathLike[str]) -> Any:
     """What a json file holds.
 
     Raises:
@@ -62,11 +63,11 @@ class JsonFormat:
 
     NAME: str
     boxes: BoxFormat
-    images: Callable
-    region: Callable
+    images: Callable[[Any, Path], Iterable[Named]]
+    region: Callable[..., Any]
     one_each: bool = False
 
-    def find(self, path):
+    def find(self, path: str | os.PathLike[str]) -> lay.Layout | None:
         """The layout of a json file or of a folder with such files, or None."""
         path = Path(path)
         if path.is_file():
@@ -88,7 +89,7 @@ class JsonFormat:
                 return found
         return ()
 
-    def read(self, layout, part, problems):
+    def read(self, layout: lay.Layout, part: Sequence[Path], problems: list[Problem]) -> lay.Contents:
         """Reads json files.
 
         Args:
@@ -151,7 +152,7 @@ def _finder(layout, folder):
     return ImageFinder([*named, *bases, *inside], own, below=[*named, *bases])
 
 
-def listed_of(value, what):
+def listed_of(value: Any, what: str) -> list[Any]:
     """A list of a json file.
 
     Raises:
@@ -162,7 +163,7 @@ def listed_of(value, what):
     return value
 
 
-def table_of(value, what):
+def table_of(value: Any, what: str) -> dict[Any, Any]:
     """An object of a json file as a dictionary.
 
     Raises:
@@ -173,7 +174,7 @@ def table_of(value, what):
     return value
 
 
-def file_of(value):
+def file_of(value: Any) -> str:
     """The name of an image in a json file.
 
     Raises:

@@ -24,7 +24,7 @@ _DATUMARO = "Datumaro converts it: datum convert -i DIR -if {} -f coco -o coco -
 _RESULTS = "These are detections, not annotations. Evaluate them: keras-ssd evaluate, or keras_ssd.evaluation.evaluate."
 
 # kind: (what it is, what to do)
-UNREAD = {
+UNREAD: dict[str, tuple[str, str]] = {
     "label studio": ("a json export of Label Studio", "In Label Studio, choose Export, and there COCO, YOLO or VOC."),
     "vott": ("a json file of VoTT", "In VoTT, choose CSV or Pascal VOC as export provider, and export again."),
     "supervisely": ("a json file of Supervisely", "In Supervisely, run the app Export to COCO or to Pascal VOC."),
@@ -100,7 +100,7 @@ _TEXT = (
 )
 
 
-def kind_of(path):
+def kind_of(path: str | os.PathLike[str]) -> str | None:
     """The kind of an annotation file by its content: one of `UNREAD`, of this module's constants, or None."""
     try:
         facts = os.stat(path)
@@ -153,7 +153,7 @@ def _is_notes(head):
         return False
 
 
-def refusal(path):
+def refusal(path: str | os.PathLike[str]) -> str | None:
     """What is said of files that come from a known tool and are not read; None where there are none.
 
     Args:

@@ -37,4 +37,4 @@ def _point(point):
     return finite(point[0], "x"), finite(point[1], "y")
 
 
-FORMAT = JsonFormat(LABELME, CORNER_BOXES, _images, _shape, one_each=True)
+FORMAT: JsonFormat = JsonFormat(LABELME, CORNER_BOXES, _images, _shape, one_each=True)

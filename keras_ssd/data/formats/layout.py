@@ -3,10 +3,12 @@
 import collections
 import dataclasses
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.data.problems import Problem
-from keras_ssd.data.records import BoxFormat
+from keras_ssd.data.records import BoxFormat, Record
 from keras_ssd.images import folders, is_image_name
 from keras_ssd.names import unknown_name
 from keras_ssd.text_files import TextError, read_text
@@ -35,16 +37,16 @@ class Layout:
 
     format: str
     root: Path
-    splits: dict
-    whole: dict | None = None
+    splits: dict[str, Any]
+    whole: dict[str, Any] | None = None
     images: Path | None = None
-    classes: tuple | None = None
-    options: object = None
+    classes: tuple[str, ...] | None = None
+    options: Any = None
     progress: bool = False
-    absent: dict = dataclasses.field(default_factory=dict)
-    notes: tuple = ()
+    absent: dict[str, Problem] = dataclasses.field(default_factory=dict)
+    notes: tuple[Problem, ...] = ()
 
-    def chosen(self, split):
+    def chosen(self, split: str | None) -> dict[str, Any]:
         """What belongs to a split, or to all of the data if `split` is None: a dictionary.
 
         Raises:
@@ -71,10 +73,10 @@ class Contents:
         classes_source: the file that names the classes, for messages.
     """
 
-    records: list
+    records: list[Record]
     boxes: BoxFormat
-    classes: tuple | None = None
-    category_ids: tuple | None = None
+    classes: tuple[str, ...] | None = None
+    category_ids: tuple[Any, ...] | None = None
     classes_source: str = ""
 
 
@@ -84,12 +86,12 @@ class Assumed:
     def __init__(self) -> None:
         self._first, self._counts = {}, collections.Counter()
 
-    def add(self, what, file, line=0, image="", example=""):
+    def add(self, what: str, file: str | os.PathLike[str], line: int = 0, image: str = "", example: str = "") -> None:
         """Counts an assumption; its first example is reported."""
         self._first.setdefault(what, (str(file), line, image, example))
         self._counts[what] += 1
 
-    def problems(self):
+    def problems(self) -> Iterator[Problem]:
         """A `Problem` per assumption."""
         for what, (file, line, image, example) in self._first.items():
             times = f" ({self._counts[what]} times)" if self._counts[what] > 1 else ""
@@ -104,11 +106,11 @@ class ImageIndex:
         folders: where to look, the likeliest first.
     """
 
-    def __init__(self, folders) -> None:
+    def __init__(self, folders: Iterable[str | os.PathLike[str]]) -> None:
         self._folders = [Path(folder) for folder in dict.fromkeys(map(str, folders))]
         self._listed = {}
 
-    def by_stem(self, stem):
+    def by_stem(self, stem: str) -> tuple[str, ...]:
         """The paths of the images `stem`.jpg or of another ending in the first folder that has any."""
         for folder in self._folders:
             found = self._stems(folder / os.path.dirname(stem)).get(os.path.basename(stem))
@@ -116,7 +118,7 @@ class ImageIndex:
                 return tuple(found)
         return ()
 
-    def by_path(self, path):
+    def by_path(self, path: str | os.PathLike[str]) -> str | None:
         """The path of an image given with its ending, None if there is none."""
         for folder in self._folders:
             whole = folder / path
@@ -145,13 +147,13 @@ class ImageIndex:
         return self._listed[folder]
 
 
-def leaves(path):
+def leaves(path: str | os.PathLike[str]) -> bool:
     """Whether a path from an annotation file leaves the folder that it is to be looked up in."""
     plain = str(path).replace("\\", "/")
     return plain.startswith("/") or ":" in plain.split("/")[0] or ".." in plain.split("/") or "\0" in plain
 
 
-def exists(path):
+def exists(path: str | os.PathLike[str]) -> bool:
     """Whether there is such a file or folder; of what no path can be, there is none."""
     try:
         return os.path.exists(path)
@@ -159,23 +161,23 @@ def exists(path):
         return False
 
 
-def below(path, root):
+def below(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> str:
     """`path` relative to `root` with "/"; as it is if it lies elsewhere."""
     relative = os.path.relpath(path, root).replace(os.sep, "/")
     return Path(path).name if relative.startswith("../") else relative
 
 
-def stem(path):
+def stem(path: str) -> str:
     """A path without its ending."""
     return os.path.splitext(path)[0]
 
 
-def subfolders(folder):
+def subfolders(folder: str | os.PathLike[str]) -> list[Path]:
     """Folders directly below, by name; hidden ones left out."""
     return sorted(path for path in Path(folder).iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def files_ending(folder, *endings):
+def files_ending(folder: str | os.PathLike[str], *endings: str) -> list[Path]:
     """Files directly in a folder with one of these endings, by name; hidden ones left out."""
     try:
         found = (path for path in Path(folder).iterdir() if path.suffix.lower() in endings and path.name[0] != ".")
@@ -184,7 +186,7 @@ def files_ending(folder, *endings):
         return []
 
 
-def files_below(folder, wanted):
+def files_below(folder: str | os.PathLike[str], wanted: Callable[[str], object]) -> Iterator[str]:
     """What `keras_ssd.images.folders.files_below` gives; nothing for a folder that is not there.
 
     Raises:
@@ -193,17 +195,17 @@ def files_below(folder, wanted):
     return folders.files_below(folder, wanted, most_folders=MAX_FOLDERS) if os.path.isdir(folder) else iter(())
 
 
-def line_of(error):
+def line_of(error: Exception) -> int:
     """The line of a file in which reading it ended, 0 if the error does not say."""
     return getattr(error, "line", 0) or getattr(error, "lineno", 0)
 
 
-def reason(error):
+def reason(error: Exception) -> str:
     """What an error of reading a file says, without the file's name."""
     return getattr(error, "strerror", None) or str(error)
 
 
-def listed_classes(root):
+def listed_classes(root: str | os.PathLike[str]) -> tuple[str, ...] | None:
     """Class names from a text file beside the data, None if there is none: `classes.txt`, one name per line."""
     for name in ("classes.txt", "_classes.txt", "obj.names", "labels.txt", "_darknet.labels"):
         path = Path(root) / name
@@ -212,7 +214,7 @@ def listed_classes(root):
     return None
 
 
-def names_of(path):
+def names_of(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """The class names of a text file, one per line.
 
     Raises:
@@ -227,7 +229,7 @@ def names_of(path):
     return tuple(names)
 
 
-def unique_names(names, source):
+def unique_names(names: Any, source: str | os.PathLike[str]) -> Any:
     """The names of classes, of which none may be there twice: their objects would become one class in silence.
 
     Args:
@@ -249,6 +251,8 @@ def unique_names(names, source):
     return names
 
 
-def missing_image(record_name, source, looked_for, line=0):
+def missing_image(
+    record_name: str, source: str | os.PathLike[str], looked_for: str | os.PathLike[str], line: int = 0
+) -> Problem:
     """The problem of an image that is not there."""
     return Problem("missing image", str(source), f"there is no image {looked_for}", line, record_name, "left out")

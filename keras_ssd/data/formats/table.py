@@ -9,7 +9,10 @@ import collections
 import csv
 import dataclasses
 import io
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data.formats import layout as lay
@@ -57,7 +60,7 @@ class CsvLayout:
     first_label: int | None = None
 
 
-def find(path):
+def find(path: str | os.PathLike[str]) -> lay.Layout | None:
     """The layout of a CSV file or of a folder with such files, or None."""
     path = Path(path)
     if path.is_file() and (path.suffix.lower() in _ENDINGS or is_yolo3(path)):
@@ -122,7 +125,7 @@ def _splits(files, root):
     return {lay.stem(lay.below(file, root)): file for file in files}
 
 
-def read(layout, part, problems):
+def read(layout: lay.Layout, part: tuple[Path, str], problems: list[Problem]) -> lay.Contents:
     """Reads a CSV file.
 
     Args:
@@ -274,7 +277,7 @@ class _Table:
         return "/".join(parts[1:] if len(parts) > 1 and parts[0] in lay.IMAGE_FOLDERS else parts)
 
 
-def write(splits, target):
+def write(splits: Mapping[str, Any], target: Any) -> None:
     """Writes images/, classes.txt and SPLIT.csv, or annotations.csv where there is one nameless split.
 
     Args:

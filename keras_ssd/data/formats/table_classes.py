@@ -1,12 +1,16 @@
 """The classes of a CSV file whose labels are numbers, or ids of Open Images."""
 
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.table_rows import is_table, rows_of
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.records import EntryError, finite
 
 
-def name_numbers(table, classes, first_label, problems):
+def name_numbers(table: Any, classes: Sequence[str] | None, first_label: int | None, problems: list[Problem]) -> None:
     """Turns the class numbers of all records into names."""
     first = 1 if first_label is None else first_label
     for record in table.records.values():
@@ -37,7 +41,7 @@ def _class_of(label, first, classes):
     return classes[place]
 
 
-def name_machine_ids(table, folders):
+def name_machine_ids(table: Any, folders: Iterable[str | os.PathLike[str]]) -> None:
     """Gives Open Images' ids of classes, such as /m/01yrx, the names of a class-descriptions file beside them."""
     labels = {label for record in table.records.values() for label in record.labels}
     if not labels or not all(label.startswith(("/m/", "/g/", "/t/")) for label in labels):

@@ -1,9 +1,11 @@
 """What the columns of a CSV file mean, from its header or, where it has none, from its first line."""
 
 import dataclasses
+import os
 import re
+from collections.abc import Mapping, Sequence
 
-from keras_ssd.data.records import CENTRE_BOXES, COCO_BOXES, CORNER_BOXES, EntryError, finite
+from keras_ssd.data.records import CENTRE_BOXES, COCO_BOXES, CORNER_BOXES, BoxFormat, EntryError, finite
 from keras_ssd.images import has_image_ending
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -11,7 +13,7 @@ SIZES = ("x", "y", "w", "h")
 CENTRES = ("cx", "cy", "w", "h")
 _BOXES = {CORNERS: CORNER_BOXES, SIZES: COCO_BOXES, CENTRES: CENTRE_BOXES}
 YOLO3 = ("image", "x1", "y1", "x2", "y2", "class_id")  # of the rows that keras-yolo3's lines become
-HEADLESS = {  # the columns of files without header
+HEADLESS: dict[str, tuple[str, ...]] = {  # the columns of files without header
     "keras-retinanet": ("image", "x1", "y1", "x2", "y2", "class"),
     "makesense.ai": ("class", "x", "y", "w", "h", "image", "image_width", "image_height"),
     "Google AutoML": ("set", "image", "class", "x1", "y1", "", "", "x2", "y2", "", ""),
@@ -63,12 +65,12 @@ class Columns:
         headless: whose file it is, where the first line is data already.
     """
 
-    places: dict
+    places: dict[str, int]
     width: int | None
     headless: str = ""
 
     @property
-    def sides(self):
+    def sides(self) -> tuple[str, ...]:
         """What the four numbers of a box are; none where a column holds shapes."""
         if "shape" in self.places:
             return ()
@@ -77,11 +79,11 @@ class Columns:
         return CENTRES if "cx" in self.places else SIZES
 
     @property
-    def boxes(self):
+    def boxes(self) -> BoxFormat:
         """`BoxFormat` of the numbers, if they are pixels."""
         return _BOXES.get(self.sides, CORNER_BOXES)
 
-    def numbers(self, cell):
+    def numbers(self, cell: Mapping[str, str]) -> dict[str, str]:
         """Dictionary from each of `sides` to its text.
 
         Args:
@@ -99,7 +101,12 @@ class Columns:
         return dict(zip(self.sides, words, strict=True))
 
 
-def columns_of(first, path, given=None, one_class=False):
+def columns_of(
+    first: Sequence[str],
+    path: str | os.PathLike[str],
+    given: Sequence[str] | None = None,
+    one_class: bool = False,
+) -> Columns:
     """The `Columns` of a file.
 
     Args:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ _YOLO3_BOX = r"\s-?[\d.]+(?:,-?[\d.]+){3},\d+"
 _YOLO3 = re.compile(rf"(\S.*?\.\w+)((?:{_YOLO3_BOX})*)\s*$")  # "shots/a.jpg 10,10,40,30,0 50,20,60,30,1"
 
 
-def is_yolo3(path):
+def is_yolo3(path: str | os.PathLike[str]) -> bool:
     """Whether a text file holds keras-yolo3's lines: an image, and behind it its boxes and class numbers."""
     if Path(path).suffix.lower() != ".txt":
         return False
@@ -26,7 +27,7 @@ def is_yolo3(path):
     return all(hits) and any(hit and hit[2] for hit in hits)
 
 
-def is_table(path, one_class=False):
+def is_table(path: str | os.PathLike[str], one_class: bool = False) -> bool:
     """Whether the first line says what the columns mean; what cannot be read is told when it is read."""
     if Path(path).suffix.lower() == ".txt":
         return is_yolo3(path)
@@ -42,7 +43,7 @@ def is_table(path, one_class=False):
     return True
 
 
-def rows_of(path):
+def rows_of(path: str | os.PathLike[str]) -> list[tuple[int, list[str]]]:
     """(line, cells) of each line that is not empty."""
     text = read_text(path, MAX_BYTES)
     if Path(path).suffix.lower() == ".txt":

@@ -5,6 +5,8 @@ Source of the format: www.robots.ox.ac.uk/~vgg/software/via, "Frequently asked q
 
 import json
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from keras_ssd.data.formats.json_files import JsonFormat, Named, file_of, listed_of, table_of
 from keras_ssd.data.formats.kinds import VIA
@@ -14,7 +16,7 @@ _LABEL_KEYS = ("class", "classname", "label", "name", "type", "category", "objec
 _UNKNOWN = ("", "unknown", "not_defined", "undefined")
 
 
-def corners_of(shape):
+def corners_of(shape: Mapping[Any, Any]) -> list[float]:
     """(xmin, ymin, xmax, ymax) of a region's shape.
 
     Args:
@@ -58,7 +60,7 @@ def _numbers(values, what):
     return [finite(value, what) for value in values]
 
 
-def label_of(attributes):
+def label_of(attributes: Mapping[Any, Any]) -> tuple[str | None, str | None]:
     """(class name, attribute that holds it) of a region; (None, None) where it has no attributes.
 
     Args:
@@ -89,7 +91,7 @@ def _chosen(value):
     return str(value).strip() if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
 
 
-def cell_of(text, what):
+def cell_of(text: str, what: str) -> dict[Any, Any]:
     """The dictionary in a cell of a CSV file; an empty one for an empty cell.
 
     Raises:
@@ -121,4 +123,4 @@ def _region(region):
     return label, corners_of(shape), {}
 
 
-FORMAT = JsonFormat(VIA, CORNER_BOXES, _images, _region)
+FORMAT: JsonFormat = JsonFormat(VIA, CORNER_BOXES, _images, _region)

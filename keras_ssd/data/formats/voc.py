@@ -7,7 +7,9 @@ images, or with a folder of these a split. Source of the format: the VOC2007 dev
 import math
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.data.formats import layout as lay
 from keras_ssd.data.formats.finding import ImageFinder
@@ -25,7 +27,7 @@ _FOLDERS = ("Annotations", "annotations", "xmls", "labels")
 _CLASS_LIST = re.compile(r"\S+\s+(-1|0|1)\s*$")  # "000012 -1" in lists such as aeroplane_train.txt
 
 
-def find(path):
+def find(path: str | os.PathLike[str]) -> lay.Layout | None:
     """The layout of a folder with VOC's xml files, or None."""
     path = Path(path)
     if not path.is_dir():
@@ -67,7 +69,7 @@ def _is_class_list(path):
         return bool(_CLASS_LIST.match(beginning(file.read(4096)).partition("\n")[0]))
 
 
-def read(layout, part, problems):
+def read(layout: lay.Layout, part: Any, problems: list[Problem]) -> lay.Contents:
     """Reads the xml files of a part.
 
     Args:
@@ -247,7 +249,7 @@ def _degrees(element):
     return 0.0
 
 
-def write(splits, target):
+def write(splits: Mapping[str, Any], target: Any) -> None:
     """Writes Annotations, JPEGImages, classes.txt, and for named splits ImageSets/Main.
 
     Args:
@@ -280,6 +282,6 @@ def _xml(annotation, filename, classes):
     return "\n".join([*lines, "</annotation>", ""])
 
 
-def number_text(value):
+def number_text(value: float) -> str:
     """The shortest decimal that gives the same float64, whole numbers without a point."""
     return str(int(value)) if value == int(value) else repr(float(value))

@@ -19,9 +19,9 @@ class XmlError(ValueError):
         line: where.
     """
 
-    def __init__(self, what, line=0) -> None:
+    def __init__(self, what: str, line: int = 0) -> None:
         super().__init__(what)
-        self.line = line
+        self.line: int = line
 
 
 @dataclasses.dataclass
@@ -31,13 +31,13 @@ class Element:
     tag: str
     line: int
     text: str = ""
-    children: list = dataclasses.field(default_factory=list)
+    children: "list[Element]" = dataclasses.field(default_factory=list)
 
-    def all(self, tag):
+    def all(self, tag: str) -> "list[Element]":
         """The elements of a tag directly below, in upper or lower case."""
         return [child for child in self.children if child.tag.lower() == tag]
 
-    def find(self, path):
+    def find(self, path: str) -> "Element | None":
         """The first element along a path of tags "size/width", or None."""
         found = self
         for tag in path.split("/"):
@@ -46,7 +46,7 @@ class Element:
                 return None
         return found
 
-    def get(self, path):
+    def get(self, path: str) -> str | None:
         """The text of the first element along a path, or None."""
         found = self.find(path)
         return None if found is None else found.text
@@ -99,7 +99,7 @@ class _Tree:
         )
 
 
-def read_xml(path):
+def read_xml(path: str | os.PathLike[str]) -> Element:
     """The root element of a file.
 
     Args:
@@ -141,7 +141,7 @@ def _undeclared(data, declared):
     return ""
 
 
-def escaped(text):
+def escaped(text: str) -> str:
     """Text for an element."""
     for plain, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(plain, entity)

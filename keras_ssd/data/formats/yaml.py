@@ -20,9 +20,9 @@ class YamlError(ValueError):
         line: where.
     """
 
-    def __init__(self, what, line=0) -> None:
+    def __init__(self, what: str, line: int = 0) -> None:
         super().__init__(what)
-        self.line = line
+        self.line: int = line
 
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one where PyYAML was built with it
@@ -45,7 +45,7 @@ class _TextLoader(_Loader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(text):
+def read_yaml(text: str) -> dict[Any, Any]:
     """The table that a file holds.
 
     Args:
@@ -115,6 +115,6 @@ def _check_bounds(text):
             raise YamlError(f"it unfolds to more than {MAX_NODES:,} values, or to no end", line)
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     """Text as a YAML scalar that every reader takes for text."""
     return "'" + text.replace("'", "''") + "'"

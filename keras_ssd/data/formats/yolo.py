@@ -6,6 +6,9 @@ An image without a text file has no objects. `yolo_layout` tells where the files
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +17,7 @@ from keras_ssd.data.formats import yolo_layout
 from keras_ssd.data.formats.finding import ImageFinder
 from keras_ssd.data.formats.yaml import quoted
 from keras_ssd.data.formats.yolo_labels import label_file, label_files
+from keras_ssd.data.formats.yolo_layout import find as find
 from keras_ssd.data.problems import Problem
 from keras_ssd.data.progress import tracked
 from keras_ssd.data.records import YOLO_BOXES, EntryError, Record, finite
@@ -22,10 +26,9 @@ from keras_ssd.names import listed
 from keras_ssd.text_files import beginning, read_text
 
 NAME = yolo_layout.NAME
-find = yolo_layout.find
 
 
-def read(layout, part, problems):
+def read(layout: lay.Layout, part: Sequence[Path], problems: list[Problem]) -> lay.Contents:
     """Reads the label files of the images of a part.
 
     Args:
@@ -181,7 +184,7 @@ def _add_object(record, words, number, options):
     record.add(classes[int(label)], raw, number)
 
 
-def write(splits, target):
+def write(splits: Mapping[str, Any], target: Any) -> None:
     """Writes images/SPLIT, labels/SPLIT and data.yaml.
 
     Args:

@@ -3,7 +3,9 @@
 import collections
 import os
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.data.problems import Problem
 from keras_ssd.names import listed
@@ -12,7 +14,7 @@ _IMAGE_FOLDERS = ("images", "JPEGImages")  # for which Darknet and Ultralytics l
 LOOSELY = "a label file has its image's name in another case or Unicode form"
 
 
-def label_file(image):
+def label_file(image: str | os.PathLike[str]) -> Path:
     """Where the objects of an image are written: `labels` for the last `images` of its path, or beside it.
 
     a.jpg.txt, which can be of a.jpg alone, comes before a.txt.
@@ -32,7 +34,7 @@ def _usual(image):
     return [Path(*path.parts[: places[-1]], "labels", *beside.parts[places[-1] + 1 :]), beside]
 
 
-def label_files(images, told):
+def label_files(images: Iterable[str], told: tuple[list[Problem], Any]) -> tuple[dict[str, Path], set[str]]:
     """The label file of each image, and which files are taken.
 
     Args:

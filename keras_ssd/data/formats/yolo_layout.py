@@ -31,12 +31,12 @@ class YoloOptions:
         keypoints: numbers of a keypoint where label lines end in keypoints; 0 for none.
     """
 
-    classes: dict | None = None
+    classes: dict[int, str] | None = None
     source: str = ""
     keypoints: int = 0
 
 
-def find(path):
+def find(path: str | os.PathLike[str]) -> lay.Layout | None:
     """The layout of a data.yaml, an obj.data, or of a folder with one or with labels as YOLO has them; else None."""
     path = Path(path)
     if path.is_file():
