@@ -4,15 +4,16 @@ import logging
 
 import numpy as np
 
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation.formats.rows import arranged
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 from keras_ssd.names import listed, nearest, unknown_name
 from keras_ssd.wording import python_or_shell
 
-log = logging.getLogger("keras_ssd")
+log: logging.Logger = logging.getLogger("keras_ssd")
 
 
-def aligned(found, dataset):
+def aligned(found: DetectionTable, dataset: Dataset) -> tuple[DetectionTable, ObjectTable]:
     """Tables of the same images and classes: those of the dataset, in its order.
 
     Images and classes are matched by name. Detections of classes that the dataset does not have change no class's

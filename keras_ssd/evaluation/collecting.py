@@ -36,7 +36,7 @@ class Collector:
     """
 
     def __init__(self, class_names: Sequence[str]) -> None:
-        self.class_names = tuple(class_names)
+        self.class_names: tuple[str, ...] = tuple(class_names)
         self._counts = {}  # name of an image -> its detections
         self._rows = bytearray()
 
@@ -129,7 +129,7 @@ def collect(
     *,
     confidence: float = 0.01,
     batch_size: int = 8,
-    save: str | os.PathLike | None = None,
+    save: str | os.PathLike[str] | None = None,
     save_format: str | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -202,7 +202,7 @@ def _take(collector, unreadable, place, found, journal=None):
         journal.add(None if error is not None else found)
 
 
-def seen_in(table, dataset):
+def seen_in(table: DetectionTable, dataset: Dataset) -> Dataset:
     """The images of a dataset that a table knows; all but those that turned out to be unreadable.
 
     Raises:
@@ -216,14 +216,14 @@ def seen_in(table, dataset):
     return dataset[[place for place, annotation in enumerate(dataset) if annotation.name in names]]
 
 
-def no_detections(dataset, class_names):
+def no_detections(dataset: Dataset, class_names: tuple[str, ...]) -> DetectionTable:
     """The `DetectionTable` of a dataset in which nothing was found."""
     nothing = np.zeros(0)
     images = tuple(annotation.name for annotation in dataset)
     return DetectionTable(images, class_names, nothing, nothing, nothing, np.zeros((0, 4)))
 
 
-def class_names_of(model):
+def class_names_of(model: Any) -> tuple[str, ...]:
     """The names of a model's classes.
 
     Raises:

@@ -26,7 +26,7 @@ def evaluate(
     plus_one: bool = False,
     confidence: float = 0.01,
     batch_size: int = 8,
-    save: str | os.PathLike | None = None,
+    save: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Result:

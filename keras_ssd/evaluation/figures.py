@@ -1,21 +1,25 @@
 """Figures as text, for results, reports and what is printed."""
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.analysis.comparing import Interval
 
 NOT_APPLICABLE = "n/a"
 
 
-def number(value):
+def number(value: float) -> str:
     """A whole number with a thin gap at each thousand."""
     return f"{value:,}".replace(",", "\u202f")
 
 
-def figure(value, digits=3):
+def figure(value: float, digits: int = 3) -> str:
     """0.909, or "n/a" for NaN."""
     return NOT_APPLICABLE if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def signed(value, digits=3):
+def signed(value: float, digits: int = 3) -> str:
     """+0.012, −0.003, 0.000, or "n/a"."""
     text = figure(abs(value), digits)
     if text == NOT_APPLICABLE or not float(text):
@@ -23,13 +27,13 @@ def signed(value, digits=3):
     return ("+" if value > 0 else "\u2212") + text
 
 
-def bounds(interval):
+def bounds(interval: "Interval") -> str:
     """ "−0.012 to +0.003"; where rounding would turn a bound that is apart from 0 into 0, a digit more."""
     digits = 4 if interval.apart and min(abs(interval.low), abs(interval.high)) < 0.0005 else 3
     return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
 
 
-def percent(part, whole):
+def percent(part: float, whole: float) -> str:
     """14 %, or "n/a" of nothing; never 0 % for some or 100 % for not quite all."""
     if not whole:
         return NOT_APPLICABLE
@@ -41,6 +45,6 @@ def percent(part, whole):
     return f"{share:.0f}\u00a0%"
 
 
-def counted(count, one, many=None):
+def counted(count: int, one: str, many: str | None = None) -> str:
     """1 image, 2 images."""
     return f"{number(count)} {one if count == 1 else many or one + 's'}"

@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import os
 import struct
 import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +23,7 @@ _MOST_HEADER = 1 << 20
 UNREAD = (0, 0)  # stands for the size of an image that could not be read
 
 
-def journal_path(save):
+def journal_path(save: str | os.PathLike[str]) -> Path:
     """Where the journal of a run lies that saves its detections as `save`."""
     save = Path(save)
     return save.with_name(f"{save.name}.part")
@@ -41,8 +44,8 @@ class Journal:
         OSError: it cannot be read or written.
     """
 
-    def __init__(self, path, run):
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], run: Mapping[str, Any]) -> None:
+        self.path: Path = Path(path)
         self._run = json.loads(json.dumps(run))  # as it will be read: lists for tuples
         self._records = []  # (size_hw, rows, where the next record begins)
         if self.path.exists():
@@ -56,7 +59,7 @@ class Journal:
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115
             self._begin()
 
-    def found(self, class_names):
+    def found(self, class_names: tuple[str, ...]) -> Iterator[Detections | None]:
         """The `Detections` that are in it, in their order; None for an image that could not be read."""
         for size_hw, rows, _ in self._records:
             yield (
@@ -65,7 +68,7 @@ class Journal:
                 else Detections(rows["box_xyxy"], rows["score"], rows["class_id"], class_names, size_hw)
             )
 
-    def keep(self, count):
+    def keep(self, count: int) -> None:
         """Forgets all but the first `count` images."""
         if count < len(self._records):
             self._file.seek(self._records[count - 1][2] if count else self._first)
@@ -73,10 +76,10 @@ class Journal:
             del self._records[count:]
             self._done = count
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._done
 
-    def add(self, found):
+    def add(self, found: Detections | None) -> None:
         """Appends the detections of the next image, or None if it could not be read."""
         rows = np.empty(0 if found is None else len(found), ROW)
         if found is not None:
@@ -85,11 +88,11 @@ class Journal:
         self._file.write(data + _SUM.pack(zlib.crc32(data)))
         self._done += 1
 
-    def close(self):
+    def close(self) -> None:
         """Closes the file, which stays for a run that goes on."""
         self._file.close()
 
-    def remove(self):
+    def remove(self) -> None:
         """Closes and removes the file: all is done."""
         self._file.close()
         self.path.unlink(missing_ok=True)

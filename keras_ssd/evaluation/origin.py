@@ -67,7 +67,7 @@ class Origin:
 
 
 @checked_arguments
-def origin_of(model: Any, weights: str | os.PathLike | None = None) -> Origin:
+def origin_of(model: Any, weights: str | os.PathLike[str] | None = None) -> Origin:
     """The `Origin` of a model, with the training whose log lies beside a file of weights.
 
     Args:
@@ -85,7 +85,7 @@ def origin_of(model: Any, weights: str | os.PathLike | None = None) -> Origin:
     )
 
 
-def read_training(weights: str | os.PathLike | None) -> Training | None:
+def read_training(weights: str | os.PathLike[str] | None) -> Training | None:
     """The `Training` of which files lie beside a file of weights, or None; a file that cannot be read tells nothing."""
     if weights is None or not Path(weights).is_file():
         return None

@@ -6,10 +6,13 @@ ILSVRC's and COCO's take the objects that are still free.
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 TRUE, FALSE, IGNORED = 1, 0, -1
 NONE = -1  # in the place of an object
@@ -34,7 +37,9 @@ class Pairing:
     ious: np.ndarray
 
 
-def nearest(found, truth, *, same_class=True, plus_one=False):
+def nearest(
+    found: DetectionTable, truth: ObjectTable, *, same_class: bool = True, plus_one: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """The object that each detection overlaps most; of several, the first.
 
     Args:
@@ -55,7 +60,9 @@ def nearest(found, truth, *, same_class=True, plus_one=False):
     return objects, ious
 
 
-def pair_nearest(found, truth, iou_threshold: float | np.ndarray = 0.5, *, plus_one=False):
+def pair_nearest(
+    found: DetectionTable, truth: ObjectTable, iou_threshold: ArrayLike = 0.5, *, plus_one: bool = False
+) -> Pairing:
     """VOC's rule: the object that a detection overlaps most decides.
 
     In falling order of score, a detection is true if it overlaps that object enough and is the first to do so; later
@@ -86,7 +93,14 @@ def pair_nearest(found, truth, iou_threshold: float | np.ndarray = 0.5, *, plus_
     return Pairing(verdicts, np.where(verdicts == FALSE, NONE, near), near, ious)
 
 
-def pair_free(found, truth, iou_threshold: float | np.ndarray = 0.5, *, plus_one=False, crowd_inside=False):
+def pair_free(
+    found: DetectionTable,
+    truth: ObjectTable,
+    iou_threshold: ArrayLike = 0.5,
+    *,
+    plus_one: bool = False,
+    crowd_inside: bool = False,
+) -> Pairing:
     """ILSVRC's and COCO's rule: the free object that a detection overlaps most decides.
 
     In falling order of score, a detection looks at the free objects of its class that it overlaps enough. It takes
@@ -132,7 +146,13 @@ class Pairs:
     starts: np.ndarray
 
 
-def all_pairs(found, truth, same_class, plus_one, inside=None):
+def all_pairs(
+    found: DetectionTable | ObjectTable,
+    truth: DetectionTable | ObjectTable,
+    same_class: bool,
+    plus_one: bool,
+    inside: np.ndarray | None = None,
+) -> Iterator[Pairs]:
     """`Pairs` of each detection with each object of its image (and class), some detections at a time.
 
     Args:

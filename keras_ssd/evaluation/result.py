@@ -90,7 +90,7 @@ class Result:
         return analyse(self)
 
     @checked_arguments
-    def report(self, folder: str | os.PathLike, others: Sequence["Result"] = ()) -> Path:
+    def report(self, folder: str | os.PathLike[str], others: Sequence["Result"] = ()) -> Path:
         """Writes one HTML page that shows what this result means.
 
         Args:
@@ -118,7 +118,7 @@ class Result:
             "settings": dict(self.settings),
         }
 
-    def __str__(self):
+    def __str__(self) -> str:
         objects, detections = self.objects, self.detections
         rows = [
             (name, str(objects[name]), str(detections[name]), figure(value)) for name, value in self.per_class.items()
@@ -138,7 +138,7 @@ class Result:
             lines += ["", *_in_columns({name: figure(value) for name, value in self.numbers.items()})]
         return "\n".join(lines)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Result({self.measure!r}, map={figure(self.map)}, {len(self.truth.images)} images)"
 
     def _title(self):

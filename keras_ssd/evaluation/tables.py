@@ -40,7 +40,7 @@ class DetectionTable:
     scores: np.ndarray
     boxes_xyxy: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _freeze(self, {"image": np.int32, "class_ids": np.int32, "scores": np.float32})
 
     def __len__(self) -> int:
@@ -84,7 +84,7 @@ class ObjectTable:
     crowd: np.ndarray
     areas: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         columns = {"image": np.int32, "class_ids": np.int32, "areas": np.float32}
         _freeze(self, columns | dict.fromkeys(("difficult", "truncated", "crowd"), bool))
         sizes = np.array(self.sizes_hw, np.int32).reshape(-1, 2)

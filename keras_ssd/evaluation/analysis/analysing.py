@@ -96,7 +96,7 @@ class Analysis:
         hits[rows] = self.accepted[self.finders[rows]]
         return hits
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"What is lost, at IoU {self.iou_threshold:g} (mean AP {self.map:.3f}):"]
         for kind in sorted(er.KINDS, key=lambda kind: -self.costs[kind]):
             lines.append(f"  {kind:15} costs {self.costs[kind]:.3f}  ({self.counts[kind]:,} in all)")
@@ -107,7 +107,7 @@ class Analysis:
                 lines.append(f"  missed, by {split.name}: {share:.0%} are {worst.short}")
         return "\n".join(lines)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Analysis(map={self.map:.3f}, iou_threshold={self.iou_threshold:g})"
 
 

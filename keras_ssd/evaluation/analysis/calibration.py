@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 BINS = 10
 
@@ -31,7 +32,7 @@ class Calibration:
     bias: float
 
 
-def calibration(scores, true):
+def calibration(scores: ArrayLike, true: np.ndarray) -> Calibration | None:
     """The `Calibration` of detections that count, or None if their scores are no probabilities.
 
     Args:

@@ -107,7 +107,7 @@ def compare(results: "Sequence[Result]", replicates: int | None = None, seed: in
     )
 
 
-def check_comparable(results):
+def check_comparable(results: "Sequence[Result]") -> None:
     """Raises ValueError unless all results are of one measure, and of the same images, classes and objects."""
     if not results:
         raise ValueError("There is no result to compare. Give at least one.")

@@ -1,23 +1,29 @@
 """What each kind of error costs: average precision with these errors corrected, minus average precision."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis import errors as er
 from keras_ssd.evaluation.metrics import curves as cv
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 KINDS = (*er.KINDS, "all false alarms", "all misses")
 
 
-def class_values(found, verdicts, wanted, value):
+def class_values(
+    found: DetectionTable, verdicts: np.ndarray, wanted: np.ndarray, value: Callable[[cv.Curve], float]
+) -> np.ndarray:
     """(C,) average precision of each class, NaN without objects."""
     curves = cv.class_curves(found, verdicts, wanted)
     return np.array([value(curves[c]) if c in curves else np.nan for c in range(len(wanted))])
 
 
-def costs(found, truth, sorted_, value):
+def costs(
+    found: DetectionTable, truth: ObjectTable, sorted_: er.Sorted, value: Callable[[cv.Curve], float]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Average precision as it is, and what it would gain.
 
     Of the classification and localisation errors, the best detection per object that has no correct one is counted as

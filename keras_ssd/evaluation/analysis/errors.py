@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis.overlaps import overlaps
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 BACKGROUND_IOU = 0.1  # a detection that overlaps every object less than this lies on background
 ERRORS: tuple[str, ...] = ("classification", "localisation", "both", "duplicate", "background")
@@ -37,7 +38,9 @@ class Sorted:
     finders: np.ndarray
 
 
-def sort_errors(found, truth, pairing, thresholds, plus_one=False):
+def sort_errors(
+    found: DetectionTable, truth: ObjectTable, pairing: pr.Pairing, thresholds: np.ndarray, plus_one: bool = False
+) -> Sorted:
     """Gives every detection its kind and every object its fate, each exactly one.
 
     A false detection is the first of these that fits:

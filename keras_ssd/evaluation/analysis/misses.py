@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 
 from keras_ssd import boxes as bx
+from keras_ssd.anchors import AnchorSpec
 from keras_ssd.evaluation.analysis.overlaps import overlaps
 from keras_ssd.evaluation.analysis.sizes import SIZES
+from keras_ssd.evaluation.tables import ObjectTable
 from keras_ssd.matching import MatchRules
 from keras_ssd.matching.arrays import AnchorOverlaps, match
 
@@ -93,7 +95,14 @@ _ANCHOR = (
 )
 
 
-def split_misses(truth, counted, accepted, ever, anchors=None, plus_one=False):
+def split_misses(
+    truth: ObjectTable,
+    counted: np.ndarray,
+    accepted: np.ndarray,
+    ever: np.ndarray,
+    anchors: AnchorSpec | None = None,
+    plus_one: bool = False,
+) -> tuple[Split, ...]:
     """Tuple of `Split`s; a property that says nothing of these objects is left out.
 
     Args:

@@ -1,10 +1,12 @@
 """Which boxes of an image overlap: long lists of pairs instead of a matrix per image."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from keras_ssd.evaluation import pairing
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,10 +22,10 @@ class Overlaps:
     others: np.ndarray
     ious: np.ndarray
 
-    def __getitem__(self, mask):
+    def __getitem__(self, mask: Any) -> "Overlaps":
         return Overlaps(self.rows[mask], self.others[mask], self.ious[mask])
 
-    def best(self, count):
+    def best(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """For each of `count` rows the highest IoU (0 for none) and whose it is (-1 for none), of equals the first."""
         ious = np.zeros(count)
         np.maximum.at(ious, self.rows, self.ious)
@@ -33,7 +35,9 @@ class Overlaps:
         return ious, np.where(ious > 0, others, pairing.NONE)
 
 
-def overlaps(table, others, plus_one=False):
+def overlaps(
+    table: DetectionTable | ObjectTable, others: DetectionTable | ObjectTable, plus_one: bool = False
+) -> Overlaps:
     """All pairs of boxes of one image that overlap, whatever their classes.
 
     Args:

@@ -1,10 +1,15 @@
 """The rule of a result's measure, and the IoU threshold of its analysis."""
 
-from keras_ssd.evaluation.metrics.rules import RULES
+from typing import TYPE_CHECKING
+
+from keras_ssd.evaluation.metrics.rules import RULES, Rule
 from keras_ssd.names import unknown_name
 
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.result import Result
 
-def rule_of(result):
+
+def rule_of(result: "Result") -> tuple[Rule, float, bool]:
     """The `Rule` of a result's measure, its IoU threshold (of COCO's ten the first), and whether a pixel is added.
 
     Raises:

@@ -1,6 +1,7 @@
 """Average precision of small, medium and large objects apart, for every measure."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis import errors as er
 from keras_ssd.evaluation.analysis.costs import class_values
 from keras_ssd.evaluation.metrics.coco import AREAS
+from keras_ssd.evaluation.metrics.curves import Curve
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 SIZES = dict(zip(("small", "medium", "large"), AREAS[1:], strict=True))  # square pixels of the image
 
@@ -28,7 +31,9 @@ class SizeValues:
     per_class: dict[str, float]
 
 
-def values_by_size(found, truth, sorted_, value):
+def values_by_size(
+    found: DetectionTable, truth: ObjectTable, sorted_: er.Sorted, value: Callable[[Curve], float]
+) -> dict[str, SizeValues]:
     """Dictionary from the name of a size to `SizeValues`.
 
     As COCO does, objects of other sizes are ignored with the detections that find them, and so are false detections

@@ -1,11 +1,13 @@
 """The best score threshold, and what a detector confuses at it."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
 from keras_ssd.evaluation.analysis import errors as er
 from keras_ssd.evaluation.analysis.overlaps import overlaps
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 NAN = float("nan")
 
@@ -29,7 +31,7 @@ class WorkingPoint:
     wanted: int
 
 
-def working_point(scores, true, wanted):
+def working_point(scores: np.ndarray, true: np.ndarray, wanted: int) -> WorkingPoint:
     """The `WorkingPoint` of some detections.
 
     Args:
@@ -52,7 +54,7 @@ def working_point(scores, true, wanted):
     return WorkingPoint(score, float(f1[best]), hits / count, float(hits / wanted), hits, count - hits, int(wanted))
 
 
-def point_at(scores, true, wanted, threshold):
+def point_at(scores: np.ndarray, true: np.ndarray, wanted: int, threshold: float) -> WorkingPoint:
     """The `WorkingPoint` of a given threshold."""
     if not wanted:
         return WorkingPoint(NAN, NAN, NAN, NAN, 0, 0, 0)
@@ -63,7 +65,9 @@ def point_at(scores, true, wanted, threshold):
     return WorkingPoint(float(threshold), f1, precision, float(hits / wanted), hits, count - hits, int(wanted))
 
 
-def working_points(found, truth, sorted_):
+def working_points(
+    found: DetectionTable, truth: ObjectTable, sorted_: er.Sorted
+) -> tuple[dict[str, WorkingPoint], WorkingPoint]:
     """A `WorkingPoint` for each class (a dictionary by name), and one for all classes under one threshold."""
     counted = sorted_.kinds != er.UNCOUNTED
     true = sorted_.kinds == er.FOUND
@@ -76,13 +80,20 @@ def working_points(found, truth, sorted_):
     return points, working_point(found.scores[counted], true[counted], len(objects))
 
 
-def accepted(found, points):
+def accepted(found: DetectionTable, points: Mapping[str, WorkingPoint]) -> np.ndarray:
     """(K,) whether each detection reaches the threshold of its class."""
     thresholds = np.array([points[name].threshold for name in found.class_names], np.float32)
     return found.scores >= np.nan_to_num(thresholds, nan=np.inf)[found.class_ids]
 
 
-def confusion(found, truth, sorted_, accepted, thresholds, plus_one=False):
+def confusion(
+    found: DetectionTable,
+    truth: ObjectTable,
+    sorted_: er.Sorted,
+    accepted: np.ndarray,
+    thresholds: np.ndarray,
+    plus_one: bool = False,
+) -> np.ndarray:
     """What objects are taken for.
 
     Each object that counts is in one cell and so is each accepted detection: true detections on the diagonal; of the

@@ -6,21 +6,25 @@ the numbers from 1 that `keras_ssd.data.write` gives them. Source of the format:
 
 import json
 import numbers
+import os
+from collections.abc import Sequence
 
 import numpy as np
 
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.ids import Ids, is_id
 from keras_ssd.data.records import shortened
 from keras_ssd.evaluation.formats.json_files import read_json
 from keras_ssd.evaluation.formats.rounding import parts, shortest, shortest_from
-from keras_ssd.evaluation.formats.rows import Rows, number
+from keras_ssd.evaluation.formats.rows import Rows, Strictness, number
+from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.replacing import replacing
 
 NAME = "coco"
 _KEYS = ("image_id", "category_id", "bbox", "score")
 
 
-def write(table, path, dataset):
+def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset) -> None:
     """Writes a table, one detection per line."""
     images = dict(zip((one.name for one in dataset), image_ids(dataset), strict=True))
     categories = dict(zip(dataset.classes, category_ids(dataset), strict=True))
@@ -43,7 +47,7 @@ def _rows(table):
     return zip(table.image, table.class_ids, boxes.tolist(), shortest(table.scores).tolist(), strict=True)
 
 
-def read(path, dataset, strictness):
+def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
     """The table of a results file; it does not tell images without detections from those that were not looked at."""
     content = read_json(path)
     if not isinstance(content, list):
@@ -68,13 +72,13 @@ def read(path, dataset, strictness):
     return rows.table()
 
 
-def image_ids(dataset):
+def image_ids(dataset: Dataset) -> Sequence[int | str]:
     """The images' own ids if all have one, and else numbers from 1."""
     ids = [annotation.image_id for annotation in dataset]
     return ids if all(is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(ids) + 1)
 
 
-def category_ids(dataset):
+def category_ids(dataset: Dataset) -> Sequence[int | str]:
     """The classes' own ids, or numbers from 1."""
     return dataset.category_ids or range(1, len(dataset.classes) + 1)
 

@@ -18,7 +18,7 @@ _ENDINGS = {".json": "json", ".zip": "voc", ".txt": "ilsvrc", ".csv": "csv"}  # 
 
 @checked_arguments
 def write_detections(
-    found: DetectionTable, path: str | os.PathLike, format: str | None = None, *, dataset: Dataset | None = None
+    found: DetectionTable, path: str | os.PathLike[str], format: str | None = None, *, dataset: Dataset | None = None
 ) -> Path:
     """Writes detections to a file; `read_detections` gives them back equal.
 
@@ -52,7 +52,7 @@ def write_detections(
 
 @checked_arguments
 def read_detections(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     dataset: Dataset,
     format: str | None = None,
     *,
@@ -91,7 +91,12 @@ def read_detections(
     return FORMATS[format].read(path, dataset, strictness)
 
 
-def check_target(path, format=None, found=None, dataset=None):
+def check_target(
+    path: str | os.PathLike[str],
+    format: str | None = None,
+    found: DetectionTable | None = None,
+    dataset: Dataset | None = None,
+) -> str:
     """Tries whether detections could be written, before any work is done.
 
     Args:

@@ -5,10 +5,16 @@ challenge, and for data of other classes the place in the dataset's classes, fro
 kit's readme.
 """
 
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.ids import Ids
 from keras_ssd.evaluation.formats.rounding import parts
-from keras_ssd.evaluation.formats.rows import Rows, number, opened
+from keras_ssd.evaluation.formats.rows import Rows, Strictness, number, opened
 from keras_ssd.evaluation.formats.text import exclusive, texts
+from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.names import fold
 from keras_ssd.replacing import replacing
 from keras_ssd.zoo import label_ids, labels
@@ -17,7 +23,7 @@ NAME = "ilsvrc"
 _COLUMNS = ("image_index", "class_id", "score", "xmin", "ymin", "xmax", "ymax")
 
 
-def write(table, path, dataset):
+def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset) -> None:
     """Writes a table."""
     images = {annotation.name: place for place, annotation in enumerate(dataset, 1)}
     images = [images[name] for name in table.images]
@@ -28,7 +34,7 @@ def write(table, path, dataset):
                 file.write(f"{images[image]} {ids[table.class_names[class_id]]} {row}\n")
 
 
-def read(path, dataset, strictness):
+def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
     """The table of a file; it does not tell images without detections from those that were not looked at."""
     rows = Rows(path, dataset, strictness)
     images = Ids({index: index - 1 for index in range(1, len(dataset) + 1)})
@@ -49,9 +55,9 @@ def read(path, dataset, strictness):
     return rows.table()
 
 
-def class_numbers(names):
+def class_numbers(names: Sequence[str]) -> list[int]:
     """The challenge's number of each class, by name or WordNet id; places from 1 where one is none of its classes."""
     known = {fold(name): place for place, name in enumerate(labels("ilsvrc"), 1)}
     known |= {key: place for place, key in enumerate(label_ids("ilsvrc"), 1)}
-    numbers = [known.get(fold(name)) for name in names]
+    numbers: list[Any] = [known.get(fold(name)) for name in names]
     return numbers if all(numbers) and len(set(numbers)) == len(numbers) else list(range(1, len(names) + 1))

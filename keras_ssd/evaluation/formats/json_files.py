@@ -1,13 +1,16 @@
 """Reading json files of detections: whole ones, in little memory."""
 
 import json
+import os
+from collections.abc import Callable
+from typing import Any
 
 from keras_ssd.evaluation.formats.rows import opened
 
 _HEAD = 1 << 16
 
 
-def read_json(path, object_hook=None):
+def read_json(path: str | os.PathLike[str], object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """The content of a json file.
 
     Raises:
@@ -25,7 +28,7 @@ def read_json(path, object_hook=None):
             raise ValueError(f"{path} nests too deeply for a file of detections.") from None
 
 
-def kind(path):
+def kind(path: str | os.PathLike[str]) -> str:
     """Which format a json file has, from its beginning: "coco" or "json"."""
     with opened(path) as file:
         head = file.read(_HEAD)

@@ -8,13 +8,16 @@ What `keras-ssd detect --format json` writes is read as well.
 """
 
 import json
+import os
 
 import numpy as np
 
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.data.records import shortened
 from keras_ssd.evaluation.formats.json_files import read_json
 from keras_ssd.evaluation.formats.rounding import shortest
-from keras_ssd.evaluation.formats.rows import Rows
+from keras_ssd.evaluation.formats.rows import Rows, Strictness
+from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.names import check_class_names
 from keras_ssd.replacing import replacing
 
@@ -23,7 +26,7 @@ FORMAT, VERSION = "keras_ssd detections", 1
 _COLUMNS = ("class_ids", "scores", "boxes_xyxy")
 
 
-def write(table, path, dataset=None):
+def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset | None = None) -> None:
     """Writes a table, one image per line."""
     table = table[np.argsort(table.image, kind="stable")]
     ends = np.searchsorted(table.image, np.arange(len(table.images)), side="right")
@@ -40,7 +43,7 @@ def write(table, path, dataset=None):
         file.write("\n]}\n")
 
 
-def read(path, dataset, strictness):
+def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
     """The table that a file holds; its images are those that the file names, in the order of the dataset."""
     content = read_json(path, _compact)
     if isinstance(content, list):

@@ -5,10 +5,14 @@ import contextlib
 import dataclasses
 import logging
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 
+from keras_ssd.data.dataset import Dataset
+from keras_ssd.data.ids import Ids
 from keras_ssd.data.records import shortened
 from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.names import unknown_name
@@ -19,7 +23,7 @@ OTHERS = ("error", "drop")
 EDGE = 1.0  # pixels by which a box may leave its image: tools round and count pixels differently
 MAX_BYTES = 4 << 30
 
-log = logging.getLogger("keras_ssd")
+log: logging.Logger = logging.getLogger("keras_ssd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Strictness:
     outside: str = "error"
     others: str = "error"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, known in (("outside", OUTSIDE), ("others", OTHERS)):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -49,8 +53,8 @@ class ImageNames:
         dataset: `keras_ssd.data.Dataset`.
     """
 
-    def __init__(self, dataset):
-        self.names = [annotation.name for annotation in dataset]
+    def __init__(self, dataset: Dataset) -> None:
+        self.names: list[str] = [annotation.name for annotation in dataset]
         self._places = {name: place for place, name in enumerate(self.names)}
         self._paths = {
             os.path.abspath(annotation.image): place
@@ -61,7 +65,7 @@ class ImageNames:
         for place, name in enumerate(self.names):
             self._stems.setdefault(PurePath(name).name, []).append(place)
 
-    def place(self, called):
+    def place(self, called: Any) -> int:
         """The image's place in the dataset.
 
         Raises:
@@ -92,38 +96,45 @@ class Rows:
         unit: what the file counts its rows in, for messages: "line", or "detection".
     """
 
-    def __init__(self, path, dataset, strictness, unit="line"):
+    path: str | os.PathLike[str]
+    dataset: Dataset
+    strictness: Strictness
+    unit: str
+
+    def __init__(
+        self, path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness, unit: str = "line"
+    ) -> None:
         self.path, self.dataset, self.strictness, self.unit = path, dataset, strictness, unit
         self._names = ImageNames(dataset)
         self._image, self._class_ids, self._lines = array.array("i"), array.array("i"), array.array("q")
         self._numbers = array.array("d")  # score, xmin, ymin, xmax, ymax
         self._sources = []  # (first row, path) where a format has several files
 
-    def start_file(self, path):
+    def start_file(self, path: str | os.PathLike[str]) -> None:
         """The rows that follow are of this file."""
         self.path = path
         self._sources.append((len(self._lines), path))
 
-    def image(self, line, called):
+    def image(self, line: int, called: Any) -> int | None:
         """The place of an image in the dataset; None for one that is to be left out."""
         try:
             return self._names.place(called)
         except ValueError as error:
             return self.unknown(line, error)
 
-    def place(self, line, what, key, known):
+    def place(self, line: int, what: str, key: Any, known: Ids) -> int | None:
         """The place that an id stands for among `known` ids; None for one that is to be left out."""
         place, _ = known.get(key)
         return self.unknown(line, unknown_name(what, key, known)) if place is None else place
 
-    def unknown(self, line, error):
+    def unknown(self, line: int, error: object) -> None:
         """Refuses an image or class that the dataset does not have, unless those are left out."""
         if self.strictness.others == "error":
             raise ValueError(
                 f"{self.where(line)}: {error} others='drop' leaves out the detections of what the data do not have."
             ) from None
 
-    def add(self, line, image, class_id, score, box_xyxy):
+    def add(self, line: int, image: int, class_id: int, score: float, box_xyxy: Iterable[float]) -> None:
         """Takes a row: places of image and class, and numbers in pixels."""
         self._image.append(image)
         self._class_ids.append(class_id)
@@ -131,11 +142,11 @@ class Rows:
         self._numbers.append(score)
         self._numbers.extend(box_xyxy)
 
-    def where(self, line):
+    def where(self, line: int) -> str:
         """File and line for messages."""
         return f"{self.path}:{line}" if self.unit == "line" else f"{self.path}: {self.unit} {line}"
 
-    def table(self, class_names=None, places=None):
+    def table(self, class_names: Iterable[str] | None = None, places: Iterable[int] | None = None) -> DetectionTable:
         """The rows as a `DetectionTable`.
 
         Args:
@@ -211,7 +222,7 @@ class Rows:
         )
 
 
-def arranged(table):
+def arranged(table: DetectionTable) -> DetectionTable:
     """The rows image by image, best first, unless that changed the order of equal scores of one class.
 
     Of equal scores the first counts as the better one, so the order in which a file has them says something.
@@ -223,7 +234,7 @@ def arranged(table):
 
 
 @contextlib.contextmanager
-def opened(path):
+def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     """A text file for reading; what is no text or too large is an error that names it.
 
     Raises:
@@ -237,7 +248,7 @@ def opened(path):
         raise ValueError(f"{place} cannot be read: {error}.") from None
 
 
-def number(text, where, name):
+def number(text: Any, where: str, name: str) -> float:
     """A float from a file's text.
 
     Raises:

@@ -4,11 +4,14 @@ What `keras-ssd detect --format csv` writes, with a column `source`, is read as 
 """
 
 import csv
+import os
 
 import numpy as np
 
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation.formats.rounding import parts, shortest
-from keras_ssd.evaluation.formats.rows import Rows, number, opened
+from keras_ssd.evaluation.formats.rows import Rows, Strictness, number, opened
+from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.names import unknown_name
 from keras_ssd.replacing import replacing
 
@@ -16,7 +19,7 @@ NAME = "csv"
 COLUMNS = ("image", "class", "score", "xmin", "ymin", "xmax", "ymax")
 
 
-def write(table, path, dataset=None):
+def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset | None = None) -> None:
     """Writes a table with a header."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -27,7 +30,7 @@ def write(table, path, dataset=None):
                 writer.writerow([table.images[image], table.class_names[class_id], *row])
 
 
-def read(path, dataset, strictness):
+def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
     """The table of a CSV file; it does not tell images without detections from those that were not looked at."""
     rows = Rows(path, dataset, strictness)
     places = {name: place for place, name in enumerate(dataset.classes)}

@@ -7,9 +7,10 @@ larger than ours.
 import numpy as np
 
 from keras_ssd.evaluation.formats.rounding import shortest, shortest_from
+from keras_ssd.evaluation.tables import DetectionTable
 
 
-def inclusive(boxes_xyxy):
+def inclusive(boxes_xyxy: np.ndarray) -> np.ndarray:
     """(K, 4) float64 first and last pixels of float32 boxes: `exclusive` gives these back, bit for bit.
 
     A coordinate that is nearer to 0 than 10**-9 pixels becomes 0.
@@ -17,12 +18,12 @@ def inclusive(boxes_xyxy):
     return np.hstack([shortest_from(boxes_xyxy[:, :2], -1.0), shortest(boxes_xyxy[:, 2:])])
 
 
-def exclusive(xmin, ymin, xmax, ymax):
+def exclusive(xmin: float, ymin: float, xmax: float, ymax: float) -> tuple[float, float, float, float]:
     """Edges of a box in continuous pixels."""
     return xmin - 1, ymin - 1, xmax, ymax
 
 
-def texts(table):
+def texts(table: DetectionTable) -> list[str]:
     """Score, xmin, ymin, xmax, ymax of each detection as text: shortest decimals, whole numbers without a point."""
     numbers = np.hstack([shortest(table.scores)[:, None], inclusive(table.boxes_xyxy)]).tolist()
     return [" ".join(repr(value).removesuffix(".0") for value in row) for row in numbers]

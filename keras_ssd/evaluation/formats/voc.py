@@ -11,11 +11,14 @@ import shutil
 import uuid
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation.formats.rounding import parts
-from keras_ssd.evaluation.formats.rows import MAX_BYTES, Rows, number, opened
+from keras_ssd.evaluation.formats.rows import MAX_BYTES, Rows, Strictness, number, opened
 from keras_ssd.evaluation.formats.text import exclusive, texts
+from keras_ssd.evaluation.tables import DetectionTable
 from keras_ssd.names import unknown_name
 from keras_ssd.replacing import replacing
 from keras_ssd.text_files import decoded
@@ -28,13 +31,13 @@ _COLUMNS = ("score", "xmin", "ymin", "xmax", "ymax")
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; equal detections make equal files
 
 
-def class_of(name):
+def class_of(name: str) -> str | None:
     """The class that a file of this name is about; None for a name of another kind."""
     hit = _FILE.fullmatch(PurePosixPath(name).name)
     return hit[1] if hit else None
 
 
-def write(table, path, dataset=None):
+def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset | None = None) -> None:
     """Writes a file for every class, into a new folder or a zip."""
     path = Path(path)
     files = _texts(table)
@@ -57,7 +60,7 @@ def write(table, path, dataset=None):
         shutil.rmtree(part, ignore_errors=True)
 
 
-def check(class_names, images):
+def check(class_names: Iterable[str], images: Iterable[str]) -> None:
     """Refuses names that the format cannot hold.
 
     Raises:
@@ -83,7 +86,7 @@ def _texts(table):
         yield f"{PREFIX}{name}.txt", "".join(lines)
 
 
-def read(path, dataset, strictness):
+def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
     """The table of a folder, a zip or one class's file; its classes are those that there is a file for."""
     files = _files(Path(path))
     if not files:

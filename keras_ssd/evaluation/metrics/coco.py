@@ -8,10 +8,12 @@ Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context"; cocodatase
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.evaluation.metrics import curves as cv
 from keras_ssd.evaluation.metrics.coco_library import signed_areas, tables
-from keras_ssd.evaluation.pairing import IGNORED, NONE, pair_free
+from keras_ssd.evaluation.pairing import IGNORED, NONE, Pairing, pair_free
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # as pycocotools has them: 0.9 is a little below 9 / 10
 MAX_DETECTIONS = (1, 10, 100)  # so many of a class in an image count, the best
@@ -20,7 +22,7 @@ _ALL, _SMALL, _MEDIUM, _LARGE = range(4)  # places in AREAS
 AREAS = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))  # square pixels: any, small, medium, large
 
 
-def pairing(found, truth, iou_threshold, plus_one=False):
+def pairing(found: DetectionTable, truth: ObjectTable, iou_threshold: ArrayLike, plus_one: bool = False) -> Pairing:
     """`Pairing` by COCO's rule at one threshold.
 
     What is beyond the best 100 of a class in an image is ignored, and so are boxes of negative area.
@@ -36,13 +38,13 @@ def pairing(found, truth, iou_threshold, plus_one=False):
     return dataclasses.replace(pairs, **columns)
 
 
-def hundred_points(curve):
+def hundred_points(curve: cv.Curve) -> float:
     """The mean of the highest precisions at recalls of at least 0, 0.01, ..., 1."""
     best = np.append(cv.best_from_here(curve.precision), 0)
     return float(best[np.searchsorted(curve.recall, RECALLS)].mean())
 
 
-def evaluate(found, truth):
+def evaluate(found: DetectionTable, truth: ObjectTable) -> tuple[np.ndarray, dict[int, cv.Curve], dict[str, float]]:
     """The twelve numbers, and what they are made of.
 
     Args:

@@ -3,15 +3,20 @@
 pycocotools gives the same, but takes several times as long and as much memory.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
 from keras_ssd._environment import without_collecting
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 _ROWS = 100_000  # detections and objects that the library gets at once, as objects of Python: about 100 MB
 
 
-def import_library():
+def import_library() -> Any:
     """The package `faster_coco_eval`.
 
     Raises:
@@ -26,7 +31,14 @@ def import_library():
     return faster_coco_eval
 
 
-def tables(found, truth, iou_thresholds, recalls, areas, most):
+def tables(
+    found: DetectionTable,
+    truth: ObjectTable,
+    iou_thresholds: ArrayLike,
+    recalls: ArrayLike,
+    areas: Sequence[Sequence[float]],
+    most: Sequence[int],
+) -> tuple[np.ndarray, ...]:
     """What pycocotools calls precision, scores and recall, equal to the last bit.
 
     Args:
@@ -114,7 +126,7 @@ def _handed_over(library, some, class_ids):
     return [library.COCO({**shared, "annotations": rows}) for rows in (objects, detections)]
 
 
-def signed_areas(table):
+def signed_areas(table: DetectionTable | ObjectTable) -> np.ndarray:
     """(K,) width times height, as COCO's tools have it: a box with one negative side is below 0, and is ignored."""
     return np.prod(table.boxes_xyxy[:, 2:].astype(float) - table.boxes_xyxy[:, :2], axis=1)
 

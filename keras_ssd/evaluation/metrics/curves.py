@@ -1,10 +1,12 @@
 """Curves of precision over recall, and means."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
 from keras_ssd.evaluation.pairing import FALSE, IGNORED, TRUE
+from keras_ssd.evaluation.tables import DetectionTable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class Curve:
     scores: np.ndarray
 
 
-def class_curves(found, verdicts, wanted):
+def class_curves(found: DetectionTable, verdicts: np.ndarray, wanted: np.ndarray) -> dict[int, Curve]:
     """Dictionary from class id to `Curve`, of the classes that have objects.
 
     Args:
@@ -41,7 +43,7 @@ def class_curves(found, verdicts, wanted):
     }
 
 
-def curve(scores, verdicts, wanted):
+def curve(scores: np.ndarray, verdicts: np.ndarray, wanted: int) -> Curve:
     """The `Curve` of one class.
 
     Args:
@@ -54,12 +56,12 @@ def curve(scores, verdicts, wanted):
     return Curve(true / wanted, true / (true + false), scores)
 
 
-def best_from_here(precision):
+def best_from_here(precision: np.ndarray) -> np.ndarray:
     """(K,) the highest precision at this recall or a higher one."""
     return np.maximum.accumulate(precision[::-1])[::-1]
 
 
-def mean(values):
+def mean(values: Iterable[float]) -> float:
     """The mean of the values that are not NaN; NaN if there is none."""
     values = np.asarray(list(values), float)
     values = values[~np.isnan(values)]

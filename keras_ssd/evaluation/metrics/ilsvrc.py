@@ -11,13 +11,15 @@ eval_detection.m.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from keras_ssd.evaluation.pairing import pair_free
+from keras_ssd.evaluation.pairing import Pairing, pair_free
+from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 _TOLERANCE = 10  # pixels
 
 
-def thresholds(boxes_xyxy, most=0.5, plus_one=False):
+def thresholds(boxes_xyxy: ArrayLike, most: float = 0.5, plus_one: bool = False) -> np.ndarray:
     """(M,) the overlap that each object needs.
 
     Args:
@@ -30,7 +32,7 @@ def thresholds(boxes_xyxy, most=0.5, plus_one=False):
     return np.minimum(most, width * height / ((width + _TOLERANCE) * (height + _TOLERANCE)))
 
 
-def pairing(found, truth, iou_threshold, plus_one):
+def pairing(found: DetectionTable, truth: ObjectTable, iou_threshold: float, plus_one: bool) -> Pairing:
     """`Pairing` by ILSVRC's rule."""
     needed = thresholds(truth.boxes_xyxy, iou_threshold, plus_one)
     return pair_free(found, truth, needed, plus_one=plus_one)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_ssd.evaluation.metrics import coco, ilsvrc, voc
+from keras_ssd.evaluation.metrics.curves import Curve
+from keras_ssd.evaluation.pairing import Pairing
 
 
 def _same_for_all(boxes_xyxy, iou_threshold, plus_one):
@@ -23,9 +25,9 @@ class Rule:
             needs.
     """
 
-    pair: Callable
-    value: Callable
-    thresholds: Callable = _same_for_all
+    pair: Callable[..., Pairing]
+    value: Callable[[Curve], float]
+    thresholds: Callable[..., np.ndarray] = _same_for_all
 
 
 RULES = {

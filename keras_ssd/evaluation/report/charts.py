@@ -1,17 +1,20 @@
 """Drawings as SVG, whose colours are the page's: they follow light and dark, and print."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from markupsafe import Markup, escape
 
-from keras_ssd.evaluation.metrics.curves import best_from_here
+from keras_ssd.evaluation.analysis.calibration import Calibration
+from keras_ssd.evaluation.analysis.working import WorkingPoint
+from keras_ssd.evaluation.metrics.curves import Curve, best_from_here
 
 _LEFT, _TOP, _SIDE, _HEIGHT = 35, 8, 160, 112
 _POINTS = 80  # of a curve; more cannot be told apart at this size
 
 
-def precision_recall(lines, label):
+def precision_recall(lines: Iterable[tuple[int, Curve | None, WorkingPoint]], label: str) -> Markup:
     """Precision over recall.
 
     Args:
@@ -33,7 +36,7 @@ def precision_recall(lines, label):
     return _framed(parts, label, "recall", "precision")
 
 
-def reliability(calibration, number, label):
+def reliability(calibration: Calibration, number: int, label: str) -> Markup:
     """How often detections of a score are true, as bars, against what the scores promise, the diagonal.
 
     Args:

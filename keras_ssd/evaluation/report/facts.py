@@ -3,16 +3,22 @@
 import datetime
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_ssd._version import __version__
 from keras_ssd.evaluation.figures import counted
+from keras_ssd.evaluation.tables import ObjectTable
+
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.report.page import Run
 
 _SETTINGS = ("recipe", "epochs", "batch_size", "learning_rate", "augment", "precision", "seed")
 
 
-def facts(runs, measure):
+def facts(runs: "Sequence[Run]", measure: str) -> list[tuple[str, str]]:
     """(what, value) pairs in the order in which they stand on the page.
 
     Args:
@@ -42,12 +48,12 @@ def facts(runs, measure):
     return said
 
 
-def today():
+def today() -> datetime.date:
     """The date on the page."""
     return datetime.date.today()
 
 
-def fingerprint(truth):
+def fingerprint(truth: ObjectTable) -> str:
     """Sixteen letters that are the same for the same images, classes and boxes in the same order.
 
     Args:

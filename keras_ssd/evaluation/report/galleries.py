@@ -3,12 +3,17 @@
 import base64
 import dataclasses
 import io
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_ssd.evaluation import analysis as an
 from keras_ssd.evaluation.report.report_text import WORDS
 from keras_ssd.images import read_image
+
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.result import Result
 
 LIMIT = 24  # images of a gallery
 FINDS = 12  # images of the gallery of what went right
@@ -40,27 +45,27 @@ class Shown:
     source: str
     width: int
     height: int
-    boxes: tuple
+    boxes: tuple[tuple[Any, ...], ...]
 
 
-def worst_misses(result, analysis, limit=LIMIT):
+def worst_misses(result: "Result", analysis: an.Analysis, limit: int = LIMIT) -> list[int]:
     """Rows of objects that no accepted detection finds: of each class in turn, the largest first."""
     return _in_turn(result.truth, _missed(analysis), limit)
 
 
-def only_first_finds(result, first, other, limit=CHANGES):
+def only_first_finds(result: "Result", first: an.Analysis, other: an.Analysis, limit: int = CHANGES) -> list[int]:
     """Rows of objects that one analysis has found and another has not, the largest of each class in turn."""
     return _in_turn(result.truth, first.found & _missed(other), limit)
 
 
-def worst_alarms(result, analysis, limit=LIMIT):
+def worst_alarms(result: "Result", analysis: an.Analysis, limit: int = LIMIT) -> list[int]:
     """Rows of accepted detections that are false, highest scores first."""
     rows = np.flatnonzero(analysis.accepted & (analysis.kinds < len(an.ERRORS)))
     rows = rows[np.argsort(-result.found.scores[rows], kind="stable")]
     return _spread(rows, result.found.image, limit)
 
 
-def best_finds(result, analysis, limit=FINDS):
+def best_finds(result: "Result", analysis: an.Analysis, limit: int = FINDS) -> list[int]:
     """Rows of accepted detections that are true: of each class in turn the highest score, one of an image."""
     found = result.found
     rows = np.flatnonzero(analysis.accepted & (analysis.kinds == an.FOUND))
@@ -103,14 +108,19 @@ class Images:
         results: the `Result`s of the page, of one dataset.
     """
 
-    def __init__(self, results):
+    there: bool
+    failed: int
+
+    def __init__(self, results: "Iterable[Result]") -> None:
         dataset = next((one.dataset for one in results if one.dataset is not None), None)
         self.there = dataset is not None
         self._annotations = {one.name: one for one in dataset or ()}
         self._last = (None, None)
         self.failed = 0
 
-    def gallery(self, rows, describe, result, analysis):
+    def gallery(
+        self, rows: Iterable[int], describe: Callable[..., Any], result: "Result", analysis: an.Analysis
+    ) -> list[Shown]:
         """`Shown` for each row; images that cannot be read are left out and counted in `failed`.
 
         Args:
@@ -149,7 +159,7 @@ class _Subject:
     note: str
 
 
-def of_miss(row, result, analysis):
+def of_miss(row: int, result: "Result", analysis: an.Analysis) -> _Subject:
     """The `_Subject` of an object that is not found."""
     found, truth = result.found, result.truth
     finder = int(analysis.finders[row])
@@ -167,7 +177,7 @@ def of_miss(row, result, analysis):
     return _Subject(int(truth.image[row]), int(row), finder, title, note)
 
 
-def of_alarm(row, result, analysis):
+def of_alarm(row: int, result: "Result", analysis: an.Analysis) -> _Subject:
     """The `_Subject` of a detection that is false."""
     found, truth = result.found, result.truth
     kind, partner = int(analysis.kinds[row]), int(analysis.partners[row])
@@ -184,7 +194,7 @@ def of_alarm(row, result, analysis):
     return _Subject(int(found.image[row]), partner, int(row), f"{name} {found.scores[row]:.2f}", note)
 
 
-def of_find(row, result, analysis):
+def of_find(row: int, result: "Result", analysis: an.Analysis) -> _Subject:
     """The `_Subject` of a detection that is true."""
     found = result.found
     title = f"{found.class_names[found.class_ids[row]]} {found.scores[row]:.2f}"

@@ -3,7 +3,8 @@
 import dataclasses
 import math
 import string
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Run:
     analysis: Analysis
 
 
-def contents(results, names, anchors=None):
+def contents(results: "Sequence[Result]", names: Sequence[str], anchors: Any = None) -> dict[str, Any]:
     """Everything that the template sets, as a dictionary.
 
     Args:

@@ -4,8 +4,11 @@ import dataclasses
 import math
 
 from keras_ssd.decoding.confidence import DEFAULT
-from keras_ssd.evaluation.analysis import KINDS
+from keras_ssd.evaluation.analysis import KINDS, Analysis
+from keras_ssd.evaluation.analysis.comparing import Interval
+from keras_ssd.evaluation.analysis.misses import Group, Split
 from keras_ssd.evaluation.figures import bounds, counted, figure, number, percent, signed
+from keras_ssd.evaluation.origin import Origin
 
 NOTHING = 0.005  # mean average precision: a loss below this is not worth a headline
 _STRIKING = 2.0  # standard deviations that a group's misses must lie above what is to be expected
@@ -77,13 +80,13 @@ WORDS = {
 }
 
 
-def main_kind(analysis):
+def main_kind(analysis: Analysis) -> str | None:
     """The kind of error that costs most, or None if none costs enough to speak of."""
     kind = max(KINDS, key=lambda kind: analysis.costs[kind])
     return kind if analysis.costs[kind] >= NOTHING else None
 
 
-def striking_groups(analysis):
+def striking_groups(analysis: Analysis) -> list[tuple[Split, Group]]:
     """What misses have in common: none, one or two (split, group) of two properties.
 
     The first holds the most misses beyond what is to be expected of so many objects, the second is the least likely to
@@ -107,7 +110,7 @@ def striking_groups(analysis):
     return [(split, group) for _, _, split, group in chosen]
 
 
-def main_class(analysis, kind):
+def main_class(analysis: Analysis, kind: str) -> tuple[str, float] | None:
     """(name, share) of the class that carries most of a kind's cost, or None where there is but one class."""
     costs = {name: cost for name, cost in analysis.class_costs[kind].items() if cost > 0}
     valued = sum(not math.isnan(value) for value in analysis.per_class.values())
@@ -117,7 +120,7 @@ def main_class(analysis, kind):
     return name, costs[name] / sum(costs.values())
 
 
-def headline(analysis):
+def headline(analysis: Analysis) -> str:
     """The verdict in one line."""
     kind = main_kind(analysis)
     if kind is None:
@@ -133,7 +136,7 @@ def headline(analysis):
     return text
 
 
-def findings(analysis):
+def findings(analysis: Analysis) -> tuple[str, ...]:
     """The findings, most important first: a tuple of sentences."""
     points = analysis.working_points.values()
     found, wrong, wanted = (sum(getattr(point, part) for point in points) for part in ("found", "wrong", "wanted"))
@@ -168,7 +171,7 @@ def _misses(analysis, missed, wanted):
     ]
 
 
-def calibration_sentence(analysis):
+def calibration_sentence(analysis: Analysis) -> str:
     """Whether scores can be read as probabilities, as the bars show it; "" where nothing can be said.
 
     Neither the expected calibration error nor the mean bias decides: the many weak detections of the first bar outweigh
@@ -209,7 +212,7 @@ def _off(said):
     return found
 
 
-def advice(analysis, origin=None):
+def advice(analysis: Analysis, origin: Origin | None = None) -> tuple[str, ...]:
     """What to try, the cheapest first: a tuple of sentences.
 
     Args:
@@ -254,7 +257,7 @@ def _training_advice(origin):
     return f"{done}, when {how} (from {figure(before)} to {figure(end)}): train longer, over more epochs."
 
 
-def difference_sentence(name, other, interval):
+def difference_sentence(name: str, other: str, interval: Interval) -> str:
     """Which of two detectors is better, and whether one can tell."""
     if math.isnan(interval.low):
         return f"{other} has {signed(interval.value)} mean AP against {name}; one image cannot say whether by luck."

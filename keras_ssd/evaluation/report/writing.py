@@ -21,7 +21,7 @@ FILE = "report.html"
 @checked_arguments
 def write_report(
     results: "Result | Sequence[Result] | Mapping[str, Result]",
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     *,
     names: Sequence[str] | None = None,
     anchors: Any = None,
@@ -87,7 +87,7 @@ def _read(name):
     return importlib.resources.files("keras_ssd.evaluation.report").joinpath("templates", name).read_text("utf-8")
 
 
-def _named(results, names):
+def _named(results, names) -> "tuple[list[Result], list[str]]":
     """List of results and list of names."""
     if isinstance(results, Mapping):
         names = list(results) if names is None else names
