@@ -2,7 +2,7 @@
 
 import numbers
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import keras
@@ -97,7 +97,7 @@ def detections_or_errors(
     confidence: float | None = None,
     batch_size: int = 8,
     workers: int | None = None,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """As `detect`, but a generator, with the `ImageError` of an image that cannot be read in its place.
 
     Args:
