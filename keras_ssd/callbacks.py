@@ -8,6 +8,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation import evaluate
 from keras_ssd.evaluation.collecting import class_names_of, no_detections
+from keras_ssd.evaluation.result import Result
 
 
 @checked_arguments
@@ -42,6 +43,13 @@ class Evaluate(keras.callbacks.Callback):
         ... )
     """
 
+    dataset: Dataset
+    measure: str
+    every: int
+    options: dict[str, Any]
+    measured_model: keras.Model | None
+    result: Result | None
+
     def __init__(
         self,
         dataset: Dataset,
@@ -52,7 +60,7 @@ class Evaluate(keras.callbacks.Callback):
         confidence: float = 0.01,
         batch_size: int = 8,
         model: keras.Model | None = None,
-    ):
+    ) -> None:
         super().__init__()
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"`every` must be a whole number of epochs from 1 on. Received: every={every!r}")

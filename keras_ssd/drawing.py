@@ -6,11 +6,17 @@ Pillow's drawing and fonts are imported when something is drawn.
 import math
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.label_places import Placing
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from keras_ssd.detections import Detections
 
 # Okabe and Ito, "Color Universal Design" (2008), without black, which is used for outlines.
 _HUES = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -74,7 +80,14 @@ def score_text(score: float) -> str:
     return text[1:] if text.startswith("0") else "1.0"
 
 
-def draw_detections(image, detections, *, line_width=None, font_size=None, labels=True):
+def draw_detections(
+    image: np.ndarray,
+    detections: "Detections",
+    *,
+    line_width: int | None = None,
+    font_size: int | None = None,
+    labels: bool = True,
+) -> "Image":
     """Draws boxes and labels.
 
     Args:
@@ -98,7 +111,15 @@ def draw_detections(image, detections, *, line_width=None, font_size=None, label
     return draw_boxes(image, boxes, colours, texts, line_width=line_width, font_size=font_size)
 
 
-def draw_boxes(image, boxes_xyxy, colours, labels=None, *, line_width=None, font_size=None):
+def draw_boxes(
+    image: np.ndarray,
+    boxes_xyxy: ArrayLike,
+    colours: Sequence[str],
+    labels: Sequence[Label] | None = None,
+    *,
+    line_width: int | None = None,
+    font_size: int | None = None,
+) -> "Image":
     """Draws boxes of given colours, with a label each if there are any.
 
     A label stands at its box, or near it with a line between them. It never lies on another label, and all labels

@@ -72,6 +72,11 @@ class TargetEncoder:
         (8732, 5)
     """
 
+    spec: AnchorSpec
+    num_classes: int
+    rules: MatchRules
+    use_difficult: bool
+
     def __init__(
         self,
         spec: AnchorSpec,
@@ -81,7 +86,7 @@ class TargetEncoder:
         use_difficult: bool = True,
         code_type: str = "center_size",
         variance_encoded_in_target: bool = False,
-    ):
+    ) -> None:
         rules = rules or MatchRules()
         if not isinstance(spec, AnchorSpec):
             raise TypeError(

@@ -4,9 +4,11 @@ Greedy, first come first served, and without chance: the same boxes give the sam
 (Marks and Shieber 1991, "The Computational Complexity of Cartographic Label Placement"), and drawing must be fast.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 MOST_HIDDEN = 0.15  # of a box's area, by all labels together
 FAR = (1.0, 2.2, 4.0)  # distances of a label that a line leads to, in its own heights
@@ -55,8 +57,8 @@ class Place(NamedTuple):
     """
 
     rung: int
-    xyxy: tuple
-    leader: tuple | None
+    xyxy: tuple[int, ...]
+    leader: tuple[tuple[float, float], tuple[float, float]] | None
 
 
 class Placing:
@@ -67,7 +69,7 @@ class Placing:
         size_hw: of the image.
     """
 
-    def __init__(self, boxes_xyxy, size_hw):
+    def __init__(self, boxes_xyxy: ArrayLike, size_hw: Sequence[int]) -> None:
         self._limit = np.array([size_hw[1], size_hw[0]], np.float32)
         boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
         self._boxes = np.clip(boxes, 0, np.tile(self._limit, 2))
@@ -77,7 +79,7 @@ class Placing:
         self._taken = np.zeros((4 * len(boxes) + 8, 4), np.float32)  # labels, and points of leaders
         self._count = 0
 
-    def near(self, row, sizes_wh):
+    def near(self, row: int, sizes_wh: Sequence[Sequence[int]]) -> Place | None:
         """The `Place` of a box's label, or None if there is no room for any of its sizes.
 
         Args:
@@ -95,7 +97,7 @@ class Placing:
                 return Place(rung, tuple(map(int, place)), leader)
         return None
 
-    def at_the_rim(self, size_wh):
+    def at_the_rim(self, size_wh: Sequence[int]) -> tuple[int, ...] | None:
         """(xmin, ymin, xmax, ymax) of something that belongs to no box, where it hides least; None without room."""
         size = np.array(size_wh, np.float32)
         if not self._fits(size):

@@ -22,9 +22,9 @@ class Call:
     """
 
     layer: keras.layers.Layer
-    inputs: tuple
-    outputs: tuple
-    arguments: Callable
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    arguments: Callable[..., Any]
 
 
 def calls_of(model: Any) -> list[Call]:

@@ -11,7 +11,7 @@ SHOWN = 20  # names that an error lists; all of VOC
 DETECTORS = ("mobilenet_ssd", "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1", "ssd_small", "ssdlite320")
 
 
-def listed(names: Iterable[Any], shown=SHOWN) -> str:
+def listed(names: Iterable[Any], shown: int = SHOWN) -> str:
     """The first names in a row, and how many there are where those are not all."""
     names = [str(name) for name in names]
     return ", ".join(names[:shown]) + (f", ... ({len(names)} in all)" if len(names) > shown else "")

@@ -11,7 +11,7 @@ _FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasat
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike, tag: str | None = None) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], tag: str | None = None) -> Iterator[Path]:
     """A temporary path beside `path`, with the same ending, that takes its place when the block ends well, else goes.
 
     Args:
@@ -33,7 +33,7 @@ def replacing(path: str | os.PathLike, tag: str | None = None) -> Iterator[Path]
 
 
 @contextlib.contextmanager
-def naming_full_disks(path: str | os.PathLike) -> Iterator[None]:
+def naming_full_disks(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turns the error of a full disk into one that says what could not be written, and that nothing is broken."""
     try:
         yield

@@ -3,12 +3,16 @@
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_ssd.cli.arguments import DETECTOR_LIST, add_policy, count, fraction, output_file, positive, size
 from keras_ssd.cli.backend import start_backend
 from keras_ssd.cli.data import add_data_arguments, reading_options
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.results import IMAGE_ENDINGS
+
+if TYPE_CHECKING:
+    from keras_ssd.anchors import AnchorSpec
 
 HELP = "see whether anchors suit the data, and fit them"
 DESCRIPTION = """\
@@ -33,7 +37,7 @@ examples:
 DEFAULT = "ssd_small"
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds `anchors` and its subcommands to the command line.
 
     Args:
@@ -160,7 +164,7 @@ def _place(text):
     return place
 
 
-def spec_of(args):
+def spec_of(args: argparse.Namespace) -> "AnchorSpec":
     """The `AnchorSpec` that --anchors, --model and --input-size name.
 
     Raises:

@@ -16,14 +16,14 @@ def _split(text):
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def name_list(text):
+def name_list(text: str) -> tuple[str, ...]:
     """One name or several."""
     if not _split(text):
         raise argparse.ArgumentTypeError("expected names separated by commas")
     return _split(text)
 
 
-def format_list(text):
+def format_list(text: str) -> tuple[str, ...]:
     """Any of `FORMATS`, each once."""
     names = ["images" if name == "pictures" else name for name in name_list(text)]  # its former name
     unknown = [name for name in names if name not in FORMATS]
@@ -32,7 +32,7 @@ def format_list(text):
     return tuple(dict.fromkeys(names))
 
 
-def fraction(text):
+def fraction(text: str) -> float:
     """A number in 0..1."""
     with contextlib.suppress(ValueError):
         if 0 <= float(text) <= 1:
@@ -40,7 +40,7 @@ def fraction(text):
     raise argparse.ArgumentTypeError(f"expected a number in 0..1; received {text}")
 
 
-def positive(text):
+def positive(text: str) -> float:
     """A number above 0."""
     with contextlib.suppress(ValueError):
         if 0 < float(text) < float("inf"):
@@ -48,7 +48,7 @@ def positive(text):
     raise argparse.ArgumentTypeError(f"expected a positive number; received {text}")
 
 
-def count(text):
+def count(text: str) -> int:
     """A whole number from 1 on."""
     with contextlib.suppress(ValueError):
         if int(text) >= 1:
@@ -56,21 +56,25 @@ def count(text):
     raise argparse.ArgumentTypeError(f"expected a whole number from 1 on; received {text}")
 
 
-def add_map_limit(parser):
+def add_map_limit(parser: argparse._ActionsContainer) -> None:
     """Adds the option that `main` holds every model to while the command runs."""
     parser.add_argument(
         "--max-map-bytes", type=count, metavar="BYTES", help="the largest feature map of an image that is built; 2 GiB"
     )
 
 
-def add_class_names(parser, option="--class-names", meaning="class names, where the weights do not tell"):
+def add_class_names(
+    parser: argparse._ActionsContainer,
+    option: str = "--class-names",
+    meaning: str = "class names, where the weights do not tell",
+) -> None:
     """Adds the option that `class_names` reads, with its other names."""
     others = [name for name in ("--class-names", "--labels") if name != option]
     how = "voc, coco, a list a,b,c (of one class: a,), or a text file with a name per line"
     parser.add_argument(option, *others, metavar="NAMES", help=f"{meaning}: {how}")
 
 
-def add_policy(parser, default="error"):
+def add_policy(parser: argparse._ActionsContainer, default: str = "error") -> None:
     """Adds what becomes of faults in the data."""
     parser.add_argument(
         "--policy",
@@ -94,7 +98,7 @@ def output_file(given: str, endings: Collection[str], option: str = "--out") -> 
     return path
 
 
-def size(text):
+def size(text: str) -> tuple[int, int]:
     """(height, width) from 300x300."""
     parts = text.lower().split("x")
     if len(parts) == 2 and all(part.isdecimal() and int(part) for part in parts):
@@ -102,7 +106,7 @@ def size(text):
     raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, such as 300x300; received {text}")
 
 
-def check_weights(weights):
+def check_weights(weights: str | None) -> None:
     """Refuses a misspelt name and a missing file, before anything slow is done; None passes.
 
     Raises:
@@ -120,7 +124,7 @@ def check_weights(weights):
         zoo.find(weights)  # raises
 
 
-def class_words(text):
+def class_words(text: str) -> tuple[str, ...]:
     """Names of classes: a list, a label file, or all of VOC, COCO or ILSVRC."""
     if os.path.isfile(text) or text in ("voc", "coco", "ilsvrc"):
         from keras_ssd.zoo.label_fitting import class_list

@@ -3,7 +3,9 @@
 The script is made once, by shtab, and the shell reads it: nothing of Python starts when Tab is pressed.
 """
 
-from keras_ssd.cli.parsing import notes
+import argparse
+
+from keras_ssd.cli.parsing import Commands, notes
 
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 DESCRIPTION = """\
@@ -22,14 +24,14 @@ In the running bash alone: eval "$(keras-ssd completion bash)"
 """
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds the command `completion` to the parser's commands."""
     parser = commands.add_parser("completion", help="complete commands at the Tab key", **notes(DESCRIPTION, EPILOG))
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=f"one of {', '.join(SHELLS)}")
     parser.set_defaults(run=run, needs_backend=False)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Prints the script for the parser of the whole command line, which `main` hands over as `args.parser`."""
     try:
         import shtab

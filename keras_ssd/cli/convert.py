@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from keras_ssd.cli.arguments import add_class_names, add_map_limit, class_names, name_list, output_file, size
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.tables import print_table
 from keras_ssd.names import files_nearby
 from keras_ssd.text_files import read_text
@@ -48,7 +48,7 @@ ARGUMENTS = {"weights_classes": "--class-names", "classes": "--class-names"}  # 
 OF_ANCHORS = ("anchor_format", "variances", "scores")
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds the command `convert` to the parser's commands."""
     parser = commands.add_parser(
         "convert",
@@ -110,7 +110,7 @@ def add_parser(commands):
     parser.set_defaults(run=run)
 
 
-def numbers(text):
+def numbers(text: str) -> float | tuple[float, ...]:
     """One number or several, separated by commas."""
     try:
         values = [float(part) for part in text.split(",")]
@@ -119,7 +119,7 @@ def numbers(text):
     return tuple(values) if len(values) > 1 else values[0]
 
 
-def head_pairs(text):
+def head_pairs(text: str) -> list[tuple[str, ...]]:
     """(offsets, scores) pairs of blob names from boxes:scores,..."""
     pairs = [tuple(part.strip().split(":")) for part in text.split(",") if part.strip()]
     if not pairs or not all(len(pair) == 2 and all(pair) for pair in pairs):
@@ -127,7 +127,7 @@ def head_pairs(text):
     return pairs
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Converts."""
     out = _checked_output(args)
     model = _opened(args)

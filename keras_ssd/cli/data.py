@@ -1,12 +1,15 @@
 """`keras-ssd data`: check, look at and convert images with boxes."""
 
+import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from keras_ssd.cli.arguments import add_class_names, add_policy, class_names, class_words, count, name_list, output_file
 from keras_ssd.cli.backend import start_backend
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.results import IMAGE_ENDINGS
 
 HELP = "check, look at and convert images with boxes"
@@ -41,7 +44,7 @@ FORMATS = (*WRITTEN, "labelme", "createml", "via")
 ARGUMENTS = {"classes": "--class-names"}  # of Python, and their options
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds `data` and its subcommands to the command line.
 
     Args:
@@ -54,7 +57,7 @@ def add_parser(commands):
     _add_convert(actions)
 
 
-def add_data_arguments(parser, run):
+def add_data_arguments(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
     parser.add_argument("data", metavar="DATA", help="a folder, or its data.yaml, json or CSV file")
     parser.add_argument(
         "--format", choices=FORMATS, metavar="NAME", help=f"where a folder holds several formats: {', '.join(FORMATS)}"
@@ -105,7 +108,7 @@ def _add_convert(actions):
     )
 
 
-def reading_options(args):
+def reading_options(args: argparse.Namespace) -> dict[str, Any]:
     from keras_ssd.data import CsvLayout
 
     given = args.csv_columns is not None or args.first_label is not None

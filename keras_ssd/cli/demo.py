@@ -1,8 +1,10 @@
 """`keras-ssd demo`: a first try that needs no image, no file and no network."""
 
+import argparse
+
 from keras_ssd.cli.arguments import fraction
 from keras_ssd.cli.backend import quiet_first_operation
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 
 DESCRIPTION = """\
 Draw a blood smear, find its cells with the detector that is part of this
@@ -20,7 +22,7 @@ The same detector takes photographs of smears:
 """
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds the command `demo` to the parser's commands."""
     parser = commands.add_parser(
         "demo",
@@ -34,7 +36,7 @@ def add_parser(commands):
     parser.set_defaults(run=run)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     from keras_ssd.demonstration import demo
 

@@ -1,5 +1,6 @@
 """`keras-ssd detect`: boxes on images from the shell."""
 
+import argparse
 import contextlib
 import logging
 import os
@@ -18,7 +19,7 @@ from keras_ssd.cli.arguments import (
     fraction,
 )
 from keras_ssd.cli.backend import quiet_first_operation
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 
 DESCRIPTION = """\
 Find objects in images: files, folders, patterns in quotes, URLs, or - for an
@@ -56,7 +57,7 @@ done.
 ARGUMENTS = {"weights_classes": "--class-names"}  # of Python, and their options
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds the command `detect` to the parser's commands."""
     parser = commands.add_parser(
         "detect",
@@ -103,7 +104,7 @@ def add_parser(commands):
     parser.set_defaults(run=run)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     from keras_ssd.cli.results import prepare_folder
 

@@ -1,9 +1,10 @@
 """`keras-ssd doctor`: why a detector finds nothing, and what to try next."""
 
+import argparse
 import os
 
 from keras_ssd.cli.arguments import DETECTOR_LIST, add_class_names, add_map_limit, class_names
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 
 DESCRIPTION = """\
 Find out why a detector finds nothing, or nothing right.
@@ -32,7 +33,7 @@ examined.
 ARGUMENTS = {"weights_classes": "--class-names"}  # of Python, and their options
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds the command `doctor` to the parser's commands."""
     parser = commands.add_parser(
         "doctor",
@@ -47,7 +48,7 @@ def add_parser(commands):
     parser.set_defaults(run=run)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Examines."""
     from keras_ssd.doctor import examine
     from keras_ssd.opening import open_model

@@ -1,5 +1,6 @@
 """`keras-ssd evaluate`: how good a detector is on annotated images."""
 
+import argparse
 import dataclasses
 import importlib.util
 import json
@@ -17,7 +18,7 @@ from keras_ssd.cli.arguments import (
     fraction,
 )
 from keras_ssd.cli.backend import quiet_first_operation
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 
 DESCRIPTION = """\
 Measure how good a detector is, in the numbers that papers use.
@@ -65,7 +66,7 @@ FORMATS = ("json", "coco", "voc", "ilsvrc", "csv")
 ARGUMENTS = {"weights_classes": "--class-names", "format": "--save-format"}  # of Python, and their options
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds the command `evaluate` to the parser's commands."""
     parser = commands.add_parser(
         "evaluate",
@@ -144,7 +145,7 @@ def _add_output_arguments(group):
     group.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     from keras_ssd.evaluation import write_detections, write_report
     from keras_ssd.evaluation.collecting import seen_in

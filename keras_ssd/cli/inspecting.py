@@ -1,11 +1,13 @@
 """`keras-ssd zoo inspect`: what a weight file holds, without building a network."""
 
+import argparse
 import json
 import math
 import sys
 from dataclasses import dataclass
+from typing import Any
 
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.tables import print_table
 
 HELP = "show what is inside a weight file or a prototxt"
@@ -28,11 +30,11 @@ class Contents:
         rows: a dictionary for every layer with `layer`, `kind`, `arrays` ({name: shape}) and `parameters`.
     """
 
-    facts: dict
-    rows: list
+    facts: dict[str, str]
+    rows: list[dict[str, Any]]
 
 
-def add_parser(actions):
+def add_parser(actions: Commands) -> None:
     """Adds `inspect` to the actions of `zoo`."""
     parser = actions.add_parser("inspect", help=HELP, **notes(None, NOTES))
     parser.add_argument("file", help="a weight file or a prototxt")
@@ -40,7 +42,7 @@ def add_parser(actions):
     parser.set_defaults(run=run, needs_backend=False)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Prints the contents of a file."""
     from keras_ssd.formats import sniff
 

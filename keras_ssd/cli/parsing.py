@@ -4,6 +4,7 @@ import argparse
 import itertools
 import re
 import sys
+from typing import Any, NoReturn, TypeAlias
 
 from keras_ssd.names import nearest
 
@@ -16,7 +17,7 @@ class Parser(argparse.ArgumentParser):
     A parser with commands below it shows its help when none is given, and ends with exit code 0, as `pip` does.
     """
 
-    def add_commands(self, dest, metavar):
+    def add_commands(self, dest: str, metavar: str) -> "Commands":
         """`add_subparsers`; where no command is given, the help is shown."""
         self.set_defaults(run=self._answer, needs_backend=False)
         return self.add_subparsers(dest=dest, metavar=metavar)
@@ -25,7 +26,7 @@ class Parser(argparse.ArgumentParser):
         self.print_help()
         return 0
 
-    def parse_known_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]: overloads
         # First, because argparse reports a missing `--weights` before it looks at the misspelt `--wieghts`.
         self._refuse_unknown_options(args or ())
         namespace, rest = super().parse_known_args(args, namespace)
@@ -66,11 +67,11 @@ class Parser(argparse.ArgumentParser):
             text += f" Expected one of {', '.join(known)}."
         return text
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: error: {message}\n`{self.prog} --help` explains.\n")
 
-    def leaves(self):
+    def leaves(self) -> list["Parser"]:
         """Every parser below this one that has no commands of its own, and this one if it has none."""
         below = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
         if not below:
@@ -78,7 +79,10 @@ class Parser(argparse.ArgumentParser):
         return [leaf for action in below for parser in action.choices.values() for leaf in parser.leaves()]
 
 
-def notes(description, epilog):
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # what `Parser.add_commands` gives
+
+
+def notes(description: str | None, epilog: str | None) -> dict[str, Any]:
     """Arguments of `add_parser` for texts whose lines stay as they are."""
     return {
         "description": description,

@@ -1,7 +1,12 @@
 """Figures that the catalogue has of trained weights, beside those that were measured here."""
 
+from typing import TYPE_CHECKING
 
-def print_published(weights, kind, result):
+if TYPE_CHECKING:
+    from keras_ssd.evaluation.result import Result
+
+
+def print_published(weights: str, kind: str | None, result: "Result") -> None:
     """The catalogue's figures for these weights beside the measured ones."""
     entry = _entry(weights, kind)
     if entry is None or not entry.results:

@@ -3,16 +3,21 @@
 import contextlib
 import csv
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
-from keras_ssd.images import write_image
+from keras_ssd.images import Source, write_image
 from keras_ssd.replacing import replacing
+
+if TYPE_CHECKING:
+    from keras_ssd.detections import Detections
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # those that a drawing keeps
 CSV_COLUMNS = ("source", "width", "height", "class", "score", "xmin", "ymin", "xmax", "ymax")
 
 
-def prepare_folder(folder):
+def prepare_folder(folder: str | os.PathLike[str]) -> Path:
     """Makes the output folder and tries it, before any work is done.
 
     Raises:
@@ -33,18 +38,18 @@ def prepare_folder(folder):
 class _TextResults:
     """A text file in the output folder that gets its name when it is finished."""
 
-    name = ""
+    name: str = ""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self._stack = contextlib.ExitStack()
         temporary = self._stack.enter_context(replacing(folder / self.name))
         file = open(temporary, "w", encoding="utf-8", newline="")  # noqa: SIM115
         self._file = self._stack.enter_context(file)
 
-    def finish(self):
+    def finish(self) -> None:
         self._stack.close()
 
-    def discard(self):
+    def discard(self) -> None:
         """Closes and removes the temporary file."""
         with contextlib.suppress(_Discarded), self._stack:
             raise _Discarded
@@ -56,11 +61,11 @@ class JsonResults(_TextResults):
     name = "detections.json"
     _separator = "[\n"
 
-    def add(self, found):
+    def add(self, found: "Detections") -> None:
         self._file.write(self._separator + found.to_json(ensure_ascii=False))
         self._separator = ",\n"
 
-    def finish(self):
+    def finish(self) -> None:
         self._file.write("\n]\n")
         super().finish()
 
@@ -70,12 +75,12 @@ class CsvResults(_TextResults):
 
     name = "detections.csv"
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._rows = csv.writer(self._file)
         self._rows.writerow(CSV_COLUMNS)
 
-    def add(self, found):
+    def add(self, found: "Detections") -> None:
         height, width = found.size_hw
         for row in found.to_dict()["detections"]:
             self._rows.writerow([found.source, width, height, row["name"], row["score"], *row["box_xyxy"]])
@@ -84,22 +89,22 @@ class CsvResults(_TextResults):
 class ImageResults:
     """The images with boxes drawn on them, under the names that they have in their folder."""
 
-    def __init__(self, folder, sources):
-        self._targets = image_targets(folder, sources)
+    def __init__(self, folder: str | os.PathLike[str], sources: Iterable[Source]) -> None:
+        self._targets: dict[Any, list[Path]] = image_targets(folder, sources)
 
-    def add(self, found):
+    def add(self, found: "Detections") -> None:
         target = self._targets[found.source].pop(0)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_image(found.draw(), target)
 
-    def finish(self):
+    def finish(self) -> None:
         pass
 
-    def discard(self):
+    def discard(self) -> None:
         pass
 
 
-def image_targets(folder, sources):
+def image_targets(folder: str | os.PathLike[str], sources: Iterable[Source]) -> dict[str, list[Path]]:
     """Where each drawn image goes.
 
     Never onto one of the inputs, never out of the folder, and no two onto one path: "_2" and so on are

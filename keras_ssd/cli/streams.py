@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import types
+from collections.abc import Iterator
 
 # What this package and rich write beside ASCII, for terminals that cannot show it.
 _PLAIN = {"\u2212": "-", "\u2013": "-", "\u2014": "-", "\u00d7": "x", "\u2026": "...", "\u2192": "->", "\u00b2": "^2"}
@@ -21,7 +22,7 @@ def _plain(error):
     return text, error.end
 
 
-def prepare():
+def prepare() -> None:
     """Lets both streams take every character, file names that are no Unicode included."""
     codecs.register_error("keras_ssd.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
@@ -30,7 +31,7 @@ def prepare():
 
 
 @contextlib.contextmanager
-def whole_output():
+def whole_output() -> Iterator[types.SimpleNamespace]:
     """Ends a command whose reader left, as `head` does, or that was interrupted, with the code that shells expect.
 
     Yields:

@@ -1,5 +1,6 @@
 """`keras-ssd train`: from annotated images to a detector."""
 
+import argparse
 import json
 import platform
 import shlex
@@ -17,7 +18,7 @@ from keras_ssd.cli.arguments import (
     positive,
     size,
 )
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.training_setup import BATCH, build_model, check_names, read_datasets, settings_of
 
 DESCRIPTION = """\
@@ -75,7 +76,7 @@ RUN = "run.json"
 ARGUMENTS = {"class_names": "--weights-classes"}  # of Python, and their options
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds the command `train` to the parser's commands."""
     parser = commands.add_parser(
         "train",
@@ -183,7 +184,7 @@ def _add_training_arguments(group):
     group.add_argument("--stop-after", type=count, metavar="EPOCH", help="end after this epoch, to be resumed later")
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Trains."""
     import keras
 

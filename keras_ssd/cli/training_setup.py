@@ -1,10 +1,11 @@
 """What `keras-ssd train` works on, from its arguments: the data, the model, and the numbers that were not given."""
 
+import argparse
 import dataclasses
 import inspect
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_ssd.cli.arguments import check_weights, class_names
 from keras_ssd.names import unknown_name
@@ -33,7 +34,7 @@ class Data:
     how: str
 
 
-def check_names(args):
+def check_names(args: argparse.Namespace) -> None:
     """Refuses misspelt names before the data are read, which may take long.
 
     Raises:
@@ -54,7 +55,7 @@ def check_names(args):
         raise ValueError(unknown_name("validation set", wanted, splits, "A share below 1, a path, or none work too."))
 
 
-def read_datasets(args):
+def read_datasets(args: argparse.Namespace) -> Data:
     """The `Data` of a training.
 
     Raises:
@@ -138,7 +139,7 @@ def _part(args, path, split):
     return found.with_classes(args.classes, others="drop") if args.classes else found
 
 
-def splits_of(data):
+def splits_of(data: str | os.PathLike[str]) -> list[str]:
     """The names of the splits that the data at a path offer."""
     from keras_ssd.data.reading import FORMATS
 
@@ -154,7 +155,7 @@ def _share(text):
     return value if 0 < value < 1 else None
 
 
-def build_model(args, train_set):
+def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
     """The model to train, with the weights to start from.
 
     From nothing, `ssd_small` gets an input of the images' shape and anchors that suit the objects.
@@ -248,7 +249,7 @@ def _reanchored(model, anchors):
     return model
 
 
-def settings_of(args, images, model):
+def settings_of(args: argparse.Namespace, images: int, model: Any) -> dict[str, Any]:
     """What `keras_ssd.training.Settings` takes, with what was not given worked out.
 
     Args:

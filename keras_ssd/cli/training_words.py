@@ -1,15 +1,20 @@
 """What `keras-ssd train` says before the first step and after the last."""
 
+import argparse
 import datetime
+from typing import TYPE_CHECKING, Any
 
 from keras_ssd.evaluation.origin import Training
 from keras_ssd.training.finishing import RULE
+
+if TYPE_CHECKING:
+    from keras_ssd.cli.training_setup import Data
 
 WIDTH = 19  # of the left column
 START = "ssd_mobilenet_v1.coco"  # the catalogue's small detector, the better start for everyday objects
 
 
-def table(args, data, model, plan):
+def table(args: argparse.Namespace, data: "Data", model: Any, plan: Any) -> str:
     """A line for each thing that was decided, as text."""
     settings = plan.settings
     rows = {
@@ -36,7 +41,7 @@ _KEPT = (
 )
 
 
-def ended(history):
+def ended(history: Any) -> str:
     """What there is after the end, as text."""
     best, path = history.best, history.out / "model.keras"
     if history.interrupted:

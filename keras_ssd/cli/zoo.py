@@ -6,7 +6,7 @@ import shutil
 import sys
 
 from keras_ssd.cli import inspecting
-from keras_ssd.cli.parsing import notes
+from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.tables import print_table
 
 HELP = "list, explain and download trained weights"
@@ -33,7 +33,7 @@ could.
 """
 
 
-def add_parser(commands):
+def add_parser(commands: Commands) -> None:
     """Adds `zoo` and its subcommands to the command line.
 
     Args:

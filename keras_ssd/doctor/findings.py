@@ -24,7 +24,7 @@ class Finding:
     text: str
     advice: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ValueError(f"`level` must be one of {', '.join(LEVELS)}. Received: level={self.level!r}")
 
@@ -55,7 +55,7 @@ class Diagnosis:
         """The checks at fault, in order."""
         return tuple(finding.check for finding in self.findings if finding.level == FAULT)
 
-    def __str__(self):
+    def __str__(self) -> str:
         width = max((len(finding.check) for finding in self.findings), default=0)
         lines = [self.examined] if self.examined else []
         for finding in self.findings:

@@ -2,9 +2,12 @@
 
 import copy
 import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import DecodeOptions, decode_arrays
@@ -13,6 +16,9 @@ from keras_ssd.evaluation import measure
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 from keras_ssd.images import resize_bilinear
 from keras_ssd.layers import AnchorBoxes
+
+if TYPE_CHECKING:
+    from keras_ssd.data.annotation import Annotation
 
 BATCH = 8
 NOISE = 4  # made-up images where none are given
@@ -30,7 +36,15 @@ class Probe:
         truth: list of `Annotation`s of these images whose class ids are the model's, or None.
     """
 
-    def __init__(self, model, images=(), truth=None):
+    model: Any
+    given: bool
+    sizes_hw: list[tuple[int, int]]
+    truth: "list[Annotation] | None"
+    network: Any
+    inputs: np.ndarray
+    options: DecodeOptions
+
+    def __init__(self, model: Any, images: Sequence[np.ndarray] = (), truth: "list[Annotation] | None" = None) -> None:
         self.model = model
         self.given = bool(len(images))
         self.sizes_hw = [image.shape[:2] for image in images]
@@ -44,7 +58,7 @@ class Probe:
             self.inputs = np.random.default_rng(0).uniform(0, 255, (NOISE, *model.input_size, 3)).astype(np.float32)
         self.options = DecodeOptions(**{**model.decoding, "confidence_threshold": LEAST})
 
-    def first(self, count):
+    def first(self, count: int) -> "Probe":
         """The same with the first images alone."""
         few = copy.copy(self)
         for name in ("raw", "probabilities", "_objects"):
@@ -53,22 +67,22 @@ class Probe:
         few.truth = None if self.truth is None else self.truth[:count]
         return few
 
-    def predict(self, inputs):
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Raw predictions (n, N, C + 1 + 12) as numpy."""
         batches = [self.network.predict_on_batch(inputs[at : at + BATCH]) for at in range(0, len(inputs), BATCH)]
         return np.concatenate([np.asarray(batch, np.float32) for batch in batches])
 
     @functools.cached_property
-    def raw(self):
+    def raw(self) -> np.ndarray:
         """What the model answers as it is."""
         return self.predict(self.inputs)
 
     @functools.cached_property
-    def probabilities(self):
+    def probabilities(self) -> np.ndarray:
         """(n, N, C + 1) scores of the answer, background first."""
         return SCORING[self.options.kind_of_scores(True)](Predictions.split(self.raw).logits)
 
-    def rows(self, raw, anchors_cxcywh=None):
+    def rows(self, raw: np.ndarray, anchors_cxcywh: ArrayLike | None = None) -> np.ndarray:
         """Decoded (n, K, 6) rows of raw predictions, in fractions of the image; with other anchors if given."""
         parts = Predictions.split(raw)
         anchors = (
@@ -78,7 +92,7 @@ class Probe:
         logits = np.nan_to_num(parts.logits)
         return decode_arrays(Predictions(logits, offsets, anchors, parts.variances).join(), self.options)
 
-    def worth(self, rows):
+    def worth(self, rows: np.ndarray) -> float:
         """How good an answer looks: the mean AP at IoU 0.5 where the truth is known, else its sure detections.
 
         The latter is the sum of the scores above 0.5 per image. A network is surer of images that look as those it was
@@ -89,15 +103,15 @@ class Probe:
             return float(sure.sum() / len(rows))
         return float(np.nan_to_num(measure(self._table(rows), self._objects, "voc12").map))
 
-    def answer(self, inputs):
+    def answer(self, inputs: np.ndarray) -> float:
         """The worth of what the model finds in other inputs."""
         return self.worth(self.rows(self.predict(inputs)))
 
-    def better(self, found, before):
+    def better(self, found: float, before: float) -> bool:
         """Whether an experiment's worth is so much more than the one before that it is no accident."""
         return found > 1.3 * before + (0.1 if self.truth is not None else 0.5)
 
-    def told(self, worth):
+    def told(self, worth: float) -> str:
         """A worth in words."""
         if self.truth is not None:
             return f"AP {worth:.2f}"

@@ -4,11 +4,12 @@ import numpy as np
 
 from keras_ssd.anchors import named_spec, recipe_names
 from keras_ssd.doctor.findings import FAULT, FINE, Finding
+from keras_ssd.doctor.probe import Probe
 
 FACTORS = (0.5, 0.67, 0.8, 1.25, 1.5, 2.0)
 
 
-def check_anchors(probe):
+def check_anchors(probe: Probe) -> Finding:
     """Decodes the same answers with other anchors, and sees whether that makes better boxes."""
     spec = probe.model.anchor_spec
     about = f"{spec.num_anchors:,} on {len(spec.levels)} feature maps"

@@ -4,14 +4,14 @@ import numpy as np
 
 from keras_ssd.boxes import iou_matrix
 from keras_ssd.doctor.findings import DOUBT, FAULT, FINE, Finding
-from keras_ssd.doctor.probe import SURE
+from keras_ssd.doctor.probe import SURE, Probe
 
 MOSTLY = 0.6  # share of all places that only the background can win
 ENOUGH = 5  # objects from which on classes can be compared
 FAINT = 0.1  # a score from which there is something to see
 
 
-def check_background(probe):
+def check_background(probe: Probe) -> Finding:
     """Whether the column that wins nearly everywhere is the background's."""
     scores = probe.probabilities
     winners = np.bincount(scores.argmax(axis=-1).ravel(), minlength=scores.shape[-1]) / scores[..., 0].size
@@ -36,7 +36,7 @@ def check_background(probe):
     return Finding("background", FINE, f"wins {winners[0]:.1%} of all places.")
 
 
-def check_classes(probe):
+def check_classes(probe: Probe) -> Finding:
     """Whether what is marked as one class is found as another."""
     names = probe.model.class_names
     if not probe.model.names_classes:
@@ -86,7 +86,7 @@ def _confusion(probe):
     return confusion
 
 
-def check_scores(probe):
+def check_scores(probe: Probe) -> Finding:
     """How sure the model is, before any threshold."""
     if not probe.given:
         return Finding("scores", FINE, "give images to see how sure the model is of what is in them.")

@@ -1,13 +1,16 @@
 """Whether the network is fed what its weights were trained on: colour order, mean, scale, and size of images."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from keras_ssd.backbones.vgg16 import MEAN_RGB
 from keras_ssd.doctor.findings import DOUBT, FAULT, FINE, Finding
+from keras_ssd.doctor.probe import Probe
 
 # What networks are fed: (factor, summand) of RGB in 0..255.
-HABITS = {
+HABITS: dict[str, tuple[Any, Any]] = {
     "values 0..255": (1.0, 0.0),
     "values 0..1": (1 / 255, 0.0),
     "values -1..1": (1 / 127.5, -1.0),
@@ -27,7 +30,7 @@ BLIND = 0.5  # confident detections per image below which a network counts as fi
 CONTRAST = 4  # largest contrast ratio at which detections are trusted
 
 
-def check_preprocessing(probe):
+def check_preprocessing(probe: Probe) -> Finding:
     """Tries common preprocessings and reports one that clearly works better."""
     own = own_habit(probe.network)
     told = _told(own)
@@ -113,7 +116,7 @@ class _Memory:
         return float(np.mean(ratio - np.log(ratio) - 1 + (mean - self.mean) ** 2 / self.variance) / 2)
 
 
-def own_habit(network):
+def own_habit(network: Any) -> tuple[Any, Any]:
     """(factor, summand) of RGB in 0..255 that the model's layer `preprocessing` applies; (1, 0) without one."""
     layers = [layer for layer in network.layers if layer.name == "preprocessing"]
     if not layers:
@@ -145,7 +148,7 @@ def _told(own):
     return f"values {np.min(low):g}..{np.max(high):g}"
 
 
-def check_images(probe):
+def check_images(probe: Probe) -> Finding:
     """Whether objects keep a size at which anchors can answer when images are warped to the input."""
     if not probe.given:
         return Finding("images", FINE, "none were given.")

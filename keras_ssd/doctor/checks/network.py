@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_ssd.box_coder import Predictions
 from keras_ssd.doctor.findings import DOUBT, FAULT, FINE, Finding
+from keras_ssd.doctor.probe import Probe
 from keras_ssd.names import listed
 
 ROUNDING = 0.02  # share of an output's spread that float32, summed in any order, stays far below
@@ -12,7 +13,7 @@ POSITIONS = 8  # places of a feature map that are computed anew
 STILL = 1e-6  # an answer that moves less than this from place to place is always the same
 
 
-def check_backend(probe):
+def check_backend(probe: Probe) -> Finding:
     """The compiled network against the uncompiled one, and a convolution against numpy."""
     backend = f"Keras {keras.__version__} on {keras.config.backend()}, {probe.model.compute_dtype}"
     if not np.isfinite(probe.raw).all():
@@ -74,7 +75,7 @@ def _one_convolution(network, images):
     return (np.array(found), np.array(expected)) if found else (np.zeros(1), np.ones(1))
 
 
-def check_heads(probe):
+def check_heads(probe: Probe) -> Finding:
     """Weights that are all zero, and heads that answer the same at every place."""
     silent = _silent_layers(probe.model)
     advice = "Load the weights again and print model.weights_report: a layer that stayed fresh or empty stands there."
