@@ -156,7 +156,7 @@ def _passages(calls):
 
 
 def _views_of(calls, views, size_hw):
-    """{id of a tensor: `_View`} of every map that the calls make of an image of a size."""
+    """{id of a tensor: `_View`} of every map that the calls compute from an image of a given size."""
     views = dict(views)
     for call in calls:
         known = [(x, views[id(x)]) for x in call.inputs if id(x) in views]

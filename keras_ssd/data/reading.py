@@ -55,8 +55,8 @@ def read(
         images: folder of the images, where they are not beside their annotations.
         policy: what becomes of faults: "error" refuses the data and names all faults; "drop" leaves out images that
             cannot be read or that have a faulty object, since without it they would teach that it is background
-            (a box without area marks nothing, and goes alone while its image has others); "clip" cuts boxes to their
-            images and mends swapped corners, and does the same with the rest. `Dataset.problems` tells each.
+            (of a box without area only the box is removed, if its image has others); "clip" cuts boxes to their
+            images, swaps swapped corners back, and does the same with the rest. `Dataset.problems` lists each.
         csv: `CsvLayout` for CSV files without header or with class numbers.
         decode: whether to decode every image too, in threads, so that broken ones show now and not in the middle of a
             training. It takes 1 or 2 ms per image. Of 1000 images or more, whole ones are remembered until they change.

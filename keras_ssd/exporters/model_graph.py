@@ -14,7 +14,7 @@ class ExportError(ValueError):
 
 
 def calls_of(model: Any) -> list[layer_calls.Call]:
-    """The calls of a functional model that is made of layers alone.
+    """The calls of a functional model that consists only of layers.
 
     Args:
         model: a functional `keras.Model`, for example an `SSD`.

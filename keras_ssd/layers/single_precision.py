@@ -1,4 +1,4 @@
-"""What layers of coordinates make of Keras's arguments."""
+"""How layers of coordinates treat Keras's arguments."""
 
 from typing import Any
 

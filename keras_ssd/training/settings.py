@@ -79,7 +79,7 @@ class Settings:
         return SSDLoss(**options)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, to tell whether a training may go on; objects as their representation."""
+        """Plain values for JSON, to decide whether a training may be resumed; objects as their representation."""
         values = dataclasses.asdict(self)
         for name in ("recipe", "augment"):
             value = values[name] = getattr(self, name)

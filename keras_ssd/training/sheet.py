@@ -61,7 +61,7 @@ def sheet(model: SSD, dataset: Dataset) -> "Image.Image":
 
 
 def telling(dataset: Dataset, count: int = IMAGES) -> list[int]:
-    """Places of the images that tell most, the same for every model and run.
+    """Places of the images that show most, the same for every model and run.
 
     Each image shows as many classes as it can that were not shown yet, then again from the first; of equals the one
     whose number of objects is the most usual, then the one furthest from those that were chosen. The last is one

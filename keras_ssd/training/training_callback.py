@@ -148,7 +148,7 @@ class TrainingCallback(keras.callbacks.Callback):
             self._evaluation.on_epoch_end(epoch, logs)
         logs["seconds"] = round(time.perf_counter() - self._began, 3)
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}})
-        # The model first: a checkpoint that knows of a best model has it beside it.
+        # The model first: a checkpoint that records a best model has its file beside it.
         if self._is_best():
             self._save_model(BEST)
         else:

@@ -132,7 +132,7 @@ def own_habit(network: Any) -> tuple[Any, Any]:
 
 
 def _as_if(images, habit, own):
-    """Images from which the model's own preprocessing makes what another one makes of the given."""
+    """Images that the model's own preprocessing turns into what another preprocessing makes of the given ones."""
     return ((images * habit[0] + habit[1] - own[1]) / own[0]).astype(np.float32)
 
 

@@ -70,6 +70,6 @@ class Detector:
         return boxes, SCORING[self.kind_of_scores](parts.logits)[..., 1:]
 
     def output_of(self, name, images):
-        """What one layer makes of images, as a numpy array."""
+        """The output of one layer for images, as a numpy array."""
         part = keras.Model(self.model.inputs[0], self.model.get_layer(name).output)
         return ops.convert_to_numpy(part(images, training=False))

@@ -91,7 +91,7 @@ def fed(kind, prepare, image):
 
     Args:
         kind: an `InputKind`.
-        prepare: function from images (1, H, W, 3) to what the layer `preprocessing` makes of them.
+        prepare: function from images (1, H, W, 3) to the output of the layer `preprocessing`.
         image: (H, W, 3) RGB, 0..255.
     """
     x = np.asarray(image, np.float32)[None]

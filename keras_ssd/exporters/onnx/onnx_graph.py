@@ -116,7 +116,7 @@ class Graph:
         return replace(moved, name=self.node("Transpose", [value.name], name, perm=value.axes_to(order)))
 
     def maps(self, value):
-        """A map (B, H, W, C) as ONNX's operators want it, its padding in it; the channels may stand in reverse."""
+        """A map (B, H, W, C) as ONNX's operators expect it, with its padding; the channels may be reversed."""
         value = self.settled(value)
         return value if value.order == CHANNELS_FIRST else self.ordered(value, CHANNELS_FIRST)
 
