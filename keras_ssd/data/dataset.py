@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -83,6 +83,10 @@ class Dataset:
     def __iter__(self) -> Iterator[Annotation]:
         return iter(self.annotations)
 
+    @overload
+    def __getitem__(self, index: int | np.integer | str) -> Annotation: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | Sequence[bool] | np.ndarray) -> "Dataset": ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, (int, np.integer)):
             return self.annotations[int(index)]
