@@ -171,7 +171,7 @@ class Targets:
 
     @classmethod
     def split(cls, targets: Any, xp: Any = np) -> "Targets":
-        """The parts of a tensor (..., N, 5), or of one-hot targets (..., N, C + 1 + 12), told apart by their width.
+        """The parts of a tensor (..., N, 5), or of one-hot targets (..., N, C + 1 + 12), distinguished by their width.
 
         In one-hot targets an anchor whose class columns are all zero is neutral.
 

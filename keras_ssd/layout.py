@@ -1,4 +1,4 @@
-"""How a tensor stands in another program: the order of its axes, the direction of its channels, and missing padding.
+"""How another program lays out a tensor: the order of its axes, the direction of its channels, and missing padding.
 
 Keras's maps are (B, H, W, C); Caffe's blobs and ONNX's operators want (B, C, H, W). The importer and the exporters move
 nothing before a layer needs it: a Permute only renames axes, BGR is turned in the kernel of the first convolution,
@@ -32,7 +32,7 @@ class Padding:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layout:
-    """How a tensor stands in a program; subclasses add which tensor it is, and a `shape`.
+    """How a program lays out a tensor; subclasses add which tensor it is, and a `shape`.
 
     The shape is written in one program's axes, and the tensor is stored in another's. For the importer the axes are
     Caffe's and the tensor is Keras's; for the exporters the axes are Keras's and the tensor is the other program's.

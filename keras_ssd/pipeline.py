@@ -1,4 +1,4 @@
-"""The way from sources to `Detections`: read in threads, computed in batches, told in order."""
+"""From sources to `Detections`: read in threads, computed in batches, returned in order."""
 
 import dataclasses
 from collections.abc import Generator, Iterable
@@ -38,7 +38,7 @@ class Detecting:
     max_pixels: int
 
     def run(self, jobs: Iterable[Any], at_once: bool = False) -> Generator[Any, None, None]:
-        """What is found, or the `ImageError` that stands in its place, in the order of the jobs.
+        """What is found, or the `ImageError` in its place, in the order of the jobs.
 
         Args:
             jobs: iterable of `Source`, or of a `ImageError` where something names no image.

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _describe(parser, files):
-    """Says what stands behind the words of one command: names that the catalogue knows, or files."""
+    """Says what follows the words of one command: names of the catalogue, or files."""
     from keras_ssd import zoo
     from keras_ssd.names import DETECTORS
 

@@ -60,7 +60,7 @@ in .part. After Ctrl-C or a crash, the same command continues from there.
 exit codes: 0 measured, 2 nothing was measured (one error on standard error),
 130 interrupted.
 """
-SPLITS = ("test", "val", "valid", "validation", "val2017")  # the first of these is evaluated unless told otherwise
+SPLITS = ("test", "val", "valid", "validation", "val2017")  # the first of these is evaluated by default
 MEASURES = ("voc07", "voc12", "coco", "ilsvrc")
 FORMATS = ("json", "coco", "voc", "ilsvrc", "csv")
 ARGUMENTS = {"weights_classes": "--class-names", "format": "--save-format"}  # of Python, and their options

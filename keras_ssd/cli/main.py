@@ -129,7 +129,7 @@ def _told(error, args):
 
 
 def _is_of_memory(error):
-    """Whether memory ran out, in Python or in a backend, whose errors are told by their name and text alone."""
+    """Whether memory ran out, in Python or in a backend, whose errors are recognised by name and text."""
     named = type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")
     text = str(error)
     return isinstance(error, MemoryError) or named or "RESOURCE_EXHAUSTED" in text or "can't allocate memory" in text

@@ -56,7 +56,7 @@ class _TextResults:
 
 
 class JsonResults(_TextResults):
-    """`detections.json`: a list of what `Detections.to_dict` gives, one image per line."""
+    """`detections.json`: a list of the results of `Detections.to_dict`, one image per line."""
 
     name = "detections.json"
     _separator = "[\n"

@@ -167,7 +167,7 @@ def _show(args):
 def _download(args):
     from keras_ssd import zoo
 
-    entries = [zoo.find(name) for name in args.names]  # a misspelt name is told before the first byte
+    entries = [zoo.find(name) for name in args.names]  # a misspelt name is reported before any download
     failed = 0
     for entry in entries:
         try:

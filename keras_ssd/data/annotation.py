@@ -1,4 +1,4 @@
-"""One image and the objects in it: what all readers give and all writers take."""
+"""One image and the objects in it: all readers return it, and all writers take it."""
 
 import dataclasses
 import os

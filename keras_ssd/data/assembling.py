@@ -154,7 +154,7 @@ def _no_class(label, places):
 
 @dataclasses.dataclass
 class _Rows:
-    """The objects of a record, and how problems with them are told."""
+    """The objects of a record, and how problems with them are reported."""
 
     record: Record
     boxes: BoxFormat

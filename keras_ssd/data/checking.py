@@ -17,7 +17,7 @@ from keras_ssd.data.summaries import counted
 from keras_ssd.data.whole import unusable
 from keras_ssd.images import ImageError, is_image_name, read_image
 
-_BETWEEN = ("duplicate image",)  # what reading all splits at once tells of images that two of them hold
+_BETWEEN = ("duplicate image",)  # reported when all splits are read at once, for images that are in two of them
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One image in memory with its objects: what augmentation takes and gives, and targets are made from."""
+"""One image in memory with its objects: augmentation takes and returns it, and targets are made from it."""
 
 import dataclasses
 from typing import Any

@@ -58,7 +58,7 @@ def as_shown(
 
 
 def _shown_size(record):
-    """(height, width) of an image that viewers may turn; None for others, and for what is told when it is read."""
+    """(height, width) of an image that viewers may turn; None for others and for unreadable files."""
     try:
         return image_size(record.image) if may_be_turned(record.image) else None
     except (ImageError, OSError):

@@ -58,7 +58,7 @@ def aligned(found: DetectionTable, dataset: Dataset) -> tuple[DetectionTable, Ob
 
 
 def _places(names, wanted):
-    """Where each of the names stands in `wanted`; -1 for one that does not."""
+    """The place of each name in `wanted`; -1 for a name that is not in it."""
     places = {name: place for place, name in enumerate(wanted)}
     return np.array([places.get(name, -1) for name in names], np.int32)
 

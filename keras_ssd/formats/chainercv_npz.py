@@ -27,7 +27,7 @@ import numpy as np
 from keras_ssd.calling import checked_arguments
 from keras_ssd.formats.named_arrays import MAX_ARRAYS, Budget, NamedArrays, WeightFileError, as_float32
 
-# Feature map i of the heads -> the Caffe layer it stands on.
+# Feature map i of the heads -> the Caffe layer that it reads.
 SOURCES = ("conv4_3_norm", "fc7", "conv6_2", "conv7_2", "conv8_2", "conv9_2", "conv10_2")
 YX_TO_XY = [1, 0, 3, 2]
 MAX_HEADER_BYTES = 10_000

@@ -1,4 +1,4 @@
-"""What a file is that is no image: told by its first bytes, with what to do about it."""
+"""Recognises files that are no images by their first bytes, and says what to do with them."""
 
 import os
 import re

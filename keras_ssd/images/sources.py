@@ -100,7 +100,7 @@ def _looks_like_image(item):
 
 
 def _is_pil(item):
-    return hasattr(item, "getbands")  # told by its shape: asking for its array would decode it
+    return hasattr(item, "getbands")  # recognised by its attributes: asking for its array would decode it
 
 
 def _expand(item, index, recursive, tell_below):

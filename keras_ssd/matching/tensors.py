@@ -89,7 +89,7 @@ def _greedy(overlaps, least_iou):
         # few passes over (B, M, N): they are what this costs
         anchor = ops.cast(ops.argmax(ops.where(free[:, None, :], overlaps, 0.0), axis=2), "int32")
         wanted = ops.repeat(anchor[:, None, :], count, axis=1)
-        rivals = ops.take_along_axis(overlaps, wanted, axis=2)  # (B, rival, object) IoU with what the object wants
+        rivals = ops.take_along_axis(overlaps, wanted, axis=2)  # (B, rival, object) IoU with each object's anchor
         iou = ops.sum(ops.where(ops.eye(count, dtype="bool"), rivals, 0.0), axis=1)
         free_there = ops.take_along_axis(free, anchor, axis=1)  # not if every anchor is taken
         waiting = ops.logical_and(waiting, ops.logical_and(free_there, iou > least_iou))

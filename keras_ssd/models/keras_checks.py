@@ -118,7 +118,7 @@ def refuse_quantizing(name: str, *args: Any, **kwargs: Any) -> None:
 
 @contextlib.contextmanager
 def telling_exports(name: str, filepath: Any, format: str) -> Iterator[None]:
-    """Turns what a backend says of an export that it cannot do into one error; what was half written goes."""
+    """Turns a backend's messages about an export that it cannot do into one error; half-written files are removed."""
     path = Path(os.fspath(filepath)) if isinstance(filepath, (str, os.PathLike)) else None
     made = path if path is not None and not path.exists() else None
     held: list[str] = []

@@ -117,7 +117,7 @@ class SSD(keras.Model):
 
     @property
     def confidence(self) -> Confidence | None:
-        """The `Confidence` that `detect` uses unless told otherwise, found in training; None where there is none."""
+        """The `Confidence` that `detect` uses by default, chosen in training; None where there is none."""
         return self._confidence
 
     @confidence.setter

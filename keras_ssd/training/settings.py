@@ -71,7 +71,7 @@ class Settings:
         options |= {"confidence": "sigmoid"} if scores == "sigmoid" else {}
         if scores == "sigmoid" and self.recipe != "caffe":
             # No decoder reads the background's column, and TensorFlow's weights have "no" in it everywhere: made to say
-            # "yes" on background, it tears the network away from what it knows.
+            # "yes" on background, it destroys what the network has learnt.
             options["score_background"] = False
         options |= {"from_logits": False} if scores == "probabilities" else {}
         # The original takes no negatives from images without objects. With few images each one counts.

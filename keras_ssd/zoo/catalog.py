@@ -86,7 +86,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Result:
-    """A published measurement: `value` in per cent, and who published it."""
+    """A published measurement: `value` in per cent, and its publisher."""
 
     dataset: str
     measure: str

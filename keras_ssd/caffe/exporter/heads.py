@@ -12,7 +12,7 @@ from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.layout import CHANNELS_FIRST
 
 ENDS = (AnchorBoxes, DecodeDetections)
-# What Caffe's DetectionOutput cannot be told, and what it does.
+# Options that Caffe's DetectionOutput lacks, and what it does instead.
 FIXED = {"class_agnostic": False, "average_boxes": False, "max_per_class": None, "clip_boxes": False}
 
 

@@ -13,7 +13,7 @@ CLOSE = 2e-6  # relative; float32 is exact to 6e-8, and a size passes through tw
 
 @dataclass(frozen=True)
 class PriorBox:
-    """What a PriorBox layer is told.
+    """The settings of a PriorBox layer.
 
     Args:
         settings: fields of prior_box_param.

@@ -138,7 +138,7 @@ class _Reader:
         self.size = len(data)
         self.path = path
         self.left = MAX_SETTINGS_BYTES
-        self.unknown = {}  # (layer, "message field number") of what no table knows, in the file's order
+        self.unknown = {}  # (layer, "message field number") of fields that are in no table, in the file's order
         self.met = []  # the second parts of these in the layer that is being read
 
     def net(self):

@@ -32,7 +32,7 @@ BOOLS = {"true": True, "True": True, "t": True, "1": True, "false": False, "Fals
 
 
 class Word(str):
-    """A bare word, as enums have them, in a message that is not known: told apart from a text in quotes."""
+    """A bare word, as enums have them, in a message of an unknown type: not the same as a text in quotes."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Caffe's blobs as Keras tensors, whose axes may stand in another order."""
+"""Caffe's blobs as Keras tensors, whose axes may be in another order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from keras_ssd.layout import CHANNELS_LAST, Layout, plain_order
 
 @dataclass(frozen=True, eq=False)
 class Blob(Layout):
-    """A blob of the net: a Keras tensor, whose axes may stand in another order than Caffe's.
+    """A blob of the net: a Keras tensor, whose axes may be in another order than Caffe's.
 
     Caffe's maps are (B, C, H, W), Keras's (B, H, W, C). A builder says which order it needs, and a transposition is
     made only if the tensor is not in that order already. So Caffe's Permute costs nothing: it only says that the axes

@@ -181,7 +181,7 @@ def _over_classes(blob, num_classes):
 
 
 def _permuted_activation(blob, num_classes):
-    """Whether a map's activation stands before its permutation: over all channels, with one prior per cell."""
+    """Whether a map's activation comes before its permutation: over all channels, with one prior per cell."""
     if blob.layer is None or blob.layer.type not in ACTIVATIONS or num_classes is None:
         return False
     if blob.inputs[0].order != blob.order or blob.inputs[0].channels_reversed:

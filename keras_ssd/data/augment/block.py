@@ -49,7 +49,7 @@ class Block:
 
     @property
     def opaque(self) -> bool:
-        """Whether boxes cannot be told without pixels."""
+        """Whether boxes cannot be computed without pixels."""
         return False
 
     @property

@@ -76,7 +76,7 @@ def read(layout: lay.Layout, part: Path, problems: list[Problem]) -> lay.Content
 
 
 class _Book:
-    """What is told of a file: faults, and what is assumed."""
+    """What is reported of a file: faults, and what is assumed."""
 
     def __init__(self, path, problems) -> None:
         self.path, self.problems, self.assumed = str(path), problems, lay.Assumed()

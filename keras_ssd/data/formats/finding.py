@@ -104,7 +104,7 @@ class ImageFinder:
     def path_of(
         self, name: str, record_name: str, place: tuple[Any, int], told: tuple[list[Problem], Any]
     ) -> str | None:
-        """The path of the image of a name, or None; faults and what is assumed are told.
+        """The path of the image of a name, or None; faults and what is assumed are reported.
 
         Args:
             name: what the annotation says.

@@ -1,4 +1,4 @@
-"""Which tool a file of annotations is from, told by its content; and what to do about those that are not read."""
+"""Recognises the tool that wrote an annotation file, and says what to do with files that are not read."""
 
 import functools
 import json
@@ -154,7 +154,7 @@ def _is_notes(head):
 
 
 def refusal(path: str | os.PathLike[str]) -> str | None:
-    """What is said of files that come from a known tool and are not read; None where there are none.
+    """The message about a file that comes from a known tool and is not read; None if there is no such file.
 
     Args:
         path: a file, or a folder of which the files and those of two levels below are looked at.

@@ -96,7 +96,7 @@ def _values(path):
             return ()
         rows = rows_of(path)
         columns = _columns(path, rows, None, True)
-    except (OSError, ValueError):  # told when it is read
+    except (OSError, ValueError):  # reported when it is read
         return ()
     place = columns.places.get("split")
     if place is None:

@@ -28,7 +28,7 @@ def is_yolo3(path: str | os.PathLike[str]) -> bool:
 
 
 def is_table(path: str | os.PathLike[str], one_class: bool = False) -> bool:
-    """Whether the first line says what the columns mean; what cannot be read is told when it is read."""
+    """Whether the first line says what the columns mean; an unreadable file is reported later."""
     if Path(path).suffix.lower() == ".txt":
         return is_yolo3(path)
     try:

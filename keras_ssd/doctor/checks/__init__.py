@@ -1,4 +1,4 @@
-"""The checks, in the order in which one should mend what they find: each takes a `Probe` and gives a `Finding`."""
+"""The checks, in the order in which to fix what they find: each takes a `Probe` and returns a `Finding`."""
 
 from collections.abc import Callable
 

@@ -14,7 +14,7 @@ NAN = float("nan")
 
 @dataclasses.dataclass(frozen=True)
 class WorkingPoint:
-    """The lowest score to accept for the highest F1, and what it gives.
+    """The lowest score to accept for the highest F1, and its results.
 
     Args:
         threshold: detections of this score or a higher one count; NaN where no threshold gives a true detection.

@@ -71,7 +71,7 @@ def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness)
 
 
 def _read_detect(path, content, dataset, strictness):
-    """What `keras-ssd detect` wrote: a list of what `Detections.to_dict` gives."""
+    """What `keras-ssd detect` wrote: a list of the results of `Detections.to_dict`."""
     first = content[0] if content and isinstance(content[0], dict) else {}
     names = _class_names(path, first.get("class_names")) if content else tuple(dataset.classes)
     rows, places = Rows(path, dataset, strictness, "image"), set()

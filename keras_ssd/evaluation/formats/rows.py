@@ -87,7 +87,7 @@ class ImageNames:
 
 
 class Rows:
-    """Detections as they stand in a file, checked together when the table is made.
+    """Detections as read from a file, checked together when the table is made.
 
     Args:
         path: of the file, for messages.

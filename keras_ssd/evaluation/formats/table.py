@@ -1,4 +1,4 @@
-"""CSV: image,class,score,xmin,ymin,xmax,ymax in continuous pixels; other columns may stand beside them.
+"""CSV: image,class,score,xmin,ymin,xmax,ymax in continuous pixels; other columns are allowed.
 
 What `keras-ssd detect --format csv` writes, with a column `source`, is read as well.
 """

@@ -1,4 +1,4 @@
-"""How each measure pairs detections with objects at one threshold, and what it makes of a curve."""
+"""How each measure pairs detections with objects at one threshold, and computes average precision from a curve."""
 
 import dataclasses
 from collections.abc import Callable

@@ -11,7 +11,7 @@ from keras_ssd.evaluation.analysis.working import WorkingPoint
 from keras_ssd.evaluation.metrics.curves import Curve, best_from_here
 
 _LEFT, _TOP, _SIDE, _HEIGHT = 35, 8, 160, 112
-_POINTS = 80  # of a curve; more cannot be told apart at this size
+_POINTS = 80  # of a curve; more cannot be distinguished at this size
 
 
 def precision_recall(lines: Iterable[tuple[int, Curve | None, WorkingPoint]], label: str) -> Markup:

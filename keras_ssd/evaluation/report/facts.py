@@ -19,7 +19,7 @@ _SETTINGS = ("recipe", "epochs", "batch_size", "learning_rate", "augment", "prec
 
 
 def facts(runs: "Sequence[Run]", measure: str) -> list[tuple[str, str]]:
-    """(what, value) pairs in the order in which they stand on the page.
+    """(what, value) pairs in the order of the page.
 
     Args:
         runs: the page's `Run`s.

@@ -137,7 +137,7 @@ def _numbers(runs):
 
 
 def _classes(first, compared):
-    """A dictionary for each class, as it stands in the table."""
+    """A dictionary for each class: its row of the table."""
     rows = []
     detections, objects = first.result.detections, first.result.objects
     for name, value in first.result.per_class.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 from keras_ssd.formats.tflite.flatbuffer import MOST_TEXT, Flatbuffer, FlatbufferError
 
-# A value's type stands in the upper six bits of its type byte, the width of what it holds in the lower two.
+# The upper six bits of a type byte are the value's type, the lower two the width of what it holds.
 INTEGER, UNSIGNED, FLOAT, MAP, BOOLEAN = 1, 2, 3, 9, 26
 FORMS = {
     INTEGER: {1: "<b", 2: "<h", 4: "<i", 8: "<q"},

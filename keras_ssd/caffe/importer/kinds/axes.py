@@ -18,7 +18,7 @@ def checked_axis(step, x, axis, name="axis"):
 
 
 def image_like(step, x):
-    """The tensor of a map (B, H, W, C) for layers that treat all channels alike: these may stand in either order."""
+    """The tensor of a map (B, H, W, C) for layers that treat all channels alike: these may be in either order."""
     if len(x.shape) != 4:
         step.fail(f"needs a map of four axes. Received: shape={x.shape}")
     return x.tensor if x.order == CHANNELS_LAST else x.maps()

@@ -13,7 +13,7 @@ from keras_ssd.padding import keras_padding
 
 
 def _window(step, x):
-    """(map, attributes) of a convolution: its padding is Keras's own and what stands before it."""
+    """(map, attributes) of a convolution: its padding is Keras's own plus that of layers before it."""
     layer = step.layer
     x, sides = taken_padding(step, x, lowest=False)
     size_hw = x.shape[1:3]
