@@ -94,7 +94,13 @@ ELSEWHERE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><
         ("", "it is no XML", 1),
         ("<html></html>", "expected <annotation>, and found <html>", 1),
         ("<a>" * 40, "nests deeper than 32", 1),
-        ('<?xml version="1.0" encoding="wrong"?><annotation/>', "it is no XML", 0),
+        (
+            '<?xml version="1.0" encoding="wrong"?><annotation/>',
+            "the encoding wrong, which is not known. Save it as UTF-8",
+            1,
+        ),
+        ('<?xml version="1.0" encoding="gbk"?>' + ELSEWHERE, "declares a document type", 1),
+        ('<?xml version="1.0" encoding="zip"?><annotation/>', "the encoding zip, which is not known", 1),
         ("<annotation>&x;</annotation>", "it is no XML", 1),
     ],
 )

@@ -195,6 +195,31 @@ def test_values_encodings_that_xml_declares(tmp_path):
         data.read(tmp_path)
 
 
+ASIAN = {
+    "gb2312": ("猫", b"\xc3\xa8"),
+    "gbk": ("貓", b"\xd8\x88"),
+    "gb18030": ("猫", b"\xc3\xa8"),
+    "big5": ("貓", b"\xbf\xdf"),
+    "shift_jis": ("犬", b"\x8c\xa2"),
+    "euc-kr": ("개", b"\xb0\xb3"),
+}
+
+
+@pytest.mark.parametrize("encoding", ASIAN)
+def test_values_encodings_of_several_bytes_that_xml_declares(tmp_path, encoding):
+    name, encoded = ASIAN[encoding]
+    text = voc_xml(voc_object("NAME", 2, 3, 9, 9))
+    voc_folder(tmp_path, {"a": text})
+    head = f'<?xml version="1.0" encoding="{encoding}"?>\n'
+    (tmp_path / "Annotations" / "a.xml").write_bytes((head + text).encode("ascii").replace(b"NAME", encoded))
+    dataset = data.read(tmp_path)
+    assert dataset.classes == (name,)
+    assert dataset[0].lines.tolist() == [4]
+    (tmp_path / "Annotations" / "a.xml").write_bytes((head + text).encode("ascii").replace(b"NAME", b"\x81 "))
+    with pytest.raises(DataError, match=f"a.xml:4: .*no text in the encoding {encoding} .*Save it as UTF-8"):
+        data.read(tmp_path)
+
+
 # -- class names and marks ----------------------------------------------------------------------------
 
 

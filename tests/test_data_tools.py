@@ -319,6 +319,12 @@ def test_rejects_regions_of_via(tmp_path, row, what):
     assert [*found(data.read(root, policy="drop"))] == ["b"]
 
 
+def test_values_header_of_via_1(tmp_path):
+    row = via_row({"name": "rect", "x": 10, "y": 10, "width": 30, "height": 20}, {"class": "nut"})
+    root = csv_file(tmp_path, f"#{VIA}\n{row}\n")
+    assert found(data.read(root)) == {"a": [("nut", BOX)]}
+
+
 def test_rejects_rows_that_lose_something(tmp_path):
     rows = "a.jpg,10,10,40,30,nut, bolt\na.jpg,,,,,nut\nb.jpg,10,10,40,30,nut\n"
     root = csv_file(tmp_path, f"image,xmin,ymin,xmax,ymax,class\n{rows}")

@@ -371,6 +371,18 @@ def test_values_rare_endings_are_listed(tmp_path, ending):
     assert found(data.read(root)) == {"a": (["nut"], BOX)}
 
 
+@pytest.mark.parametrize(("kept", "other"), [("data.yaml", "coco8.yaml"), ("coco8.yaml", "pets.yml")])
+def test_values_one_of_several_yaml_files_is_taken(tmp_path, kept, other):
+    root = yolo(tmp_path, {"images/train/a": f"1 {HALF}"})
+    (root / "hyp.yaml").write_text("lr0: 0.01\n")
+    (root / kept).write_text("train: images/train\nnames: [nut, bolt]\n")
+    (root / other).write_text("train: images/train\nnames: [cat, dog]\n")
+    dataset = data.read(root)
+    assert found(dataset) == {"a": (["bolt"], BOX)}
+    [note] = dataset.problems
+    assert str(note) == f"{root / other}: it names classes too, and was not used: {root / kept} was"
+
+
 def test_rejects_an_empty_split(tmp_path):
     yaml = "train: images/train\nval: images/val\nnames: [nut]\n"
     root = yolo(tmp_path, {"images/train/a": f"0 {HALF}"}, yaml)

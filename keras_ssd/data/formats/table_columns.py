@@ -136,6 +136,7 @@ def columns_of(
 
 def _places(header):
     plain = [name.strip().lower().replace(" ", "").replace("_", "").replace("-", "") for name in header]
+    plain[:1] = [name.removeprefix("#") for name in plain[:1]]  # VIA 1 writes #filename
     places = {}
     for meaning, names in _MEANINGS.items():
         known = [place for place, name in enumerate(plain) if name in names]

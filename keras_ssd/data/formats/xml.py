@@ -1,7 +1,9 @@
 """XML with line numbers, for files from strangers: no declarations, no entities, no depth, bounded size."""
 
+import codecs
 import dataclasses
 import os
+import re
 from typing import Any
 from xml.parsers import expat
 
@@ -10,6 +12,18 @@ from keras_ssd.text_files import encoding_of
 MAX_BYTES = 16 << 20  # the largest of VOC has 20 KB
 MAX_DEPTH = 32
 MAX_ELEMENTS = 1_000_000
+
+
+_DECLARED = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([\w.:-]+)["']""")
+# What expat does not decode: the names of encodings, and of those that hold their later characters too, which programs
+# write under the older name.
+_OF_SEVERAL_BYTES: dict[str, str] = {
+    **dict.fromkeys(("gb2312", "gbk", "gb18030"), "gb18030"),
+    **dict.fromkeys(("big5", "cp950"), "cp950"),
+    **dict.fromkeys(("shift_jis", "cp932"), "cp932"),
+    **dict.fromkeys(("euc_kr", "cp949"), "cp949"),
+    **{name: name for name in ("big5hkscs", "euc_jp", "iso2022_jp", "iso2022_kr", "johab", "hz")},
+}
 
 
 class XmlError(ValueError):
@@ -119,15 +133,38 @@ def read_xml(path: str | os.PathLike[str]) -> Element:
         data = file.read(MAX_BYTES + 1)
     tree = _Tree()
     try:
-        tree.parser.Parse(data, True)
+        tree.parser.Parse(_decoded(data), True)
     except expat.ExpatError as error:
         what = f"it is no XML ({expat.ErrorString(error.code)})"
         raise XmlError(what + _undeclared(data, tree.declared), error.lineno) from None
-    except (LookupError, ValueError) as error:  # an encoding that nobody knows
+    except (LookupError, ValueError) as error:  # an encoding that expat does not decode
         if isinstance(error, XmlError):
             raise
-        raise XmlError(f"it is no XML ({error})") from None
+        raise _unknown_encoding(data) from None
     return tree.root
+
+
+def _decoded(data):
+    """The text of a file that declares an encoding of several bytes per character; the bytes of any other."""
+    declared = _DECLARED.match(data) if encoding_of(data) == "utf-8" else None
+    if declared is None:
+        return data
+    try:
+        encoding = _OF_SEVERAL_BYTES.get(codecs.lookup(declared[1].decode("ascii")).name)
+        return data if encoding is None else data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise XmlError(
+            f"it is no text in the encoding {declared[1].decode()} that it declares. Save it as UTF-8", line
+        ) from None
+    except (LookupError, ValueError):
+        raise _unknown_encoding(data) from None
+
+
+def _unknown_encoding(data):
+    declared = _DECLARED.match(data)
+    name = f" {declared[1].decode('ascii', 'replace')}" if declared else ""
+    return XmlError(f"it declares the encoding{name}, which is not known. Save it as UTF-8", 1)
 
 
 def _undeclared(data, declared):

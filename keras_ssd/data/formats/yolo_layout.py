@@ -1,5 +1,6 @@
 """Where YOLO's data lie: a data.yaml, Darknet's obj.data, or folders of images with their label files."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -44,13 +45,23 @@ def find(path: str | os.PathLike[str]) -> lay.Layout | None:
         return kinds[path.suffix.lower()](path) if path.suffix.lower() in kinds else None
     if not path.is_dir():
         return None
-    for file in lay.files_ending(path, ".yaml", ".yml"):
+    files = sorted(lay.files_ending(path, ".yaml", ".yml"), key=lambda file: file.stem.lower() != "data")
+    for place, file in enumerate(files):
         if "names" in _load(file, strict=False):
-            return _yaml_layout(file)
+            layout = _yaml_layout(file)
+            return dataclasses.replace(layout, notes=(*layout.notes, *_unused(files[place + 1 :], file)))
     for file in lay.files_ending(path, ".data"):
         if "names" in _darknet_keys(file):
             return _darknet_layout(file)
     return _bare_darknet(path) or _folders(path)
+
+
+def _unused(files, taken):
+    """Notes of the YAML files that name classes too, and are not read."""
+    for file in files:
+        with contextlib.suppress(ValueError):
+            if "names" in _load(file):
+                yield Problem("unused", str(file), f"it names classes too, and was not used: {taken} was")
 
 
 def _folders(path):
