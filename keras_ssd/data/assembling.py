@@ -94,8 +94,8 @@ def annotations_of(
 ) -> list[Annotation]:
     """Checks records and makes annotations of them.
 
-    An image that lost an object is left out: training would take what it shows there for background. A box without
-    area marks no object, and goes alone, unless its image would be left without any.
+    An image that lost an object is left out: training would treat that object as background. A box without
+    area marks no object: only the box is left out, unless its image would then have none.
 
     Args:
         records: list of `Record` with sizes.
@@ -215,9 +215,9 @@ def _note_repeated(rows, places, kept):
 def with_unique_names(parts: Mapping[str, Iterable[Annotation]], problems: list[Problem]) -> list[Annotation]:
     """Gives the annotations of several splits names that occur once.
 
-    The same image in two splits is kept once. Images of a split that differ by their endings alone keep them in their
-    names; of different splits, they get their split's name in front. Of what is left of one name within a split, the
-    second is left out.
+    The same image in two splits is kept once. Images of a split whose names differ only in their endings keep the
+    endings; images of different splits get their split's name in front. Of images that still share a name within a
+    split, the second is left out.
 
     Args:
         parts: dictionary from split to list of `Annotation`.

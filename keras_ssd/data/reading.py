@@ -46,16 +46,16 @@ def read(
     """Reads a dataset, whatever its format.
 
     Args:
-        path: a folder as VOC, COCO, YOLO or CSV data lie on disks, or its data.yaml, json or CSV file.
+        path: a folder of VOC, COCO, YOLO or CSV data, or its data.yaml, json or CSV file.
         split: name of a split, such as "train"; None for all images.
         format: "voc", "coco", "yolo", "csv", "labelme", "createml" or "via" where a folder holds several.
         classes: names of the classes in the order of their ids, where the files do not say, or say otherwise. A
             label that is none of them is a fault. By default the order of the files' own list (COCO's
             categories, data.yaml, classes.txt), or the alphabet's.
         images: folder of the images, where they are not beside their annotations.
-        policy: what becomes of faults: "error" refuses the data and names all faults; "drop" leaves out images that
-            cannot be read or that have a faulty object, since without it they would teach that it is background
-            (of a box without area only the box is removed, if its image has others); "clip" cuts boxes to their
+        policy: how faults are handled: "error" refuses the data and names all faults; "drop" leaves out images that
+            cannot be read or that have a faulty object, which would otherwise be trained as background (a box without
+            area marks no object: only the box is removed, if its image has others); "clip" cuts boxes to their
             images, swaps swapped corners back, and does the same with the rest. `Dataset.problems` lists each.
         csv: `CsvLayout` for CSV files without header or with class numbers.
         decode: whether to decode every image too, in threads, so that broken ones show now and not in the middle of a

@@ -17,7 +17,7 @@ SMALL_SIDE = 16.0  # wanted side of an object (10th percentile) in input pixels;
 STEPS, EPOCHS = 1600, (20, 150)
 PATIENCE = 0.4  # of the epochs
 STARTED_SHARE, NEW_CLASSES_SHARE = 0.1, 0.5  # of the recipe's learning rate
-BEAR_HIGH_RATES = ("ssd_mobilenet_v1",)  # networks for which NEW_CLASSES_SHARE was tested
+TESTED_WITH_NEW_CLASSES = ("ssd_mobilenet_v1",)  # networks for which NEW_CLASSES_SHARE was tested
 ENOUGH = 0.97  # share of the objects with an anchor of IoU 0.5, from which fitted anchors do not help
 FITTED_BOXES = (4, 5, 6)  # boxes per cell on the maps of `ssd_small`, finest first
 FITTED_REACH = (2.0, 3.75)  # sides in steps of a map: its cells see enough around such objects
@@ -99,7 +99,7 @@ def share_of_rate(model):
     report = model.weights_report
     classes = getattr(report, "classes", report)  # after a change of classes, `weights_report` is that part alone
     learns_all = bool(getattr(classes, "initialised", ())) and not classes.kept
-    return NEW_CLASSES_SHARE if learns_all and model.name in BEAR_HIGH_RATES else STARTED_SHARE
+    return NEW_CLASSES_SHARE if learns_all and model.name in TESTED_WITH_NEW_CLASSES else STARTED_SHARE
 
 
 def patience(epochs):

@@ -16,7 +16,7 @@ from keras_ssd.zoo.subsample import class_heads, subsample
 
 log: logging.Logger = logging.getLogger("keras_ssd")
 
-# The classification layer that files of the ImageNet VGG may carry; a detector has no use for it.
+# The classification layer that files of the ImageNet VGG may have; a detector does not use it.
 CLASSIFIER = ("fc8", "predictions")
 
 

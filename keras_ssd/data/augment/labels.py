@@ -8,7 +8,7 @@ from keras_ssd import boxes as formulas
 from keras_ssd.data.sample import Sample
 
 WHOLE: np.ndarray = np.array([0, 0, 1, 1], np.float32)
-THINNEST = 0.01  # pixels; what is left of a box that only touches the image is rounding, not area
+THINNEST = 0.01  # pixels; a box that only touches the image keeps less than this, from rounding
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

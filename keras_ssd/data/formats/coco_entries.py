@@ -100,7 +100,7 @@ def add_objects(records: Mapping[Any, Any], rows: Iterable[Any], names: Mapping[
             if record is not None:
                 record.lost += 1
     for record, count in empty.values():
-        record.lost += 0 if record.labels else count  # an image without any other would teach that it shows nothing
+        record.lost += 0 if record.labels else count  # an image without any other would be trained as background
 
 
 def _named(ids, row, key, book):

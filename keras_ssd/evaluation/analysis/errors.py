@@ -49,7 +49,7 @@ def sort_errors(
     - classification: it overlaps an object of another class enough;
     - duplicate: it overlaps an object of its class enough, which is another detection's;
     - background: it overlaps every object less than `BACKGROUND_IOU`;
-    - both: what is left, another class and not enough.
+    - both: all others: another class, and not enough overlap.
 
     Args:
         found, truth: the two tables.
