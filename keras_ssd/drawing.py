@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_ssd.fonts import fitted
 from keras_ssd.label_places import Placing
 
 if TYPE_CHECKING:
@@ -186,8 +187,7 @@ class _Labels:
     def __init__(self, pen, boxes, colours, labels, fonts):
         self._pen, self._boxes, self._colours, self._labels = pen, boxes, colours, labels
         self._rungs = ((fonts[0], "text"), (fonts[1], "text"), (fonts[1], "short"))
-        self._heights = {font: sum(font.getmetrics()) + _pad(font) for font in fonts}
-        self._widths = {}
+        self._widths, self._heights = {}, {}
 
     def draw(self, size_hw, line_width):
         """Places the labels and draws them; lines first, so that they lie below."""
@@ -216,9 +216,15 @@ class _Labels:
     def _size(self, text, font):
         if not text:
             return 0, 0
+        font, text = fitted(text, font)
         # Word by word, for scores and names come again and again
         width = sum(self._width(word, font) for word in text.split(" ")) + text.count(" ") * self._width(" ", font)
-        return math.ceil(width) + 2 * _pad(font), self._heights[font]
+        return math.ceil(width) + 2 * _pad(font), self._height(font)
+
+    def _height(self, font):
+        if font not in self._heights:
+            self._heights[font] = sum(font.getmetrics()) + _pad(font)
+        return self._heights[font]
 
     def _width(self, word, font):
         if (word, font) not in self._widths:
@@ -229,6 +235,7 @@ class _Labels:
         xmin, ymin, xmax, ymax = place
         self._pen.rectangle((xmin, ymin, xmax - 1, ymax - 1), fill=colour)
         at = (xmin + _pad(font), ymin + _pad(font) / 2)
+        font, text = fitted(text, font)
         self._pen.text(at, text, fill=text_colour(colour), font=font)
 
     def _key(self, rows, size_hw):
@@ -238,12 +245,13 @@ class _Labels:
             entry = self._labels[row].name, self._colours[row]
             counts[entry] = counts.get(entry, 0) + 1
         font = self._rungs[-1][0]
-        most = max(1, size_hw[0] // (2 * self._heights[font]))
+        most = max(1, size_hw[0] // (2 * self._height(font)))
         entries = [entry for entry in sorted(counts, key=lambda entry: counts[entry], reverse=True) if entry[0]][:most]
         if not entries:
             return None
-        width = max(self._size(name, font)[0] for name, _ in entries)
-        return (width, len(entries) * self._heights[font]), entries
+        sizes = [self._size(name, font) for name, _ in entries]
+        width, height = max(width for width, _ in sizes), max(height for _, height in sizes)
+        return (width, len(entries) * height), entries
 
     def _draw_key(self, cut, reserved, placing, size_hw):
         key = self._key(cut, size_hw)
@@ -253,14 +261,14 @@ class _Labels:
         place = reserved or placing.at_the_rim(size)
         if place is None:
             return
-        font = self._rungs[-1][0]
+        font, height = self._rungs[-1][0], size[1] // len(entries)
         left, top = place[0], place[1]
         if reserved:  # in its corner, for it may be smaller by now
             left = max(0, place[2] - size[0]) if place[2] == size_hw[1] else left
             top = max(0, place[3] - size[1]) if place[3] == size_hw[0] else top
         for number, (name, colour) in enumerate(entries):
-            ymin = top + number * self._heights[font]
-            self._write((left, ymin, left + size[0], ymin + self._heights[font]), name, colour, font)
+            ymin = top + number * height
+            self._write((left, ymin, left + size[0], ymin + height), name, colour, font)
         self._pen.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), outline="#FFFFFF")
 
 

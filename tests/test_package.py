@@ -24,6 +24,7 @@ FLOORS = (
         "caffe.files",
         "detections",
         "drawing",
+        "fonts",
         "images",
         "formats",
         "keras_private",

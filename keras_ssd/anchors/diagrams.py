@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_ssd.anchors.reasons import MATCHED
+from keras_ssd.fonts import fitted
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,7 +62,8 @@ class _Pen:
         return self._fonts.setdefault(size, ImageFont.load_default(size * FINER))
 
     def text(self, place, text, *, size=12, colour=INK, anchor="lm"):
-        self._draw.text(_finer(place), text, fill=colour, font=self._font(size), anchor=anchor)
+        font, text = fitted(text, self._font(size))
+        self._draw.text(_finer(place), text, fill=colour, font=font, anchor=anchor)
 
     def line(self, *corners, colour=INK, width=1.0):
         self._draw.line([_finer(corner) for corner in corners], fill=colour, width=max(1, round(width * FINER)))

@@ -11,6 +11,7 @@ from keras_ssd.calling import checked_arguments
 from keras_ssd.data.annotation import Annotation
 from keras_ssd.data.sample import Sample
 from keras_ssd.drawing import Label, class_colours, draw_boxes, text_colour
+from keras_ssd.fonts import fitted
 from keras_ssd.images import resize_bilinear
 
 _GAP = 8
@@ -88,7 +89,8 @@ def _paste(rows, cell, legend):
     top = line + _GAP if legend else 0
     heights = [max(tile.height for tile, _ in row) + line for row in rows]
     wide = max(tile.width for row in rows for tile, _ in row)
-    legend_width = sum(font.getlength(name) + 12 + _GAP for name in legend or ())
+    written = [fitted(name, font) for name in legend or ()]
+    legend_width = sum(own.getlength(text) + 12 + _GAP for own, text in written)
     width = _GAP + max((wide + _GAP) * max(map(len, rows)), math.ceil(legend_width))
     size = (width, _GAP + top + sum(heights) + _GAP * len(rows))
     sheet = Image.new("RGB", size, _BACKGROUND)
@@ -100,7 +102,8 @@ def _paste(rows, cell, legend):
         for column, (tile, name) in enumerate(row):
             x = _GAP + column * (wide + _GAP)
             sheet.paste(tile, (x, y))
-            pen.text((x, y + tile.height + 2), _fitted(name, pen, font, wide), fill="#DDDDDD", font=font)
+            own, name = fitted(name, font)
+            pen.text((x, y + tile.height + 2), _shortened(name, pen, own, wide), fill="#DDDDDD", font=own)
         y += height + _GAP
     return sheet
 
@@ -108,13 +111,14 @@ def _paste(rows, cell, legend):
 def _draw_legend(pen, classes, font):
     x = _GAP
     for name, colour in zip(classes, class_colours(classes), strict=True):
-        width = pen.textlength(name, font=font)
+        own, text = fitted(name, font)
+        width = pen.textlength(text, font=own)
         pen.rectangle((x, _GAP, x + width + 12, _GAP + 18), fill=colour)
-        pen.text((x + 6, _GAP + 2), name, fill=text_colour(colour), font=font)
+        pen.text((x + 6, _GAP + 2), text, fill=text_colour(colour), font=own)
         x += width + 12 + _GAP
 
 
-def _fitted(name, pen, font, width):
+def _shortened(name, pen, font, width):
     """The name, or its end where it is wider than the image: ends tell files apart."""
     if pen.textlength(name, font=font) <= width:
         return name

@@ -9,6 +9,7 @@ from keras_ssd import boxes as bx
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.detecting import detections_or_errors
 from keras_ssd.drawing import Label, class_colours, draw_boxes, draw_detections
+from keras_ssd.fonts import fitted
 from keras_ssd.images import ImageError, Source, read_image
 from keras_ssd.models.model import SSD
 
@@ -131,7 +132,7 @@ def _truth(image, boxes_xyxy, class_ids, class_names):
 def _titled(part, text, back):
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.load_default(13)
+    font, text = fitted(text, ImageFont.load_default(13))
     most = CELL_HW[1] - 2 * GAP
     if font.getlength(text) > most:
         text = text[: max(1, math.floor(len(text) * most / font.getlength(text)) - 3)] + "..."
