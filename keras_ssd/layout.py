@@ -26,7 +26,7 @@ class Padding:
         lowest: they hold the lowest number, which never wins a maximum, instead of zero.
     """
 
-    sides: tuple
+    sides: tuple[tuple[int, int], ...]
     lowest: bool = False
 
 
@@ -43,7 +43,7 @@ class Layout:
         padding: a `Padding` that the tensor does not have yet, and neither has the shape; None for none.
     """
 
-    order: tuple = ()
+    order: tuple[int, ...] = ()
     channels_reversed: bool = False
     padding: Padding | None = None
 
@@ -53,7 +53,7 @@ class Layout:
         return len(self.order)
 
     @property
-    def stored_shape(self) -> tuple:
+    def stored_shape(self) -> tuple[Any, ...]:
         """The shape as it is stored."""
         return self.stored(self._sizes)
 
@@ -61,7 +61,7 @@ class Layout:
     def _sizes(self) -> Any:
         return self.shape  # pyright: ignore[reportAttributeAccessIssue]  # each subclass has a shape
 
-    def stored(self, shape: Sequence) -> tuple:
+    def stored(self, shape: Sequence[Any]) -> tuple[Any, ...]:
         """A number for each axis, in the stored order."""
         return tuple(shape[axis] for axis in self.order)
 
@@ -95,7 +95,10 @@ class Layout:
         """This tensor with more padding of the same kind."""
         if self.padding is not None:
             sides = sum_of_sides(self.padding.sides, sides)
-        return replace(self, padding=Padding(tuple(map(tuple, sides)), lowest) if any(map(any, sides)) else None)
+        return replace(
+            self,
+            padding=Padding(tuple((first, last) for first, last in sides), lowest) if any(map(any, sides)) else None,
+        )
 
 
 def agree(tensors: Iterable[Layout]) -> bool:

@@ -36,7 +36,7 @@ def calls_of(model: Any) -> list[layer_calls.Call]:
     return calls
 
 
-def writer_of(layer: Any, writers: Mapping[type, Callable]) -> Any:
+def writer_of(layer: Any, writers: Mapping[Any, Callable[..., Any]]) -> Any:
     """The function that writes a layer, or None.
 
     A subclass is written as its parent, unless it computes something of its own.

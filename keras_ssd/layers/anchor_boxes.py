@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ class AnchorBoxes(keras.layers.Layer):
         >>> predictions = AnchorBoxes(spec)([conf_a, conf_b], [loc_a, loc_b])
     """
 
-    def __init__(self, spec: AnchorSpec | Mapping, *, about: Mapping | None = None, **kwargs):
+    def __init__(self, spec: AnchorSpec | Mapping[str, Any], *, about: Mapping[str, Any] | None = None, **kwargs: Any):
         super().__init__(**in_float32(kwargs))
         self.about = dict(about or {})
         self.spec = spec if isinstance(spec, AnchorSpec) else AnchorSpec.from_dict(spec)
@@ -49,7 +50,7 @@ class AnchorBoxes(keras.layers.Layer):
         variances = np.broadcast_to(np.asarray(self.spec.variances, np.float32), anchors.shape)
         self._columns = np.concatenate([anchors, variances], axis=1)  # (N, 8)
 
-    def build(self, confidence_maps_shape, offset_maps_shape):
+    def build(self, confidence_maps_shape: Any, offset_maps_shape: Any) -> None:
         self._num_columns(confidence_maps_shape, offset_maps_shape)
         super().build((confidence_maps_shape, offset_maps_shape))
 
@@ -82,7 +83,7 @@ class AnchorBoxes(keras.layers.Layer):
             raise ValueError(f"All levels need the same number of classes. Received: {sorted(found)}")
         return found.pop()
 
-    def call(self, confidence_maps, offset_maps):
+    def call(self, confidence_maps: Any, offset_maps: Any) -> Any:
         batch = ops.shape(offset_maps[0])[0]
         num_columns = confidence_maps[0].shape[-1] // self.spec.levels[0].boxes_per_cell
 
@@ -102,15 +103,15 @@ class AnchorBoxes(keras.layers.Layer):
             columns[..., 4:],
         ).join(ops)
 
-    def compute_output_shape(self, confidence_maps_shape, offset_maps_shape):
+    def compute_output_shape(self, confidence_maps_shape: Any, offset_maps_shape: Any) -> tuple[Any, ...]:
         num_columns = self._num_columns(confidence_maps_shape, offset_maps_shape)
         batch = confidence_maps_shape[0][0]
         return (batch, self.spec.num_anchors, Predictions.width(num_columns - 1))
 
-    def compute_output_spec(self, confidence_maps, offset_maps):
+    def compute_output_spec(self, confidence_maps: Any, offset_maps: Any) -> Any:
         shape = self.compute_output_shape([m.shape for m in confidence_maps], [m.shape for m in offset_maps])
         return keras.KerasTensor(shape, dtype="float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         about = {"about": copy.deepcopy(self.about)} if self.about else {}
         return {**super().get_config(), "spec": self.spec.to_dict(), **about}

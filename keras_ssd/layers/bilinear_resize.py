@@ -1,5 +1,8 @@
 """Bilinear resizing that keeps the corners."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -26,7 +29,7 @@ class BilinearResize(keras.layers.Layer):
     Source: the Interp layer of DeepLab's and PSPNet's Caffe, src/caffe/util/interp.cpp.
     """
 
-    def __init__(self, height, width, *, cropping=((0, 0), (0, 0)), **kwargs):
+    def __init__(self, height: int, width: int, *, cropping: Sequence[Any] = ((0, 0), (0, 0)), **kwargs: Any):
         super().__init__(**kwargs)
         self.height, self.width = size_pair((height, width), "(height, width)", 1)
         rows, columns = cropping
@@ -48,7 +51,7 @@ class BilinearResize(keras.layers.Layer):
             found.append((lower + before, upper + before, places - lower))
         return found
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = inputs
         for axis, (lower, upper, between) in enumerate(self._sources(inputs.shape), start=1):
             at_lower = ops.take(x, lower, axis=axis)
@@ -60,9 +63,9 @@ class BilinearResize(keras.layers.Layer):
             x = at_lower + weights * (ops.take(x, upper, axis=axis) - at_lower)
         return x
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         self._sources(input_shape)
         return (input_shape[0], self.height, self.width, input_shape[3])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "height": self.height, "width": self.width, "cropping": self.cropping}

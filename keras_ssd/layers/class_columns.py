@@ -1,5 +1,7 @@
 """Layers that bring the class columns of foreign heads into this package's form."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -22,7 +24,7 @@ class ClassColumns(keras.layers.Layer):
     where a background had to be added.
     """
 
-    def __init__(self, num_columns, background, **kwargs):
+    def __init__(self, num_columns: int, background: int, **kwargs: Any):
         super().__init__(**kwargs)
         if not -1 <= background < num_columns:
             raise ValueError(
@@ -31,7 +33,7 @@ class ClassColumns(keras.layers.Layer):
         self.num_columns = int(num_columns)
         self.background = int(background)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         height, width, channels = inputs.shape[1:]
         boxes = channels // self.num_columns
         x = ops.reshape(inputs, (-1, height, width, boxes, self.num_columns))
@@ -42,18 +44,18 @@ class ClassColumns(keras.layers.Layer):
             x = ops.concatenate([x[..., at : at + 1], x[..., :at], x[..., at + 1 :]], axis=-1)
         return ops.reshape(x, (-1, *self.compute_output_shape(inputs.shape)[1:]))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         columns = self.num_columns + (self.background < 0)
         return (*input_shape[:-1], input_shape[-1] // self.num_columns * columns)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_columns": self.num_columns, "background": self.background}
 
 
-def head_of(tensor):
+def head_of(tensor: Any) -> tuple[Any, Any]:
     """(layer that made the columns of a box, `ClassColumns` behind it or None)."""
     layer = maker_of(tensor)
     if isinstance(layer, ClassColumns):
@@ -79,12 +81,12 @@ class BoxesOfClasses(keras.layers.Layer):
     for a sigmoid, or probabilities where `scores` says so.
     """
 
-    def __init__(self, num_columns, scores="softmax", **kwargs):
+    def __init__(self, num_columns: int, scores: str = "softmax", **kwargs: Any):
         super().__init__(**kwargs)
         self.num_columns = int(num_columns)
         self.scores = scores
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         height, width, channels = inputs.shape[1:]
         count = self.num_columns
         own = ops.eye(count, dtype=self.compute_dtype)  # row: the anchor's class, column: the score's class
@@ -96,11 +98,11 @@ class BoxesOfClasses(keras.layers.Layer):
         x = x * own + (1.0 - own) * never
         return ops.reshape(x, (-1, height, width, channels * count))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return (*input_shape[:-1], input_shape[-1] * self.num_columns)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_columns": self.num_columns, "scores": self.scores}

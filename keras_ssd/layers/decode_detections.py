@@ -1,5 +1,7 @@
 """The layer that turns raw predictions into detections."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -55,7 +57,7 @@ class DecodeDetections(keras.layers.Layer):
         variance_encoded_in_target: bool = DecodeOptions.variance_encoded_in_target,
         clip_boxes: bool | str = DecodeOptions.clip_boxes,
         scores: str = DecodeOptions.scores,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**in_float32(kwargs))
         self.from_logits = bool(from_logits)
@@ -74,10 +76,10 @@ class DecodeDetections(keras.layers.Layer):
             scores,
         )
 
-    def call(self, predictions):
+    def call(self, predictions: Any) -> Any:
         return decode_predictions(ops.cast(predictions, "float32"), self.options, from_logits=self.from_logits)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         num_classes = Predictions.classes_in(input_shape[-1])
         if input_shape[1] is None or num_classes < 1:
             raise ValueError(
@@ -86,8 +88,8 @@ class DecodeDetections(keras.layers.Layer):
             )
         return (input_shape[0], self.options.sizes(input_shape[1], num_classes)[2], 6)
 
-    def compute_output_spec(self, predictions):
+    def compute_output_spec(self, predictions: Any) -> Any:
         return keras.KerasTensor(self.compute_output_shape(predictions.shape), dtype="float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "from_logits": self.from_logits, **vars(self.options)}

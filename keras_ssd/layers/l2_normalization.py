@@ -1,5 +1,7 @@
 """The layer that brings a feature map to a common length before a head reads it."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -31,13 +33,13 @@ class L2Normalization(keras.layers.Layer):
 
     def __init__(
         self,
-        scale=20.0,
+        scale: float = 20.0,
         *,
-        epsilon=1e-10,
-        channel_shared=False,
-        across_spatial=False,
-        gamma_regularizer=None,
-        **kwargs,
+        epsilon: float = 1e-10,
+        channel_shared: bool = False,
+        across_spatial: bool = False,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if not epsilon > 0:
@@ -48,7 +50,7 @@ class L2Normalization(keras.layers.Layer):
         self.across_spatial = bool(across_spatial)
         self.gamma_regularizer = keras.regularizers.get(gamma_regularizer)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         if len(input_shape) != 4 or input_shape[-1] is None:
             raise ValueError(
                 "L2Normalization needs a feature map (B, H, W, C) with a fixed number of channels, channels last. "
@@ -62,20 +64,20 @@ class L2Normalization(keras.layers.Layer):
         )
         super().build(input_shape)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")
         axes = (1, 2, 3) if self.across_spatial else -1
         squares = ops.sum(ops.square(x), axis=axes, keepdims=True)
         normalized = x * ops.rsqrt(squares + self.epsilon)
         return ops.cast(normalized * ops.cast(self.gamma, "float32"), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return input_shape
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "scale": self.scale,

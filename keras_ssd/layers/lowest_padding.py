@@ -1,5 +1,8 @@
 """Padding that never wins a maximum."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -21,7 +24,7 @@ class LowestPadding2D(keras.layers.Layer):
     Input: (B, H, W, C); output: (B, top + H + bottom, left + W + right, C).
     """
 
-    def __init__(self, padding, **kwargs):
+    def __init__(self, padding: Sequence[Sequence[int]], **kwargs: Any):
         super().__init__(**kwargs)
         self.padding = tuple(tuple(int(v) for v in pair) for pair in padding)
         if [len(pair) for pair in self.padding] != [2, 2] or min(map(min, self.padding)) < 0:
@@ -29,20 +32,20 @@ class LowestPadding2D(keras.layers.Layer):
                 f"`padding` must be ((top, bottom), (left, right)), none negative. Received: padding={padding}"
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         lowest = {"float16": -65504.0, "bfloat16": -3.38e38}.get(dtype, float(np.finfo("float32").min))
         return ops.pad(inputs, ((0, 0), *self.padding, (0, 0)), constant_values=lowest)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         batch, height, width, channels = input_shape
         height, width = (
             None if size is None else size + sum(pair) for size, pair in zip((height, width), self.padding, strict=True)
         )
         return (batch, height, width, channels)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=inputs.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "padding": self.padding}

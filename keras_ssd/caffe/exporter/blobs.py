@@ -1,8 +1,10 @@
 """Keras tensors as Caffe's blobs."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.layout import Layout
 
@@ -24,22 +26,22 @@ class Blob(Layout):
     """
 
     name: str
-    shape: tuple
-    factors: tuple | None = None
+    shape: tuple[Any, ...]
+    factors: tuple[float, ...] | None = None
     flat: bool = False
     shared: bool = False
 
     @property
-    def settled(self):
+    def settled(self) -> bool:
         """Whether blob and tensor differ in the order of axes at most."""
         return not (self.channels_reversed or self.factors or self.padding or self.flat)
 
     @property
-    def key(self):
+    def key(self) -> tuple[Any, ...]:
         """What tells this blob from others of its name."""
         return (self.name, self.order, self.channels_reversed, self.factors, self.padding, self.flat)
 
 
-def float32(array):
+def float32(array: ArrayLike) -> np.ndarray:
     """An array as files hold it."""
     return np.asarray(array, np.float32, order="C")

@@ -25,8 +25,8 @@ from keras_ssd.replacing import replacing
 @checked_arguments
 def to_caffe(
     model: SSD,
-    prototxt: str | os.PathLike,
-    caffemodel: str | os.PathLike,
+    prototxt: str | os.PathLike[str],
+    caffemodel: str | os.PathLike[str],
     *,
     decoding: Mapping[str, Any] | None = None,
     channel_order: str = "bgr",
@@ -104,7 +104,7 @@ def _written(model, decoding, channel_order, mean_inside):
         blob = writer_of(call.layer, WRITERS)(step, call.layer, *(blobs[id(x)] for x in call.inputs))
         shared = len(readers.get(id(tensor), ())) > 1 or id(tensor) in ends
         blobs[id(tensor)] = replace(blob, shared=blob.shared or shared)
-    if anchors is not None:
+    if anchors is not None and detection is not None:
         return net, image, [write_heads(net, anchors, blobs, image, detection)]
     return net, image, [_output(net, tensor, blobs[id(tensor)], model) for tensor in model.outputs]
 

@@ -1,22 +1,28 @@
 """The end of a detector: heads, priors and DetectionOutput, under the names of the original."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_ssd.box_coder import Predictions
+from keras_ssd.caffe.exporter.blobs import Blob
+from keras_ssd.caffe.exporter.images import Image
 from keras_ssd.caffe.exporter.priors import prior_box
-from keras_ssd.caffe.exporter.writing import Step
+from keras_ssd.caffe.exporter.writing import Net, Step
 from keras_ssd.caffe.files import CaffeLayer
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.exporters.model_graph import ExportError
+from keras_ssd.layer_calls import Call
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.layout import CHANNELS_FIRST
 
-ENDS = (AnchorBoxes, DecodeDetections)
+ENDS: tuple[Any, ...] = (AnchorBoxes, DecodeDetections)
 # Options that Caffe's DetectionOutput lacks, and what it does instead.
-FIXED = {"class_agnostic": False, "average_boxes": False, "max_per_class": None, "clip_boxes": False}
+FIXED: dict[str, Any] = {"class_agnostic": False, "average_boxes": False, "max_per_class": None, "clip_boxes": False}
 
 
-def ends_of(model, calls):
+def ends_of(model: Any, calls: Sequence[Call]) -> tuple[Call | None, Call | None]:
     """The calls of `AnchorBoxes` and `DecodeDetections` that end a model; (None, None) for one that is no detector.
 
     Raises:
@@ -39,7 +45,7 @@ def ends_of(model, calls):
     return anchors[0], decoders[0] if decoders else None
 
 
-def options_of(model, decoder, given):
+def options_of(model: Any, decoder: Call | None, given: Mapping[str, Any] | None) -> tuple[DecodeOptions, str]:
     """(`DecodeOptions`, how scores are made): what was given, then the decoder's own or the model's `decoding`."""
     if decoder is not None:
         options = {**vars(decoder.layer.options), **(given or {})}
@@ -59,7 +65,9 @@ def options_of(model, decoder, given):
     return options, kind
 
 
-def write_heads(net, call, blobs, image, detection):
+def write_heads(
+    net: Net, call: Call, blobs: Mapping[int, Blob], image: Image, detection: tuple[DecodeOptions, str]
+) -> str:
     """Writes everything behind the heads' convolutions.
 
     Args:

@@ -1,5 +1,6 @@
 """The image's way into the net: colours, mean and scale."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,14 +9,15 @@ import numpy as np
 
 from keras_ssd.caffe.exporter.blobs import Blob, float32
 from keras_ssd.caffe.exporter.kinds.arithmetic import line_of
-from keras_ssd.caffe.exporter.writing import Step
+from keras_ssd.caffe.exporter.writing import Net, Step
 from keras_ssd.caffe.files import CaffeLayer
 from keras_ssd.caffe.layers.grayscale import Grayscale
 from keras_ssd.exporters.model_graph import ExportError
+from keras_ssd.layer_calls import Call
 from keras_ssd.layout import CHANNELS_FIRST
 
 CHANNEL_ORDERS = ("bgr", "rgb")
-LINES = (keras.layers.Rescaling, keras.layers.Normalization)
+LINES: tuple[Any, ...] = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,21 @@ class Image:
 
     name: str
     blob: Blob
-    tensor: object
-    skipped: tuple
+    tensor: Any
+    skipped: tuple[Call, ...]
     channel_order: str
-    mean: tuple
+    mean: tuple[float, ...]
     scale: float
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, ...]:
         """(channels, height, width) of the net's input."""
         return self.blob.stored_shape[1:]
 
 
-def write_image(net, model, readers, channel_order, mean_inside):
+def write_image(
+    net: Net, model: Any, readers: Mapping[int, Sequence[Call]], channel_order: str, mean_inside: bool
+) -> Image:
     """Writes the Input layer, and what of the model's preprocessing its user cannot do.
 
     Args:

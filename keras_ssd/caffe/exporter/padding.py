@@ -1,11 +1,19 @@
 """Keras's windows in Caffe's words: symmetric padding only, and pooling that rounds up."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 
-def convolution_of(size_hw, kernel, strides, dilation, cells):
+def convolution_of(
+    size_hw: Sequence[int],
+    kernel: np.ndarray,
+    strides: Sequence[int],
+    dilation: Sequence[int],
+    cells: Sequence[Sequence[int]],
+) -> tuple[np.ndarray, dict[str, Any], tuple[int, ...]]:
     """A convolution with any padding as one of Caffe's, which pads both sides alike.
 
     Where the sides differ, the padding is that of the larger one, and zeros around the kernel put every window where it
@@ -48,7 +56,9 @@ def _axis(size, kernel, stride, dilation, cells):
     return None
 
 
-def without_idle_cells(size_hw, kernel, dilation, cells):
+def without_idle_cells(
+    size_hw: Sequence[int], kernel: np.ndarray, dilation: Sequence[int], cells: Sequence[Sequence[int]]
+) -> tuple[np.ndarray, tuple[Sequence[int], ...]]:
     """A kernel and its padding on a map of one row or column, without what only ever meets the padding.
 
     OpenCV's depthwise convolution reads beyond such maps; SSDs end in them.
@@ -69,7 +79,7 @@ def without_idle_cells(size_hw, kernel, dilation, cells):
     return kernel, tuple(cells)
 
 
-def without_gaps(kernel, dilation):
+def without_gaps(kernel: np.ndarray, dilation: Sequence[int]) -> np.ndarray:
     """A dilated kernel (height, width, ...) with its zeros written out."""
     if max(dilation) == 1:
         return kernel
@@ -79,7 +89,7 @@ def without_gaps(kernel, dilation):
     return whole
 
 
-def pair(stem, values, both=None, *, repeated=True):
+def pair(stem: str, values: Iterable[int], both: str | None = None, *, repeated: bool = True) -> dict[str, Any]:
     """Caffe's fields for (height, width): one where they are equal; none for padding of 0 and strides of 1."""
     high, wide = (int(v) for v in values)
     if (high, wide) == {"pad": (0, 0), "stride": (1, 1)}.get(stem):
@@ -106,7 +116,7 @@ class Pooling:
     first: int
 
 
-def pooling_of(size, kernel, stride, cells, wanted):
+def pooling_of(size: int, kernel: int, stride: int, cells: Sequence[int], wanted: int) -> Pooling | None:
     """The `Pooling` whose windows from `first` on are Keras's on one axis, or None.
 
     Args:
@@ -132,7 +142,7 @@ def pooling_of(size, kernel, stride, cells, wanted):
     return None
 
 
-def deconvolution_of(size_hw, kernel, layer):
+def deconvolution_of(size_hw: Sequence[int], kernel: np.ndarray, layer: Any) -> tuple[np.ndarray, dict[str, Any]]:
     """A Conv2DTranspose as Caffe's Deconvolution, which cuts both sides alike.
 
     Args:

@@ -1,11 +1,13 @@
 """An `AnchorLevel` as the settings of a PriorBox layer."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from keras_ssd.anchors import AnchorLevel
+from keras_ssd.anchors import AnchorLevel, AnchorSpec
 from keras_ssd.exporters.model_graph import ExportError
 
 CLOSE = 2e-6  # relative; float32 is exact to 6e-8, and a size passes through two roots
@@ -21,9 +23,9 @@ class PriorBox:
         fractions: sizes that Caffe would cut to whole pixels.
     """
 
-    settings: dict
-    order: tuple
-    fractions: tuple
+    settings: dict[str, Any]
+    order: tuple[int, ...]
+    fractions: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class _Guess:
         return tuple(size for size in (*self.min_sizes, *self.max_sizes) if size != int(size))
 
 
-def prior_box(spec, index, input_size):
+def prior_box(spec: AnchorSpec, index: int, input_size: Sequence[int]) -> PriorBox:
     """The `PriorBox` of one level.
 
     Args:

@@ -1,16 +1,23 @@
 """Which function writes which kind of Keras layer."""
 
-WRITERS = {}
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from keras_ssd.caffe.exporter.blobs import Blob
+
+Writer = TypeVar("Writer", bound=Callable[..., Blob])
+
+WRITERS: dict[Any, Callable[..., Blob]] = {}
 
 
-def writes(*classes):
+def writes(*classes: Any) -> Callable[[Writer], Writer]:
     """Registers a function as the writer of these layer classes.
 
     A writer is `function(step, layer, *inputs)`: `step` is a `writing.Step`, `layer` the Keras layer, `inputs` are
     `Blob`s; it returns a `Blob`.
     """
 
-    def register(function):
+    def register(function: Writer) -> Writer:
         for cls in classes:
             if cls in WRITERS:
                 raise ValueError(f"{cls.__name__} has two writers.")

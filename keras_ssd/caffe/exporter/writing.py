@@ -1,10 +1,12 @@
 """The net while it is written, and what a writer is given."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.caffe.exporter.blobs import Blob, float32
 from keras_ssd.caffe.exporter.padding import convolution_of, without_idle_cells
@@ -19,42 +21,46 @@ from keras_ssd.padding import NO_SIDES
 class Net:
     """The layers that are written, the names that are taken, and what the user should know."""
 
+    layers: list[CaffeLayer]
+    notes: list[str]
+    forks: Counter[str]
+
     def __init__(self):
         self.layers, self.notes, self.forks = [], [], Counter()
         self._names, self._once = set(), {}
 
-    def unique(self, name):
+    def unique(self, name: str) -> str:
         """The name, or with a number behind it if a layer has it."""
         return unique(name, self._names)
 
-    def append(self, layer):
+    def append(self, layer: CaffeLayer) -> None:
         self.layers.append(layer)
         if set(layer.tops) & set(layer.bottoms):  # written in place: what was made of the blob before is of another
             self._once = {key: made for key, made in self._once.items() if key[0][0] not in layer.tops}
 
-    def once(self, key, make):
+    def once(self, key: tuple[Any, ...], make: Callable[[], Blob]) -> Blob:
         """What `make` wrote for this key, the first time."""
         if key not in self._once:
             made = make()
             self._once[key] = made
         return self._once[key]
 
-    def note(self, sentence):
+    def note(self, sentence: str) -> None:
         """Keeps a sentence for the report."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def all_notes(self):
+    def all_notes(self) -> tuple[str, ...]:
         """Every sentence for the report."""
         counts = ", ".join(f"{kind} ({count})" for kind, count in self.forks.items())
         forks = f"Layers that OpenCV and forks of Caffe have, and the original Caffe does not have: {counts}."
         return (*self.notes, *([forks] if counts else []))
 
-    def maker(self, blob):
+    def maker(self, blob: Blob) -> int:
         """The place of the last layer that wrote a blob."""
         return max(index for index, layer in enumerate(self.layers) if blob.name in layer.tops)
 
-    def with_own_name(self, blob):
+    def with_own_name(self, blob: Blob) -> Blob:
         """The blob under the name of the layer that wrote it last: OpenCV asks for layers, Caffe for blobs."""
         place = self.maker(blob)
         old, new = blob.name, self.layers[place].name
@@ -79,10 +85,10 @@ class Step:
 
     net: Net
     layer: Any
-    output_shape: tuple
+    output_shape: tuple[Any, ...]
     name: str = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.name = caffe_name(self.layer.name)
 
     def fail(self, what: str) -> NoReturn:
@@ -91,11 +97,22 @@ class Step:
             f"Layer '{self.layer.name}' ({type(self.layer).__name__}) cannot be written for Caffe: {what}"
         )
 
-    def label(self, suffix=None):
+    def label(self, suffix: str | None = None) -> str:
         """A free layer name: the step's own, or with `_suffix`."""
         return self.net.unique(self.name if suffix is None else f"{self.name}_{suffix}")
 
-    def add(self, kind, inputs, shape=None, order=None, *, params=None, blobs=(), suffix=None, in_place=False):
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[Blob],
+        shape: Sequence[Any] | None = None,
+        order: tuple[int, ...] | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        blobs: Iterable[ArrayLike] = (),
+        suffix: str | None = None,
+        in_place: bool = False,
+    ) -> Blob:
         """Writes a layer.
 
         Args:
@@ -119,7 +136,18 @@ class Step:
             return Blob(top, first.shape, order=order or first.order)
         return Blob(top, tuple(shape), order=order or usual_order(len(shape)))
 
-    def convolve(self, x, kernel, bias=None, *, strides=(1, 1), dilation=(1, 1), groups=1, cells=NO_SIDES, suffix=None):
+    def convolve(
+        self,
+        x: Blob,
+        kernel: np.ndarray,
+        bias: np.ndarray | None = None,
+        *,
+        strides: Sequence[int] = (1, 1),
+        dilation: Sequence[int] = (1, 1),
+        groups: int = 1,
+        cells: Sequence[Sequence[int]] = NO_SIDES,
+        suffix: str | None = None,
+    ) -> Blob:
         """Writes a Convolution.
 
         Args:
@@ -141,7 +169,7 @@ class Step:
         shape = (x.shape[0], *sizes, kernel.shape[0])
         return self.add("Convolution", [x], shape, params={"convolution_param": param}, blobs=blobs, suffix=suffix)
 
-    def settle(self, x):
+    def settle(self, x: Blob) -> Blob:
         """The blob with colours, factors, padding and flattening written out."""
         return x if x.settled else self.net.once((x.key, "settled"), lambda: self._settled(x))
 
@@ -170,7 +198,7 @@ class Step:
         kernel = np.ones((channels, 1, 1, 1))
         return self.convolve(x, kernel, groups=channels, cells=padding.sides, suffix="padded")
 
-    def ordered(self, x, order):
+    def ordered(self, x: Blob, order: Sequence[int]) -> Blob:
         """The blob, settled, with its axes in this order."""
         x = self.settle(x)
         if x.order == tuple(order):
@@ -181,23 +209,23 @@ class Step:
         params = {"permute_param": {"order": x.axes_to(order)}}
         return self.add("Permute", [x], x.shape, order, params=params, suffix="perm")
 
-    def maps(self, x):
+    def maps(self, x: Blob) -> Blob:
         """The blob, settled, as a map with its channels in front."""
         if x.rank != 4 or x.flat:
             self.fail(f"it needs a map (B, H, W, C) as its input. Received: shape={x.shape}")
         return self.ordered(x, CHANNELS_FIRST)
 
-    def plain(self, x):
+    def plain(self, x: Blob) -> Blob:
         """The blob, settled, with its axes as Keras has them."""
         x = self.settle(x)
         return self.ordered(x, plain_order(x.rank))
 
-    def aligned(self, inputs):
+    def aligned(self, inputs: Iterable[Blob]) -> list[Blob]:
         """All blobs, settled, in one order: their own if they agree, else the usual one."""
         inputs = [self.settle(x) for x in inputs]
         return inputs if agree(inputs) else [self.ordered(x, usual_order(x.rank)) for x in inputs]
 
-    def reshaped(self, x, shape, suffix=None):
+    def reshaped(self, x: Blob, shape: Sequence[Any], suffix: str | None = None) -> Blob:
         """The blob's values in Keras's order, with another shape."""
         x = self.settle(x)
         x = x if x.in_value_order else self.plain(x)
@@ -213,7 +241,7 @@ class Step:
         params = {"reshape_param": {"shape": {"dim": [0, *dims]}}}
         return self.add("Reshape", [x], shape, order, params=params, suffix=suffix)
 
-    def cut(self, x, keras_axis, start, stop, suffix="part"):
+    def cut(self, x: Blob, keras_axis: int, start: int, stop: int, suffix: str | None = "part") -> Blob:
         """The blob's piece [start:stop) of an axis."""
         axis, size = x.axis(keras_axis), x.shape[keras_axis]
         if (start, stop) == (0, size):
@@ -228,7 +256,7 @@ class Step:
         shape = tuple(stop - start if index == keras_axis else side for index, side in enumerate(x.shape))
         return Blob(name, shape, order=x.order)
 
-    def mapped(self, x, sources, constants=None):
+    def mapped(self, x: Blob, sources: ArrayLike, constants: ArrayLike | None = None) -> Blob:
         """The map with other channels: channel i is the input's channel `sources[i]`, or for -1 a constant.
 
         A convolution that only this layer reads gets its filters in that order; else a convolution does it.
@@ -260,7 +288,7 @@ class Step:
         self.net.layers[place] = replace(maker, params=params, blobs=tuple(float32(blob) for blob in blobs))
         return replace(x, shape=(*x.shape[:3], len(sources)))
 
-    def apart(self, x, kinds):
+    def apart(self, x: Blob, kinds: Sequence[str]) -> Blob:
         """The blob, kept apart from the layer behind it if one of these types made it.
 
         OpenCV merges normalizations into the layer before, and does it wrongly where that has groups or the factors are
@@ -273,7 +301,7 @@ class Step:
         self.net.append(CaffeLayer(self.label("silence"), "Silence", (x.name,)))
         return replace(x, shared=True)
 
-    def padded(self, x, sides, *, lowest=False):
+    def padded(self, x: Blob, sides: Sequence[Sequence[int]], *, lowest: bool = False) -> Blob:
         """The blob with more padding to be added by a later layer."""
         if x.flat or (x.padding is not None and x.padding.lowest != lowest):
             x = self.settle(x)

@@ -1,6 +1,8 @@
 """One BlobProto -> one array: which of its five ways to hold numbers it uses, and whether they fit its shape."""
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,7 @@ LEGACY = ("num", "channels", "height", "width")
 RAW_DTYPES = {"DOUBLE": "<f8", "FLOAT": "<f4", "FLOAT16": "<f2"}
 
 
-def array_of_blob(blob, where):
+def array_of_blob(blob: Mapping[str, Any], where: Callable[[], str]) -> np.ndarray:
     """The array of a blob's fields.
 
     Args:

@@ -1,6 +1,7 @@
 """What a file is, by its bytes: a prototxt given for a caffemodel and the other way round, or neither."""
 
 import re
+from pathlib import Path
 
 from keras_ssd.caffe.files.net import CaffeFileError
 from keras_ssd.text_files import as_utf8
@@ -22,7 +23,7 @@ NEITHER = (
 )
 
 
-def check_is_text(path):
+def check_is_text(path: Path) -> None:
     """Refuses a file that is no text, and says what it is.
 
     Raises:
@@ -36,7 +37,7 @@ def check_is_text(path):
         )
 
 
-def check_is_binary(path, what="caffemodel"):
+def check_is_binary(path: Path, what: str = "caffemodel") -> None:
     """Refuses a file that is text, and says what it is.
 
     Args:
@@ -54,7 +55,7 @@ def check_is_binary(path, what="caffemodel"):
         )
 
 
-def looks_like_prototxt(head):
+def looks_like_prototxt(head: bytes) -> bool:
     """Whether text begins as prototxts of nets do.
 
     Args:

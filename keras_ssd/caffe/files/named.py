@@ -5,11 +5,11 @@ import os
 import numpy as np
 
 from keras_ssd.caffe.files.binary import read_caffemodel
-from keras_ssd.caffe.files.net import CaffeFileError
+from keras_ssd.caffe.files.net import CaffeFileError, CaffeLayer
 from keras_ssd.formats.named_arrays import NamedArrays, as_float32
 
 CONVOLUTIONS = ("Convolution", "Deconvolution")
-VECTORS = {"Normalize": ("gamma",), "Scale": ("gamma", "beta"), "PReLU": ("alpha",)}
+VECTORS: dict[str, tuple[str, ...]] = {"Normalize": ("gamma",), "Scale": ("gamma", "beta"), "PReLU": ("alpha",)}
 
 
 def read_caffemodel_arrays(path: str | os.PathLike[str]) -> NamedArrays:
@@ -51,13 +51,13 @@ def read_caffemodel_arrays(path: str | os.PathLike[str]) -> NamedArrays:
     return NamedArrays(layers, format="caffemodel", path=net.path, first_layer_channels="bgr" if colours else "rgb")
 
 
-def keras_arrays(layer):
+def keras_arrays(layer: CaffeLayer) -> dict[str, np.ndarray]:
     """{weight: array} of one layer, channels last; views where no arithmetic is needed.
 
     Args:
         layer: a `CaffeLayer` with blobs.
     """
-    blobs = layer.blobs
+    blobs = list(layer.blobs)
     depthwise = "depthwise" in layer.type.lower()
     if (layer.type in CONVOLUTIONS or depthwise) and len(blobs) <= 2 and blobs[0].ndim > 2:
         kernel = np.moveaxis(blobs[0], (0, 1), (-1, -2))  # (kh, kw, in / group, out)

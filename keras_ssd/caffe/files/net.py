@@ -16,7 +16,7 @@ class CaffeFileError(WeightFileError):
     """A prototxt or caffemodel that cannot be used: what was expected, what came, and what to do."""
 
 
-class Settings(Mapping):
+class Settings(Mapping[str, Any]):
     """The fields of one message by name, with the defaults of caffe.proto.
 
     `settings["num_output"]` is the file's value, else caffe.proto's default, else None. A repeated field is a

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 from keras_ssd.caffe.files.messages import DETECTION_AND_DATA, ENUMS, LAYERS, NET
 
@@ -38,17 +39,17 @@ class Field:
     repeated: bool = False
     packed: bool = False
     last_counts: bool = False
-    default: object = None
+    default: Any = None
     message: str | None = None
-    enum: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
+    enum: MappingProxyType[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
-    def enum_name(self, number):
+    def enum_name(self, number: int) -> str | None:
         """The name of an enum's number, or None."""
         return next((name for name, value in self.enum.items() if value == number), None)
 
 
 @lru_cache(maxsize=1)
-def messages():
+def messages() -> dict[str, dict[str, Field]]:
     """{message: {field name: Field}} of every message that is known."""
     enums = {name: _enum(words) for name, words in _paragraphs(ENUMS)}
     tables = [_paragraphs(text) for text in (NET, LAYERS, DETECTION_AND_DATA)]
@@ -67,14 +68,14 @@ def _numbered():
     }
 
 
-def fields_by_name(message):
+def fields_by_name(message: str | None) -> dict[str, Field]:
     """{field name: Field} of a message; empty for one that is not known."""
-    return messages().get(message, {})
+    return messages().get(message or "", {})
 
 
-def fields_by_number(message):
+def fields_by_number(message: str | None) -> dict[int, Field]:
     """{field number: Field} of a message; empty for one that is not known."""
-    return _numbered().get(message, {})
+    return _numbered().get(message or "", {})
 
 
 def _paragraphs(text):

@@ -4,6 +4,10 @@ Follows Caffe's own upgrade_proto.cpp: V1 records, inputs outside of layers, and
 parameters are brought to the current form.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from keras_ssd.caffe.files.messages import V1_TYPES
 from keras_ssd.caffe.files.net import CaffeFileError, CaffeLayer, CaffeNet
 
@@ -12,7 +16,7 @@ TRANSFORMED = ("data_param", "image_data_param", "window_data_param")
 TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
 
 
-def net_from_fields(fields, path):
+def net_from_fields(fields: Mapping[str, Any], path: Path | None) -> CaffeNet:
     """Builds the net of parsed fields.
 
     Args:

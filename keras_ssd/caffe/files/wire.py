@@ -23,7 +23,7 @@ class Span:
     end: int
 
     @property
-    def size(self):
+    def size(self) -> int:
         """In bytes."""
         return self.end - self.start
 
@@ -43,12 +43,12 @@ class Run:
     width: int
 
     @property
-    def step(self):
+    def step(self) -> int:
         """Bytes from one value to the next."""
         return self.width + 1
 
     @property
-    def size(self):
+    def size(self) -> int:
         """In bytes."""
         return self.count * self.step
 
@@ -65,30 +65,32 @@ class Wire:
         source: the file, for messages.
     """
 
-    def __init__(self, data, source):
+    records: int
+
+    def __init__(self, data: Any, source: Any):
         self.data = data
         self.source = source
         self.records = 0
 
-    def error(self, offset, expected, received):
+    def error(self, offset: int, expected: str, received: str) -> CaffeFileError:
         return CaffeFileError(self.text_of_error(offset, expected, received))
 
-    def limit(self, offset, expected):
+    def limit(self, offset: int, expected: str) -> CaffeLimitError:
         return CaffeLimitError(self.text_of_error(offset, expected, "more"))
 
-    def text_of_error(self, offset, expected, received):
+    def text_of_error(self, offset: int, expected: str, received: str) -> str:
         return (
             f"{self.source}, byte {offset:,}: expected {expected}. Received: {received}. The file is damaged, cut "
             "short or of another format; copy it again."
         )
 
-    def count(self, position):
+    def count(self, position: int) -> None:
         """Counts one more record at this position."""
         self.records += 1
         if self.records > MAX_RECORDS:
             raise self.limit(position, f"at most {MAX_RECORDS:,} records in a file")
 
-    def varint(self, position, end):
+    def varint(self, position: int, end: int) -> tuple[int, int]:
         """(value, next position) of an unsigned integer of at most 64 bits."""
         value = shift = 0
         for at in range(position, min(end, position + 10)):
@@ -128,14 +130,14 @@ class Wire:
                 raise self.error(position, "a record of a known wire type", f"wire type {kind}")
             yield number, kind, value
 
-    def span(self, position, end):
+    def span(self, position: int, end: int) -> Span:
         """The content behind a length."""
         length, start = self.varint(position, end)
         if length > end - start:
             raise self.error(position, f"at most {end - start:,} bytes in what holds this field", f"{length:,} bytes")
         return Span(start, start + length)
 
-    def run(self, position, after, end, width):
+    def run(self, position: int, after: int, end: int, width: int) -> Run:
         """As many neighbouring values under the tag at `position` as there are; one if the tag is longer."""
         if end - after < width:
             raise self.error(position, f"a value of {width} bytes", f"{end - after} bytes")
@@ -156,7 +158,7 @@ class Wire:
             first, rows = first + rows, min(2 * rows, RUN_ROWS)
         return most
 
-    def after_group(self, number, position, end):
+    def after_group(self, number: int, position: int, end: int) -> int:
         """The position behind a group, whatever it holds."""
         open_groups = [number]
         while open_groups:

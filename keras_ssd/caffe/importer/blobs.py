@@ -28,8 +28,8 @@ class Blob(Layout):
 
     tensor: Any
     layer: Any = None
-    inputs: tuple = field(default=(), repr=False)
-    levels: tuple = ()
+    inputs: tuple[Any, ...] = field(default=(), repr=False)
+    levels: tuple[Any, ...] = ()
 
     @classmethod
     def of_maps(cls, tensor: Any, *, channels_reversed: bool = False) -> Self:

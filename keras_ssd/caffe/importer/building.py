@@ -46,12 +46,16 @@ class Placed:
 class Plan:
     """All weights of a model that is being built, and the names that are taken."""
 
+    placed: list[Placed]
+    bytes: int
+    names: set[str]
+
     def __init__(self):
         self.placed = []
         self.bytes = 0
         self.names = set()
 
-    def unique(self, name):
+    def unique(self, name: str) -> str:
         """The name, or with a number behind it if it is taken."""
         return unique(name, self.names)
 

@@ -2,13 +2,16 @@
 
 import logging
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from keras_ssd.anchors import AnchorSpec
+from keras_ssd.caffe.files import CaffeLayer, CaffeNet
 from keras_ssd.caffe.importer.blobs import Blob
 from keras_ssd.caffe.importer.building import Plan, Step
 from keras_ssd.caffe.importer.head import ACTIVATIONS
-from keras_ssd.caffe.importer.images import image_blob, image_input, preprocessing_of
+from keras_ssd.caffe.importer.images import ImageInput, Preprocessing, image_blob, image_input, preprocessing_of
 from keras_ssd.caffe.importer.names import legal_name
 from keras_ssd.caffe.importer.preparation import (
     PRIORS,
@@ -24,7 +27,7 @@ from keras_ssd.caffe.importer.report import ReportRow
 from keras_ssd.caffe.importer.strict import check_fields, passed_over
 from keras_ssd.keras_private import maker_of
 
-log = logging.getLogger("keras_ssd")
+log: logging.Logger = logging.getLogger("keras_ssd")
 
 OWN_NAMES = ("images", "preprocessing", "grayscale", "predictions", "detections")
 
@@ -32,7 +35,27 @@ OWN_NAMES = ("images", "preprocessing", "grayscale", "predictions", "detections"
 class Construction:
     """The blobs of a net while its layers are built one after the other, in Caffe's order."""
 
-    def __init__(self, net, weights, outputs, custom, truncate_sizes):
+    net: CaffeNet
+    end: CaffeLayer | None
+    layers: list[CaffeLayer]
+    open: set[str]
+    custom: dict[str, Callable[..., Any]]
+    builders: dict[str, Callable[..., Any]]
+    notes: tuple[str, ...]
+    plan: Plan
+    blobs: dict[str, Blob]
+    rows: list[ReportRow]
+    origins: dict[str, str]
+    image: ImageInput
+
+    def __init__(
+        self,
+        net: CaffeNet,
+        weights: CaffeNet | None,
+        outputs: Sequence[str] | None,
+        custom: Mapping[str, Callable[..., Any]] | None,
+        truncate_sizes: bool,
+    ):
         self.source, self.weights = net, weights
         self.net, self.end = detecting_phase(net)
         if self.end is None and not outputs:
@@ -56,7 +79,7 @@ class Construction:
         self.plan.names.update(OWN_NAMES)
         self.blobs, self.rows, self.origins = {}, [], {}
 
-    def start(self, input_size, given):
+    def start(self, input_size: Sequence[int] | None, given: Mapping[str, Any]) -> tuple[Any, Preprocessing]:
         """Makes the model's input; returns it and the `Preprocessing`."""
         if self.open:
             made = [top for layer in self.net.layers for top in layer.tops]
@@ -73,7 +96,7 @@ class Construction:
         self.blobs[self.image.blob] = replace(blob, layer=self.image.layer)
         return inputs, preprocessing
 
-    def run(self):
+    def run(self) -> None:
         """Builds every layer."""
         for task in tasks(self.layers):
             if task.layer.type in DATA:
@@ -121,7 +144,7 @@ class Construction:
         made = self.builders[kind](step, *inputs)
         return Blob(None, levels=given_levels(step, made)) if isinstance(made, AnchorSpec) else made
 
-    def blob(self, layer, name):
+    def blob(self, layer: CaffeLayer, name: str) -> Blob:
         if name not in self.blobs:
             raise ValueError(f"Layer '{layer.name}' reads blob '{name}' before any layer has made it.")
         return self.blobs[name]
@@ -147,7 +170,7 @@ class Construction:
         readers = [layer for layer in self.layers if self.image.blob in layer.bottoms and layer.type not in PRIORS]
         return bool(readers) and all(layer.type in ("BatchNorm", "Scale", "Power", "MVN", "BN") for layer in readers)
 
-    def note_unused(self, model):
+    def note_unused(self, model: Any) -> None:
         """Notes the layers whose Keras layers the model does not need: what AnchorBoxes and the decoder do."""
         names = {layer.name for layer in model.layers}
         for place, row in enumerate(self.rows):
@@ -155,14 +178,14 @@ class Construction:
                 done = "done by the decoder" if row.kind in ACTIVATIONS else "done by 'predictions'"
                 self.rows[place] = replace(row, note=done)
 
-    def note_folded(self, folded):
+    def note_folded(self, folded: Mapping[str, str]) -> None:
         """Notes which batch normalisations became part of a convolution: {its name: the convolution's}, as in Keras."""
         for place, row in enumerate(self.rows):
             conv = folded.get(legal_name(row.layer))
             if conv:
                 self.rows[place] = replace(row, note=f"folded into '{conv}'")
 
-    def choices(self, preprocessing):
+    def choices(self, preprocessing: Preprocessing) -> tuple[str, ...]:
         """Sentences on what was decided."""
         lines = [f"Preprocessing: {preprocessing}.", *self.notes]
         if preprocessing.source is None:

@@ -1,12 +1,16 @@
 """The end of a detector: what feeds it, traced back to one confidence map and one offset map per level."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.box_coder import CODE_TYPES
+from keras_ssd.caffe.files import CaffeLayer
+from keras_ssd.caffe.importer.blobs import Blob
 from keras_ssd.caffe.importer.priors import spec_of
 from keras_ssd.layers.class_columns import BoxesOfClasses, ClassColumns
 
@@ -30,11 +34,11 @@ class Ending:
     num_classes: int
     background: int
     share_location: bool
-    decoding: dict
+    decoding: dict[str, Any]
     scores: str | None = None
 
 
-def ending_of(layer):
+def ending_of(layer: CaffeLayer) -> Ending:
     """The `Ending` of a DetectionOutput or MultiBoxLoss layer."""
     found = _detection_output(layer) if layer.type == "DetectionOutput" else _multibox_loss(layer)
     if not found.num_classes or found.num_classes < 1 or found.background >= found.num_classes:
@@ -87,13 +91,13 @@ def _limit(number):
 class Heads:
     """Maps and anchors as `AnchorBoxes` takes them, and how scores are made of the confidence."""
 
-    confidence_maps: list
-    offset_maps: list
+    confidence_maps: list[Any]
+    offset_maps: list[Any]
     spec: AnchorSpec
     scores: str
 
 
-def heads_of(layer, ending, offsets, confidence, priors):
+def heads_of(layer: CaffeLayer, ending: Ending, offsets: Blob, confidence: Blob, priors: Blob) -> Heads:
     """The maps of all levels.
 
     Args:
@@ -143,7 +147,7 @@ def _check_size(layer, what, parts, expected, because):
         )
 
 
-def parts_of(blob, num_classes=None):
+def parts_of(blob: Blob, num_classes: int | None = None) -> tuple[list[Blob], str]:
     """The blobs whose values, one after the other, are this blob's before its activation.
 
     Returns:
@@ -198,7 +202,7 @@ def _joins_values(blob):
     return math.prod(blob.shape[1 : axis % len(blob.shape)]) == 1
 
 
-def maps_of(parts, spec, width, name):
+def maps_of(parts: Sequence[Blob], spec: AnchorSpec, width: int, name: str) -> list[Any]:
     """One tensor (B, H, W, boxes * width) per level."""
     sizes = [level.num_anchors * width for level in spec.levels]
     shapes = [(*level.grid_hw, level.boxes_per_cell * width) for level in spec.levels]

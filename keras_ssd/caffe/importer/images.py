@@ -1,10 +1,13 @@
 """The image's way into the net: its size, its colours, its mean and scale."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
 from keras_ssd.backbones.blocks import check_input_size
+from keras_ssd.caffe.files import CaffeLayer, CaffeNet
 from keras_ssd.caffe.importer.blobs import Blob
 from keras_ssd.caffe.importer.registry import DATA
 from keras_ssd.caffe.layers.grayscale import Grayscale
@@ -25,11 +28,11 @@ class Preprocessing:
 
     channels: int
     channel_order: str
-    mean: tuple
-    scale: tuple
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
     source: str | None
 
-    def __str__(self):
+    def __str__(self) -> str:
         values = ", ".join(f"{v:g}" for v in self.mean), ", ".join(f"{v:g}" for v in self.scale)
         source = self.source or "no source: the files state none, and none was given"
         order = "grey" if self.channels == 1 else self.channel_order.upper()
@@ -42,11 +45,11 @@ class ImageInput:
 
     blob: str
     channels: int
-    size_hw: tuple
-    layer: object
+    size_hw: tuple[int, int]
+    layer: CaffeLayer
 
 
-def image_input(layers, input_size=None):
+def image_input(layers: Iterable[CaffeLayer], input_size: Sequence[int] | None = None) -> ImageInput:
     """The net's image, among all its data layers.
 
     Args:
@@ -97,7 +100,7 @@ def _shape(layer, place):
     return (channels, resize["height"], resize["width"]) if resize is not None else (channels, None, None)
 
 
-def preprocessing_of(image, given, *nets):
+def preprocessing_of(image: ImageInput, given: Mapping[str, Any], *nets: CaffeNet | None) -> Preprocessing:
     """Mean, scale and channel order: the user's, or those that a data layer of one of the nets states.
 
     Args:
@@ -177,7 +180,7 @@ def _values(name, given, channels):
     return values
 
 
-def image_blob(size_hw, preprocessing):
+def image_blob(size_hw: Sequence[int], preprocessing: Preprocessing) -> tuple[Any, Blob]:
     """The model's input, RGB 0..255, and the blob that the net sees.
 
     Returns:

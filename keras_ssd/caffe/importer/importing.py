@@ -40,7 +40,7 @@ def from_caffe(
     fold: bool = False,
     layers: Mapping[str, Callable] | None = None,
     outputs: Sequence[str] | None = None,
-    heads: Sequence | None = None,
+    heads: Sequence[Any] | None = None,
     anchors: Any = None,
     anchor_format: str = "cxcywh",
     variances: float | Sequence[float] = (0.1, 0.1, 0.2, 0.2),
@@ -101,17 +101,18 @@ def from_caffe(
         weights = read_caffemodel(os.fspath(weights))
     given = {"mean": mean, "scale": scale, "channel_order": channel_order}
     outside = heads is not None or anchors is not None
+    pairs: tuple[tuple[str, ...], ...] = ()
     if outside:
         _refuse_both(net, outputs)
-        heads, anchors = head_names(heads), anchors_of(anchors, anchor_format, variances)
-    wanted = wanted_blobs(net, heads) if outside else outputs
+        pairs, anchors = head_names(heads), anchors_of(anchors, anchor_format, variances)
+    wanted = wanted_blobs(net, pairs) if outside else outputs
     with map_limit(max_map_bytes):
         building = Construction(net, weights, wanted, layers, truncate_sizes)
         inputs, preprocessing = building.start(input_size, given)
         building.run()
         name = legal_name(name or net.name or "caffe")
         if outside:
-            model = _outside(building, inputs, heads, anchors, scores, classes, name)
+            model = _outside(building, inputs, pairs, anchors, scores, classes, name)
         elif outputs:
             model = _plain(building, inputs, outputs, name)
         else:

@@ -1,6 +1,7 @@
 """Detectors whose priors are computed outside the net: named or guessed blobs of offsets and scores, given priors."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.anchors.arrays import spec_of_array
+from keras_ssd.caffe.files import CaffeNet
 from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.construction import Construction
 from keras_ssd.caffe.importer.head import ACTIVATIONS, Heads, maps_of, parts_of
 from keras_ssd.caffe.importer.preparation import last_blobs
 from keras_ssd.layers.class_columns import ClassColumns
@@ -26,18 +29,18 @@ class GivenPriors:
     variances: Any
 
     @property
-    def num_anchors(self):
+    def num_anchors(self) -> int:
         """Number of priors; a PriorBox array also holds variances."""
         shape = self.array.shape
         return len(self.array) if len(shape) == 2 and shape[1] == 4 else self.array.size // 8
 
-    def spec(self, image_size, grids):
+    def spec(self, image_size: tuple[int, int], grids: Sequence[tuple[int, int, int]] | None) -> AnchorSpec:
         """The `AnchorSpec`."""
         given = {"anchor_format": self.anchor_format, "variances": self.variances}
         return spec_of_array(self.array, image_size, grids, **given)
 
 
-def head_names(heads):
+def head_names(heads: Sequence[Any] | None) -> tuple[tuple[str, ...], ...]:
     """((offsets, scores), ...) of blob names, from a list of pairs or one pair of joined blobs.
 
     Raises:
@@ -55,12 +58,18 @@ def head_names(heads):
     return tuple(tuple(pair) for pair in pairs)
 
 
-def wanted_blobs(net, heads):
+def wanted_blobs(net: CaffeNet, heads: Iterable[Sequence[str]]) -> list[str]:
     """Names of the blobs to build: the heads, or where none is named all results of the net."""
     return [name for pair in heads for name in pair] or list(last_blobs(net.for_phase("TEST")))
 
 
-def outside_heads(building, heads, anchors, scores, classes):
+def outside_heads(
+    building: Construction,
+    heads: Sequence[Sequence[str]],
+    anchors: AnchorSpec | GivenPriors,
+    scores: str | None,
+    classes: Callable[[int], bool | None],
+) -> tuple[Heads, int]:
     """(`Heads`, number of classes without background) of a net whose priors are given.
 
     Args:
@@ -102,7 +111,7 @@ def outside_heads(building, heads, anchors, scores, classes):
     return Heads(confidence_maps, offset_maps, spec, scores), columns - (background >= 0)
 
 
-def anchors_of(anchors, anchor_format, variances):
+def anchors_of(anchors: Any, anchor_format: str, variances: Any) -> AnchorSpec | GivenPriors:
     """The `AnchorSpec` or `GivenPriors` that were given."""
     if isinstance(anchors, AnchorSpec):
         return anchors

@@ -1,7 +1,10 @@
 """A Caffe net, made ready for building: the right phase, the layers that count, merged pairs."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from keras_ssd.caffe.files import CaffeLayer, CaffeNet
 from keras_ssd.caffe.importer.registry import BUILDERS, DATA, DETECTIONS, ENDS
 
 PRIORS = ("PriorBox",)
@@ -11,11 +14,11 @@ PRIORS = ("PriorBox",)
 class Task:
     """A layer to build, with the layers that it takes in."""
 
-    layer: object
-    merged: tuple = ()
+    layer: CaffeLayer
+    merged: tuple[CaffeLayer, ...] = ()
 
 
-def detecting_phase(net):
+def detecting_phase(net: CaffeNet) -> tuple[CaffeNet, CaffeLayer | None]:
     """The layers of the phase that ends in detections, and the layer at its end.
 
     A deploy net ends in DetectionOutput; a train net in MultiBoxLoss, which states the same of its heads.
@@ -36,7 +39,7 @@ def detecting_phase(net):
     return net.for_phase("TEST"), None
 
 
-def needed_layers(net, wanted):
+def needed_layers(net: CaffeNet, wanted: Iterable[str]) -> tuple[list[CaffeLayer], set[str]]:
     """The layers that some blobs depend on, in the net's order.
 
     Args:
@@ -53,14 +56,14 @@ def needed_layers(net, wanted):
     return needed[::-1], wanted
 
 
-def last_blobs(net):
+def last_blobs(net: CaffeNet) -> tuple[str, ...]:
     """Names of the blobs that no layer of a phase's net reads: its results."""
     read = {name for layer in net.layers if layer.type not in ENDS for name in set(layer.bottoms) - set(layer.tops)}
     made = [top for layer in net.layers if layer.type not in (*DATA, *ENDS) for top in layer.tops]
     return tuple(name for name in dict.fromkeys(made) if name not in read) or tuple(dict.fromkeys(made))[-1:]
 
 
-def unsupported(layers, builders):
+def unsupported(layers: Iterable[CaffeLayer], builders: Iterable[str]) -> dict[str, list[str]]:
     """{type: names} of layers that have no builder."""
     known = {*builders, *DATA, *PRIORS, *DETECTIONS}
     found = {}
@@ -70,7 +73,7 @@ def unsupported(layers, builders):
     return found
 
 
-def refuse_unsupported(net, layers, custom):
+def refuse_unsupported(net: CaffeNet, layers: Iterable[CaffeLayer], custom: Mapping[str, Any] | None) -> None:
     """Raises one ValueError that names every layer that cannot be built."""
     found = unsupported(layers, {**BUILDERS, **(custom or {})})
     if not found:
@@ -83,7 +86,7 @@ def refuse_unsupported(net, layers, custom):
     )
 
 
-def tasks(layers):
+def tasks(layers: Sequence[CaffeLayer]) -> list[Task]:
     """Layers as tasks, each BatchNorm together with the Scale that is all that reads it.
 
     Caffe splits batch normalisation into two layers; Keras's one layer is the pair.

@@ -1,8 +1,12 @@
 """PriorBox layers -> the levels of an `AnchorSpec`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keras_ssd.anchors import AnchorLevel, AnchorSpec
+from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.building import Step
 
 
 @dataclass(frozen=True)
@@ -10,13 +14,13 @@ class PriorLevel:
     """What one PriorBox layer says: its `AnchorLevel`, and what a spec states for all levels."""
 
     level: AnchorLevel
-    image_size: tuple
-    variances: tuple
+    image_size: tuple[int, int]
+    variances: tuple[float, ...]
     clip: bool
     layer: str
 
 
-def prior_level(step, features, image):
+def prior_level(step: Step, features: Blob, image: Blob) -> PriorLevel:
     """The level of a PriorBox layer.
 
     Args:
@@ -58,7 +62,7 @@ def _dense(step, s, size_hw, grid, common):
     return AnchorLevel.density_prior_box(size_hw, grid, sizes, densities, ratios or (1.0,), tiling=tiling, **common)
 
 
-def given_levels(step, made):
+def given_levels(step: Step, made: Any) -> tuple[PriorLevel, ...]:
     """The levels that a function for a prior layer returned.
 
     Args:
@@ -82,7 +86,7 @@ def _pair(settings, both, high, wide):
     return (settings.get(both),) * 2 if settings.get(both) else None
 
 
-def spec_of(levels):
+def spec_of(levels: Sequence[PriorLevel]) -> AnchorSpec:
     """The `AnchorSpec` of all levels.
 
     Raises:

@@ -1,5 +1,8 @@
 """Which function builds which type of Caffe layer."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 # Layers that leave nothing in the model.
 DATA = ("Input", "Data", "AnnotatedData", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "VideoData")
 ENDS = (
@@ -9,17 +12,19 @@ ENDS = (
 )
 DETECTIONS = ("DetectionOutput", "MultiBoxLoss")
 
-BUILDERS = {}
+Builder = TypeVar("Builder", bound=Callable[..., Any])
+
+BUILDERS: dict[str, Callable[..., Any]] = {}
 
 
-def builds(*types):
+def builds(*types: str) -> Callable[[Builder], Builder]:
     """Registers a function as the builder of these layer types.
 
     A builder is `function(step, *inputs)`: `step` is a `building.Step`, `inputs` are `Blob`s; it returns a `Blob`, or
     a sequence of them for a layer with several tops.
     """
 
-    def register(function):
+    def register(function: Builder) -> Builder:
         for kind in types:
             if kind in BUILDERS:
                 raise ValueError(f"Layer type '{kind}' has two builders.")

@@ -1,7 +1,9 @@
 """Fields that a known message of caffe.proto does not have: misspelt ones, or a fork's own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from keras_ssd.caffe.files import CaffeLayer, CaffeNet
 from keras_ssd.caffe.files.schema import fields_by_name
 from keras_ssd.caffe.importer.registry import DATA
 from keras_ssd.names import nearest
@@ -9,7 +11,7 @@ from keras_ssd.names import nearest
 TRAINING = (*DATA, "MultiBoxLoss")  # what they state of training is not built
 
 
-def check_fields(net, layers, custom):
+def check_fields(net: CaffeNet, layers: Iterable[CaffeLayer], custom: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Refuses unknown fields of layers that are built; returns sentences on those of layers that only feed or train.
 
     Args:
@@ -41,7 +43,7 @@ def check_fields(net, layers, custom):
     return (f"Passed over, as unknown fields of layers that do not compute: {', '.join(notes)}.",) if notes else ()
 
 
-def passed_over(weights):
+def passed_over(weights: CaffeNet | None) -> tuple[str, ...]:
     """A sentence on the unknown fields of a caffemodel, which gives the weights alone; none where it has none.
 
     Args:

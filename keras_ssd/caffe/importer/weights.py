@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 
+from keras_ssd.caffe.files import CaffeNet
+from keras_ssd.caffe.importer.building import Plan
 from keras_ssd.formats import NamedArrays, WeightFileError
 from keras_ssd.zoo.port import PortError, difference
 
 
-def arrays_for(plan, weights, model_name):
+def arrays_for(plan: Plan, weights: CaffeNet, model_name: str) -> tuple[NamedArrays, list[tuple[str, tuple[int, ...]]]]:
     """The arrays for every weight that was placed.
 
     Args:

@@ -16,5 +16,5 @@ class AbsoluteValue(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         return ops.abs(inputs)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return input_shape

@@ -77,7 +77,7 @@ class ChannelAffine(keras.layers.Layer):
             x = x + ops.reshape(ops.cast(self.beta, x.dtype), sizes)
         return x
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class Deconvolution2D(keras.layers.Layer):
             sizes.append(None if size is None else self.strides[axis] * (size - 1) + reach)
         return (input_shape[0], *sizes, self.filters)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         shape = self._output_shape(input_shape)
         if any(size is not None and size < 1 for size in shape[1:3]):
             raise ValueError(

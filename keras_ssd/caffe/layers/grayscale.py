@@ -22,8 +22,8 @@ class Grayscale(keras.layers.Layer):
         grey = sum(x[..., i : i + 1] * weight for i, weight in enumerate(WEIGHTS))
         return ops.cast(ops.round(grey), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return (*input_shape[:-1], 1)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> Any:
         return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self.compute_dtype)

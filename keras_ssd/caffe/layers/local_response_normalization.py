@@ -55,7 +55,7 @@ class LocalResponseNormalization(keras.layers.Layer):
             means = sum(squares[..., i : i + channels] for i in range(self.size)) / self.size
         return ops.cast(x * ops.power(self.k + self.alpha * means, -self.beta), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Logarithm(keras.layers.Layer):
         x = ops.log(self.shift + self.scale * ops.cast(inputs, "float32"))
         return ops.cast(x if self.base is None else x / math.log(self.base), self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class MeanVarianceNormalization(keras.layers.Layer):
             x = x / (deviation + self.epsilon)
         return ops.cast(x, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

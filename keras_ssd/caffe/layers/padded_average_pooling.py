@@ -77,7 +77,7 @@ class PaddedAveragePooling2D(keras.layers.Layer):
         factors = self.factors(inputs.shape)[None, :, :, None]
         return means if (factors == 1).all() else means * ops.convert_to_tensor(factors, dtype=means.dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         pads = self.pads(input_shape)
         sizes = (len(self._windows(input_shape[1 + axis], axis, pads[axis])) for axis in (0, 1))
         return (input_shape[0], *sizes, input_shape[3])

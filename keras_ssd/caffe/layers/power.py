@@ -41,7 +41,7 @@ class Power(keras.layers.Layer):
             x = ops.power(x, self.power)
         return ops.cast(x, self.compute_dtype)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

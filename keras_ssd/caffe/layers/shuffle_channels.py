@@ -42,7 +42,7 @@ class ShuffleChannels(keras.layers.Layer):
         table = ops.reshape(inputs, (*shape[:-1], self.groups, shape[-1] // self.groups))
         return ops.reshape(ops.swapaxes(table, -1, -2), shape)
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

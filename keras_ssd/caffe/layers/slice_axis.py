@@ -51,7 +51,7 @@ class SliceAxis(keras.layers.Layer):
         axis = self._checked_axis(inputs.shape)
         return inputs[(slice(None),) * axis + (slice(self.start, self.stop),)]
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         axis = self._checked_axis(input_shape)
         size = input_shape[axis]
         stop = self.stop if self.stop is not None else size

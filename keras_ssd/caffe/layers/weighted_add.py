@@ -43,7 +43,7 @@ class WeightedAdd(keras.layers.Layer):
             total = total + (x if coefficient == 1.0 else coefficient * x)
         return total
 
-    def compute_output_shape(self, input_shape: Any) -> tuple:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         return tuple(input_shape[0])
 
     def get_config(self) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """An ONNX file against the model that it was written from."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +30,7 @@ class Difference:
     boxes: float
     scores: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.image}: boxes {self.boxes:.1e}, scores {self.scores:.1e}"
 
 
@@ -45,26 +48,26 @@ class OnnxCheck:
     path: Path
     input: str
     runtime: str | None
-    differences: tuple
+    differences: tuple[Difference, ...]
 
     @property
-    def boxes(self):
+    def boxes(self) -> float | None:
         """The largest difference of boxes."""
         return max((row.boxes for row in self.differences), default=None)
 
     @property
-    def scores(self):
+    def scores(self) -> float | None:
         """The largest difference of scores."""
         return max((row.scores for row in self.differences), default=None)
 
-    def __str__(self):
+    def __str__(self) -> str:
         head = f"{self.path}: takes {self.input}, gives {BOXES} and {SCORES}."
         if self.runtime is None:
             return f"{head} Not compared with the model, since onnxruntime is not installed."
         return "\n".join([f"{head} Largest differences in {self.runtime}:", *(f"  {row}" for row in self.differences)])
 
 
-def check_onnx(path, model, images=()):
+def check_onnx(path: str | os.PathLike[str], model: Any, images: Iterable[Any] = ()) -> OnnxCheck:
     """Runs an ONNX file with onnxruntime and compares it with the model that it was written from.
 
     Args:

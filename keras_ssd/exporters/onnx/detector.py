@@ -1,7 +1,7 @@
 """A model seen as a detector: its predictions, and how they are decoded."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ class Detector:
     kind_of_scores: str
 
     @classmethod
-    def of(cls, model):
+    def of(cls, model: Any) -> Self:
         """The detector that a model is.
 
         Raises:
@@ -61,7 +61,7 @@ class Detector:
             options, from_logits = DecodeOptions(**getattr(model, "final_decoding", {})), True
         return cls(model, joining[0].output, options, options.kind_of_scores(from_logits))
 
-    def results(self, images):
+    def results(self, images: Any) -> tuple[np.ndarray, np.ndarray]:
         """(boxes (B, N, 4), scores (B, N, C)) of images (B, H, W, 3), as numpy arrays; no suppression."""
         raw = keras.Model(self.model.inputs[0], self.predictions)(images, training=False)
         parts = Predictions.split(ops.convert_to_numpy(raw))
@@ -69,7 +69,7 @@ class Detector:
             boxes = self.options.boxes(parts)
         return boxes, SCORING[self.kind_of_scores](parts.logits)[..., 1:]
 
-    def output_of(self, name, images):
+    def output_of(self, name: str, images: Any) -> np.ndarray:
         """The output of one layer for images, as a numpy array."""
         part = keras.Model(self.model.inputs[0], self.model.get_layer(name).output)
         return ops.convert_to_numpy(part(images, training=False))

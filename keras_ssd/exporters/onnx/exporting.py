@@ -29,7 +29,7 @@ LIMIT = 1e-2  # far above rounding, that of half precision included, and far bel
 
 @checked_arguments
 def to_onnx(
-    model: keras.Model, path: str | os.PathLike, *, input: str = "rgb", check_with: Sequence[Any] = ()
+    model: keras.Model, path: str | os.PathLike[str], *, input: str = "rgb", check_with: Sequence[Any] = ()
 ) -> OnnxCheck:
     """Writes a detector as an ONNX file, for OpenCV 5, onnxruntime and whatever else reads ONNX.
 

@@ -1,11 +1,15 @@
 """What an ONNX model takes: images in RGB or BGR, or what Caffe's nets took."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporters.onnx.values import Value
+from keras_ssd.layer_calls import Call
 from keras_ssd.layout import CHANNELS_FIRST
 from keras_ssd.names import unknown_name
 
@@ -33,7 +37,7 @@ INPUTS = {
 }
 
 
-def input_kind(name):
+def input_kind(name: str) -> InputKind:
     """The `InputKind` of a name.
 
     Raises:
@@ -44,7 +48,7 @@ def input_kind(name):
     return INPUTS[name]
 
 
-def first_value(kind, calls, model_input):
+def first_value(kind: InputKind, calls: Sequence[Call], model_input: Any) -> tuple[Any, Value, Sequence[Call]]:
     """Where the graph begins.
 
     Args:
@@ -86,7 +90,7 @@ def _behind_preprocessing(calls):
     return calls[place].outputs[0], [call for at, call in enumerate(calls) if at not in dropped]
 
 
-def fed(kind, prepare, image):
+def fed(kind: InputKind, prepare: Callable[[np.ndarray], np.ndarray], image: ArrayLike) -> np.ndarray:
     """The array (1, C, H, W) that a model of this kind takes for an image.
 
     Args:

@@ -1,10 +1,13 @@
 """An ONNX graph while it is being written: nodes, constants, and the moves between orders of axes."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layout import CHANNELS_FIRST, plain_order
 from keras_ssd.names import unique
 
@@ -17,8 +20,8 @@ class Node:
 
     operator: str
     name: str
-    inputs: tuple
-    attributes: dict
+    inputs: tuple[str, ...]
+    attributes: dict[str, Any]
 
 
 class Graph:
@@ -28,28 +31,31 @@ class Graph:
         reserved: names that no node may take.
     """
 
-    def __init__(self, reserved=()):
+    nodes: list[Node]
+    constants: dict[str, np.ndarray]
+
+    def __init__(self, reserved: Iterable[str] = ()):
         self.nodes = []
         self.constants = {}
         self._names = set(reserved)
         self._moved = {}
 
-    def unique(self, name):
+    def unique(self, name: str) -> str:
         """The name, or with a number behind it if it is taken."""
         return unique(name, self._names)
 
-    def node(self, operator, inputs, name, **attributes):
+    def node(self, operator: str, inputs: Iterable[str], name: str, **attributes: Any) -> str:
         """Writes an operation and returns the name of its output."""
         self.nodes.append(Node(operator, name, tuple(inputs), attributes))
         return name
 
-    def rename_last(self, stored, name):
+    def rename_last(self, stored: str, name: str) -> None:
         """Gives the last operation, whose output is `stored` and which nothing reads yet, a reserved name."""
         if self.nodes[-1].name != stored:
             raise RuntimeError(f"'{stored}' is not the last operation, which is '{self.nodes[-1].name}'.")
         self.nodes[-1] = replace(self.nodes[-1], name=name)
 
-    def constant(self, array, name):
+    def constant(self, array: ArrayLike, name: str) -> str:
         """Writes an array, floats as float32 and whole numbers as int64, and returns its name.
 
         The same array of the same name is written once: a layer that is called twice has its weights once.
@@ -63,7 +69,7 @@ class Graph:
         self.constants[name] = np.ascontiguousarray(array).reshape(array.shape)
         return name
 
-    def settled(self, value):
+    def settled(self, value: Value) -> Value:
         """The value with its padding in the tensor."""
         if value.padding is None:
             return value
@@ -89,7 +95,7 @@ class Graph:
         size = value.stored([count if index == axis else length for index, length in enumerate(shape)])
         return self.constant(np.full(size, fill, np.float32), f"{name}/block_{count}") if count else None
 
-    def straight(self, value):
+    def straight(self, value: Value) -> Value:
         """The value with its channels as Keras has them."""
         if not value.channels_reversed:
             return value
@@ -101,7 +107,7 @@ class Graph:
         stored = self.node("Gather", [value.name, backwards], name, axis=value.axis(-1))
         return replace(value, name=stored, channels_reversed=False)
 
-    def ordered(self, value, order):
+    def ordered(self, value: Value, order: Sequence[int]) -> Value:
         """The value with its axes in this order, its channels as Keras has them, and its padding in it."""
         value, order = self.straight(self.settled(value)), tuple(order)
         if value.order == order:
@@ -115,16 +121,16 @@ class Graph:
         name = self.unique(f"{value.name}/transpose")
         return replace(moved, name=self.node("Transpose", [value.name], name, perm=value.axes_to(order)))
 
-    def maps(self, value):
+    def maps(self, value: Value) -> Value:
         """A map (B, H, W, C) as ONNX's operators expect it, with its padding; the channels may be reversed."""
         value = self.settled(value)
         return value if value.order == CHANNELS_FIRST else self.ordered(value, CHANNELS_FIRST)
 
-    def plain(self, value):
+    def plain(self, value: Value) -> Value:
         """The value with its axes in Keras's order."""
         return self.ordered(value, plain_order(value.rank))
 
-    def reshape(self, stored, shape, name):
+    def reshape(self, stored: str, shape: Sequence[int], name: str) -> str:
         """Another shape for a tensor of the graph; returns its name."""
         name = self.unique(name)
         return self.node("Reshape", [stored, self.constant(np.asarray(shape, np.int64), f"{name}/shape")], name)
@@ -150,23 +156,23 @@ class Step:
     graph: Graph
     layer: Any
     name: str
-    shape: tuple
+    shape: tuple[int, ...]
 
-    def node(self, operator, *inputs, part=None, **attributes):
+    def node(self, operator: str, *inputs: Any, part: str | None = None, **attributes: Any) -> str:
         """Writes an operation and returns the name of its output; `part` names one that is not the layer's last."""
         name = self.name if part is None else self.graph.unique(f"{self.name}/{part}")
         return self.graph.node(operator, [getattr(x, "name", x) for x in inputs], name, **attributes)
 
-    def constant(self, array, part):
+    def constant(self, array: ArrayLike, part: str) -> str:
         """Writes an array of this layer and returns its name."""
         return self.graph.constant(array, f"{self.layer.name}/{part}")
 
-    def reshape(self, stored, shape, part=None):
+    def reshape(self, stored: Any, shape: Sequence[int], part: str | None = None) -> str:
         """Another shape for a tensor of the graph; returns its name."""
-        shape = self.constant(np.asarray(shape, np.int64), f"{part}_shape" if part else "shape")
-        return self.node("Reshape", stored, shape, part=part)
+        sizes = self.constant(np.asarray(shape, np.int64), f"{part}_shape" if part else "shape")
+        return self.node("Reshape", stored, sizes, part=part)
 
-    def factors(self, value, array, part):
+    def factors(self, value: Value, array: ArrayLike, part: str) -> str:
         """A constant for sums and products with `value`.
 
         Args:
@@ -175,7 +181,7 @@ class Step:
         array = value.turned(np.asarray(array))
         return self.constant(array.transpose(value.order) if array.ndim else array, part)
 
-    def apply(self, operators, value):
+    def apply(self, operators: Sequence[tuple[str, str | None, Mapping[str, Any]]], value: Value) -> Value:
         """Operations on single values, one after the other.
 
         Args:

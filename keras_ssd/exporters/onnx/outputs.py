@@ -1,13 +1,19 @@
 """From the heads' tables to decoded boxes and scores."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_ssd.box_coder import Predictions
+from keras_ssd.decoding import DecodeOptions
+from keras_ssd.exporters.onnx.kinds.heads import HeadTables
+from keras_ssd.exporters.onnx.onnx_graph import Graph
 
 BOXES, SCORES = "boxes", "scores"
 
 
-def write_boxes(graph, tables, options):
+def write_boxes(graph: Graph, tables: HeadTables, options: DecodeOptions) -> None:
     """Writes decoded boxes (N, 4), by the very formula that decodes everywhere else.
 
     Args:
@@ -23,7 +29,7 @@ def write_boxes(graph, tables, options):
     graph.rename_last(boxes.name, BOXES)
 
 
-def write_scores(graph, tables, kind):
+def write_scores(graph: Graph, tables: HeadTables, kind: str) -> None:
     """Writes scores (N, C), without the background.
 
     Args:
@@ -49,12 +55,16 @@ class Symbol:
         family: what the names of operations begin with.
     """
 
+    graph: Graph
+    name: str
+    family: str
+
     __array_ufunc__ = None  # numpy leaves `array * symbol` to the symbol
 
-    def __init__(self, graph, name, family=BOXES):
+    def __init__(self, graph: Graph, name: str, family: str = BOXES):
         self.graph, self.name, self.family = graph, name, family
 
-    def write(self, operator, *inputs, **attributes):
+    def write(self, operator: str, *inputs: Any, **attributes: Any) -> "Symbol":
         """The `Symbol` of an operation; numbers and arrays among its inputs become constants."""
         name = self.graph.unique(f"{self.family}/{operator.lower()}")
         stored = [
@@ -63,21 +73,22 @@ class Symbol:
         ]
         return Symbol(self.graph, self.graph.node(operator, stored, name, **attributes), self.family)
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> "Symbol":
         return self.write("Add", self, _floats(other))
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> "Symbol":
         return self.write("Sub", self, _floats(other))
 
-    def __mul__(self, other):
+    def __mul__(self, other: Any) -> "Symbol":
         return self.write("Mul", self, _floats(other))
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Any) -> "Symbol":
         return self.write("Div", self, _floats(other))
 
-    __radd__, __rmul__ = __add__, __mul__
+    __radd__: Callable[..., "Symbol"] = __add__
+    __rmul__: Callable[..., "Symbol"] = __mul__
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> "Symbol":
         _, columns = key  # always symbol[..., start:stop]
         start, stop = columns.start or 0, np.iinfo(np.int64).max if columns.stop is None else columns.stop
         return self.write("Slice", self, np.asarray([start]), np.asarray([stop]), np.asarray([1]))
@@ -91,14 +102,14 @@ class SymbolOperations:
     """The functions of an array module that decoding calls."""
 
     @staticmethod
-    def exp(x):
+    def exp(x: Symbol) -> "Symbol":
         return x.write("Exp", x)
 
     @staticmethod
-    def concatenate(parts, axis):
+    def concatenate(parts: Sequence[Any], axis: int) -> Any:
         symbols = [part for part in parts if isinstance(part, Symbol)]
         return symbols[0].write("Concat", *parts, axis=1) if symbols else np.concatenate(parts, axis)
 
     @staticmethod
-    def clip(x, low, high):
+    def clip(x: Symbol, low: float, high: float) -> "Symbol":
         return x.write("Clip", x, *(np.asarray(limit, np.float32) for limit in (low, high)))

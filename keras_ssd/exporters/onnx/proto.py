@@ -1,12 +1,16 @@
 """A written graph as a model of the `onnx` package; the only part that needs it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from keras_ssd._version import __version__
+from keras_ssd.exporters.onnx.onnx_graph import Graph
 
 # The oldest that has all operators used here, so that old runtimes read the files, too.
 OPSET = 13
 
 
-def import_onnx():
+def import_onnx() -> Any:
     """The `onnx` package.
 
     Raises:
@@ -19,7 +23,13 @@ def import_onnx():
     return onnx
 
 
-def model_proto(graph, name, inputs, outputs, metadata):
+def model_proto(
+    graph: Graph,
+    name: str,
+    inputs: Mapping[str, Sequence[int]],
+    outputs: Mapping[str, Sequence[int]],
+    metadata: Mapping[str, str],
+) -> Any:
     """An `onnx.ModelProto`.
 
     Args:

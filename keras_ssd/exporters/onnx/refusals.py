@@ -1,15 +1,18 @@
 """Collects every layer that cannot be exported into one error."""
 
+from collections.abc import Iterable
+
 import keras
 
 from keras_ssd.exporters.model_graph import ExportError, writer_of
 from keras_ssd.exporters.onnx.kinds import WRITERS
 from keras_ssd.exporters.onnx.kinds.activations import FUNCTIONS
+from keras_ssd.layer_calls import Call
 
 ADVICE = "Keras's own model.export(..., format='onnx') may know them; it needs another package on each backend."
 
 
-def refuse_what_cannot_be_written(calls):
+def refuse_what_cannot_be_written(calls: Iterable[Call]) -> None:
     """Raises one ExportError that names every layer that cannot be written, and why.
 
     Args:

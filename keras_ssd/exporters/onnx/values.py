@@ -1,6 +1,8 @@
 """Tensors of an ONNX graph."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from keras_ssd.layout import Layout, plain_order
 
@@ -19,13 +21,13 @@ class Value(Layout):
     """
 
     name: str
-    shape: tuple
+    shape: tuple[int, ...]
 
     @classmethod
-    def plain(cls, name, shape):
+    def plain(cls, name: str, shape: Sequence[int]) -> Self:
         """Of a tensor with its axes in Keras's order."""
         return cls(name, tuple(shape), order=plain_order(len(shape)))
 
-    def like(self, name, shape=None):
+    def like(self, name: str, shape: Sequence[int] | None = None) -> Self:
         """The result of an operation that leaves the axes where they are."""
         return replace(self, name=name, shape=self.shape if shape is None else tuple(shape), padding=None)

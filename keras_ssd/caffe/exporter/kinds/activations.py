@@ -1,8 +1,13 @@
 """Activations, alone or fused into another layer, and other operations on single values."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
+from keras_ssd.caffe.exporter.blobs import Blob
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.caffe.exporter.writing import Step
 from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.layers import AbsoluteValue, Logarithm, Power
 
@@ -12,7 +17,7 @@ PLAIN = {"sigmoid": "Sigmoid", "tanh": "TanH", "softplus": "BNLL", "exponential"
 OF_FORKS = {"hard_silu": "HardSwish", "hard_swish": "HardSwish", "mish": "Mish"}
 
 
-def activated(step, x, activation, suffix=None):
+def activated(step: Step, x: Blob, activation: Any, suffix: str | None = None) -> Blob:
     """The blob behind one of Keras's activation functions.
 
     Args:
@@ -95,7 +100,7 @@ def _softmax(step, x, suffix, keras_axis=-1):
     return step.add("Softmax", [x], params=params, suffix=suffix)
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., Blob]] = {
     "relu": _relu,
     "relu6": lambda step, x, suffix: _relu(step, x, suffix, highest=6.0),
     "leaky_relu": lambda step, x, suffix: _relu(step, x, suffix, slope=0.2),
@@ -109,13 +114,13 @@ FUNCTIONS = {
 
 
 @writes(keras.layers.Activation)
-def activation(step, layer, x):
+def activation(step: Step, layer: Any, x: Blob) -> Blob:
     """A function by its name."""
     return activated(step, step.settle(x), layer.activation)
 
 
 @writes(keras.layers.ReLU)
-def relu(step, layer, x):
+def relu(step: Step, layer: Any, x: Blob) -> Blob:
     """relu, with a slope and an end."""
     if layer.threshold:
         step.fail(f"Caffe's ReLU begins at 0. Received: threshold={layer.threshold}")
@@ -124,19 +129,19 @@ def relu(step, layer, x):
 
 
 @writes(keras.layers.LeakyReLU)
-def leaky_relu(step, layer, x):
+def leaky_relu(step: Step, layer: Any, x: Blob) -> Blob:
     """relu with a slope."""
     return _relu(step, step.settle(x), None, float(layer.negative_slope))
 
 
 @writes(keras.layers.ELU)
-def elu(step, layer, x):
+def elu(step: Step, layer: Any, x: Blob) -> Blob:
     """Exponential below zero."""
     return _elu(step, step.settle(x), None, float(layer.alpha))
 
 
 @writes(keras.layers.PReLU)
-def prelu(step, layer, x):
+def prelu(step: Step, layer: Any, x: Blob) -> Blob:
     """A slope for each channel; one for all is written once for each."""
     x, slopes = step.settle(x), array_of(layer.alpha)
     channel = 1 + max(range(slopes.ndim), key=lambda axis: (slopes.shape[axis], axis))
@@ -147,7 +152,7 @@ def prelu(step, layer, x):
     return step.add("PReLU", [x], blobs=[values], in_place=True)
 
 
-def with_channels_first(step, x, keras_axis):
+def with_channels_first(step: Step, x: Blob, keras_axis: int) -> Blob:
     """The blob, settled, with a Keras axis as Caffe's axis 1, where Caffe expects the channels."""
     x = step.settle(x)
     axis = keras_axis % len(x.order)
@@ -157,7 +162,7 @@ def with_channels_first(step, x, keras_axis):
 
 
 @writes(keras.layers.Softmax)
-def softmax(step, layer, x):
+def softmax(step: Step, layer: Any, x: Blob) -> Blob:
     """Softmax over one axis."""
     axes = layer.axis if isinstance(layer.axis, (tuple, list)) else (layer.axis,)
     if len(axes) != 1:
@@ -166,12 +171,14 @@ def softmax(step, layer, x):
 
 
 @writes(Power)
-def power(step, layer, x):
+def power(step: Step, layer: Any, x: Blob) -> Blob:
     """(shift + scale * x) ** power."""
     return powered(step, x, layer.power, layer.scale, layer.shift)
 
 
-def powered(step, x, exponent=1.0, scale=1.0, shift=0.0, suffix=None):
+def powered(
+    step: Step, x: Blob, exponent: float = 1.0, scale: float = 1.0, shift: float = 0.0, suffix: str | None = None
+) -> Blob:
     """Writes a Power layer."""
     given = {"power": exponent, "scale": scale, "shift": shift}
     param = {key: float(value) for key, value in given.items() if value != {"shift": 0.0}.get(key, 1.0)}
@@ -180,20 +187,20 @@ def powered(step, x, exponent=1.0, scale=1.0, shift=0.0, suffix=None):
 
 
 @writes(Logarithm)
-def logarithm(step, layer, x):
+def logarithm(step: Step, layer: Any, x: Blob) -> Blob:
     """The logarithm of a straight line."""
     given = {"base": -1.0 if layer.base is None else layer.base, "scale": layer.scale, "shift": layer.shift}
     return step.add("Log", [step.settle(x)], params={"log_param": given}, in_place=True)
 
 
 @writes(AbsoluteValue)
-def absolute(step, layer, x):
+def absolute(step: Step, layer: Any, x: Blob) -> Blob:
     """|x|."""
     return step.add("AbsVal", [step.settle(x)], in_place=True)
 
 
 @writes(keras.layers.Dropout)
-def dropout(step, layer, x):
+def dropout(step: Step, layer: Any, x: Blob) -> Blob:
     """Dropout, which does nothing when detecting; Caffe has none for whole maps or images."""
     if layer.noise_shape is not None:
         return x
@@ -209,6 +216,6 @@ def dropout(step, layer, x):
     keras.layers.AlphaDropout,
     keras.layers.ActivityRegularization,
 )
-def nothing(step, layer, x):
+def nothing(step: Step, layer: Any, x: Blob) -> Blob:
     """Layers that act in training only."""
     return x

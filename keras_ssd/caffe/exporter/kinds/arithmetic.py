@@ -1,48 +1,53 @@
 """Several blobs in, one out; and sums and products with constants."""
 
+from typing import Any
+
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
+from keras_ssd.caffe.exporter.blobs import Blob
 from keras_ssd.caffe.exporter.kinds.activations import powered
 from keras_ssd.caffe.exporter.kinds.normalization import affine
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.caffe.exporter.writing import Step
 from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.layers import WeightedAdd
 from keras_ssd.layout import plain_order, usual_order
 
 
 @writes(keras.layers.Add)
-def add(step, layer, *inputs):
+def add(step: Step, layer: Any, *inputs: Blob) -> Blob:
     """A sum; one with a smaller blob is Caffe's Bias."""
     return _eltwise(step, inputs, "SUM", spread_kind="Bias")
 
 
 @writes(keras.layers.Subtract)
-def subtract(step, layer, *inputs):
+def subtract(step: Step, layer: Any, *inputs: Blob) -> Blob:
     """A difference."""
     return _eltwise(step, inputs, "SUM", (1.0, -1.0))
 
 
 @writes(keras.layers.Average)
-def average(step, layer, *inputs):
+def average(step: Step, layer: Any, *inputs: Blob) -> Blob:
     """A mean."""
     return _eltwise(step, inputs, "SUM", (1.0 / len(inputs),) * len(inputs))
 
 
 @writes(WeightedAdd)
-def weighted_add(step, layer, *inputs):
+def weighted_add(step: Step, layer: Any, *inputs: Blob) -> Blob:
     """A sum with coefficients."""
     return _eltwise(step, inputs, "SUM", layer.coefficients)
 
 
 @writes(keras.layers.Multiply)
-def multiply(step, layer, *inputs):
+def multiply(step: Step, layer: Any, *inputs: Blob) -> Blob:
     """A product; one with a smaller blob is Caffe's Scale."""
     return _eltwise(step, inputs, "PROD", spread_kind="Scale")
 
 
 @writes(keras.layers.Maximum)
-def maximum(step, layer, *inputs):
+def maximum(step: Step, layer: Any, *inputs: Blob) -> Blob:
     """The largest."""
     return _eltwise(step, inputs, "MAX")
 
@@ -90,7 +95,7 @@ def _spread(step, inputs, kind):
 
 
 @writes(keras.layers.Rescaling)
-def rescaling(step, layer, x):
+def rescaling(step: Step, layer: Any, x: Blob) -> Blob:
     """x * scale + offset, with numbers or a number for each channel."""
     if np.size(layer.scale) == 1 and np.size(layer.offset) == 1:
         return powered(step, x, scale=float(np.ravel(layer.scale)[0]), shift=float(np.ravel(layer.offset)[0]))
@@ -99,14 +104,14 @@ def rescaling(step, layer, x):
 
 
 @writes(keras.layers.Normalization)
-def normalization(step, layer, x):
+def normalization(step: Step, layer: Any, x: Blob) -> Blob:
     """(x - mean) / deviation, with a number for each channel."""
     x = step.settle(x)
     scale, offset = line_of(step, layer, x.shape[-1])
     return affine(step, x, (-1,), scale, offset)
 
 
-def line_of(step, layer, channels):
+def line_of(step: Step, layer: Any, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """(scale, offset) for each channel of a Rescaling or Normalization."""
     if isinstance(layer, keras.layers.Rescaling):
         return per_channel(layer.scale, channels), per_channel(layer.offset, channels)
@@ -118,9 +123,9 @@ def line_of(step, layer, channels):
 
 
 @writes(keras.layers.Concatenate)
-def concatenate(step, layer, *inputs):
+def concatenate(step: Step, layer: Any, *inputs: Blob) -> Blob:
     """Joins blobs on an axis."""
-    inputs = step.aligned(inputs)
+    inputs = tuple(step.aligned(inputs))
     axis = layer.axis % len(inputs[0].order)
     if axis == 0:
         step.fail("the images of a batch cannot be joined.")
@@ -131,6 +136,6 @@ def concatenate(step, layer, *inputs):
     return step.add("Concat", inputs, shape, first.order, params={"concat_param": {"axis": first.axis(axis)}})
 
 
-def per_channel(given, channels):
+def per_channel(given: ArrayLike, channels: int) -> np.ndarray:
     """A float64 for each channel, from one number or as many."""
     return np.broadcast_to(np.asarray(given, np.float64).ravel(), (channels,))

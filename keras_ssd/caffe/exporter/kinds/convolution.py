@@ -1,13 +1,16 @@
 """Convolutions and Dense layers."""
 
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_ssd.caffe.exporter.blobs import Blob
 from keras_ssd.caffe.exporter.kinds.activations import activated
 from keras_ssd.caffe.exporter.padding import deconvolution_of, pair, without_gaps
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.caffe.exporter.writing import Step
 from keras_ssd.exporters.model_graph import array_of, depthwise_kernel
 from keras_ssd.layers import Deconvolution2D
 from keras_ssd.padding import NO_SIDES, keras_padding
@@ -15,7 +18,7 @@ from keras_ssd.padding import NO_SIDES, keras_padding
 FUSED = "activation"
 
 
-def checked(step, layer):
+def checked(step: Step, layer: Any) -> None:
     """Refuses maps with their channels in front."""
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         step.fail("its data_format must be 'channels_last'.")
@@ -55,21 +58,21 @@ def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
 
 
 @writes(keras.layers.Conv2D)
-def conv2d(step, layer, x):
+def conv2d(step: Step, layer: Any, x: Blob) -> Blob:
     """Caffe's Convolution, and the activation behind it."""
     y = _convolved(step, layer, x, array_of(layer.kernel).transpose(3, 2, 0, 1), layer.groups, _bias(layer))
     return activated(step, y, layer.activation, FUSED)
 
 
 @writes(keras.layers.DepthwiseConv2D)
-def depthwise_conv2d(step, layer, x):
+def depthwise_conv2d(step: Step, layer: Any, x: Blob) -> Blob:
     """A Convolution with a group for each channel."""
     y = _convolved(step, layer, x, depthwise_kernel(layer.kernel), x.shape[-1], _bias(layer))
     return activated(step, y, layer.activation, FUSED)
 
 
 @writes(keras.layers.SeparableConv2D)
-def separable_conv2d(step, layer, x):
+def separable_conv2d(step: Step, layer: Any, x: Blob) -> Blob:
     """A depthwise Convolution and one of single cells."""
     kernel = depthwise_kernel(layer.depthwise_kernel)
     y = _convolved(step, layer, x, kernel, x.shape[-1], None, "depthwise")
@@ -78,7 +81,7 @@ def separable_conv2d(step, layer, x):
 
 
 @writes(Deconvolution2D)
-def deconvolution2d(step, layer, x):
+def deconvolution2d(step: Step, layer: Any, x: Blob) -> Blob:
     """Caffe's Deconvolution."""
     x = step.maps(x)
     kernel = without_gaps(array_of(layer.kernel), layer.dilation_rate)  # OpenCV knows no dilation here
@@ -91,7 +94,7 @@ def deconvolution2d(step, layer, x):
 
 
 @writes(keras.layers.Conv2DTranspose)
-def conv2d_transpose(step, layer, x):
+def conv2d_transpose(step: Step, layer: Any, x: Blob) -> Blob:
     """A Deconvolution whose kernel may have zeros around it."""
     checked(step, layer)
     if layer.output_padding is not None or getattr(layer, "groups", 1) != 1:
@@ -113,7 +116,7 @@ def _deconvolved(step, x, kernel, bias, groups, param):
 
 
 @writes(keras.layers.UpSampling2D)
-def up_sampling2d(step, layer, x):
+def up_sampling2d(step: Step, layer: Any, x: Blob) -> Blob:
     """Repeated cells as a Deconvolution with ones, which every Caffe has."""
     checked(step, layer)
     if layer.interpolation != "nearest":
@@ -128,7 +131,7 @@ def up_sampling2d(step, layer, x):
 
 
 @writes(keras.layers.Dense)
-def dense(step, layer, x):
+def dense(step: Step, layer: Any, x: Blob) -> Blob:
     """Caffe's InnerProduct; a flattened map is read as it lies, and the kernel is put in its order instead."""
     kernel, bias, units = array_of(layer.kernel).T, _bias(layer), layer.units
     if x.flat:

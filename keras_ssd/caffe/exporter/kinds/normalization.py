@@ -1,10 +1,15 @@
 """Normalization, and a factor and a summand for each channel."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
 
+from keras_ssd.caffe.exporter.blobs import Blob
 from keras_ssd.caffe.exporter.kinds.activations import powered, with_channels_first
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.caffe.exporter.writing import Step
 from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
 from keras_ssd.layout import plain_order
@@ -14,7 +19,7 @@ LINEAR = ("Convolution", "Deconvolution", "InnerProduct", "BatchNorm", "Scale", 
 
 
 @writes(keras.layers.BatchNormalization)
-def batch_normalization(step, layer, x):
+def batch_normalization(step: Step, layer: Any, x: Blob) -> Blob:
     """Keras's one layer is Caffe's BatchNorm and the Scale behind it."""
     axis = layer.axis[0] if isinstance(layer.axis, (tuple, list)) else layer.axis
     x = step.apart(with_channels_first(step, x, axis), ("Deconvolution",))
@@ -28,7 +33,15 @@ def batch_normalization(step, layer, x):
     return affine(step, y, (axis,), gamma, array_of(layer.beta) if layer.center else None, suffix="scale")
 
 
-def affine(step, x, keras_axes, gamma, beta=None, *, suffix=None):
+def affine(
+    step: Step,
+    x: Blob,
+    keras_axes: Iterable[int],
+    gamma: np.ndarray,
+    beta: np.ndarray | None = None,
+    *,
+    suffix: str | None = None,
+) -> Blob:
     """Writes a Scale; `gamma` and `beta` have the shape of these axes in rising order."""
     rank = len(x.order)
     axes = sorted(axis % rank for axis in keras_axes)
@@ -54,7 +67,7 @@ def _neighbours(order, axes):
 
 
 @writes(ChannelAffine)
-def channel_affine(step, layer, x):
+def channel_affine(step: Step, layer: Any, x: Blob) -> Blob:
     """A learned factor and summand; those shared by everything are written once for each channel."""
     x = step.settle(x)
     axes = (-1,) if layer.shared else layer.axis
@@ -65,7 +78,7 @@ def channel_affine(step, layer, x):
 
 
 @writes(L2Normalization)
-def l2_normalization(step, layer, x):
+def l2_normalization(step: Step, layer: Any, x: Blob) -> Blob:
     """SSD's Normalize.
 
     With one length for the whole map OpenCV takes a single scale, so that scales of channels become a Scale behind it;
@@ -80,7 +93,7 @@ def l2_normalization(step, layer, x):
 
 
 @writes(LocalResponseNormalization)
-def local_response(step, layer, x):
+def local_response(step: Step, layer: Any, x: Blob) -> Blob:
     """Caffe's LRN; OpenCV takes its k for 1 whatever it is, so another one is taken out as a factor."""
     region = "WITHIN_CHANNEL" if layer.within_channel else "ACROSS_CHANNELS"
     if layer.k <= 0:
@@ -91,7 +104,7 @@ def local_response(step, layer, x):
 
 
 @writes(MeanVarianceNormalization)
-def mean_variance(step, layer, x):
+def mean_variance(step: Step, layer: Any, x: Blob) -> Blob:
     """Caffe's MVN."""
     param = {
         "normalize_variance": layer.normalize_variance,

@@ -1,14 +1,17 @@
 """Pooling: Caffe rounds the number of windows up, so windows that Keras does not have are cut off."""
 
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_ssd.caffe.exporter.blobs import Blob
 from keras_ssd.caffe.exporter.kinds.convolution import checked
 from keras_ssd.caffe.exporter.kinds.normalization import affine
 from keras_ssd.caffe.exporter.padding import pair, pooling_of
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.caffe.exporter.writing import Step
 from keras_ssd.layers import PaddedAveragePooling2D
 from keras_ssd.padding import NO_SIDES, keras_padding
 
@@ -16,7 +19,7 @@ AXES = {1: "rows", 2: "columns"}
 
 
 @writes(keras.layers.MaxPooling2D)
-def max_pooling2d(step, layer, x):
+def max_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
     """Max pooling, with the padding before it that never wins."""
     checked(step, layer)
     cells = NO_SIDES
@@ -57,7 +60,7 @@ def _pooled(step, layer, x, method, cells):
 
 
 @writes(keras.layers.AveragePooling2D)
-def average_pooling2d(step, layer, x):
+def average_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
     """Average pooling; where Caffe's mean takes padding in and Keras's does not, a factor for each place follows."""
     checked(step, layer)
     x = step.maps(x)
@@ -76,19 +79,19 @@ def _too_long(size, kernel, stride, cells, pad, windows):
 
 
 @writes(PaddedAveragePooling2D)
-def padded_average_pooling2d(step, layer, x):
+def padded_average_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
     """Caffe's own average pooling."""
     return _pooled(step, layer, step.maps(x), "AVE", tuple((pad, pad) for pad in layer.padding))[0]
 
 
 @writes(keras.layers.GlobalAveragePooling2D)
-def global_average_pooling2d(step, layer, x):
+def global_average_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
     """The mean of each map."""
     return _global(step, layer, x, "AVE")
 
 
 @writes(keras.layers.GlobalMaxPooling2D)
-def global_max_pooling2d(step, layer, x):
+def global_max_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
     """The largest of each map."""
     return _global(step, layer, x, "MAX")
 

@@ -1,11 +1,15 @@
 """Layers that move values, and change the size of maps."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 
+from keras_ssd.caffe.exporter.blobs import Blob
 from keras_ssd.caffe.exporter.kinds.convolution import checked
 from keras_ssd.caffe.exporter.registry import writes
+from keras_ssd.caffe.exporter.writing import Step
 from keras_ssd.caffe.layers.grayscale import Grayscale
 from keras_ssd.layers import BilinearResize, LowestPadding2D, ShuffleChannels, SliceAxis
 from keras_ssd.layers.class_columns import NEVER, ClassColumns
@@ -14,26 +18,26 @@ from keras_ssd.layout import CHANNELS_FIRST
 
 
 @writes(keras.layers.ZeroPadding2D)
-def zero_padding2d(step, layer, x):
+def zero_padding2d(step: Step, layer: Any, x: Blob) -> Blob:
     """Zeros that the convolution behind them takes in."""
     checked(step, layer)
     return step.padded(x, layer.padding)
 
 
 @writes(LowestPadding2D)
-def lowest_padding2d(step, layer, x):
+def lowest_padding2d(step: Step, layer: Any, x: Blob) -> Blob:
     """Padding that the max pooling behind it takes in."""
     return step.padded(x, layer.padding, lowest=True)
 
 
 @writes(keras.layers.Cropping2D)
-def cropping2d(step, layer, x):
+def cropping2d(step: Step, layer: Any, x: Blob) -> Blob:
     """The inner part of a map."""
     checked(step, layer)
     return cropped(step, step.settle(x), layer.cropping)
 
 
-def cropped(step, x, cropping):
+def cropped(step: Step, x: Blob, cropping: Sequence[Sequence[int]]) -> Blob:
     """The map without ((top, bottom), (left, right)) cells."""
     for axis, ((before, after), name) in enumerate(zip(cropping, ("rows", "columns"), strict=True), start=1):
         x = step.cut(x, axis, before, x.shape[axis] - after, name)
@@ -41,7 +45,7 @@ def cropped(step, x, cropping):
 
 
 @writes(SliceAxis)
-def slice_axis(step, layer, x):
+def slice_axis(step: Step, layer: Any, x: Blob) -> Blob:
     """A piece of an axis."""
     x = step.settle(x)
     axis = layer.axis % len(x.order)
@@ -49,7 +53,7 @@ def slice_axis(step, layer, x):
 
 
 @writes(keras.layers.Permute)
-def permute(step, layer, x):
+def permute(step: Step, layer: Any, x: Blob) -> Blob:
     """Another order of the axes; nothing moves before a later layer asks for it."""
     x = step.settle(x)
     dims = (0, *layer.dims)  # axis i of the result was axis dims[i]
@@ -57,14 +61,14 @@ def permute(step, layer, x):
 
 
 @writes(keras.layers.Flatten)
-def flatten(step, layer, x):
+def flatten(step: Step, layer: Any, x: Blob) -> Blob:
     """A map as a vector, which a Dense behind it reads as it lies."""
     checked(step, layer)
     return _reshaped(step, x)
 
 
 @writes(keras.layers.Reshape)
-def reshape(step, layer, x):
+def reshape(step: Step, layer: Any, x: Blob) -> Blob:
     """The same values with another shape."""
     return _reshaped(step, x)
 
@@ -76,14 +80,14 @@ def _reshaped(step, x):
 
 
 @writes(ShuffleChannels)
-def shuffle_channels(step, layer, x):
+def shuffle_channels(step: Step, layer: Any, x: Blob) -> Blob:
     """The channel shuffle of ShuffleNet."""
     step.net.forks["ShuffleChannel"] += 1
     return step.add("ShuffleChannel", [step.maps(x)], params={"shuffle_channel_param": {"group": layer.groups}})
 
 
 @writes(ReverseChannels)
-def reverse_channels(step, layer, x):
+def reverse_channels(step: Step, layer: Any, x: Blob) -> Blob:
     """The other order of colours, which the convolution behind takes in."""
     if x.flat or x.order != CHANNELS_FIRST:
         x = step.maps(x)
@@ -92,13 +96,13 @@ def reverse_channels(step, layer, x):
 
 
 @writes(Grayscale)
-def grayscale(step, layer, x):
+def grayscale(step: Step, layer: Any, x: Blob) -> Blob:
     """What the net's user does before it; only the first layer can be that."""
     step.fail("grey images are what a whole net takes, so it must be the first layer of the model.")
 
 
 @writes(ClassColumns)
-def class_columns(step, layer, x):
+def class_columns(step: Step, layer: Any, x: Blob) -> Blob:
     """The background in front, as another order of the filters before it."""
     count, background = layer.num_columns, layer.background
     rest = [column for column in range(count) if column != background]
@@ -109,7 +113,7 @@ def class_columns(step, layer, x):
 
 
 @writes(BilinearResize)
-def bilinear_resize(step, layer, x):
+def bilinear_resize(step: Step, layer: Any, x: Blob) -> Blob:
     """DeepLab's Interp."""
     step.net.forks["Interp"] += 1
     x = step.ordered(cropped(step, step.maps(x), layer.cropping), CHANNELS_FIRST)

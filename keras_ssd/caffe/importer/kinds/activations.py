@@ -4,7 +4,8 @@ import math
 
 import keras
 
-from keras_ssd.caffe.importer.building import Stored
+from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.building import Step, Stored
 from keras_ssd.caffe.importer.kinds.axes import checked_axis
 from keras_ssd.caffe.importer.registry import builds
 from keras_ssd.layers import AbsoluteValue, Logarithm, Power
@@ -21,14 +22,14 @@ PLAIN = {
 
 
 @builds(*PLAIN)
-def activation(step, x):
+def activation(step: Step, x: Blob) -> Blob:
     """A function that needs no numbers."""
     layer = keras.layers.Activation(PLAIN[step.layer.type], name=step.label())
     return x.like(step.apply(layer, x.tensor))
 
 
 @builds("ReLU")
-def relu(step, x):
+def relu(step: Step, x: Blob) -> Blob:
     """ReLU, with a slope below zero where one is given."""
     slope = step.settings("relu_param")["negative_slope"]
     layer = keras.layers.LeakyReLU(slope, name=step.label()) if slope else keras.layers.ReLU(name=step.label())
@@ -36,7 +37,7 @@ def relu(step, x):
 
 
 @builds("ReLU6")
-def relu6(step, x):
+def relu6(step: Step, x: Blob) -> Blob:
     """ReLU that ends at 6."""
     slope = step.settings("relu6_param")["negative_slope"]
     if slope:
@@ -45,7 +46,7 @@ def relu6(step, x):
 
 
 @builds("PReLU")
-def prelu(step, x):
+def prelu(step: Step, x: Blob) -> Blob:
     """ReLU with a learned slope for each channel, or one for all."""
     shared = bool(step.settings("prelu_param")["channel_shared"])
     rank, channel, channels = len(x.shape), x.axis(1), x.shape[1]
@@ -58,13 +59,13 @@ def prelu(step, x):
 
 
 @builds("ELU")
-def elu(step, x):
+def elu(step: Step, x: Blob) -> Blob:
     """Exponential below zero."""
     return x.like(step.apply(keras.layers.ELU(step.settings("elu_param")["alpha"], name=step.label()), x.tensor))
 
 
 @builds("Swish")
-def swish(step, x):
+def swish(step: Step, x: Blob) -> Blob:
     """x * sigmoid(beta * x)."""
     beta = step.settings("swish_param").get("beta", 1.0)
     if beta == 1.0:
@@ -75,7 +76,7 @@ def swish(step, x):
 
 
 @builds("Clip")
-def clip(step, x):
+def clip(step: Step, x: Blob) -> Blob:
     """min(max(x, low), high), as a ReLU between two shifts."""
     s = step.settings("clip_param")
     low, high = s.get("min"), s.get("max")
@@ -89,7 +90,7 @@ def clip(step, x):
 
 
 @builds("Power")
-def power(step, x):
+def power(step: Step, x: Blob) -> Blob:
     """(shift + scale * x) ** power."""
     s = step.settings("power_param")
     layer = Power(s["power"], s["scale"], s["shift"], name=step.label())
@@ -97,7 +98,7 @@ def power(step, x):
 
 
 @builds("Exp")
-def exponential(step, x):
+def exponential(step: Step, x: Blob) -> Blob:
     """base ** (shift + scale * x); the base -1 stands for e."""
     s = step.settings("exp_param")
     rate = 1.0 if s["base"] == -1 else math.log(_base(step, s))
@@ -108,7 +109,7 @@ def exponential(step, x):
 
 
 @builds("Log")
-def logarithm(step, x):
+def logarithm(step: Step, x: Blob) -> Blob:
     """The logarithm of shift + scale * x; the base -1 stands for e."""
     s = step.settings("log_param")
     base = None if s["base"] == -1 else _base(step, s)
@@ -122,20 +123,20 @@ def _base(step, settings):
 
 
 @builds("AbsVal")
-def absolute(step, x):
+def absolute(step: Step, x: Blob) -> Blob:
     """|x|."""
     return x.like(step.apply(AbsoluteValue(name=step.label()), x.tensor))
 
 
 @builds("Softmax")
-def softmax(step, x):
+def softmax(step: Step, x: Blob) -> Blob:
     """Softmax over Caffe's axis."""
     axis = checked_axis(step, x, step.settings("softmax_param")["axis"])
     return x.like(step.apply(keras.layers.Softmax(axis=x.axis(axis), name=step.label()), x.tensor))
 
 
 @builds("Dropout")
-def dropout(step, x):
+def dropout(step: Step, x: Blob) -> Blob:
     """Dropout: nothing when detecting, and a part of training."""
     ratio = step.settings("dropout_param")["dropout_ratio"]
     return x.like(step.apply(keras.layers.Dropout(ratio, name=step.label()), x.tensor))

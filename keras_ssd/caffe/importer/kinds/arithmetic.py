@@ -1,16 +1,20 @@
 """Several blobs in, one out."""
 
+from typing import Any
+
 import keras
 
+from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.building import Step
 from keras_ssd.caffe.importer.kinds.axes import aligned, checked_axis, spread
 from keras_ssd.caffe.importer.registry import builds
 from keras_ssd.layers import WeightedAdd
 
-PRODUCT_AND_MAXIMUM = {"PROD": keras.layers.Multiply, "MAX": keras.layers.Maximum}
+PRODUCT_AND_MAXIMUM: dict[str, Any] = {"PROD": keras.layers.Multiply, "MAX": keras.layers.Maximum}
 
 
 @builds("Eltwise")
-def eltwise(step, *inputs):
+def eltwise(step: Step, *inputs: Blob) -> Blob:
     """Caffe's Eltwise: product, maximum, or sum with coefficients."""
     s = step.settings("eltwise_param")
     operation, coefficients = s["operation"], tuple(s["coeff"])
@@ -34,7 +38,7 @@ def eltwise(step, *inputs):
 
 
 @builds("Axpy")
-def axpy(step, factor, x, y):
+def axpy(step: Step, factor: Blob, x: Blob, y: Blob) -> Blob:
     """factor * x + y, the factor one number for each channel: squeeze and excitation."""
     first, (x_tensor, y_tensor) = aligned(step, [x, y])
     if x.shape != y.shape:
@@ -44,14 +48,14 @@ def axpy(step, factor, x, y):
 
 
 @builds("Concat")
-def concat(step, *inputs):
+def concat(step: Step, *inputs: Blob) -> Blob:
     """Joins blobs on an axis."""
     s = step.settings("concat_param")
     axis = checked_axis(step, inputs[0], s["concat_dim"] if s.has("concat_dim") else s["axis"])
     if len(inputs) == 1:
         return inputs[0]
     if axis == 1:
-        inputs = [x.straight() for x in inputs]
+        inputs = tuple(x.straight() for x in inputs)
     first, tensors = aligned(step, inputs)
     rest = {x.shape[:axis] + x.shape[axis + 1 :] for x in inputs}
     if len(rest) != 1:
@@ -60,7 +64,7 @@ def concat(step, *inputs):
 
 
 @builds("Tile")
-def tile(step, x):
+def tile(step: Step, x: Blob) -> Blob:
     """Repeats a blob along an axis."""
     s = step.settings("tile_param")
     axis, times = checked_axis(step, x, s["axis"]), s.get("tiles")

@@ -1,13 +1,17 @@
 """Caffe's axis numbers, checked, and blobs brought to a common order of axes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.building import Step
 from keras_ssd.layers.reverse_channels import ReverseChannels
 from keras_ssd.layout import CHANNELS_LAST, agree
 
 
-def checked_axis(step, x, axis, name="axis"):
+def checked_axis(step: Step, x: Blob, axis: int, name: str = "axis") -> int:
     """Caffe's axis counted from 0; not the batch, which no Keras layer may touch."""
     rank = len(x.shape)
     if not -rank <= axis < rank:
@@ -17,14 +21,14 @@ def checked_axis(step, x, axis, name="axis"):
     return axis % rank
 
 
-def image_like(step, x):
+def image_like(step: Step, x: Blob) -> Any:
     """The tensor of a map (B, H, W, C) for layers that treat all channels alike: these may be in either order."""
     if len(x.shape) != 4:
         step.fail(f"needs a map of four axes. Received: shape={x.shape}")
     return x.tensor if x.order == CHANNELS_LAST else x.maps()
 
 
-def aligned(step, blobs):
+def aligned(step: Step, blobs: Sequence[Blob]) -> tuple[Blob, list[Any]]:
     """(first blob, tensors): all in the order of the first blob that is returned, with its channels' direction."""
     if len({blob.rank for blob in blobs}) != 1:
         step.fail(f"needs inputs of as many axes. Received: shapes={[blob.shape for blob in blobs]}")
@@ -36,7 +40,7 @@ def aligned(step, blobs):
     return Blob(tensors[0], order=order), tensors
 
 
-def values_in_order(x):
+def values_in_order(x: Blob) -> Any:
     """A tensor whose values, read one after the other, are the blob's in Caffe's order.
 
     Axes of length one may stand anywhere, so a pooled (B, 1, 1, C) needs no transposition.
@@ -44,14 +48,14 @@ def values_in_order(x):
     return x.tensor if x.in_value_order and not x.channels_reversed else x.plain()
 
 
-def reshaped(step, tensor, shape, suffix: str | None = "reshape"):
+def reshaped(step: Step, tensor: Any, shape: Sequence[int], suffix: str | None = "reshape") -> Any:
     """The tensor with these sizes behind the batch; the same tensor if it has them."""
     if tuple(tensor.shape[1:]) == tuple(shape):
         return tensor
     return step.apply(keras.layers.Reshape(shape, name=step.label(suffix)), tensor)
 
 
-def spread(step, factor, x):
+def spread(step: Step, factor: Blob, x: Blob) -> Any:
     """A blob of the first axes of `x`, or of axes that are one or as long, with its axes and channels as in `x`."""
     if agree([factor, x]):
         return factor.tensor

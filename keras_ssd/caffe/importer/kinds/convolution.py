@@ -6,14 +6,15 @@ from typing import Any
 
 import keras
 
+from keras_ssd.caffe.files import Settings
 from keras_ssd.caffe.importer.blobs import Blob
-from keras_ssd.caffe.importer.building import Stored
+from keras_ssd.caffe.importer.building import Step, Stored
 from keras_ssd.caffe.importer.kinds.axes import checked_axis
 from keras_ssd.caffe.importer.registry import builds
 from keras_ssd.layers import Deconvolution2D
 
 
-def per_axis(settings, name, default=None) -> Any:
+def per_axis(settings: Settings, name: str, default: Any = None) -> Any:
     """(vertical, horizontal) of a setting such as `kernel_size`, which may also be given as `kernel_h` and `kernel_w`.
 
     `pad` and `stride` of old pooling settings are single values, those of convolutions repeated ones.
@@ -35,14 +36,14 @@ class Window:
 
     filters: int
     groups: int
-    kernel: tuple
-    stride: tuple
-    pad: tuple
-    dilation: tuple
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int]
+    dilation: tuple[int, int]
     use_bias: bool
 
 
-def window_of(step, x, depthwise=False):
+def window_of(step: Step, x: Blob, depthwise: bool = False) -> Window:
     """The `Window` of a layer.
 
     Args:
@@ -72,13 +73,13 @@ def window_of(step, x, depthwise=False):
 
 
 @builds("Convolution")
-def convolution(step, x):
+def convolution(step: Step, x: Blob) -> Blob:
     """Caffe's Convolution as Conv2D, or as DepthwiseConv2D where every channel is a group of its own."""
     return _convolution(step, x, window_of(step, x))
 
 
 @builds("ConvolutionDepthwise", "ConvolutionDepthWise", "DepthwiseConvolution", "DepthWiseConvolution")
-def depthwise_convolution(step, x):
+def depthwise_convolution(step: Step, x: Blob) -> Blob:
     """The depthwise layers of Caffe's forks: a Convolution whose groups are its channels."""
     return _convolution(step, x, window_of(step, x, depthwise=True))
 
@@ -143,13 +144,13 @@ def _padded(step, tensor, window):
 
 
 @builds("Deconvolution")
-def deconvolution(step, x):
+def deconvolution(step: Step, x: Blob) -> Blob:
     """Caffe's Deconvolution, bilinear upsampling with a group for each channel among them."""
     return _deconvolution(step, x, depthwise=False)
 
 
 @builds("DeconvolutionDepthwise", "DepthwiseDeconvolution")
-def depthwise_deconvolution(step, x):
+def depthwise_deconvolution(step: Step, x: Blob) -> Blob:
     """The depthwise deconvolutions of Caffe's forks."""
     return _deconvolution(step, x, depthwise=True)
 
@@ -175,7 +176,7 @@ def _deconvolution(step, x, depthwise):
 
 
 @builds("InnerProduct")
-def inner_product(step, x):
+def inner_product(step: Step, x: Blob) -> Blob:
     """Caffe's InnerProduct as Dense.
 
     The values of a map are read in Keras's order, and the rows of the kernel are put in that order instead.

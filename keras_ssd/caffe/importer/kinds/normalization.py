@@ -3,7 +3,7 @@
 import keras
 
 from keras_ssd.caffe.importer.blobs import Blob
-from keras_ssd.caffe.importer.building import Stored
+from keras_ssd.caffe.importer.building import Step, Stored
 from keras_ssd.caffe.importer.kinds.axes import checked_axis, image_like, spread
 from keras_ssd.caffe.importer.registry import builds
 from keras_ssd.layers import (
@@ -15,7 +15,7 @@ from keras_ssd.layers import (
 
 
 @builds("BatchNorm")
-def batch_norm(step, x):
+def batch_norm(step: Step, x: Blob) -> Blob:
     """Caffe's BatchNorm, together with the Scale behind it, as one BatchNormalization."""
     s = step.settings("batch_norm_param")
     channels, axis, convert = x.shape[1], x.axis(1), x.turned
@@ -43,7 +43,7 @@ def batch_norm(step, x):
 
 
 @builds("Scale")
-def scale(step, x, factor=None):
+def scale(step: Step, x: Blob, factor: Blob | None = None) -> Blob:
     """Caffe's Scale: a learned factor for each channel, or the product with another blob."""
     s = step.settings("scale_param")
     if factor is None:
@@ -54,7 +54,7 @@ def scale(step, x, factor=None):
 
 
 @builds("Bias")
-def bias(step, x, summand=None):
+def bias(step: Step, x: Blob, summand: Blob | None = None) -> Blob:
     """Caffe's Bias: a learned summand for each channel, or the sum with another blob."""
     s = step.settings("bias_param")
     if summand is None:
@@ -106,7 +106,7 @@ def _affine(step, x, settings, has_scale, has_bias):
 
 
 @builds("Normalize")
-def normalize(step, x):
+def normalize(step: Step, x: Blob) -> Blob:
     """SSD's Normalize as L2Normalization."""
     s = step.settings("norm_param")
     shared = bool(s["channel_shared"])
@@ -124,7 +124,7 @@ def normalize(step, x):
 
 
 @builds("LRN")
-def local_response(step, x):
+def local_response(step: Step, x: Blob) -> Blob:
     """Caffe's LRN; its windows are symmetric, so the order of the channels may be either."""
     s = step.settings("lrn_param")
     layer = LocalResponseNormalization(
@@ -139,7 +139,7 @@ def local_response(step, x):
 
 
 @builds("MVN")
-def mean_variance(step, x):
+def mean_variance(step: Step, x: Blob) -> Blob:
     """Caffe's MVN."""
     s = step.settings("mvn_param")
     layer = MeanVarianceNormalization(

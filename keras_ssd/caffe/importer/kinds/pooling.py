@@ -4,6 +4,7 @@ import keras
 
 from keras_ssd.backbones.blocks import max_pool
 from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.building import Step
 from keras_ssd.caffe.importer.kinds.axes import image_like
 from keras_ssd.caffe.importer.kinds.convolution import per_axis
 from keras_ssd.caffe.importer.registry import builds
@@ -12,7 +13,7 @@ from keras_ssd.padding import caffe_padding
 
 
 @builds("Pooling")
-def pooling(step, x):
+def pooling(step: Step, x: Blob) -> Blob:
     """Caffe's Pooling, MAX or AVE, whose number of windows is rounded up."""
     s = step.settings("pooling_param")
     method = s["pool"]

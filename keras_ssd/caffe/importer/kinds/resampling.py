@@ -3,6 +3,7 @@
 import keras
 
 from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.building import Step
 from keras_ssd.caffe.importer.kinds.axes import image_like
 from keras_ssd.caffe.importer.registry import builds
 from keras_ssd.layers import BilinearResize, ShuffleChannels
@@ -11,7 +12,7 @@ SIDES = ("height", "width")
 
 
 @builds("Interp")
-def interp(step, x):
+def interp(step: Step, x: Blob) -> Blob:
     """Bilinear resizing with aligned corners, of DeepLab's and PSPNet's Caffe."""
     s = step.settings("interp_param")
     before, after = -s.get("pad_beg", 0), -s.get("pad_end", 0)
@@ -38,7 +39,7 @@ def _interp_size(step, settings, size, name):
 
 
 @builds("Upsample")
-def upsample(step, x):
+def upsample(step: Step, x: Blob) -> Blob:
     """Every cell repeated, as the forks that run YOLO have it."""
     s = step.settings("upsample_param")
     if len(step.layer.bottoms) > 1 or len(step.layer.tops) > 1 or s.get("upsample_h") or s.get("upsample_w"):
@@ -51,7 +52,7 @@ def upsample(step, x):
 
 
 @builds("ShuffleChannel")
-def shuffle_channel(step, x):
+def shuffle_channel(step: Step, x: Blob) -> Blob:
     """The channel shuffle of ShuffleNet; of reversed channels it is the reversed shuffle."""
     groups = step.settings("shuffle_channel_param").get("group") or 1
     if groups < 1 or x.shape[1] % groups:

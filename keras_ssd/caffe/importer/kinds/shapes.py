@@ -4,19 +4,20 @@ import math
 from itertools import pairwise
 
 from keras_ssd.caffe.importer.blobs import Blob
+from keras_ssd.caffe.importer.building import Step
 from keras_ssd.caffe.importer.kinds.axes import checked_axis, reshaped, values_in_order
 from keras_ssd.caffe.importer.registry import builds
 from keras_ssd.layers import SliceAxis
 
 
 @builds("Split")
-def split(step, x):
+def split(step: Step, x: Blob) -> tuple[Blob, ...]:
     """One blob under several names."""
     return (x,) * len(step.layer.tops)
 
 
 @builds("Slice")
-def slice_(step, x):
+def slice_(step: Step, x: Blob) -> Blob | list[Blob]:
     """A blob cut into pieces along an axis."""
     s = step.settings("slice_param")
     axis = checked_axis(step, x, s["slice_dim"] if s.has("slice_dim") else s["axis"])
@@ -41,7 +42,7 @@ def _piece(step, x, axis, start, stop):
 
 
 @builds("Crop")
-def crop(step, x, reference):
+def crop(step: Step, x: Blob, reference: Blob) -> Blob:
     """The part of a blob that has another blob's size, on all axes from one on."""
     s = step.settings("crop_param")
     first = checked_axis(step, x, s["axis"])
@@ -64,7 +65,7 @@ def crop(step, x, reference):
 
 
 @builds("Permute")
-def permute(step, x):
+def permute(step: Step, x: Blob) -> Blob:
     """Another order of the axes. Nothing moves before a later layer asks for it."""
     rank = len(x.shape)
     given = tuple(step.settings("permute_param")["order"])
@@ -76,7 +77,7 @@ def permute(step, x):
 
 
 @builds("Flatten")
-def flatten(step, x):
+def flatten(step: Step, x: Blob) -> Blob:
     """Several axes as one."""
     s = step.settings("flatten_param")
     first = checked_axis(step, x, s["axis"])
@@ -90,7 +91,7 @@ def flatten(step, x):
 
 
 @builds("Reshape")
-def reshape(step, x):
+def reshape(step: Step, x: Blob) -> Blob:
     """Other sizes for the same values: 0 copies a size, -1 stands for what remains."""
     s = step.settings("reshape_param")
     rank, given = len(x.shape), tuple(s["shape"]["dim"]) if s["shape"] else ()

@@ -1,11 +1,15 @@
 """Activations, as layers and at the end of other layers."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import activations
 
 from keras_ssd.exporters.model_graph import array_of
+from keras_ssd.exporters.onnx.onnx_graph import Step
+from keras_ssd.exporters.onnx.values import Value
 
 
 def _one(operator, **attributes):
@@ -51,7 +55,7 @@ def _hard_sigmoid(step, x):
 HARD_SIGMOID = {"alpha": 1 / 6, "beta": 0.5}
 
 # Keras's function -> what writes it, from a step and its input to the name of the output.
-FUNCTIONS = {
+FUNCTIONS: dict[Any, Callable[..., str]] = {
     activations.relu: _one("Relu"),
     activations.relu6: _clip(0.0, 6.0),
     activations.leaky_relu: _one("LeakyRelu", alpha=0.2),
@@ -72,26 +76,26 @@ FUNCTIONS = {
 }
 
 
-def part_before(activation):
+def part_before(activation: Any) -> str | None:
     """The part that a layer's operation is when this activation follows it: None for the last."""
     return None if activation is activations.linear else "linear"
 
 
-def activated(step, x):
+def activated(step: Step, x: Value) -> Value:
     """What a layer has computed, after the activation that it ends in."""
     activation = step.layer.activation
     return x if activation is activations.linear else x.like(FUNCTIONS[activation](step, x))
 
 
-def elu(step, x):
+def elu(step: Step, x: Value) -> Value:
     return x.like(step.node("Elu", x, alpha=float(step.layer.alpha)))
 
 
-def leaky_relu(step, x):
+def leaky_relu(step: Step, x: Value) -> Value:
     return x.like(step.node("LeakyRelu", x, alpha=float(step.layer.negative_slope)))
 
 
-def relu(step, x):
+def relu(step: Step, x: Value) -> Value:
     """ReLU with a slope below zero, and an end above it."""
     slope, highest = float(step.layer.negative_slope), step.layer.max_value
     if highest is None:
@@ -102,7 +106,7 @@ def relu(step, x):
     return x.like(step.node("Min", y, step.constant(float(highest), "max")))
 
 
-def prelu(step, x):
+def prelu(step: Step, x: Value) -> Value:
     """ReLU with learned slopes; those of single cells OpenCV's PRelu does not know."""
     alpha = array_of(step.layer.alpha)[None]
     slope = step.constant(_by_channel(x, alpha), "alpha")
@@ -118,11 +122,11 @@ def _by_channel(x, alpha):
     return x.turned(alpha).transpose(x.order)[0]
 
 
-def softmax(step, x):
+def softmax(step: Step, x: Value) -> Value:
     return x.like(step.node("Softmax", x, axis=x.axis(step.layer.axis)))
 
 
-WRITERS = {
+WRITERS: dict[Any, Callable[..., Any]] = {
     keras.layers.Activation: activated,
     keras.layers.ELU: elu,
     keras.layers.LeakyReLU: leaky_relu,

@@ -1,16 +1,20 @@
 """Sums, products and powers: of several tensors, and with numbers."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
+from keras_ssd.exporters.onnx.onnx_graph import Step
 from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layers import AbsoluteValue, Logarithm, Power, WeightedAdd
 from keras_ssd.layout import CHANNELS_FIRST, agree
 
 
-def aligned(step, values):
+def aligned(step: Step, values: Sequence[Value]) -> Sequence[Value]:
     """The values with their axes in one order, and their channels in one direction.
 
     Those with fewer axes get axes of length one behind the batch, as Keras's merging layers have it.
@@ -33,7 +37,7 @@ def _with_rank(step, value, rank):
     return Value.plain(step.graph.reshape(value.name, shape, f"{step.name}/spread"), shape)
 
 
-def _chained(step, operator, stored, last_part=None):
+def _chained(step, operator, stored, last_part=None) -> Any:
     """An operation of two, applied from tensor to tensor."""
     total = stored[0]
     for index, other in enumerate(stored[1:], start=2):
@@ -44,21 +48,21 @@ def _chained(step, operator, stored, last_part=None):
 
 def _merging(operator):
     def write(step, *values):
-        values = aligned(step, values)
+        values = tuple(aligned(step, values))
         return values[0].like(_chained(step, operator, values), step.shape)
 
     return write
 
 
-def average(step, *values):
-    values = aligned(step, values)
+def average(step: Step, *values: Value) -> Value:
+    values = tuple(aligned(step, values))
     total = _chained(step, "Add", values, last_part="sum")
     share = step.constant(1.0 / len(values), "share")
     return values[0].like(step.node("Mul", total, share), step.shape)
 
 
-def weighted_add(step, *values):
-    values = aligned(step, values)
+def weighted_add(step: Step, *values: Value) -> Value:
+    values = tuple(aligned(step, values))
     coefficients = step.layer.coefficients
     alone = len(values) == 1
     weighted = [
@@ -72,7 +76,7 @@ def weighted_add(step, *values):
     return values[0].like(_chained(step, "Add", weighted), step.shape)
 
 
-def linear(step, x, scale, offset, last_part=None):
+def linear(step: Step, x: Value, scale: ArrayLike, offset: ArrayLike, last_part: str | None = None) -> str:
     """x * scale + offset, without what changes nothing; returns the name of the result.
 
     Args:
@@ -90,7 +94,7 @@ def linear(step, x, scale, offset, last_part=None):
     return stored
 
 
-def power(step, x):
+def power(step: Step, x: Value) -> Value:
     layer = step.layer
     if layer.power == 1.0:
         return x.like(linear(step, x, layer.scale, layer.shift))
@@ -102,7 +106,7 @@ def power(step, x):
     return x.like(step.node("Pow", y, step.constant(layer.power, "power")))
 
 
-def logarithm(step, x):
+def logarithm(step: Step, x: Value) -> Value:
     layer = step.layer
     y = linear(step, x, layer.scale, layer.shift, last_part="line")
     if layer.base is None:
@@ -111,11 +115,11 @@ def logarithm(step, x):
     return x.like(step.node("Mul", step.node("Log", y, part="natural"), factor))
 
 
-def absolute_value(step, x):
+def absolute_value(step: Step, x: Value) -> Value:
     return x.like(step.node("Abs", x))
 
 
-WRITERS = {
+WRITERS: dict[Any, Callable[..., Any]] = {
     keras.layers.Add: _merging("Add"),
     keras.layers.Subtract: _merging("Sub"),
     keras.layers.Multiply: _merging("Mul"),

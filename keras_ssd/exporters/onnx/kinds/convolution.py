@@ -1,12 +1,16 @@
 """Convolution and what is computed like it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import keras
 
 from keras_ssd.exporters.model_graph import array_of, depthwise_kernel
 from keras_ssd.exporters.onnx.kinds.activations import activated, part_before
 from keras_ssd.exporters.onnx.kinds.padding import pads_attribute, taken_padding, within_kernel
+from keras_ssd.exporters.onnx.onnx_graph import Step
+from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layers import Deconvolution2D
 from keras_ssd.layout import CHANNELS_FIRST
 from keras_ssd.padding import keras_padding
@@ -43,7 +47,7 @@ def _result(step, x, stored):
     return activated(step, replace(x.like(stored, step.shape), channels_reversed=False))
 
 
-def conv2d(step, x):
+def conv2d(step: Step, x: Value) -> Value:
     """A convolution; if the image's channels are reversed, the kernel is turned instead of the image."""
     layer = step.layer
     x, attributes = _window(step, x)
@@ -57,7 +61,7 @@ def conv2d(step, x):
     return _result(step, x, step.node("Conv", *inputs, part=part, group=int(layer.groups), **attributes))
 
 
-def depthwise_conv2d(step, x):
+def depthwise_conv2d(step: Step, x: Value) -> Value:
     layer = step.layer
     x, attributes = _window(step, x)
     x = step.graph.straight(x)
@@ -66,7 +70,7 @@ def depthwise_conv2d(step, x):
     return _result(step, x, step.node("Conv", *inputs, part=part, group=x.shape[-1], **attributes))
 
 
-def separable_conv2d(step, x):
+def separable_conv2d(step: Step, x: Value) -> Value:
     """A depthwise convolution, and one over the channels of each cell."""
     layer = step.layer
     x, attributes = _window(step, x)
@@ -77,7 +81,7 @@ def separable_conv2d(step, x):
     return _result(step, x, step.node("Conv", *inputs, part=part_before(layer.activation), kernel_shape=[1, 1]))
 
 
-def deconvolution2d(step, x):
+def deconvolution2d(step: Step, x: Value) -> Value:
     layer = step.layer
     x = step.graph.straight(step.graph.maps(x))
     stored = step.node(
@@ -93,7 +97,7 @@ def deconvolution2d(step, x):
     return x.like(stored, step.shape)
 
 
-def dense(step, x):
+def dense(step: Step, x: Value) -> Value:
     """A Dense layer; on a map it is a convolution of single cells, so the map stays as it stands."""
     layer, part = step.layer, part_before(step.layer.activation)
     kernel = array_of(layer.kernel)
@@ -111,7 +115,7 @@ def dense(step, x):
     return _result(step, x, step.node("Add", product, weights[1], part=part))
 
 
-WRITERS = {
+WRITERS: dict[Any, Callable[..., Any]] = {
     keras.layers.Conv2D: conv2d,
     keras.layers.DepthwiseConv2D: depthwise_conv2d,
     keras.layers.SeparableConv2D: separable_conv2d,

@@ -1,10 +1,12 @@
 """The end of a detector: class columns of foreign heads, and the maps of all levels as two tables."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from keras_ssd.exporters.onnx.onnx_graph import Step
 from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layers import AnchorBoxes
 from keras_ssd.layers.class_columns import NEVER, BoxesOfClasses, ClassColumns
@@ -25,7 +27,7 @@ class HeadTables:
     spec: Any
 
 
-def anchor_boxes(step, *maps):
+def anchor_boxes(step: Step, *maps: Value) -> HeadTables:
     """The heads' maps, level by level, as tables with one row per anchor."""
     levels = step.layer.spec.levels
     tables = []
@@ -40,7 +42,7 @@ def anchor_boxes(step, *maps):
     return HeadTables(confidence, offsets, step.layer.spec)
 
 
-def class_columns(step, x):
+def class_columns(step: Step, x: Value) -> Value:
     """The background first: the channels in another order, or a column more."""
     layer, columns = step.layer, step.layer.num_columns
     boxes = x.shape[-1] // columns
@@ -58,7 +60,7 @@ def class_columns(step, x):
     return Value.plain(step.reshape(stored, step.shape), step.shape)
 
 
-def boxes_of_classes(step, x):
+def boxes_of_classes(step: Step, x: Value) -> Value:
     """A score of its own for each class's box, see the layer."""
     count, softmax = step.layer.num_columns, step.layer.scores == "softmax"
     x = step.graph.plain(x)
@@ -83,4 +85,8 @@ def _log_sum_exp(step, stored):
     return step.node("Add", step.node("Log", total, part="log"), largest, part="log_sum_exp")
 
 
-WRITERS = {AnchorBoxes: anchor_boxes, ClassColumns: class_columns, BoxesOfClasses: boxes_of_classes}
+WRITERS: dict[Any, Callable[..., Any]] = {
+    AnchorBoxes: anchor_boxes,
+    ClassColumns: class_columns,
+    BoxesOfClasses: boxes_of_classes,
+}

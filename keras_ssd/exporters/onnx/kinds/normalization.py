@@ -1,6 +1,8 @@
 """Normalization, and the image's preprocessing."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,6 +10,8 @@ import numpy as np
 from keras_ssd.caffe.layers.grayscale import WEIGHTS, Grayscale
 from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.exporters.onnx.kinds.arithmetic import linear
+from keras_ssd.exporters.onnx.onnx_graph import Step
+from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
 
 
@@ -19,7 +23,7 @@ def _spread(array, rank, axes):
     return np.reshape(array, sizes)
 
 
-def batch_normalization(step, x):
+def batch_normalization(step: Step, x: Value) -> Value:
     layer = step.layer
     axis, count = layer.axis % x.rank, x.shape[layer.axis]
     parts: dict[str, np.ndarray] = {"gamma": np.ones(count), "beta": np.zeros(count)}
@@ -34,7 +38,7 @@ def batch_normalization(step, x):
     return x.like(linear(step, x, _spread(scale, x.rank, [axis]), _spread(offset, x.rank, [axis])))
 
 
-def channel_affine(step, x):
+def channel_affine(step: Step, x: Value) -> Value:
     layer = step.layer
     axes = () if layer.shared else sorted({axis % x.rank for axis in layer.axis})
 
@@ -47,12 +51,13 @@ def channel_affine(step, x):
     return x.like(linear(step, x, scale, offset))
 
 
-def rescaling(step, x):
-    scale, offset = (np.asarray(number, np.float32) for number in (step.layer.scale, step.layer.offset))
-    return x.like(linear(step, x, *(_to_rank(number, x.rank) for number in (scale, offset))))
+def rescaling(step: Step, x: Value) -> Value:
+    given = (np.asarray(number, np.float32) for number in (step.layer.scale, step.layer.offset))
+    scale, offset = (_to_rank(number, x.rank) for number in given)
+    return x.like(linear(step, x, scale, offset))
 
 
-def normalization(step, x):
+def normalization(step: Step, x: Value) -> Value:
     """Keras's Normalization by fixed means and variances."""
     layer = step.layer
     mean, deviation = array_of(layer.mean), np.maximum(np.sqrt(array_of(layer.variance)), keras.config.epsilon())
@@ -65,7 +70,7 @@ def _to_rank(array, rank):
     return array.reshape((1,) * (rank - array.ndim) + array.shape) if array.ndim else array
 
 
-def l2_normalization(step, x):
+def l2_normalization(step: Step, x: Value) -> Value:
     layer = step.layer
     axes = (1, 2, 3) if layer.across_spatial else (3,)
     squares = step.node("Mul", x, x, part="squares")
@@ -82,7 +87,7 @@ def _sum(step, stored, axes, part="sum"):
     return step.node("ReduceSum", stored, axes, part=part, keepdims=1)
 
 
-def local_response_normalization(step, x):
+def local_response_normalization(step: Step, x: Value) -> Value:
     layer = step.layer
     x = step.graph.maps(x)
     if not layer.within_channel:
@@ -97,7 +102,7 @@ def local_response_normalization(step, x):
     return x.like(step.node("Div", x, y))
 
 
-def mean_variance_normalization(step, x):
+def mean_variance_normalization(step: Step, x: Value) -> Value:
     layer = step.layer
     x = step.graph.maps(x)
     axes = [1, 2, 3] if layer.across_channels else [2, 3]
@@ -112,7 +117,7 @@ def mean_variance_normalization(step, x):
     return x.like(step.node("Div", centred, deviation))
 
 
-def grayscale(step, x):
+def grayscale(step: Step, x: Value) -> Value:
     """The same sum in the same order as Keras's, since a grey level depends on the last bit where it is rounded."""
     weights = step.factors(x, np.reshape(WEIGHTS, (1, 1, 1, 3)), "weights")
     y = step.node("Mul", x, weights, part="weighted")
@@ -130,7 +135,7 @@ def _piece(x, place):
     return (("start", place), ("stop", place + 1), ("axis", x.axis(-1)))
 
 
-WRITERS = {
+WRITERS: dict[Any, Callable[..., Any]] = {
     keras.layers.BatchNormalization: batch_normalization,
     keras.layers.Rescaling: rescaling,
     keras.layers.Normalization: normalization,

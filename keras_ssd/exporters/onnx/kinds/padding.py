@@ -1,12 +1,15 @@
 """Where the windows of convolutions and pooling layers begin."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from keras_ssd.exporters.onnx.onnx_graph import Step
+from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layout import CHANNELS_FIRST
-from keras_ssd.padding import NO_SIDES
+from keras_ssd.padding import NO_SIDES, Sides
 
 
-def taken_padding(step, x, lowest):
+def taken_padding(step: Step, x: Value, lowest: bool) -> tuple[Value, Sides]:
     """(value, sides): a map as ONNX's operators want it, and the padding that they have to do themselves.
 
     Args:
@@ -19,13 +22,13 @@ def taken_padding(step, x, lowest):
     return replace(x, padding=None), x.padding.sides
 
 
-def pads_attribute(sides):
+def pads_attribute(sides: Sequence[Sequence[int]]) -> list[int]:
     """Sides in the order of ONNX's `pads`."""
     (top, bottom), (left, right) = sides
     return [top, left, bottom, right]
 
 
-def within_kernel(step, x, sides, kernel_size, lowest):
+def within_kernel(step: Step, x: Value, sides: Sides, kernel_size: Sequence[int], lowest: bool) -> tuple[Value, Sides]:
     """(value, sides): padding as large as the window becomes an operation of its own.
 
     Few programs expect windows that see nothing but padding: onnxruntime refuses them in pooling layers.

@@ -1,11 +1,15 @@
 """Padding and pooling."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_ssd.exporters.onnx.kinds.padding import pads_attribute, taken_padding, within_kernel
+from keras_ssd.exporters.onnx.onnx_graph import Step
+from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layers import LowestPadding2D, PaddedAveragePooling2D
 from keras_ssd.layout import CHANNELS_FIRST
 from keras_ssd.padding import keras_padding
@@ -30,7 +34,7 @@ def _attributes(layer, sides):
     }
 
 
-def max_pooling2d(step, x):
+def max_pooling2d(step: Step, x: Value) -> Value:
     layer = step.layer
     x, sides = taken_padding(step, x, lowest=True)
     sides = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, padding=layer.padding, sides=sides)
@@ -38,7 +42,7 @@ def max_pooling2d(step, x):
     return x.like(step.node("MaxPool", x, **_attributes(layer, sides)), step.shape)
 
 
-def average_pooling2d(step, x):
+def average_pooling2d(step: Step, x: Value) -> Value:
     """Padding before the layer counts as zeros, the layer's own does not count."""
     layer = step.layer
     if layer.padding == "same":
@@ -51,7 +55,7 @@ def average_pooling2d(step, x):
     return x.like(step.node("AveragePool", x, count_include_pad=counts, **_attributes(layer, sides)), step.shape)
 
 
-def padded_average_pooling2d(step, x):
+def padded_average_pooling2d(step: Step, x: Value) -> Value:
     """Sums over whole windows, divided by the area that counts; the factor between them is a constant."""
     layer, x = step.layer, step.graph.maps(x)
     factors = layer.factors(x.shape)[None, :, :, None]
@@ -79,7 +83,7 @@ def _global(operator):
     return write
 
 
-def upsampling2d(step, x):
+def upsampling2d(step: Step, x: Value) -> Value:
     """Every cell repeated, or the cells between computed from their neighbours."""
     layer, x = step.layer, step.graph.maps(x)
     nearest = layer.interpolation == "nearest"
@@ -92,7 +96,7 @@ def upsampling2d(step, x):
     return x.like(step.node("Resize", x, "", scales, **attributes), step.shape)
 
 
-WRITERS = {
+WRITERS: dict[Any, Callable[..., Any]] = {
     keras.layers.ZeroPadding2D: _padding(lowest=False),
     LowestPadding2D: _padding(lowest=True),
     keras.layers.MaxPooling2D: max_pooling2d,

@@ -1,34 +1,37 @@
 """Layers that move values and compute nothing, or only between neighbours."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_ssd.exporters.onnx.kinds.arithmetic import aligned
+from keras_ssd.exporters.onnx.onnx_graph import Step
 from keras_ssd.exporters.onnx.values import Value
 from keras_ssd.layers import BilinearResize, ShuffleChannels, SliceAxis
 from keras_ssd.layers.reverse_channels import ReverseChannels
 
 
-def same(step, x):
+def same(step: Step, x: Value) -> Value:
     """Nothing: what only happens in training."""
     return x
 
 
-def reverse_channels(step, x):
+def reverse_channels(step: Step, x: Value) -> Value:
     """Nothing moves before a later layer asks for it."""
     return replace(x, channels_reversed=not x.channels_reversed)
 
 
-def permute(step, x):
+def permute(step: Step, x: Value) -> Value:
     """Nothing moves: the axes are only called otherwise."""
     x = step.graph.straight(x)
     dims = (0, *step.layer.dims)
     return replace(x, shape=step.shape, order=x.renamed(dims))
 
 
-def reshape(step, x):
+def reshape(step: Step, x: Value) -> Value:
     """Flatten and Reshape."""
     if x.shape == step.shape:
         return x
@@ -36,17 +39,17 @@ def reshape(step, x):
     return Value.plain(step.reshape(x, step.shape), step.shape)
 
 
-def concatenate(step, *values):
+def concatenate(step: Step, *values: Value) -> Value:
     axis = step.layer.axis % values[0].rank
     if axis == values[0].rank - 1:
-        values = [step.graph.straight(value) for value in values]
-    values = aligned(step, values)
+        values = tuple(step.graph.straight(value) for value in values)
+    values = tuple(aligned(step, values))
     if len(values) == 1:
         return values[0]
     return values[0].like(step.node("Concat", *values, axis=values[0].axis(axis)), step.shape)
 
 
-def sliced(step, x, bounds, part=None):
+def sliced(step: Step, x: Value, bounds: Mapping[int, Sequence[int]], part: str | None = None) -> str:
     """The name of a piece of a tensor.
 
     Args:
@@ -63,7 +66,7 @@ def sliced(step, x, bounds, part=None):
     return step.node("Slice", x, *inputs, part=part)
 
 
-def slice_axis(step, x):
+def slice_axis(step: Step, x: Value) -> Value:
     layer = step.layer
     axis = layer.axis % x.rank
     if axis == x.rank - 1:
@@ -72,13 +75,13 @@ def slice_axis(step, x):
     return x.like(sliced(step, x, {axis: (layer.start, stop)}), step.shape)
 
 
-def cropping2d(step, x):
+def cropping2d(step: Step, x: Value) -> Value:
     sides = zip((1, 2), step.layer.cropping, strict=True)
     bounds = {axis: (before, x.shape[axis] - after) for axis, (before, after) in sides}
     return x.like(sliced(step, x, bounds), step.shape)
 
 
-def shuffle_channels(step, x):
+def shuffle_channels(step: Step, x: Value) -> Value:
     """The channels as a table, read column by column."""
     x = step.graph.straight(x)
     at, stored, groups = x.axis(-1), x.stored_shape, step.layer.groups
@@ -89,7 +92,7 @@ def shuffle_channels(step, x):
     return x.like(step.reshape(y, stored))
 
 
-def bilinear_resize(step, x):
+def bilinear_resize(step: Step, x: Value) -> Value:
     layer, x = step.layer, step.graph.maps(x)
     sides = zip((1, 2), layer.cropping, strict=True)
     bounds = {axis: (before, x.shape[axis] - after) for axis, (before, after) in sides}
@@ -100,7 +103,7 @@ def bilinear_resize(step, x):
     return x.like(step.node("Resize", x, "", "", sizes, **attributes), step.shape)
 
 
-WRITERS = {
+WRITERS: dict[Any, Callable[..., Any]] = {
     keras.layers.Identity: same,
     keras.layers.Dropout: same,
     keras.layers.SpatialDropout2D: same,
