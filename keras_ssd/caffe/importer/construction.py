@@ -35,6 +35,8 @@ OWN_NAMES = ("images", "preprocessing", "grayscale", "predictions", "detections"
 class Construction:
     """The blobs of a net while its layers are built one after the other, in Caffe's order."""
 
+    source: CaffeNet
+    weights: CaffeNet | None
     net: CaffeNet
     end: CaffeLayer | None
     layers: list[CaffeLayer]

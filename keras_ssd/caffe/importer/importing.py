@@ -38,7 +38,7 @@ def from_caffe(
     channel_order: str | None = None,
     truncate_sizes: bool = True,
     fold: bool = False,
-    layers: Mapping[str, Callable] | None = None,
+    layers: Mapping[str, Callable[..., Any]] | None = None,
     outputs: Sequence[str] | None = None,
     heads: Sequence[Any] | None = None,
     anchors: Any = None,
