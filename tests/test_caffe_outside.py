@@ -165,6 +165,10 @@ def test_values_raw_maps_are_heads_and_scores_may_be_finished():
         ({"anchors": ultra_light_priors()[:-1]}, "offsets for 168 priors, 2 scores each, and `anchors` has 167"),
         ({"heads": ("scores", "boxes")}, "`anchors` has 168"),
         ({"heads": ("boxes", "nothing")}, "no layer makes the blobs"),
+        ({"heads": ("boxes", "scors")}, r"the blobs \['scors'\]\. Did you mean 'scores'\? The net has the blobs"),
+        ({"anchors": np.full((168, 4), 100.0)}, "look like pixels.*divide x by .* Received: values from 100 to 100"),
+        ({"anchors": ultra_light_priors() * [64, 48, 64, 48]}, "look like pixels"),
+        ({"anchors": np.full((1, 2, 672), 30.0)}, "look like pixels"),
         ({"heads": "boxes"}, "pairs of blob names"),
         ({"heads": None, "anchors": ultra_light_priors()[:7]}, "The shapes do not tell"),
         ({"scores": "logits"}, "softmax, sigmoid, probabilities"),
@@ -182,6 +186,23 @@ def test_rejects_heads_and_anchors_that_do_not_fit(change, message):
     options = {"heads": ("boxes", "scores"), "anchors": ultra_light_priors(), **FACE, **change}
     with pytest.raises((ValueError, TypeError), match=message):
         keras_ssd.from_caffe(net, net, **options)
+
+
+def test_rejects_heads_alone_of_a_net_with_priors():
+    prior = layer("prior", "PriorBox", ["s8", "data"], "prior_box_param { min_size: 10 }")
+    net = made(ultra_light() + prior, ["boxes", "scores"])
+    with pytest.raises(
+        ValueError, match=r"`heads` needs `anchors` too\. The net has PriorBox layers \('prior', \.\.\.\)"
+    ):
+        keras_ssd.from_caffe(net, net, heads=("boxes", "scores"), **FACE)
+
+
+def test_values_boxes_far_outside_the_image_are_no_pixels():
+    net = made(ultra_light(), ["boxes", "scores"])
+    priors = ultra_light_priors()
+    priors[::3, :2] += 2.5
+    model = keras_ssd.from_caffe(net, net, heads=("boxes", "scores"), anchors=priors, **FACE)
+    assert model.anchor_spec.num_anchors == 168
 
 
 def test_rejects_a_net_without_detector_names_its_last_blobs():

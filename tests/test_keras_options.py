@@ -309,6 +309,29 @@ def test_values_low_rank_adaptation(model, targets, tmp_path):
     )
 
 
+def test_rejects_other_classes_with_low_rank_factors_and_the_advice_works(model, tmp_path):
+    plain = tiny_ssd(decoding={"iou_threshold": 0.3})
+    for layer in model.layers:
+        if hasattr(layer, "enable_lora"):
+            layer.enable_lora(2)
+    factors = model.get_layer("fine").lora_kernel_b
+    factors.assign(np.full(factors.shape, 0.01, np.float32))
+    with pytest.raises(ValueError, match="LoRA is enabled in .* Merge them first: model.save_weights"):
+        keras_ssd.with_classes(model, model.class_names[:1])
+    model.save_weights(tmp_path / "merged.weights.h5")
+    plain.load_weights(tmp_path / "merged.weights.h5")
+    np.testing.assert_allclose(
+        plain.predict_on_batch(IMAGES[:1]), model.predict_on_batch(IMAGES[:1]), rtol=1e-5, atol=1e-5
+    )
+    assert keras_ssd.with_classes(plain, model.class_names[:1]).num_classes == 1
+
+
+def test_rejects_training_through_a_decoder(model, targets):
+    decoding = compiled(keras_ssd.with_decoder(model))
+    with pytest.raises(ValueError, match="the model ends in a decoder.* Train the raw model"):
+        decoding.fit(IMAGES, targets, verbose=0)
+
+
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="Keras's rematerialization needs eager TensorFlow, for any model")
 def test_values_rematerialization(targets):
     keras.utils.set_random_seed(3)

@@ -229,6 +229,13 @@ def _check_shapes(y_true, y_pred):
     true, pred = tuple(y_true.shape), tuple(y_pred.shape)
     wide = len(true) == 3 and true[-1] is not None and true[-1] != box_coder.NUM_TARGET_COLUMNS
     fits = len(true) == len(pred) == 3 and (None in (true[1], pred[1]) or true[1] == pred[1])
+    if len(true) == len(pred) == 3 and pred[-1] == 6:
+        # Raw predictions have 13 columns and more
+        raise ValueError(
+            "SSDLoss trains on raw predictions (B, N, C + 1 + 12), and the model ends in a decoder, whose rows are "
+            "detections (B, K, 6). Train the raw model, the one that was given to keras_ssd.with_decoder. "
+            f"Received: y_true.shape={true}, y_pred.shape={pred}"
+        )
     if not fits or (wide and true[-1] != pred[-1]):
         raise ValueError(
             "SSDLoss compares targets (B, N, 5), or one-hot targets (B, N, C + 1 + 12), with raw predictions "

@@ -41,6 +41,7 @@ def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
     """
     classes = class_list("classes", classes)
     model = as_detector(model)
+    _refuse_lora(model)
     heads = class_heads_of(model)
     background = {head.background for head in heads.values()}.pop()
     columns = len(classes) + (background >= 0)
@@ -65,6 +66,17 @@ def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
     port(mine, arrays)
     mine.weights_report = report
     return mine
+
+
+def _refuse_lora(model):
+    """Raises ValueError where LoRA holds a part of the weights, whose rows belong to no class."""
+    held = [layer.name for layer in model.layers if getattr(layer, "lora_enabled", False)]
+    if held:
+        raise ValueError(
+            f"LoRA is enabled in {len(held)} layers of model '{model.name}' ({held[0]}, ...), and its factors cannot "
+            "be divided by class. Merge them first: model.save_weights('merged.weights.h5') writes merged kernels, and "
+            "load_weights('merged.weights.h5') of the same model made without LoRA reads them. Give that model."
+        )
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from keras_ssd.caffe.importer.registry import BUILDERS, DATA
 from keras_ssd.caffe.importer.report import ReportRow
 from keras_ssd.caffe.importer.strict import check_fields, passed_over
 from keras_ssd.keras_private import maker_of
+from keras_ssd.names import did_you_mean, nearest
 
 log: logging.Logger = logging.getLogger("keras_ssd")
 
@@ -85,8 +86,10 @@ class Construction:
         """Makes the model's input; returns it and the `Preprocessing`."""
         if self.open:
             made = [top for layer in self.net.layers for top in layer.tops]
+            lost = [name for name in sorted(self.open) if name not in made]
+            close = did_you_mean([repr(name) for each in lost for name in nearest(each, dict.fromkeys(made), 1)])
             raise ValueError(
-                f"{self.source.path or self.source.name}: no layer makes the blobs {sorted(self.open)}. "
+                f"{self.source.path or self.source.name}: no layer makes the blobs {sorted(self.open)}.{close} "
                 f"The net has the blobs {', '.join(dict.fromkeys(made))}."
             )
         self.image = image_input(self.layers, input_size)

@@ -104,7 +104,7 @@ def from_caffe(
     pairs: tuple[tuple[str, ...], ...] = ()
     if outside:
         _refuse_both(net, outputs)
-        pairs, anchors = head_names(heads), anchors_of(anchors, anchor_format, variances)
+        pairs, anchors = head_names(heads), anchors_of(anchors, anchor_format, variances, net)
     wanted = wanted_blobs(net, pairs) if outside else outputs
     with map_limit(max_map_bytes):
         building = Construction(net, weights, wanted, layers, truncate_sizes)

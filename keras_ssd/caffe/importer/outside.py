@@ -16,6 +16,7 @@ from keras_ssd.caffe.importer.construction import Construction
 from keras_ssd.caffe.importer.head import ACTIVATIONS, Heads, maps_of, parts_of
 from keras_ssd.caffe.importer.preparation import last_blobs
 from keras_ssd.layers.class_columns import ClassColumns
+from keras_ssd.names import did_you_mean, nearest
 
 SCORES = ("softmax", "sigmoid", "probabilities")
 
@@ -111,11 +112,19 @@ def outside_heads(
     return Heads(confidence_maps, offset_maps, spec, scores), columns - (background >= 0)
 
 
-def anchors_of(anchors: Any, anchor_format: str, variances: Any) -> AnchorSpec | GivenPriors:
+def anchors_of(anchors: Any, anchor_format: str, variances: Any, net: CaffeNet) -> AnchorSpec | GivenPriors:
     """The `AnchorSpec` or `GivenPriors` that were given."""
     if isinstance(anchors, AnchorSpec):
         return anchors
     if anchors is None:
+        priors = [layer.name for layer in net.layers if layer.type == "PriorBox"]
+        if priors:
+            raise ValueError(
+                f"`heads` needs `anchors` too. The net has PriorBox layers ('{priors[0]}', ...) and no DetectionOutput "
+                "layer, which would say how they belong to its offsets and scores. Append that layer to the prototxt "
+                "and leave `heads` out; or give `anchors`, an AnchorSpec or an array (N, 4) in the order of the net's "
+                "outputs, as fractions of the image."
+            )
         raise ValueError(
             "A net without PriorBox layers needs its priors: `anchors`. They are an AnchorSpec, or an "
             "array (N, 4) in the order of the net's outputs, as fractions of the image."
@@ -126,15 +135,32 @@ def anchors_of(anchors: Any, anchor_format: str, variances: Any) -> AnchorSpec |
         raise TypeError(
             f"`anchors` must be an AnchorSpec or an array (N, 4). Received: {type(anchors).__name__}"
         ) from None
-
+    _refuse_pixels(array, anchor_format)
     return GivenPriors(array, anchor_format, variances)
+
+
+def _refuse_pixels(array, anchor_format):
+    """Raises ValueError where most boxes have their centre more than an image away from the image."""
+    boxes = array if array.ndim == 2 and array.shape[1] == 4 else None
+    if boxes is None and array.ndim and array.size and array.size % 8 == 0:  # of PriorBox: corners, then variances
+        boxes, anchor_format = array.reshape(2, -1)[0].reshape(-1, 4), "xyxy"
+    if boxes is None or not len(boxes):
+        return  # refused where the shape is read
+    centres = boxes[:, :2] if anchor_format == "cxcywh" else (boxes[:, :2] + boxes[:, 2:]) / 2
+    if np.mean(((centres < -1) | (centres > 2)).any(axis=1)) > 0.5:
+        low, high = np.nanmin(boxes), np.nanmax(boxes)
+        raise ValueError(
+            "`anchors` as an array are fractions of the image, 0 to 1, and these look like pixels: divide x by the "
+            f"image's width and y by its height. Received: values from {low:g} to {high:g}"
+        )
 
 
 def _part_list(building, name, columns=None):
     """(parts, kind of scores) of a named blob, traced back to its maps."""
     if name not in building.blobs or building.blobs[name].tensor is None:
         made = ", ".join(last_blobs(building.net))
-        raise ValueError(f"Blob '{name}' is no result of an image. The net's last blobs are {made}.")
+        close = did_you_mean([repr(other) for other in nearest(name, (*last_blobs(building.net), *building.blobs))])
+        raise ValueError(f"Blob '{name}' is no result of an image.{close} The net's last blobs are {made}.")
     blob, kind = building.blobs[name], "probabilities"
     source = _class_major_source(blob, columns) if columns else None
     if source is not None:
