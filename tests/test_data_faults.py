@@ -81,6 +81,30 @@ def test_rejects_boxes_of_bccd_by_name(shared):
     assert [problem.image for problem in found] == ["BloodImage_00338", "BloodImage_00343"]
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "the file is empty (0 bytes)."),
+        (b"<html>404</html>", "it is a web page, no image. It may be what a server sent instead of the image."),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n",
+            "it is a pointer of Git LFS, which stands for the image, no image. Fetch the image with `git lfs pull`.",
+        ),
+        (bytes(20), f"it begins with {bytes(16)!r}. It may be damaged."),
+    ],
+    ids=["empty", "page", "pointer", "zeros"],
+)
+@pytest.mark.parametrize("size", [(60, 40), None], ids=["sized", "unsized"])
+def test_rejects_files_that_are_no_images(tmp_path, content, what, size):
+    text = voc_xml(GOOD)
+    text = text if size else text.replace("<width>60</width><height>40</height>", "")
+    root = voc_folder(tmp_path, {"a": text, "b": voc_xml(GOOD, filename="b.jpg")})
+    (root / "JPEGImages" / "a.jpg").write_bytes(content)
+    [problem] = data.read(root, policy="drop").problems.faults
+    assert (problem.kind, problem.image) == ("broken image", "a")
+    assert problem.what.endswith(what)
+
+
 BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;">]>\n<annotation>&y;</annotation>'
 ELSEWHERE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><filename>&x;</filename></annotation>'
 

@@ -41,6 +41,15 @@ def test_values_voc_lists_are_splits_that_share_classes(tmp_path):
         data.read(root, "vall")
 
 
+def test_values_voc_links_to_the_folder_itself_are_no_splits(tmp_path):
+    voc_folder(tmp_path / "train", {"a": voc_xml(voc_object("dog", 2, 2, 9, 9))})
+    (tmp_path / "again").symlink_to(tmp_path / "train")
+    splits = data.read_splits(tmp_path)
+    assert [*splits] == ["train"]
+    note = f"{tmp_path / 'again'}: it is a link to {tmp_path / 'train'}, whose images are read already"
+    assert [str(problem) for problem in splits["train"].problems] == [note]
+
+
 def test_values_voc_lists_name_what_has_no_xml_file(tmp_path):
     root = voc_folder(tmp_path, {"a": voc_xml(voc_object("dog", 2, 2, 9, 9))})
     lists = root / "ImageSets" / "Main"

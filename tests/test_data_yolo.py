@@ -383,6 +383,37 @@ def test_values_one_of_several_yaml_files_is_taken(tmp_path, kept, other):
     assert str(note) == f"{root / other}: it names classes too, and was not used: {root / kept} was"
 
 
+@pytest.mark.parametrize("target", ["", "images", "images/train", "labels/.."])
+def test_values_links_to_what_is_read_are_no_splits(tmp_path, target):
+    root = yolo(tmp_path / "pets", {"images/train/a": f"0 {HALF}", "images/val/b": f"0 {HALF}"})
+    (root / "classes.txt").write_text("nut\n")
+    link = root / "images" / "loop"
+    link.symlink_to(root / target)
+    splits = data.read_splits(root)
+    assert {name: [*found(part)] for name, part in splits.items()} == {"train": ["a"], "val": ["b"]}
+    notes = [str(note) for note in splits["train"].problems]
+    assert notes == [f"{link}: it is a link to {(root / target).resolve()}, whose images are read already"]
+
+
+def test_values_links_to_folders_elsewhere_are_splits(tmp_path):
+    root = yolo(tmp_path / "pets", {"images/train/a": f"0 {HALF}", "labels/val/b": f"0 {HALF}"})
+    (root / "classes.txt").write_text("nut\n")
+    save_image(tmp_path / "more" / "b.jpg", seed=5)
+    (root / "images" / "val").symlink_to(tmp_path / "more")
+    assert {name: [*found(part)] for name, part in data.read_splits(root).items()} == {"train": ["a"], "val": ["b"]}
+
+
+def test_rejects_a_folder_called_like_an_image(tmp_path):
+    root = yolo(tmp_path, {"images/b": f"0 {HALF}", "labels/a": None})
+    (root / "labels" / "a.jpg").unlink()
+    (root / "labels" / "a.txt").write_text(f"0 {HALF}")
+    (root / "classes.txt").write_text("nut\n")
+    (root / "images" / "a.jpg").mkdir()
+    with pytest.raises(DataError, match="there is no image a.jpg"):
+        data.read_splits(root)
+    assert [*data.read_splits(root, policy="drop")] == [""]
+
+
 def test_rejects_an_empty_split(tmp_path):
     yaml = "train: images/train\nval: images/val\nnames: [nut]\n"
     root = yolo(tmp_path, {"images/train/a": f"0 {HALF}"}, yaml)

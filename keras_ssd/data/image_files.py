@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from keras_ssd.images import MAX_PIXELS, ImageError, ImageTooLargeError
-from keras_ssd.images.reading import shown_size
+from keras_ssd.images.reading import not_an_image, shown_size
 
 _HEAD = 1 << 14
 
@@ -20,12 +20,16 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with open(path, "rb") as file, Image.open(file) as image:
-            height, width = shown_size(image)
+        with open(path, "rb") as file:
+            try:
+                with Image.open(file) as image:
+                    height, width = shown_size(image)
+            except UnidentifiedImageError:
+                raise ImageError(path, not_an_image(file, os.fspath(path))) from None
+    except ImageError:
+        raise
     except FileNotFoundError:
         raise ImageError(path, "there is no such file.") from None
-    except UnidentifiedImageError:
-        raise ImageError(path, "the file is no image of a kind that Pillow knows.") from None
     except Exception as error:  # on hostile bytes Pillow's readers raise anything
         raise ImageError(path, f"the file is damaged or incomplete ({error}).") from error
     if width * height > MAX_PIXELS:

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -215,14 +215,15 @@ def _guarded(work, name, max_pixels, file=None):
         announced = re.search(r"\d+", str(error))
         raise ImageTooLargeError(name, announced[0] if announced else "too many", max_pixels) from None
     except UnidentifiedImageError:
-        raise ImageError(name, _not_an_image(file, name)) from None
+        raise ImageError(name, not_an_image(file, name)) from None
     except MemoryError:
         raise ImageError(name, "there is not enough memory to decode it.") from None
     except Exception as error:
         raise ImageError(name, f"the file is damaged or incomplete ({error}).") from error
 
 
-def _not_an_image(file, name):
+def not_an_image(file: BinaryIO, name: str) -> str:
+    """What an open file is that Pillow does not know, and what to do about it."""
     file.seek(0)
     head = file.read(HEAD)
     if not head:

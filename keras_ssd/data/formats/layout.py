@@ -177,6 +177,29 @@ def subfolders(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(path for path in Path(folder).iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def split_folders(folder: str | os.PathLike[str]) -> tuple[dict[str, tuple[Path]], tuple[Problem, ...]]:
+    """The folders directly below that may be splits, each place on the disk once, and notes of the links left out.
+
+    A link to a folder that holds another one, or lies in it, would give the same images in two splits. A folder that is
+    called like an image is no split.
+    """
+    parts = [part for part in subfolders(folder) if not is_image_name(part.name)]
+    places, notes = {}, []
+    for part in sorted(parts, key=os.path.islink):
+        place = part.resolve()
+        again = [other for other in (Path(folder).resolve(), *places.values()) if _holds(place, other)]
+        again += [other for other in places.values() if _holds(other, place)]
+        if os.path.islink(part) and again:
+            notes.append(Problem("unused", str(part), f"it is a link to {place}, whose images are read already"))
+        else:
+            places[part] = place
+    return {part.name: (part,) for part in parts if part in places}, tuple(notes)
+
+
+def _holds(folder, other):
+    return folder == other or folder in other.parents
+
+
 def files_ending(folder: str | os.PathLike[str], *endings: str) -> list[Path]:
     """Files directly in a folder with one of these endings, by name; hidden ones left out."""
     try:

@@ -34,8 +34,10 @@ def find(path: str | os.PathLike[str]) -> lay.Layout | None:
         return None
     folder = _annotation_folder(path)
     if folder is None:
-        parts = {part.name: (folder, None) for part in lay.subfolders(path) if (folder := _annotation_folder(part))}
-        return lay.Layout(NAME, path, parts) if parts else None
+        folders, notes = lay.split_folders(path)
+        found = {name: (_annotation_folder(part), None) for name, (part,) in folders.items()}
+        parts = {name: part for name, part in found.items() if part[0]}
+        return lay.Layout(NAME, path, parts, notes=notes) if parts else None
     lists = lay.files_ending(path / "ImageSets" / "Main", ".txt") or lay.files_ending(path / "ImageSets", ".txt")
     splits = {text.stem: (folder, text) for text in lists if not _is_class_list(text)}
     return lay.Layout(NAME, path, splits, whole={"": (folder, None)})

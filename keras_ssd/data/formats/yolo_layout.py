@@ -70,13 +70,15 @@ def _folders(path):
         texts = [file for file in files if file.lower().endswith(".txt")]
         if files and all(kind_of(file) in _OTHERS for file in texts[:_LOOKED_AT]):
             return None
-        parts = {part.name: (part,) for part in lay.subfolders(path / "images")}
+        parts, notes = lay.split_folders(path / "images")
         direct = any(is_image_name(name) for name in os.listdir(path / "images"))
-        return lay.Layout(NAME, path, parts, whole={"": (path / "images",)} if direct or not parts else None)
+        whole = {"": (path / "images",)} if direct or not parts else None
+        return lay.Layout(NAME, path, parts, whole=whole, notes=notes)
     if _texts_beside(path):
         return lay.Layout(NAME, path, {}, whole={"": (path,)})
-    parts = {part.name: (part,) for part in lay.subfolders(path) if _texts_beside(part) or _pair(part)}
-    return lay.Layout(NAME, path, parts) if parts else None
+    folders, notes = lay.split_folders(path)
+    parts = {name: (part,) for name, (part,) in folders.items() if _texts_beside(part) or _pair(part)}
+    return lay.Layout(NAME, path, parts, notes=notes) if parts else None
 
 
 def _pair(path):
