@@ -223,6 +223,24 @@ def test_values_encodings_of_several_bytes_that_xml_declares(tmp_path, encoding)
 # -- class names and marks ----------------------------------------------------------------------------
 
 
+def test_values_class_names_that_differ_by_case_are_two_and_told(tmp_path):
+    objects = [voc_object(name, 2, 3, 9, 9) for name in ("Cat", "cat", "dog")]
+    dataset = data.read(voc_folder(tmp_path, {"a": voc_xml(*objects)}))
+    assert dataset.classes == ("Cat", "cat", "dog")
+    [note] = dataset.problems
+    assert str(note) == f"{tmp_path}: the classes 'Cat' and 'cat' differ by case alone, and are taken for two"
+
+
+def test_values_white_space_around_categories_is_left_out(tmp_path):
+    save_image(tmp_path / "a.jpg")
+    annotations = [{"id": 1, "image_id": 1, "category_id": 7, "bbox": [1, 2, 9, 9]}]
+    coco_file(tmp_path / "a.json", annotations=annotations, categories=[{"id": 7, "name": " cat\n"}])
+    dataset = data.read(tmp_path)
+    assert dataset.classes == ("cat",)
+    [note] = dataset.problems
+    assert note.what == "white space around the name of a category is no part of it: ' cat\\n'"
+
+
 @pytest.mark.parametrize("names", ["names: [cat, dog, cat]", "names: {0: cat, 1: dog, 2: cat}", None])
 def test_rejects_class_names_that_occur_twice(tmp_path, names):
     (yolo(tmp_path, "a.jpg") / "a.txt").write_text("2 .5 .5 .5 .5\n")

@@ -409,9 +409,21 @@ def test_rejects_a_folder_called_like_an_image(tmp_path):
     (root / "labels" / "a.txt").write_text(f"0 {HALF}")
     (root / "classes.txt").write_text("nut\n")
     (root / "images" / "a.jpg").mkdir()
-    with pytest.raises(DataError, match="there is no image a.jpg"):
+    with pytest.raises(DataError, match="there is no image a.jpg, or of another ending. .*a.jpg is a folder"):
         data.read_splits(root)
     assert [*data.read_splits(root, policy="drop")] == [""]
+
+
+@pytest.mark.parametrize("there", ["a.heic", "a"])
+def test_rejects_labels_beside_a_file_that_is_not_read(tmp_path, there):
+    root = yolo(tmp_path, {"images/a": f"0 {HALF}", "images/b": f"0 {HALF}"})
+    (root / "classes.txt").write_text("nut\n")
+    file = (root / "images" / "a.jpg").rename(root / "images" / there)
+    [problem] = data.read(root, policy="drop").problems
+    assert problem.what == (
+        f"there is no image a.jpg, or of another ending. There is {file}, which its ending does not show to be an "
+        "image: make a JPEG or PNG file of it"
+    )
 
 
 def test_rejects_an_empty_split(tmp_path):

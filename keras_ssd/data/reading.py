@@ -178,6 +178,16 @@ def _layout(path, format, classes, images, csv, progress):
     return dataclasses.replace(layout, progress=progress, **more)
 
 
+def _alike(names, root):
+    """A note for each class whose name another one has in another case: one of them may be a mistake."""
+    first = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            what = f"the classes {other!r} and {name!r} differ by case alone, and are taken for two"
+            yield Problem("assumed", str(root), what)
+
+
 def _others(path, format):
     """A note for each format but this one of which the folder holds data."""
     for other in FORMATS.values():
@@ -220,6 +230,7 @@ class _Reading:
         names, ids = self._classes(contents)
         if not names:
             raise self._refused(problems)
+        problems += _alike(names, self.layout.root)
         found = {}
         for name, part in contents.items():
             records = as_shown(part.records, part.boxes, problems, self.layout.progress)

@@ -35,6 +35,9 @@ def read_categories(rows: Iterable[Any], annotations: Iterable[Any], book: Any) 
             name = str(name)
         if key is None or not isinstance(name, str) or not name.strip() or _HALF.search(name):
             raise ValueError(f"category {number} needs an id and a name, and is {shortened(row)}")
+        if name != name.strip():
+            book.assume("white space around the name of a category is no part of it", repr(name))
+            name = name.strip()
         if key in names:
             raise ValueError(f"category {number} has the id {key!r}, which another has: {shortened(row)}")
         names[key], parents[key] = name, row.get("supercategory")

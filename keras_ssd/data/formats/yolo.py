@@ -117,14 +117,28 @@ def _listed_name(path, root):
 def _name_orphans(part, known, problems):
     """Names label files without an image: their objects would be lost in silence."""
     places = [place for place in part if place.is_dir()]
-    folders = dict.fromkeys(folder for place in places for folder in (place, label_file(place / "a.jpg").parent))
-    for folder in folders:
+    folders = {folder: place for place in places for folder in (place, label_file(place / "a.jpg").parent)}
+    for folder, place in folders.items():
         for path in lay.files_below(folder, lambda name: name.lower().endswith(".txt")):
             if os.path.abspath(path) not in known and _holds_labels(path):
                 known.add(os.path.abspath(path))
                 name = lay.stem(lay.below(path, folder))
                 image = name if has_image_ending(name) else f"{name}.jpg, or of another ending"
-                problems.append(lay.missing_image(name, path, image))
+                problems.append(lay.missing_image(name, path, image + _there_instead(place / name)))
+
+
+def _there_instead(image):
+    """What is there of an image's name and is not read as one, as a HEIC file, and what to do about it."""
+    try:
+        names = sorted(name for name in os.listdir(image.parent) if image.name in (name, lay.stem(name)))
+    except OSError:
+        return ""
+    files = [image.parent / name for name in names if not name.lower().endswith((".txt", ".xml", ".json"))]
+    if not files:
+        return ""
+    if files[0].is_dir():
+        return f". {files[0]} is a folder"
+    return f". There is {files[0]}, which its ending does not show to be an image: make a JPEG or PNG file of it"
 
 
 def _holds_labels(path):
