@@ -34,6 +34,11 @@ def run(model):
 COMMON = ["convert", "net.prototxt", "net.caffemodel", "--labels", "cat,dog,cow"]
 
 
+def test_rejects_a_file_that_is_not_there(files, capsys):
+    assert main(["convert", "nope", "-o", "x.keras"]) == 2
+    assert capsys.readouterr().err.startswith("keras-ssd convert: No such file: 'nope'. ")
+
+
 def test_values_caffe_to_keras(files, capsys):
     assert main([*COMMON, "--mean", "1,2,3", "--scale", "0.5", "-o", "mine.keras"]) == 0
     printed = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import io
 
 import keras
 import numpy as np
@@ -405,6 +406,36 @@ def test_rejects_what_is_no_saved_model(model, tmp_path):
         keras_ssd.load(tmp_path / "a.weights.h5")
     with pytest.raises(FileNotFoundError, match="is a folder, and a model is one file"):
         keras_ssd.load(tmp_path)
+
+
+def test_rejects_other_things_than_a_path_and_a_name_without_ending(model, tmp_path):
+    model.save(tmp_path / "good.keras")
+    (tmp_path / "good.keras").rename(tmp_path / "good")
+    with pytest.raises(ValueError, match=r"is a \.keras file under a name without .* Rename it to 'good\.keras'\."):
+        keras_ssd.load(tmp_path / "good")
+    with pytest.raises(TypeError, match=r"`path` must be the path of a \.keras or \.h5 file.* Received: BytesIO"):
+        keras_ssd.load(io.BytesIO((tmp_path / "good").read_bytes()))
+
+
+def test_rejects_arguments_of_export(model, tmp_path):
+    for format, ending in (("openvino", ".xml"), ("litert", ".tflite"), ("torch", ".pt2")):
+        message = rf"^`filepath` must end in \{ending} for format='{format}'\. Received: filepath="
+        with pytest.raises(ValueError, match=message):
+            model.export(tmp_path / "net", format=format)
+    with pytest.raises(
+        ValueError, match=r"^`format` must be one that Keras .*onnx.* backend\. Received: format='coreml'$"
+    ):
+        model.export(tmp_path / "net", format="coreml")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rejects_images_without_targets_and_lists_of_weights(model, targets):
+    compiled(model)
+    for method in (model.fit, model.evaluate, model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match=r"needs the targets of the images too.* Received: y=None"):
+            method(IMAGES)
+        with pytest.raises(TypeError, match=r"Use np\.array\(sample_weight\)\. Received: a list of 4"):
+            method(IMAGES, targets, sample_weight=[1, 2, 1, 1])
 
 
 def test_rejects_weights_of_another_number_of_classes(model, tmp_path):

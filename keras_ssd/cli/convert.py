@@ -190,7 +190,12 @@ def _opened(args):
 
     if rest[0].lower().endswith(".caffemodel") and not is_described(rest[0]):
         _refuse_unknown(rest[0])
-    model = open_model(rest[0], class_names=class_names(args.class_names))
+    try:
+        model = open_model(rest[0], class_names=class_names(args.class_names))
+    except ValueError as error:
+        if Path(rest[0]).exists() or not str(error).startswith("Unknown weights"):
+            raise
+        raise FileNotFoundError(f"No such file: '{rest[0]}'.{files_nearby(rest[0])} {error}") from None
     if not args.fold:
         return model
     from keras_ssd.models.folding import fold_batch_normalization

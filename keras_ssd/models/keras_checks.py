@@ -15,6 +15,7 @@ import keras
 
 OF_KERAS = ("keras", "keras_hub", "keras_cv", "tf_keras")
 INPUTS = ("x", "validation_data")
+EXPORT_ENDINGS = {"openvino": ".xml", "litert": ".tflite", "torch": ".pt2"}  # that Keras insists on
 ONNX = "keras_ssd.to_onnx(model, 'model.onnx') writes ONNX on every backend"
 
 
@@ -76,11 +77,27 @@ def check_training(model: keras.Model, method: str, args: tuple, kwargs: dict) -
             f"`{method}(sample_weight=...)` takes one weight per image, an array (B,). Factors of classes belong to "
             f"the loss: keras_ssd.SSDLoss(class_weights=[...]). Received: sample_weight of shape {tuple(shape)}"
         )
+    _check_arrays(method, given)
     if not model.compiled:
         raise ValueError(f"Model '{model.name}' is not compiled. {_COMPILE}")
     own = {type(model).compute_loss, type(model).train_step} - {keras.Model.compute_loss, keras.Model.train_step}
     if model.loss is None and not own:
         raise ValueError(f"Model '{model.name}' was compiled without a loss. {_COMPILE}")
+    if hasattr(given.get("x"), "shape") and given.get("y") is None and not own:
+        raise ValueError(
+            f"`{method}` needs the targets of the images too: y, an array (B, N, 5) that "
+            "keras_ssd.TargetEncoder.from_model(model).encode_batch(boxes, class_ids) makes; or give batches, "
+            "keras_ssd.data.batches(dataset, model). Received: y=None"
+        )
+
+
+def _check_arrays(method, given):
+    weights = given.get("sample_weight")
+    if isinstance(weights, (list, tuple)) and hasattr(given.get("x"), "shape"):
+        raise TypeError(
+            f"`{method}(sample_weight=...)` takes one weight per image, an array (B,). Use "
+            f"np.array(sample_weight). Received: a {type(weights).__name__} of {len(weights)}"
+        )
 
 
 _COMPILE = "Call compile(optimizer, loss=keras_ssd.SSDLoss()) before."
@@ -122,6 +139,9 @@ def telling_exports(name: str, filepath: Any, format: str) -> Iterator[None]:
     path = Path(os.fspath(filepath)) if isinstance(filepath, (str, os.PathLike)) else None
     made = path if path is not None and not path.exists() else None
     held: list[str] = []
+    ending = EXPORT_ENDINGS.get(format)
+    if ending and path is not None and path.suffix != ending:
+        raise ValueError(f"`filepath` must end in {ending} for format='{format}'. Received: filepath={str(path)!r}")
     try:
         with _held_output(held):
             yield
@@ -131,9 +151,14 @@ def telling_exports(name: str, filepath: Any, format: str) -> Iterator[None]:
         elif made is not None:
             made.unlink(missing_ok=True)
         said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        if "Unrecognized format" in said:
+            known = said.rpartition("are: ")[2].strip("[].").replace("'", "")
+            raise ValueError(
+                f"`format` must be one that Keras exports: {known}. {ONNX}. Received: format={format!r}"
+            ) from error
         raise ValueError(
             f"Keras cannot export model '{name}' as format='{format}' on the backend {keras.config.backend()}: "
-            f"{said[:200]} {ONNX}; a SavedModel or LiteRT file comes from the backend tensorflow, where "
+            f"{said[:200].rstrip('. ')}. {ONNX}; a SavedModel or LiteRT file comes from the backend tensorflow, where "
             "keras_ssd.load opens the .keras file of any backend."
         ) from error
     print(*held, sep="", end="")

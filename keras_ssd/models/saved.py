@@ -40,6 +40,11 @@ def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
     Example:
         >>> model = keras_ssd.load("mine.keras")
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(
+            f"`path` must be the path of a .keras or .h5 file; write other data to a file first. Received: "
+            f"{type(path).__name__}"
+        )
     path = Path(os.fspath(path))
     checked_limit(max_map_bytes)
     if not path.is_file():
@@ -52,6 +57,11 @@ def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
             f"'{path}' is no .keras file (a zip archive), or it is cut short. Expected what `model.save('x.keras')` "
             f"writes. For other files use keras_ssd.open_model({str(path)!r}), or give weights to a factory, such as "
             "ssd300(weights=...)."
+        )
+    if not own_h5 and path.suffix != ".keras" and _holds_model(path):
+        raise ValueError(
+            f"'{path}' is a .keras file under a name without that ending, and Keras opens it by its ending. Rename it "
+            f"to '{path.name}.keras'."
         )
     _environment.register_classes()  # the command imports only what it uses
     try:
@@ -76,6 +86,12 @@ def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
         raise ValueError(
             f"'{path}' holds a {type(model).__name__}, not a keras_ssd model. keras.saving.load_model opens it."
         ) from None
+
+
+def _holds_model(path):
+    """Whether a zip archive has what Keras puts into a .keras file."""
+    with zipfile.ZipFile(path) as archive:
+        return {"config.json", "metadata.json"} <= set(archive.namelist())
 
 
 def _check_size(path):
