@@ -45,7 +45,7 @@ class FoldedNetwork(keras.layers.Layer):
         model: a functional `keras.Model` with one input and one output.
     """
 
-    def __init__(self, model: keras.Model, **kwargs: Any):
+    def __init__(self, model: keras.Model, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model = model
         self._calls = calls_of(model)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import keras
 
 # {attribute: what it is needed for}
-READ = {
+READ: dict[str, str] = {
     "_nodes_by_depth": "the layer calls of a functional model, in the order of computing",
     "_functional": "the functional model inside a built Sequential",
     "_inbound_nodes": "the calls of a layer",
@@ -46,7 +46,7 @@ def is_functional(model: Any) -> bool:
     return bool(getattr(model, "_nodes_by_depth", None))
 
 
-def nodes_of(model: "keras.Model") -> list:
+def nodes_of(model: "keras.Model") -> list[Any]:
     """The nodes of a functional model in the order of computing, inputs included."""
     nodes = _read(model, "_nodes_by_depth")
     return [node for depth in sorted(nodes, reverse=True) for node in nodes[depth]]
@@ -59,7 +59,7 @@ def functional_of(model: "keras.Model") -> Any:
     return _read(model, "_functional") if isinstance(model, keras.Sequential) else model
 
 
-def nodes_of_layer(layer: "keras.layers.Layer") -> list:
+def nodes_of_layer(layer: "keras.layers.Layer") -> list[Any]:
     """The nodes of a layer: its calls on symbolic tensors."""
     return _read(layer, "_inbound_nodes")
 
@@ -69,12 +69,12 @@ def maker_of(tensor: Any) -> Any:
     return _read(tensor, "_keras_history").operation
 
 
-def trained_variables(optimizer: "keras.optimizers.Optimizer") -> list:
+def trained_variables(optimizer: "keras.optimizers.Optimizer") -> list[Any]:
     """The variables that a built optimizer trains."""
     return _read(optimizer, "_trainable_variables")
 
 
-def averages(optimizer: "keras.optimizers.Optimizer") -> list:
+def averages(optimizer: "keras.optimizers.Optimizer") -> list[Any]:
     """The running averages of `trained_variables`, None for variables without one; for `use_ema=True`."""
     return _read(optimizer, "_model_variables_moving_average")
 

@@ -17,7 +17,7 @@ from keras_ssd.names import unknown_name
 
 @checked_arguments
 def open_model(
-    weights: str | os.PathLike,
+    weights: str | os.PathLike[str],
     model: str | None = None,
     class_names: Sequence[str] | None = None,
     max_map_bytes: int | None = None,

@@ -19,7 +19,7 @@ SAME = 0.5
 
 @checked_arguments
 def demo(
-    out: str | os.PathLike | None = None, *, seed: int = 0, count: int = 12, confidence: float = 0.5
+    out: str | os.PathLike[str] | None = None, *, seed: int = 0, count: int = 12, confidence: float = 0.5
 ) -> Detections:
     """Draws a blood smear, finds its cells, and says what was right. Needs no file and no network.
 
@@ -57,7 +57,7 @@ def demo(
     return found
 
 
-def compare(truth, found):
+def compare(truth: Detections, found: Detections) -> str:
     """How many of the drawn cells were found, as a text.
 
     Args:
@@ -78,7 +78,7 @@ def compare(truth, found):
     return "\n".join(lines)
 
 
-def matched(there_xyxy, seen_xyxy):
+def matched(there_xyxy: np.ndarray, seen_xyxy: np.ndarray) -> int:
     """How many of the boxes that are `there` were `seen`: each best first, each box once.
 
     Args:
@@ -95,7 +95,7 @@ def matched(there_xyxy, seen_xyxy):
     return int((~free).sum())
 
 
-def check_out(out):
+def check_out(out: str | os.PathLike[str]) -> None:
     """Refuses before any work what could not be written after it.
 
     Raises:

@@ -6,6 +6,7 @@ magnification.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +104,7 @@ class _Cell:
         return _step((1 - share) * self.radius / self.blur + 0.5)
 
 
-def draw_smear(seed=0, *, red_cells=12, white_cells=1, platelets=3):
+def draw_smear(seed: int = 0, *, red_cells: int = 12, white_cells: int = 1, platelets: int = 3) -> Smear:
     """Draws a smear; the same seed and counts draw the same one.
 
     Args:
@@ -148,7 +149,7 @@ def draw_smear(seed=0, *, red_cells=12, white_cells=1, platelets=3):
     return Smear(image, truth)
 
 
-def check_count(name, value, most=None):
+def check_count(name: str, value: Any, most: int | None = None) -> None:
     """Raises ValueError unless a value is a whole number from 0 to `most`."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or value < 0 or (most is not None and value > most):

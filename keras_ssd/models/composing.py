@@ -26,7 +26,7 @@ from keras_ssd.models.taps import check_falling, check_tap, proposed_taps
 from keras_ssd.names import unknown_name
 from keras_ssd.zoo.label_fitting import class_list
 
-log = logging.getLogger("keras_ssd")
+log: logging.Logger = logging.getLogger("keras_ssd")
 
 
 @checked_arguments
@@ -38,7 +38,7 @@ def ssd(
     *,
     input_size: tuple[int, int] | None = None,
     width: float | None = None,
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     preprocessing: str = "auto",
     extras: int | Sequence[Extra] | None = None,
     fpn: bool | int = False,

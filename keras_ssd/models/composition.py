@@ -18,7 +18,7 @@ class Composition:
     """
 
     rows: tuple[tuple[FeatureMap | None, AnchorLevel], ...]
-    preprocessing: tuple
+    preprocessing: tuple[str, ...]
     num_anchors: int
 
     @classmethod

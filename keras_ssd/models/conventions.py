@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from keras_ssd.backbones.vgg16 import MEAN_RGB
 
@@ -17,11 +18,11 @@ class Conventions:
         decoding: options of `DecodeDetections` other than the original's.
     """
 
-    mean_rgb: tuple
+    mean_rgb: tuple[float, ...]
     scales: str | None = None
     truncate_sizes: bool = False
     clamp_sizes: bool = False
-    decoding: dict = field(default_factory=dict)
+    decoding: dict[str, Any] = field(default_factory=dict)
 
 
 # Source: pytorch/vision, models/detection/ssd.py (means and deviations are of images in 0..1); amdegroot/ssd.pytorch,

@@ -19,7 +19,7 @@ class Extra:
         rows: `ConvRow`s or `SeparableRow`s.
     """
 
-    rows: tuple
+    rows: tuple[ConvRow | SeparableRow, ...]
 
     @property
     def layer(self) -> str:

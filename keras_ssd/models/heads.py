@@ -166,7 +166,11 @@ class SharedHead:
         return found
 
 
-HEADS = {"plain": PlainHead(), "separable": SeparableHead(), "shared": SharedHead()}
+HEADS: dict[str, PlainHead | SeparableHead | SharedHead] = {
+    "plain": PlainHead(),
+    "separable": SeparableHead(),
+    "shared": SharedHead(),
+}
 
 
 def head_of(head: Any) -> "PlainHead | SeparableHead | SharedHead":

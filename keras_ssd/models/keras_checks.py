@@ -54,7 +54,7 @@ def _told(one: Any) -> str:
     return repr(one) if isinstance(one, str) else getattr(one, "__name__", type(one).__name__)
 
 
-def check_training(model: keras.Model, method: str, args: tuple, kwargs: dict) -> None:
+def check_training(model: keras.Model, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Raises ValueError or TypeError for what `fit`, `evaluate`, ... cannot use with a detector."""
     given = inspect.signature(getattr(keras.Model, method)).bind_partial(None, *args, **kwargs).arguments
     for name in INPUTS:
@@ -165,7 +165,7 @@ def telling_exports(name: str, filepath: Any, format: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _held_output(held: list) -> Iterator[None]:
+def _held_output(held: list[Any]) -> Iterator[None]:
     """Keeps standard output back: an exporter prints the whole graph before it fails."""
     import io
 
@@ -216,7 +216,7 @@ def check_same_classes(filepath: Any, class_names: Sequence[str]) -> None:
     if not path.endswith(".keras") or not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
-        config: Mapping = json.loads(archive.read("config.json")).get("config", {})
+        config: Mapping[str, Any] = json.loads(archive.read("config.json")).get("config", {})
     told = tuple(config.get("class_names") or ())
     if told and told != tuple(class_names):
         raise ValueError(

@@ -22,7 +22,7 @@ TAPS = tuple(
 
 @checked_arguments
 def mobilenet_ssd(
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     weights_classes: Sequence[str] | None = None,

@@ -45,7 +45,7 @@ class SSD(keras.Model):
         weights_report: what a factory loaded, sub-sampled and initialised; `print` it. None without `weights`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         # By this very signature every supported version of Keras knows a class that is saved and cloned as a
         # functional model.
         class_names = kwargs.pop("class_names", ())
@@ -209,7 +209,7 @@ class SSD(keras.Model):
         with telling_failures(x), checks.telling_compilation(self):
             return super().evaluate(x, *args, **options)
 
-    def save(self, filepath: str | os.PathLike, overwrite: bool = True, **options: Any) -> None:
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, **options: Any) -> None:
         """As Keras's `save`, but replaces a .keras file only when the new one is complete, in case the disk is full.
 
         Args:
@@ -262,7 +262,7 @@ class SSD(keras.Model):
     @functools.wraps(keras.Model.export)
     def export(
         self,
-        filepath: str | os.PathLike,
+        filepath: str | os.PathLike[str],
         format: str = "tf_saved_model",
         verbose: bool | None = None,
         input_signature: Any = None,
@@ -274,7 +274,7 @@ class SSD(keras.Model):
             super().export(filepath, format, verbose, input_signature, **kwargs)
 
     @functools.wraps(keras.Model.load_weights)
-    def load_weights(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+    def load_weights(self, filepath: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
         if self.names_classes:
             checks.check_same_classes(filepath, self.class_names)
         with checks.telling_shapes(filepath, self.name):

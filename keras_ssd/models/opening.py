@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from keras_ssd.models.weights import check_count, find_entry, is_file, read_weig
 from keras_ssd.names import unknown_name
 from keras_ssd.zoo.label_fitting import fitted_columns, fitted_names, listed_names
 
-FACTORIES = {
+FACTORIES: dict[str, Callable[..., SSD]] = {
     "mobilenet_ssd": mobilenet_ssd,
     "ssd300": ssd300,
     "ssd512": ssd512,
@@ -30,10 +30,12 @@ FACTORIES = {
     "ssdlite320": ssdlite320,
 }
 
-log = logging.getLogger("keras_ssd")
+log: logging.Logger = logging.getLogger("keras_ssd")
 
 
-def open_built(weights: str | os.PathLike, model: str | None = None, class_names: Sequence[str] | None = None) -> SSD:
+def open_built(
+    weights: str | os.PathLike[str], model: str | None = None, class_names: Sequence[str] | None = None
+) -> SSD:
     """A detector whose network one of `FACTORIES` builds; arguments and errors of `keras_ssd.open_model`."""
     if model is not None and model not in FACTORIES:
         raise ValueError(unknown_name("model", model, FACTORIES))

@@ -28,8 +28,8 @@ class Start:
     """
 
     trained: TrainedWeights | None
-    known: tuple | None
-    classes: tuple
+    known: tuple[str, ...] | None
+    classes: tuple[str, ...]
 
     @property
     def detector(self) -> TrainedWeights | None:

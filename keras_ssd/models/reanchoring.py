@@ -31,12 +31,12 @@ class ReanchoringReport:
         spec: the new `AnchorSpec`.
     """
 
-    kept: tuple
-    adapted: tuple
-    fresh: tuple
+    kept: tuple[tuple[int, int], ...]
+    adapted: tuple[tuple[int, int], ...]
+    fresh: tuple[tuple[int, int], ...]
     spec: AnchorSpec
 
-    def __str__(self):
+    def __str__(self) -> str:
         total = sum(self.spec.boxes_per_cell)
         text = f"Anchors: {len(self.kept)} of {total} boxes keep their trained rows"
         if self.adapted:

@@ -20,7 +20,7 @@ MOST_UNPACKED, MOST_GROWTH = 1 << 30, 100
 
 
 @checked_arguments
-def load(path: str | os.PathLike, max_map_bytes: int | None = None) -> SSD:
+def load(path: str | os.PathLike[str], max_map_bytes: int | None = None) -> SSD:
     """A model that was saved with `model.save("name.keras")` or `.h5`, without `custom_objects` and bit for bit.
 
     Code in the file (Lambda layers, pickles) is never run. `keras.saving.load_model` does the same once keras_ssd is

@@ -21,7 +21,7 @@ TAPS = tuple(Tap(f"elu{i}", confidence_name=f"classes{i}", offsets_name=f"boxes{
 
 @checked_arguments
 def ssd7(
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     weights_classes: Sequence[str] | None = None,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,12 +26,12 @@ TAPS = tuple(
     for name in ("conv11_pointwise", "conv13_pointwise", *(f"conv{i}_2" for i in range(14, 14 + len(_EXTRAS))))
 )
 # The published pipelines'; a score is a sigmoid of its own, and an anchor may be several things.
-DECODING = {"scores": "sigmoid", "iou_threshold": 0.6, "keep_top_k": 100}
+DECODING: dict[str, Any] = {"scores": "sigmoid", "iou_threshold": 0.6, "keep_top_k": 100}
 
 
 @checked_arguments
 def ssd_mobilenet_v1(
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     weights_classes: Sequence[str] | None = None,

@@ -21,7 +21,7 @@ ANCHORS = ("general", "cells")
 
 @checked_arguments
 def ssd_small(
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     weights_classes: Sequence[str] | None = None,

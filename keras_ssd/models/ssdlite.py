@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -24,7 +25,7 @@ EXTRAS = tuple(
     for index, filters in enumerate((512, 256, 256, 128), start=1)
 )
 # torchvision's thresholds; it clips boxes to the image before suppression.
-DECODING = {
+DECODING: dict[str, Any] = {
     "confidence_threshold": 0.001,
     "iou_threshold": 0.55,
     "top_k": 300,
@@ -35,7 +36,7 @@ DECODING = {
 
 @checked_arguments
 def ssdlite320(
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     weights_classes: Sequence[str] | None = None,

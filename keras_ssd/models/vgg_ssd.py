@@ -22,8 +22,8 @@ TAPS = (Tap("conv4_3", l2_scale=20.0), Tap("fc7"))
 @dataclass(frozen=True)
 class _Architecture:
     name: str
-    input_size: tuple
-    extras: tuple
+    input_size: tuple[int, int]
+    extras: tuple[Extra, ...]
 
 
 def _extra(name, squeeze, filters, kernel_size=3, stride=2, pad=1):
@@ -87,7 +87,7 @@ _DOC = """{title}: the original {size}x{size} model on VGG16, numerically equal 
 
 @checked_arguments
 def ssd300(
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     weights_classes: Sequence[str] | None = None,
@@ -105,7 +105,7 @@ def ssd300(
 
 @checked_arguments
 def ssd512(
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     weights_classes: Sequence[str] | None = None,

@@ -21,7 +21,7 @@ from keras_ssd.zoo.read import count_classes, identify
 from keras_ssd.zoo.reduced_vgg import is_keras_vgg16, reduce_vgg16
 from keras_ssd.zoo.subsample import subsample
 
-log = logging.getLogger("keras_ssd")
+log: logging.Logger = logging.getLogger("keras_ssd")
 
 VGG_MODELS = ("ssd300", "ssd512")
 LABELS_BY_COUNT = {20: "voc", 80: "coco", 200: "ilsvrc"}
@@ -45,10 +45,10 @@ class TrainedWeights:
     arrays: formats.NamedArrays
     kind: str | None
     entry: zoo.WeightSet | None = None
-    classes: tuple | None = None
+    classes: tuple[str, ...] | None = None
     spec: AnchorSpec | None = None
-    preprocessing: tuple | None = None
-    decoding: dict | None = None
+    preprocessing: tuple[Any, ...] | None = None
+    decoding: dict[str, Any] | None = None
 
 
 def is_file(weights: Any) -> bool:

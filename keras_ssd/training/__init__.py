@@ -1,7 +1,7 @@
 """Training: optimizers and schedules, and the trainer behind `keras-ssd train`."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Optimizers register themselves with Keras, so that compiled models load; the rest is imported when it is asked for.
 from keras_ssd.training.averaging import AveragingAdamW as AveragingAdamW
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from keras_ssd.training.training_callback import DivergedError as DivergedError
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -30,7 +30,7 @@ class AveragingAdamW(keras.optimizers.AdamW):
 
     def __init__(
         self, learning_rate: Any = 1e-3, *, ema_momentum: float = 0.998, name: str = "averaging_adamw", **kwargs: Any
-    ):
+    ) -> None:
         super().__init__(learning_rate, use_ema=True, ema_momentum=ema_momentum, name=name, **kwargs)
 
     @property

@@ -45,7 +45,7 @@ class CaffeSGD(keras.optimizers.Optimizer):
         bias_names: Sequence[str] = ("bias", "beta"),
         name: str = "caffe_sgd",
         **kwargs: Any,
-    ):
+    ) -> None:
         for what, value, most in (("momentum", momentum, 1), ("weight_decay", weight_decay, None)):
             if not value >= 0 or (most is not None and not value < most):
                 raise ValueError(

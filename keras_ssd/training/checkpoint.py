@@ -16,12 +16,12 @@ NAME = "checkpoint.h5"
 VERSION = 1
 
 
-def replacing(path: str | os.PathLike) -> Any:
+def replacing(path: str | os.PathLike[str]) -> Any:
     """See `keras_ssd.replacing`; of one temporary name, so that what a killed training left is written over."""
     return temporary_beside(path, "part")
 
 
-def save(path: str | os.PathLike, model: keras.Model, facts: dict[str, Any]) -> None:
+def save(path: str | os.PathLike[str], model: keras.Model, facts: dict[str, Any]) -> None:
     """Writes weights, optimizer and random states, and facts beside them.
 
     Args:
@@ -41,7 +41,7 @@ def save(path: str | os.PathLike, model: keras.Model, facts: dict[str, Any]) -> 
             os.fsync(file.fileno())
 
 
-def read_facts(path: str | os.PathLike) -> dict[str, Any]:
+def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The facts of a checkpoint.
 
     Raises:
@@ -52,7 +52,7 @@ def read_facts(path: str | os.PathLike) -> dict[str, Any]:
         return _facts(path, file)
 
 
-def load(path: str | os.PathLike, model: keras.Model) -> dict[str, Any]:
+def load(path: str | os.PathLike[str], model: keras.Model) -> dict[str, Any]:
     """Restores what `save` wrote into a model and an optimizer of the same making; returns the facts.
 
     Raises:

@@ -9,6 +9,8 @@ import math
 import numpy as np
 
 from keras_ssd import anchors
+from keras_ssd.data.dataset import Dataset
+from keras_ssd.models.model import SSD
 
 AREA, MOST_AREA = 240 * 320, 2 * 240 * 320  # pixels of the input
 GRID = 16  # pixels; the coarsest map, of steps of 32, may have a half cell at its edge
@@ -23,7 +25,7 @@ FITTED_BOXES = (4, 5, 6)  # boxes per cell on the maps of `ssd_small`, finest fi
 FITTED_REACH = (2.0, 3.75)  # sides in steps of a map: its cells see enough around such objects
 
 
-def input_size(dataset):
+def input_size(dataset: Dataset) -> tuple[int, ...]:
     """(height, width) of the input for `ssd_small`: the images' shape, larger where objects are small.
 
     Args:
@@ -58,11 +60,11 @@ class Chosen:
         why: the reason, as text.
     """
 
-    spec: object
+    spec: anchors.AnchorSpec | None
     why: str
 
 
-def anchors_for(dataset, model, fit=None):
+def anchors_for(dataset: Dataset, model: SSD, fit: bool | None = None) -> Chosen:
     """The model's own anchors where they match the objects of a dataset, else fitted ones.
 
     Args:
@@ -83,12 +85,12 @@ def anchors_for(dataset, model, fit=None):
     return Chosen(spec, f"fitted to the training images, match {matched:.1%} of the objects, the usual ones {own:.1%}")
 
 
-def epochs(steps):
+def epochs(steps: int) -> int:
     """Number of epochs, given the steps per epoch."""
     return int(min(max(math.ceil(STEPS / steps), EPOCHS[0]), EPOCHS[1]))
 
 
-def share_of_rate(model):
+def share_of_rate(model: SSD) -> float:
     """The share of a recipe's learning rate for a training that starts from trained weights.
 
     0.5 for networks that were tested at that rate, when all classes are new; otherwise 0.1.
@@ -102,6 +104,6 @@ def share_of_rate(model):
     return NEW_CLASSES_SHARE if learns_all and model.name in TESTED_WITH_NEW_CLASSES else STARTED_SHARE
 
 
-def patience(epochs):
+def patience(epochs: int) -> int:
     """Number of epochs without a better measurement after which a training ends."""
     return max(10, math.ceil(PATIENCE * epochs))

@@ -46,9 +46,9 @@ def _number(name, value):
 class Lines(keras.callbacks.Callback):
     """A line per epoch on standard error, for logs of jobs."""
 
-    def __init__(self, epochs: int):
+    def __init__(self, epochs: int) -> None:
         super().__init__()
-        self.epochs = epochs
+        self.epochs: int = epochs
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs and "seconds" in logs:
@@ -74,10 +74,14 @@ def _bars():
 class Bars(keras.callbacks.Callback):
     """One bar for the whole training with its time left, with the numbers of the epoch in progress."""
 
-    def __init__(self, bars: Any, epochs: int, steps: int):
+    def __init__(self, bars: Any, epochs: int, steps: int) -> None:
         super().__init__()
-        self.bars, self.epochs, self.steps = bars, epochs, steps
-        self.task, self.learning_rate, self.measured = None, 0.0, {}
+        self.bars: Any = bars
+        self.epochs: int = epochs
+        self.steps: int = steps
+        self.task: Any = None
+        self.learning_rate: Any = 0.0
+        self.measured: dict[str, Any] = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.task is None:

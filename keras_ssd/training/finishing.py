@@ -30,7 +30,7 @@ class Measured:
     confidence: Confidence | None
 
 
-def measure(path: str | os.PathLike, validation_set: Dataset, batch_size: int) -> "tuple[SSD, Measured]":
+def measure(path: str | os.PathLike[str], validation_set: Dataset, batch_size: int) -> "tuple[SSD, Measured]":
     """Measures a saved model and stores in it the threshold of the highest F1.
 
     Args:

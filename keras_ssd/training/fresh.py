@@ -9,7 +9,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def fresh_folder(path: str | os.PathLike, kept: Callable[[], Any]) -> Iterator[None]:
+def fresh_folder(path: str | os.PathLike[str], kept: Callable[[], Any]) -> Iterator[None]:
     """Makes a folder, and removes what the block wrote there if the block fails and nothing is to be kept.
 
     Files and folders that were there before stay.

@@ -11,8 +11,8 @@ class Interrupt:
     It does nothing outside the main thread, because Python delivers Ctrl-C only there.
     """
 
-    def __init__(self):
-        self.wanted = False
+    def __init__(self) -> None:
+        self.wanted: bool = False
         self._before = None
 
     def __enter__(self) -> "Interrupt":

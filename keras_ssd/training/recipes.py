@@ -99,7 +99,11 @@ def small_data(steps: int, learning_rate: float = 2e-3, **options: Any) -> keras
     return modern(steps, learning_rate, **{"warm_up": min(60, max(steps // 4, 1)), **options})
 
 
-RECIPES = {"caffe": caffe_sgd, "modern": modern, "small-data": small_data}
+RECIPES: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "caffe": caffe_sgd,
+    "modern": modern,
+    "small-data": small_data,
+}
 
 
 @checked_arguments

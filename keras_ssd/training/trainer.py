@@ -61,10 +61,10 @@ class History:
         start: AP on the validation set before the first step; None without a set, or where nothing was found.
     """
 
-    rows: tuple
+    rows: tuple[dict[str, Any], ...]
     out: Path
     interrupted: bool = False
-    left_out: tuple = ()
+    left_out: tuple[Any, ...] = ()
     best_model: finishing.Measured | None = None
     last_model: finishing.Measured | None = None
     start: float | None = None
@@ -84,7 +84,7 @@ def train(
     train_set: Dataset,
     validation_set: Dataset | None = None,
     *,
-    out: str | os.PathLike,
+    out: str | os.PathLike[str],
     epochs: int | None = None,
     minutes: float | None = None,
     patience: int | None = None,

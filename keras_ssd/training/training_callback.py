@@ -31,9 +31,9 @@ class DivergedError(ValueError):
         images: names of the images in that batch.
     """
 
-    def __init__(self, message: str, images: Iterable[str]):
+    def __init__(self, message: str, images: Iterable[str]) -> None:
         super().__init__(message)
-        self.images = tuple(images)
+        self.images: tuple[str, ...] = tuple(images)
 
 
 class TrainingCallback(keras.callbacks.Callback):
@@ -67,16 +67,21 @@ class TrainingCallback(keras.callbacks.Callback):
         epochs: int,
         every: int = 1,
         patience: int | None = None,
-    ):
+    ) -> None:
         super().__init__()
-        self.kept, self.source = kept, source
-        self.out, self.facts = out, facts
-        self.epochs, self.every, self.patience = epochs, every, patience
-        self.rows = []
+        self.kept: SSD = kept
+        self.source: Batches = source
+        self.out: Path = out
+        self.facts: dict[str, Any] = facts
+        self.epochs: int = epochs
+        self.every: int = every
+        self.patience: int | None = patience
+        self.rows: list[dict[str, Any]] = []
         self.interrupt: Interrupt | None = None
-        self.interrupted = False
+        self.interrupted: bool = False
         self._epoch, self._steps, self._began = 0, 0, 0.0
-        self.start, self._start_weights = None, None
+        self.start: float | None = None
+        self._start_weights = None
         self._evaluation = None
         if validation_set is not None:
             self._evaluation = Evaluate(validation_set, "voc12", batch_size=source.batch_size, model=kept)
