@@ -31,6 +31,7 @@ def voc_folder(root, files, images=None):
     """Writes Annotations/NAME.xml from a dictionary, and an image for each (or for those named)."""
     (root / "Annotations").mkdir(parents=True)
     for seed, (name, text) in enumerate(files.items()):
+        text = text.replace("<filename>a.jpg<", f"<filename>{name}.jpg<")
         (root / "Annotations" / f"{name}.xml").write_text(text)
         if images is None or name in images:
             save_image(root / "JPEGImages" / f"{name}.jpg", seed=seed)

@@ -42,7 +42,7 @@ def test_rejects_faulty_boxes(faulty):
 
 
 def test_values_drop_and_clip(faulty):
-    (faulty / "Annotations" / "b.xml").write_text(voc_xml(GOOD, voc_object("dog", 8, 8, 8, 20)))
+    (faulty / "Annotations" / "b.xml").write_text(voc_xml(GOOD, voc_object("dog", 8, 8, 8, 20), filename="b.jpg"))
     save_image(faulty / "JPEGImages" / "b.jpg", seed=1)
     dropped = data.read(faulty, policy="drop")
     assert [annotation.name for annotation in dropped] == ["b"]  # a box without area marks nothing, and goes alone

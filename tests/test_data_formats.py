@@ -41,6 +41,21 @@ def test_values_voc_lists_are_splits_that_share_classes(tmp_path):
         data.read(root, "vall")
 
 
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [("b.jpg", "another image"), ("lost.jpg", "an image that is not there")],
+    ids=["exchanged", "lost"],
+)
+def test_values_voc_tells_of_files_that_name_another_image(tmp_path, said, what):
+    objects = voc_object("dog", 2, 2, 9, 9)
+    root = voc_folder(tmp_path, {"a": voc_xml(objects, filename=said), "b": voc_xml(objects, filename="b.jpg")})
+    read = data.read(root)
+    taken = str(root / "JPEGImages" / "a.jpg")
+    assert read[0].image == taken
+    note = f"an xml file names {what}: the image of the xml file's own name is taken: {taken}, not {said}"
+    assert [str(problem) for problem in read.problems] == [f"{root / 'Annotations' / 'a.xml'}:1: {note}"]
+
+
 def test_values_voc_links_to_the_folder_itself_are_no_splits(tmp_path):
     voc_folder(tmp_path / "train", {"a": voc_xml(voc_object("dog", 2, 2, 9, 9))})
     (tmp_path / "again").symlink_to(tmp_path / "train")

@@ -66,7 +66,7 @@ TURNED = (
     [
         (LABELIMG, f"<name>nut</name><pose>Unspecified</pose><Difficult>0</Difficult>{BNDBOX}", VOC_BOX, 0),
         (VOTT, f"<name>nut</name>{BNDBOX.replace('10', '10.25')}", [9.25, 9.25, 40, 30], 0),
-        ("<filename>other.jpg</filename>", CVAT, VOC_BOX, 0),
+        ("<filename>other.jpg</filename>", CVAT, VOC_BOX, 1),
         ("", ROBOFLOW, VOC_BOX, 0),
         ("<size><width>0</width><height>0</height></size>", POLYGON, VOC_BOX, 1),
         ("", LABELME, VOC_BOX, 1),

@@ -7,6 +7,7 @@ images, or with a folder of these a split. Source of the format: the VOC2007 dev
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -181,9 +182,23 @@ class _Files:
             found = next((each for each in tries if each.path), None) or next(filter(None, tries), found)
         element = root.find("filename")
         place = path, element.line if element else 0
+        self._tell_other_name(found, told, name, place)
         said = told[0] if told else f"{name}.jpg"
         self.images.tell(found, said, name, place, (self.problems, self.assumed))
         return found.path
+
+    def _tell_other_name(self, found, told, name, place):
+        """Notes a <filename> that names another image than the one that was found by the xml file's own name."""
+        own = _plain(name)
+        if not (found.exact and told and _plain(lay.stem(found.path)) == own) or own in {
+            _plain(form) for text in told for form in (text, lay.stem(text))
+        }:
+            return
+        other = self.images.find(told[0])
+        if other.path is None or os.path.realpath(other.path) != os.path.realpath(found.path):
+            there = "another image" if other else "an image that is not there"
+            what = f"an xml file names {there}: the image of the xml file's own name is taken"
+            self.assumed.add(what, *place, name, f"{found.path}, not {told[0]}")
 
     def _add_object(self, record, element):
         label = element.get("name")
@@ -204,6 +219,11 @@ class _Files:
         if element.find("bndbox") is None:
             self.assumed.add("an object has no <bndbox>: its outline's is taken", record.source, line, record.name)
         record.add(label, raw, line, **marks)
+
+
+def _plain(path):
+    """The last part of a path, in one Unicode form and without regard to case."""
+    return unicodedata.normalize("NFC", path.replace("\\", "/").rpartition("/")[2]).casefold().strip()
 
 
 def _box(element):
