@@ -6,6 +6,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
 
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # absl's start-up notice, and information and warning lines of absl ("I0000 00:00:17 ...") and TensorFlow.
@@ -20,6 +22,29 @@ def silence_backend() -> None:
     """Sets the log levels that the backends read, where the user has not: a program's output is its own."""
     os.environ.setdefault(LEVEL, "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
+def quiet_imports() -> None:
+    """Imports Keras and TensorFlow in silence, whichever module of the program asks for them first."""
+    if not any(isinstance(finder, _QuietFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _QuietFinder())
+
+
+class _QuietFinder:
+    """Finds `keras` and `tensorflow` as usual, and runs them inside `quiet_backend`."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name in ("keras", "tensorflow") else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def quietly(module: Any) -> None:
+            with quiet_backend():
+                execute(module)
+
+        spec.loader.exec_module = quietly
+        return spec
 
 
 @contextlib.contextmanager

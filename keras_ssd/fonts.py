@@ -125,5 +125,5 @@ def _has(name, letter):
 
 
 def _drawn(name, letter):
-    mask = _opened(name, 32).getmask(letter)
+    mask: Any = _opened(name, 32).getmask(letter)
     return mask.size, bytes(mask)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from keras_ssd import wording
-from keras_ssd._quiet import silence_backend
+from keras_ssd._quiet import quiet_imports, silence_backend
 from keras_ssd.cli import streams
 from keras_ssd.cli.backend import start_backend
 from keras_ssd.cli.parsing import Parser
@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv):
     silence_backend()
+    quiet_imports()
     parser = make_parser()
     args = parser.parse_args(argv, argparse.Namespace(parser=parser))
     options = _options_of(parser, args)

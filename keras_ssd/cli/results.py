@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from keras_ssd.images import Source, write_image
 from keras_ssd.replacing import replacing
 
 if TYPE_CHECKING:
     from keras_ssd.detections import Detections
+    from keras_ssd.images import Source
 
 IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}  # those that a drawing keeps
 CSV_COLUMNS = ("source", "width", "height", "class", "score", "xmin", "ymin", "xmax", "ymax")
@@ -89,12 +89,14 @@ class CsvResults(_TextResults):
 class ImageResults:
     """The images with boxes drawn on them, under the names that they have in their folder."""
 
-    def __init__(self, folder: str | os.PathLike[str], sources: Iterable[Source]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], sources: "Iterable[Source]") -> None:
         self._targets: dict[Any, list[Path]] = image_targets(folder, sources)
 
     def add(self, found: "Detections") -> None:
         target = self._targets[found.source].pop(0)
         target.parent.mkdir(parents=True, exist_ok=True)
+        from keras_ssd.images import write_image
+
         write_image(found.draw(), target)
 
     def finish(self) -> None:
@@ -104,7 +106,7 @@ class ImageResults:
         pass
 
 
-def image_targets(folder: str | os.PathLike[str], sources: Iterable[Source]) -> dict[str, list[Path]]:
+def image_targets(folder: str | os.PathLike[str], sources: "Iterable[Source]") -> dict[str, list[Path]]:
     """Where each drawn image goes.
 
     Never onto one of the inputs, never out of the folder, and no two onto one path: "_2" and so on are

@@ -214,8 +214,8 @@ def _guarded(work, name, max_pixels, file=None):
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         announced = re.search(r"\d+", str(error))
         raise ImageTooLargeError(name, announced[0] if announced else "too many", max_pixels) from None
-    except UnidentifiedImageError:
-        raise ImageError(name, not_an_image(file, name)) from None
+    except UnidentifiedImageError as error:
+        raise ImageError(name, str(error) if file is None else not_an_image(file, name)) from None
     except MemoryError:
         raise ImageError(name, "there is not enough memory to decode it.") from None
     except Exception as error:
