@@ -221,7 +221,11 @@ def test_values_interrupted_without_a_traceback(tmp_path):
         "def wait(args):\n    print('waiting', flush=True); time.sleep(60)\n"
         "zoo._list = wait\nsys.exit(main(['zoo', 'list']))"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    heard = {
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    }  # though tests may run with &
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes, **heard) as process:
         assert process.stdout.readline() == b"waiting\n"
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)

@@ -71,7 +71,7 @@ def test_values_parameters_as_published(net):
 def test_values_every_tensor_is_used(models, net):
     counted = [shape for name, shape in tn.shapes(net).items() if not name.endswith("tracked")]
     assert models[net].weights_report.parameters == sum(int(np.prod(shape)) for shape in counted)
-    assert models[net].weights_report.turned is None  # RGB
+    assert models[net].weights_report.channels_reversed is None  # RGB
 
 
 @EVERYWHERE

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ssd.calling import former_attributes
 from keras_ssd.formats import NamedArrays
 from keras_ssd.names import listed
 
@@ -35,6 +36,7 @@ class PortError(ValueError):
         self.misshaped: tuple[tuple[str, Any, Any], ...] = tuple(misshaped)
 
 
+@former_attributes(turned="channels_reversed")
 @dataclass(frozen=True)
 class PortReport:
     """The result of a port; `str()` is a readable summary.
