@@ -198,7 +198,8 @@ class _Files:
         if other.path is None or os.path.realpath(other.path) != os.path.realpath(found.path):
             there = "another image" if other else "an image that is not there"
             what = f"an xml file names {there}: the image of the xml file's own name is taken"
-            self.assumed.add(what, *place, name, f"{found.path}, not {told[0]}")
+            file, line = place
+            self.assumed.add(what, file, line, name, f"{found.path}, not {told[0]}")
 
     def _add_object(self, record, element):
         label = element.get("name")
