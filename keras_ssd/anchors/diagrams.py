@@ -59,7 +59,9 @@ class _Pen:
     def _font(self, size):
         from PIL import ImageFont
 
-        return self._fonts.setdefault(size, ImageFont.load_default(size * FINER))
+        if size not in self._fonts:
+            self._fonts[size] = ImageFont.load_default(size * FINER)
+        return self._fonts[size]
 
     def text(self, place, text, *, size=12, colour=INK, anchor="lm"):
         font, text = fitted(text, self._font(size))

@@ -103,7 +103,9 @@ class JsonFormat:
         records, finders, assumed = {}, {}, lay.Assumed()
         only = layout.classes[0] if layout.classes and len(layout.classes) == 1 else None
         for path in tracked(part, "reading annotations", layout.progress):
-            finder = finders.setdefault(path.parent, _finder(layout, path.parent))
+            if path.parent not in finders:
+                finders[path.parent] = _finder(layout, path.parent)
+            finder = finders[path.parent]
             try:
                 images = list(self.images(load_json(path), path))
             except (OSError, ValueError) as error:
