@@ -74,7 +74,7 @@ def ways():
                 ("bytes to arrays", "formats.sniff", "NamedArrays, Keras's axes, RGB"),
                 ("heads by class name", "zoo.subsample", "rows of the classes wanted"),
                 ("strict porting", "zoo.port", "a model, and a report"),
-                ("layers in order", "exporters.model_graph", "calls, or all in the way"),
+                ("layers in order", "exporters.model_graph", "calls, or what cannot be written"),
                 ("ONNX, Caffe", "exporters.onnx.exporting", ".onnx; .prototxt, .caffemodel"),
             ],
         ),
