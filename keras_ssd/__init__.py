@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from keras_ssd.detections import Detections as Detections
     from keras_ssd.encoder import TargetEncoder as TargetEncoder
     from keras_ssd.exporters.onnx import to_onnx as to_onnx
+    from keras_ssd.exporting import Exported as Exported
+    from keras_ssd.exporting import export as export
     from keras_ssd.layers import AnchorBoxes as AnchorBoxes
     from keras_ssd.layers import DecodeDetections as DecodeDetections
     from keras_ssd.layers import L2Normalization as L2Normalization
@@ -86,6 +88,7 @@ _HOMES = {
     "keras_ssd.encoder": ("TargetEncoder",),
     "keras_ssd.caffe.exporter": ("CaffeExport", "to_caffe"),
     "keras_ssd.exporters.onnx": ("to_onnx",),
+    "keras_ssd.exporting": ("Exported", "export"),
     "keras_ssd.caffe.importer": ("from_caffe",),
     "keras_ssd.layers": ("AnchorBoxes", "DecodeDetections", "L2Normalization"),
     "keras_ssd.losses": ("SSDLoss", "SSDLossMetric"),

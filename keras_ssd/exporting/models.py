@@ -1,0 +1,47 @@
+"""The model as a file holds it: with the decoder, or without; and its answers."""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_ssd.exporters.onnx.detector import Detector
+from keras_ssd.models import SSD, with_decoder
+from keras_ssd.models.wrapping import as_detector
+
+
+def raw(model: Any) -> SSD:
+    """The model of raw predictions; one with a decoder keeps its options as the model's own."""
+    model = as_detector(model)
+    if not model.has_decoder:
+        return model
+    detector = Detector.of(model)
+    decoding = {**vars(detector.options), "scores": detector.kind_of_scores}
+    names = model.class_names if model.names_classes else ()
+    made = SSD(
+        model.inputs[0],
+        detector.predictions,
+        name=model.name.removesuffix("_detector"),
+        class_names=names,
+        sources=model.sources,
+        decoding=decoding,
+    )
+    if model.confidence is not None:
+        made.confidence = model.confidence
+    return made
+
+
+def decoded(model: Any) -> SSD:
+    """The model with its decoder."""
+    model = as_detector(model)
+    return model if model.has_decoder else with_decoder(model)
+
+
+def rows_of(detector: SSD, images: np.ndarray) -> np.ndarray:
+    """Rows (B, K, 6) of a model with a decoder, image by image, so that any number of images needs little memory.
+
+    Args:
+        detector: as `decoded` gives it.
+        images: (B, H, W, 3) float32 RGB in 0..255.
+    """
+    return np.concatenate([ops.convert_to_numpy(detector(image[None], training=False)) for image in images])
