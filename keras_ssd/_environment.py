@@ -1,8 +1,8 @@
 """Makes `import keras` succeed, or says what to install.
 
-Keras takes TensorFlow unless `KERAS_BACKEND` or `~/.keras/keras.json` says otherwise, and writes that default
-into the file by itself. Someone who installed `keras-ssd[torch]` would meet "No module named 'tensorflow'". So
-where the backend that Keras would take is not installed and `KERAS_BACKEND` is not set, an installed one is taken.
+Keras uses TensorFlow unless `KERAS_BACKEND` or `~/.keras/keras.json` says otherwise, and writes that default into the
+file. With `keras-ssd[torch]` alone, `import keras` would fail with "No module named 'tensorflow'". So if Keras's backend
+is not installed and `KERAS_BACKEND` is not set, an installed backend is chosen.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_ssd._quiet import quiet_backend, silence_backend
+from keras_ssd._quiet import quiet_imports
 
 EXTRAS = ("tensorflow", "jax", "torch")
 # Modules whose import registers every class that a saved model of this package may hold.
@@ -23,10 +23,10 @@ REGISTERING = ("keras_ssd.models", "keras_ssd.losses", "keras_ssd.training")
 
 
 def loads_keras() -> bool:
-    """Whether `import keras_ssd` imports Keras at once, which makes this package's classes known to it.
+    """Whether `import keras_ssd` imports Keras at once and registers this package's classes.
 
-    All programs want that, but the command itself: it answers `--help` and `zoo list` before a backend has started,
-    and imports Keras where it needs it. Which names the package has does not depend on it.
+    It does in every program except the command `keras-ssd`, which answers `--help` and `zoo list` without a backend and
+    imports Keras when it needs it. The package has the same names in both cases.
     """
     arguments = sys.orig_argv
     as_module = "-m" in arguments and arguments[arguments.index("-m") + 1 :][:1] == ["keras_ssd"]
@@ -41,10 +41,8 @@ def load_keras() -> None:
         ImportError: no Keras backend is installed, or the one asked for is not.
     """
     choose_backend()
-    silence_backend()
-    if "keras" not in sys.modules:
-        with quiet_backend():
-            import keras  # noqa: F401
+    with quiet_imports():
+        import keras  # noqa: F401
 
 
 def register_classes() -> None:
@@ -73,7 +71,7 @@ def _install_hint():
 
 
 def choose_backend() -> None:
-    """Sets `KERAS_BACKEND` where Keras would otherwise look for a backend that is not installed.
+    """Sets `KERAS_BACKEND` if Keras would otherwise import a backend that is not installed.
 
     Raises:
         ImportError: no Keras backend is installed, or the one asked for is not; the text names the extra to install.
@@ -108,9 +106,9 @@ def choose_backend() -> None:
 
 @contextlib.contextmanager
 def without_collecting() -> Iterator[None]:
-    """Holds Python's garbage collection back while modules are imported: there is nothing to collect yet.
+    """Turns Python's garbage collection off while modules are imported.
 
-    Behind TensorFlow's import one collection takes twice the time of all of this package's modules.
+    After TensorFlow's import, one collection takes twice as long as importing all of this package.
     """
     collecting = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""Silence where TensorFlow's C++ code talks before its log settings apply, without hiding an error."""
+"""Imports TensorFlow without the log lines that its C++ code writes before its log settings apply; errors stay visible."""
 
 import contextlib
 import os
@@ -18,16 +18,20 @@ _CHATTER = re.compile(
 )
 
 
-def silence_backend() -> None:
-    """Sets the log levels that the backends read, where the user has not: a program's output is its own."""
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Imports of Keras and TensorFlow inside this block write no chatter, whichever module asks for them first.
+
+    It sets the log levels that the backends read, unless the user has set them.
+    """
     os.environ.setdefault(LEVEL, "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-
-
-def quiet_imports() -> None:
-    """Imports Keras and TensorFlow in silence, whichever module of the program asks for them first."""
-    if not any(isinstance(finder, _QuietFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _QuietFinder())
+    finder: Any = _QuietFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 class _QuietFinder:
@@ -49,11 +53,10 @@ class _QuietFinder:
 
 @contextlib.contextmanager
 def quiet_backend() -> Iterator[None]:
-    """Holds back what is written to file descriptor 2 and passes on all but known chatter at the end.
+    """Holds back standard error, and writes all but the known chatter at the end.
 
-    Who set `TF_CPP_MIN_LOG_LEVEL` to 0 or 1 wants the chatter, and gets it.
-
-    Python's own standard error goes the same way, so nothing that runs inside should show progress there.
+    Nothing is held back if `TF_CPP_MIN_LOG_LEVEL` is 0 or 1. Python's own standard error is delayed too, so nothing
+    inside this block should show progress there.
     """
     if os.environ.get(LEVEL) in ("0", "1"):
         yield
@@ -62,7 +65,7 @@ def quiet_backend() -> Iterator[None]:
         try:
             sys.stderr.flush()
             real = os.dup(2)
-        except (OSError, AttributeError, ValueError):  # no standard error at all: nothing to silence
+        except (OSError, AttributeError, ValueError):  # there is no standard error
             yield
             return
         stack.callback(os.close, real)

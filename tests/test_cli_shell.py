@@ -9,7 +9,7 @@ import sys
 import pytest
 from cli_lookalike import NAMES
 
-from keras_ssd._quiet import quiet_backend
+from keras_ssd._quiet import quiet_backend, quiet_imports
 from keras_ssd.cli import detect as command
 from keras_ssd.cli.arguments import class_names
 from keras_ssd.detections import Detections
@@ -90,6 +90,19 @@ def test_values_an_error_inside_silence_is_heard(capfd):
     with pytest.raises(ImportError, match="no backend"):
         break_down()
     assert capfd.readouterr().err == "it broke\n"
+
+
+def test_values_quiet_imports_leave_no_trace_in_a_program(monkeypatch, tmp_path, capfd):
+    (tmp_path / "tensorflow.py").write_text("import os\nos.write(2, b'I0000 00:00:1.5 1 chatter\\nbroken\\n')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    finders = list(sys.meta_path)
+    with quiet_imports():
+        __import__("tensorflow")
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    assert capfd.readouterr().err == "broken\n"
+    assert sys.meta_path == finders
 
 
 def test_values_progress_bar_only_on_a_terminal(monkeypatch):

@@ -12,7 +12,7 @@ def start_backend() -> None:
 
 
 def quiet_first_operation() -> None:
-    """Computes something small in silence: TensorFlow names its devices at the first operation."""
+    """Runs a first small operation without chatter: TensorFlow lists its devices there."""
     from keras_ssd._quiet import quiet_backend
 
     with quiet_backend():

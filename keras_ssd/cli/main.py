@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from keras_ssd import wording
-from keras_ssd._quiet import quiet_imports, silence_backend
+from keras_ssd._quiet import quiet_imports
 from keras_ssd.cli import streams
 from keras_ssd.cli.backend import start_backend
 from keras_ssd.cli.parsing import Parser
@@ -57,14 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: help or a version was asked for, or the command line is wrong (2).
     """
     streams.prepare()
-    with streams.whole_output() as ending:
+    with streams.whole_output() as ending, quiet_imports():
         ending.code = _run(sys.argv[1:] if argv is None else argv)
     return ending.code
 
 
 def _run(argv):
-    silence_backend()
-    quiet_imports()
     parser = make_parser()
     args = parser.parse_args(argv, argparse.Namespace(parser=parser))
     options = _options_of(parser, args)
