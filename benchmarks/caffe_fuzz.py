@@ -224,15 +224,15 @@ KINDS = {
 NOT_COMPARED = {
     "Axpy": "OpenCV computes a * y + x where Caffe has a * x + y",
     "Bias, Clip, Tile, Upsample, DepthwiseConvolution": "not read by OpenCV",
-    "BatchNorm with use_global_stats: false": "OpenCV takes the image's own statistics, this package the stored ones",
+    "BatchNorm with use_global_stats: false": "OpenCV uses the image's own statistics, this package the stored ones",
     "Convolution, depthwise, 3x3 with dilation and a pad of 1": "wrong in OpenCV 4.14",
     "Deconvolution with dilation": "ignored by OpenCV",
     "InnerProduct with transpose": "ignored by OpenCV",
     "Interp with shrink_factor or pad": "ignored by OpenCV",
-    "Log with a base, Swish with beta, LRN with k or without alpha, MVN with eps": "OpenCV understands them otherwise",
+    "Log with a base, Swish with beta, LRN with k or without alpha, MVN with eps": "OpenCV ignores or changes these settings",
     "Normalize across_spatial with a scale for each channel": "refused by OpenCV",
     "Pooling with round_mode": "refused by OpenCV",
-    "Pooling with a stride above the kernel": "OpenCV differs from Caffe in windows that begin behind the image",
+    "Pooling with a stride above the kernel": "OpenCV differs from Caffe in windows that start beyond the image",
     "Scale of other axes than the channels": "refused by OpenCV",
 }
 KEEP_SHAPE = ("Scale", "PReLU", "ReLU", "TanH", "BatchNorm + Scale")

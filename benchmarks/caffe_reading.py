@@ -19,12 +19,7 @@ import numpy as np
 
 from keras_ssd.caffe.files import CaffeLayer, CaffeNet, write_caffemodel
 
-FORMS = {
-    "packed": {},
-    "unpacked": {"packed": False},
-    "V1, packed": {"v1": True},
-    "V1, unpacked": {"v1": True, "packed": False},
-}
+FORMS = ("packed", "unpacked")
 SIDE = 1024  # channels of a layer: 3 x 3 kernels of 36 MB
 
 
@@ -40,6 +35,29 @@ def net_of(megabytes):
         layers.append(CaffeLayer(f"conv{len(layers)}", "Convolution", ("x",), ("x",), {}, blobs))
         left -= rows * kernel[0].size
     return CaffeNet("benchmark", tuple(layers))
+
+
+def varint(value):
+    low = value & 127
+    return bytes([low]) if value < 128 else bytes([low | 128]) + varint(value >> 7)
+
+
+def framed(number, *parts):
+    """A record with a length, in parts."""
+    return [varint(number << 3 | 2) + varint(sum(map(len, parts))), *parts]
+
+
+def write_unpacked(net, path):
+    """Writes each value behind a tag of its own, as tools without packed fields did."""
+    with open(path, "wb") as stream:
+        for layer in net.layers:
+            parts = [*framed(1, layer.name.encode()), *framed(2, layer.type.encode())]
+            for blob in layer.blobs:
+                tagged = np.full((blob.size, 5), 5 << 3 | 5, np.uint8)
+                tagged[:, 1:] = blob.reshape(-1, 1).view(np.uint8)
+                sides = framed(7, *framed(1, b"".join(map(varint, blob.shape))))
+                parts += framed(7, *sides, tagged.tobytes())
+            stream.writelines(framed(100, *parts))
 
 
 MEASURED = """
@@ -81,10 +99,10 @@ def main():
     print("|---|---|---|---|---|---|")
     for megabytes in args.mb:
         net = net_of(megabytes)
-        for name, options in FORMS.items():
+        for name in FORMS:
             with tempfile.TemporaryDirectory(dir=args.folder) as folder:
                 path = Path(folder) / "a.caffemodel"
-                write_caffemodel(net, path, **options)
+                (write_caffemodel if name == "packed" else write_unpacked)(net, path)
                 size = path.stat().st_size
                 best = np.min([measure(path) for _ in range(args.rounds)], axis=0)
             opened, summed, own, peak = best

@@ -1,8 +1,8 @@
-"""How another program lays out a tensor: the order of its axes, the direction of its channels, and missing padding.
+"""How another program stores a tensor: the order of axes, the order of channels, and padding that is still missing.
 
-Keras's maps are (B, H, W, C); Caffe's blobs and ONNX's operators want (B, C, H, W). The importer and the exporters move
-nothing before a layer needs it: a Permute only renames axes, BGR is turned in the kernel of the first convolution,
-padding waits for the layer that pads by itself.
+Keras's maps are (B, H, W, C); Caffe's blobs and ONNX's operators need (B, C, H, W). The importer and the exporters move
+values only when a layer needs it: a Permute only renames axes, the kernel of the first convolution absorbs BGR, and
+padding waits for the layer that pads itself.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ class Padding:
 
     Args:
         sides: ((top, bottom), (left, right)).
-        lowest: they hold the lowest number, which never wins a maximum, instead of zero.
+        lowest: padding with the lowest number, which is never a maximum, instead of zero.
     """
 
     sides: tuple[tuple[int, int], ...]
@@ -32,15 +32,15 @@ class Padding:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layout:
-    """How a program lays out a tensor; subclasses add which tensor it is, and a `shape`.
+    """How a program stores a tensor; subclasses add the tensor itself and a `shape`.
 
-    The shape is written in one program's axes, and the tensor is stored in another's. For the importer the axes are
-    Caffe's and the tensor is Keras's; for the exporters the axes are Keras's and the tensor is the other program's.
+    The shape has the axes of one program, and the tensor is stored with those of another. For the importer, the shape
+    is Caffe's and the tensor Keras's; for the exporters, the shape is Keras's and the tensor the other program's.
 
     Args:
         order: axis i of the stored tensor is axis `order[i]` of the shape.
-        channels_reversed: the channels are stored in reverse: BGR where the shape's program has RGB, or the other way.
-        padding: a `Padding` that the tensor does not have yet, and neither has the shape; None for none.
+        channels_reversed: the channels are stored in reverse: BGR for RGB, or RGB for BGR.
+        padding: a `Padding` that neither the tensor nor the shape has yet, or None.
     """
 
     order: tuple[int, ...] = ()
@@ -66,29 +66,29 @@ class Layout:
         return tuple(shape[axis] for axis in self.order)
 
     def axis(self, axis: int) -> int:
-        """Where an axis of the shape (negative ones count from the end) is stored."""
+        """The stored place of an axis of the shape; negative axes count from the end."""
         return self.order.index(axis % self.rank)
 
     def axes_to(self, order: Iterable[int]) -> list[int]:
-        """The stored axes that a transposition to this order takes, one after the other."""
+        """The stored axes in the order in which a transposition to `order` takes them."""
         return [self.order.index(axis) for axis in order]
 
     def renamed(self, dims: Sequence[int]) -> tuple[int, ...]:
-        """The order after axis i of the shape becomes what was axis `dims[i]`: a Permute that moves nothing."""
+        """The order after a Permute that moves nothing: axis i of the shape was axis `dims[i]`."""
         return tuple(dims.index(axis) for axis in self.order)
 
     @property
     def in_value_order(self) -> bool:
-        """Whether the stored values, one after the other, are those of the shape; axes of length 1 do not count."""
+        """Whether the stored values are in the order of the shape; axes of length 1 do not count."""
         return self.keeps_values(plain_order(self.rank))
 
     def keeps_values(self, order: Iterable[int]) -> bool:
-        """Whether a move to this order leaves all values where they are, as only axes of length 1 move."""
+        """Whether a transposition to this order keeps all values in place, because only axes of length 1 move."""
         long, stored = ([axis for axis in axes if self._sizes[axis] != 1] for axes in (order, self.order))
         return long == stored
 
     def turned(self, array: np.ndarray, axis: int = -1) -> np.ndarray:
-        """An array with its channels, on `axis`, in the direction of this tensor's; one value for all stays."""
+        """An array with its channels, on `axis`, in this tensor's order; one value for all channels stays as it is."""
         return np.flip(array, axis) if self.channels_reversed and array.ndim and array.shape[axis] > 1 else array
 
     def padded(self, sides: Sequence[Sequence[int]], lowest: bool = False) -> Self:
@@ -102,15 +102,15 @@ class Layout:
 
 
 def agree(tensors: Iterable[Layout]) -> bool:
-    """Whether all tensors have the same order of axes and direction of channels."""
+    """Whether all tensors have the same order of axes and channels."""
     return len({(tensor.order, tensor.channels_reversed) for tensor in tensors}) == 1
 
 
 def plain_order(rank: int) -> tuple[int, ...]:
-    """Axes stored as the shape has them."""
+    """Axes stored in the order of the shape."""
     return tuple(range(rank))
 
 
 def usual_order(rank: int) -> tuple[int, ...]:
-    """Axes of Keras as Caffe and ONNX want them: maps with their channels in front."""
+    """Keras's axes as Caffe and ONNX need them: maps with channels first."""
     return CHANNELS_FIRST if rank == 4 else plain_order(rank)

@@ -1,4 +1,4 @@
-"""Where the windows of convolutions and pooling layers stand: the padding of Keras's "same" and of Caffe."""
+"""Where the windows of convolutions and pooling layers are: the padding of Keras's "same" and of Caffe."""
 
 import operator
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def keras_padding(
     padding: str = "same",
     sides: Sequence[Pair] = NO_SIDES,
 ) -> Sides:
-    """((top, bottom), (left, right)) around a map: what a padding layer adds, and what the layer behind it adds.
+    """((top, bottom), (left, right)) around a map: the sum of a padding layer and the layer after it.
 
     Args:
         size_hw: (height, width) of the map before both.
@@ -63,12 +63,12 @@ def keras_padding(
 def caffe_padding(size_hw: Pair, pool_size: Pair, strides: Pair, padding: Pair, ceil_mode: bool = True) -> Sides:
     """((top, bottom), (left, right)) that give plain ("valid") pooling as many windows as Caffe has.
 
-    Caffe rounds the number of windows up, so the last one may reach beyond the padding. With padding on either axis,
-    a window that would start behind the padded image is left out.
+    Caffe rounds the number of windows up, so the last one may reach beyond the padding. With padding on either axis, a
+    window that would start beyond the padded image is dropped.
 
     Args:
         size_hw: (height, width) of the map.
-        pool_size, strides, padding: (height, width) each; the padding stands on both sides.
+        pool_size, strides, padding: (height, width) each; the padding is on both sides.
         ceil_mode: False rounds down, as Caffe's `round_mode: FLOOR`.
 
     Raises:

@@ -258,10 +258,9 @@ def random_net(seed=0):
     return replace(net, layers=tuple(replace(found, blobs=blobs.get(found.name, ())) for found in net.layers))
 
 
-@pytest.mark.parametrize("packed_floats", [True, False])
-def test_roundtrip_binary(tmp_path, packed_floats):
+def test_roundtrip_binary(tmp_path):
     net = random_net()
-    write_caffemodel(net, tmp_path / "a.caffemodel", packed=packed_floats)
+    write_caffemodel(net, tmp_path / "a.caffemodel")
     again = read_caffemodel(tmp_path / "a.caffemodel")
     assert again.name == "random"
     assert looks_like_caffemodel(tmp_path / "a.caffemodel")
@@ -272,36 +271,12 @@ def test_roundtrip_binary(tmp_path, packed_floats):
     assert [path.name for path in tmp_path.iterdir()] == ["a.caffemodel"]
 
 
-def test_roundtrip_v1(tmp_path):
-    net = random_net()
-    kept = tuple(
-        replace(found, params={k: v for k, v in found.params.items() if k.endswith(("relu_param", "lution_param"))})
-        for found in net.layers[1:]
-    )
-    net = replace(net, layers=(net.layers[0], *kept))
-    write_caffemodel(net, tmp_path / "a.caffemodel", v1=True)
-    again = read_caffemodel(tmp_path / "a.caffemodel")
-    assert looks_like_caffemodel(tmp_path / "a.caffemodel")
-    for one, other in zip(net.layers, again.layers, strict=True):
-        assert (one.name, one.type, one.bottoms, one.tops, one.params) == (
-            other.name,
-            other.type,
-            other.bottoms,
-            other.tops,
-            other.params,
-        )
-        assert [a.tobytes() for a in one.blobs] == [a.tobytes() for a in other.blobs]
-        assert all(array.ndim == 4 for array in other.blobs)
-
-
 def test_rejects_what_cannot_be_written(tmp_path):
-    def write(*layers, **options):
-        write_caffemodel(CaffeNet("n", layers), tmp_path / "a.caffemodel", **options)
+    def write(*layers):
+        write_caffemodel(CaffeNet("n", layers), tmp_path / "a.caffemodel")
 
     with pytest.raises(ValueError, match="Layer 'a': arrays must be float32.*dtype=float64"):
         write(CaffeLayer("a", "X", blobs=[np.ones(2)]))
-    with pytest.raises(ValueError, match="Layer 'a': a file of V1 records.*Received: Normalize"):
-        write(CaffeLayer("a", "Normalize"), v1=True)
     with pytest.raises(ValueError, match="pool must be one of MAX, AVE, STOCHASTIC. Received: 'MIN'"):
         write(CaffeLayer("a", "Pooling", params={"pooling_param": {"pool": "MIN"}}))
     big = np.broadcast_to(np.float32(0), (1 << 29, 2))

@@ -150,9 +150,12 @@ OVERFLOW = (1 << 32, 1 << 31, 2)  # 2**64: nothing in 64 bits
         (shape(2) + packed([1]), r"shape \(2\) needs 2 values. Received: 1 values"),
         (shape(1) + packed([1, 2]), r"shape \(1\) needs 1 values. Received: 2 values"),
         (shape(2) + framed(5, b"1234567"), "packed values of 4 bytes. Received: 7 bytes"),
-        (shape(1) + packed([1]) + packed([1], 8, "<f8"), "holds its values once. Received: data and double_data"),
+        (
+            shape(1) + packed([1]) + packed([1], 8, "<f8"),
+            "must hold its values in one field. Received: data and double_data",
+        ),
         (shape(1) + integer(10, 3) + framed(12, b"1234"), "DOUBLE, FLOAT, FLOAT16. Received: raw_data_type=INT"),
-        (shape(1) + integer(10, 1) + framed(12, b"12345"), "steps of 4 bytes. Received: 5 bytes"),
+        (shape(1) + integer(10, 1) + framed(12, b"12345"), "a multiple of 4 bytes. Received: 5 bytes"),
     ],
 )
 def test_rejects_arrays(tmp_path, content, message):
@@ -178,9 +181,9 @@ def nested(depth):
     [
         (
             key(100, 2) + varint(1 << 62),
-            "at most 0 bytes in what holds this field. Received: 4,611,686,018,427,387,904",
+            "at most 0 bytes, the rest of the message. Received: 4,611,686,018,427,387,904",
         ),
-        (framed(100, framed(1, "a") + key(7, 2) + varint(100) + b"x"), "at most 1 bytes in what holds"),
+        (framed(100, framed(1, "a") + key(7, 2) + varint(100) + b"x"), "at most 1 bytes, the rest of the message"),
         (framed(100, key(7, 2) + b"\xff" * 11), "more than 10 bytes"),
         (key(100, 2) + b"\xff", "an integer. Received: the end"),
         (b"\x02\x00", "a field number from 1"),

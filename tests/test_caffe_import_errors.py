@@ -67,7 +67,7 @@ def test_values_users_add_layers():
 
 def test_rejects_a_net_that_is_no_detector():
     body = net_of(BODY.format(channels=3))
-    with pytest.raises(ValueError, match=r"no detector.*last blobs are b\..*`outputs`"):
+    with pytest.raises(ValueError, match=r"neither a DetectionOutput nor a MultiBoxLoss.*last blobs are b\..*`outputs`"):
         keras_ssd.from_caffe(body)
     assert keras_ssd.from_caffe(body, mean=0, outputs=["b"]).output_shape == (None, 6, 8, 8)
     with pytest.raises(ValueError, match=r"no layer makes the blobs \['nope'\].*data, a, b"):
@@ -173,7 +173,7 @@ def test_values_without_mean_and_scale_a_warning(net, caplog):
     keras_ssd.from_caffe(net, net)
     [record] = caplog.records
     assert (record.name, record.levelname) == ("keras_ssd", "WARNING")
-    assert "states no mean or scale" in caplog.text
+    assert "does not state a mean or scale" in caplog.text
     for value in ("104, 117, 123", "127.5", "1/127.5", "1/255"):
         assert value in record.message
     caplog.clear()
@@ -188,7 +188,7 @@ def test_values_no_warning_where_a_training_read_images_as_they_are(net, tmp_pat
     _, caffemodel = written(replace(net, layers=(data, *net.layers[1:])), tmp_path)
     model = keras_ssd.from_caffe(net, caffemodel)
     assert not caplog.text
-    assert "from layer 'train' of net.caffemodel, which read images as they are" in model.weights_report.summary
+    assert "from layer 'train' of net.caffemodel, which used images unchanged" in model.weights_report.summary
     assert "Give mean and scale" not in model.weights_report.summary
 
 

@@ -64,7 +64,7 @@ REJECTED = [
     ("Convolution", "convolution_param { num_output: 4 kernel_size: 3 group: 2 }", "group=2, 3 channels, num_output=4"),
     ("Convolution", "convolution_param { num_output: 4 kernel_size: 9 pad: 1 }", "too small for the kernel (9, 9)"),
     ("Convolution", "convolution_param { num_output: 4 kernel_size: 1 axis: 2 }", "height and width"),
-    ("Deconvolution", "convolution_param { num_output: 4 kernel_size: 2 pad: 9 }", "nothing is left"),
+    ("Deconvolution", "convolution_param { num_output: 4 kernel_size: 2 pad: 9 }", "leaves nothing"),
     ("InnerProduct", "", "num_output"),
     ("InnerProduct", "inner_product_param { num_output: 3 axis: 0 }", "is the batch"),
     ("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 }", "pool=STOCHASTIC"),

@@ -202,7 +202,7 @@ def test_values_unknown_fields_of_data_layers_are_reported():
     text = format_prototxt(small_net())
     net = parse_prototxt(text.replace('type: "Input"', 'type: "Input" transform_param { means: 3 }'))
     model = imported(net)
-    assert "Passed over" in str(model.weights_report)
+    assert "Ignored unknown fields" in str(model.weights_report)
     assert "layer 'data' transform_param.means" in str(model.weights_report)
 
 
@@ -222,10 +222,10 @@ def fork_file(folder):
 def test_values_unknown_numbers_of_a_caffemodel_are_reported(tmp_path):
     name, weights = fork_file(tmp_path)
     report = str(keras_ssd.from_caffe(small_net(), weights, mean=0).weights_report)
-    assert "Passed over in fork.caffemodel" in report
-    assert f"(1): field 99 of ConvolutionParameter (layer '{name}'). What they mean must be in the prototxt." in report
+    assert "Ignored in fork.caffemodel" in report
+    assert f"(1): field 99 of ConvolutionParameter (layer '{name}'). The prototxt must state their settings." in report
     clean = random_weights(small_net())
-    assert "Passed over" not in str(keras_ssd.from_caffe(small_net(), clean, mean=0).weights_report)
+    assert "Ignored" not in str(keras_ssd.from_caffe(small_net(), clean, mean=0).weights_report)
 
 
 def test_rejects_unknown_numbers_of_a_net_that_is_built(tmp_path):

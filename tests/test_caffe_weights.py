@@ -122,7 +122,7 @@ def test_values_grey_nets_have_no_colours_to_turn(tmp_path):
     ("records", "message"),
     [
         ([layer("a", "X", np.ones(2, np.float32)), layer("a", "X", np.ones(2, np.float32))], "two layers named 'a'"),
-        ([layer("a", "ReLU"), layer("b", "ReLU")], "2 layers but holds no arrays"),
+        ([layer("a", "ReLU"), layer("b", "ReLU")], "2 layers but has no arrays"),
         ([layer("a", "Scale", np.float32([1, np.nan]))], "'a/gamma' holds values that are not finite"),
     ],
 )

@@ -76,7 +76,7 @@ def test_roundtrip_priors(case, seed):
 def test_rejects_anchors_that_no_prior_box_makes(boxes):
     spec = AnchorSpec((64, 64), (AnchorLevel((8, 8), 8, ((10, 10),)), AnchorLevel((4, 4), 16, boxes)))
     prior_box(spec, 0, (64, 64))
-    with pytest.raises(ExportError, match=rf"level 1, of the grid \(4, 4\): boxes.*{boxes[-1][0]}x{boxes[-1][1]}"):
+    with pytest.raises(ExportError, match=rf"level 1 \(grid \(4, 4\)\): boxes.*{boxes[-1][0]}x{boxes[-1][1]}"):
         prior_box(spec, 1, (64, 64))
 
 

@@ -1,1 +1,1 @@
-"""Caffe nets without Caffe: their files, the layers that only they need, import and export."""
+"""Caffe nets without Caffe: files, layers that only Caffe has, import and export."""

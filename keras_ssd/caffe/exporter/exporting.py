@@ -34,25 +34,24 @@ def to_caffe(
 ) -> CaffeExport:
     """Writes a model as a Caffe net, for OpenCV 4 (`cv2.dnn.readNetFromCaffe`) and devices that run Caffe.
 
-    A detector becomes a whole one: heads, priors and DetectionOutput under the names of the original, whatever the
-    backbone. Colours are turned in the first convolution; mean and scale stay outside, as Caffe's users expect, and
-    stand in the report and in the Input layer's `transform_param`. Weights are moved, not computed anew. A model that
-    is no detector is written up to its outputs.
+    A detector is written with heads, priors and DetectionOutput under the names of the original SSD, for any backbone.
+    The first convolution takes BGR. Mean and scale stay outside the net, as Caffe's users expect: the report and the
+    Input layer's `transform_param` state them. A model without detection heads is written up to its outputs.
 
     Args:
         model: an `SSD` with or without decoder, or another functional `keras.Model` from images of fixed size.
         prototxt, caffemodel: paths to write; existing files are replaced when both are whole.
         decoding: options of `DecodeDetections` for DetectionOutput, such as {"confidence_threshold": 0.3};
-            options that are not named are the model's own.
-        channel_order: of the net's images, "bgr" as Caffe and OpenCV have them, or "rgb".
-        mean_inside: the net subtracts the mean and scales by itself, and is given plain pixels.
+            the others are the model's own.
+        channel_order: of the net's images, "bgr" as in Caffe and OpenCV, or "rgb".
+        mean_inside: True lets the net subtract the mean and scale; it then takes plain pixels.
 
     Returns:
         A `CaffeExport`: `print` it.
 
     Raises:
-        ExportError: layers or anchors that Caffe cannot express; all unknown layers are named at once.
-        TypeError: no functional model, or an unknown decoding option.
+        ExportError: layers or anchors that Caffe cannot express; the message names all unknown layers.
+        TypeError: the model is not functional, or a decoding option is unknown.
 
     Example:
         >>> report = keras_ssd.to_caffe(model, "plates.prototxt", "plates.caffemodel")
@@ -110,7 +109,7 @@ def _written(model, decoding, channel_order, mean_inside):
 
 
 def _output(net, tensor, blob, model):
-    """Name of the blob of an output, maps with their channels in front and everything else as Keras has it."""
+    """Writes an output, maps with channels first and other tensors in Keras's order; returns its blob's name."""
     step = Step(net, model, tuple(tensor.shape))
     blob = step.ordered(blob, usual_order(len(tensor.shape)))
     if net.layers[net.maker(blob)].tops[0] != blob.name:  # OpenCV gives a layer's first output by its name
@@ -119,7 +118,7 @@ def _output(net, tensor, blob, model):
 
 
 def _write_both(net, prototxt, caffemodel):
-    """Writes both files; they get their names when both are whole."""
+    """Writes both files; neither appears under its name until both are complete."""
     with replacing(prototxt) as text, replacing(caffemodel) as binary:
         write_prototxt(net, text)
         write_caffemodel(net, binary)

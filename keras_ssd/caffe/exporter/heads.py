@@ -1,4 +1,4 @@
-"""The end of a detector: heads, priors and DetectionOutput, under the names of the original."""
+"""The end of a detector: heads, priors and DetectionOutput, with the names of the original SSD."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,12 +18,12 @@ from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.layout import CHANNELS_FIRST
 
 ENDS: tuple[Any, ...] = (AnchorBoxes, DecodeDetections)
-# Options that Caffe's DetectionOutput lacks, and what it does instead.
+# Options that Caffe's DetectionOutput lacks, with the values that it uses.
 FIXED: dict[str, Any] = {"class_agnostic": False, "average_boxes": False, "max_per_class": None, "clip_boxes": False}
 
 
 def ends_of(model: Any, calls: Sequence[Call]) -> tuple[Call | None, Call | None]:
-    """The calls of `AnchorBoxes` and `DecodeDetections` that end a model; (None, None) for one that is no detector.
+    """The calls of `AnchorBoxes` and `DecodeDetections` at the end of a model; (None, None) for a model without them.
 
     Raises:
         ExportError: such layers elsewhere than at the end.
@@ -38,7 +38,7 @@ def ends_of(model: Any, calls: Sequence[Call]) -> tuple[Call | None, Call | None
     readers = [call for call in calls if anchors and any(x is anchors[0].outputs[0] for x in call.inputs)]
     if not joined or len(decoders) > 1 or not ends or len(readers) != len(decoders):
         raise ExportError(
-            f"Model '{model.name}' must end in one AnchorBoxes layer, with or without one DecodeDetections behind it, "
+            f"Model '{model.name}' must end in one AnchorBoxes layer, with or without one DecodeDetections after it, "
             f"and have no other output. Received: {len(anchors)} AnchorBoxes, {len(decoders)} DecodeDetections, "
             f"{len(model.outputs)} outputs"
         )
@@ -46,7 +46,7 @@ def ends_of(model: Any, calls: Sequence[Call]) -> tuple[Call | None, Call | None
 
 
 def options_of(model: Any, decoder: Call | None, given: Mapping[str, Any] | None) -> tuple[DecodeOptions, str]:
-    """(`DecodeOptions`, how scores are made): what was given, then the decoder's own or the model's `decoding`."""
+    """(`DecodeOptions`, how scores are made): the given options, then the decoder's or the model's own."""
     if decoder is not None:
         options = {**vars(decoder.layer.options), **(given or {})}
         kind = DecodeOptions(**options).kind_of_scores(decoder.layer.from_logits)
@@ -55,7 +55,7 @@ def options_of(model: Any, decoder: Call | None, given: Mapping[str, Any] | None
         kind = DecodeOptions(**options).scores
     options = DecodeOptions(**options)
     other = {name: getattr(options, name) for name, value in FIXED.items() if getattr(options, name) != value}
-    if other.get("clip_boxes") == "before":  # Caffe itself passes over it, OpenCV clips
+    if other.get("clip_boxes") == "before":  # Caffe itself ignores it, OpenCV clips
         del other["clip_boxes"]
     if other:
         raise ExportError(
@@ -68,18 +68,7 @@ def options_of(model: Any, decoder: Call | None, given: Mapping[str, Any] | None
 def write_heads(
     net: Net, call: Call, blobs: Mapping[int, Blob], image: Image, detection: tuple[DecodeOptions, str]
 ) -> str:
-    """Writes everything behind the heads' convolutions.
-
-    Args:
-        net: the `Net`.
-        call: of the `AnchorBoxes` layer.
-        blobs: {id of a tensor: `Blob`}.
-        image: the net's `Image`.
-        detection: (`DecodeOptions`, how scores are made).
-
-    Returns:
-        Name of the blob of detections.
-    """
+    """Writes everything after the heads' convolutions; returns the name of the blob of detections."""
     spec = call.layer.spec
     options, scores = detection
     inputs = [blobs[id(tensor)] for tensor in call.inputs]
@@ -98,19 +87,19 @@ def write_heads(
             parts.append(_flattened(step, net, _reordered(step, x, prior.order, width), name))
     if moved:
         net.note(
-            "The boxes of a cell, and the filters of the heads, were put into PriorBox's order. In the model's "
-            f"numbers it is: {', '.join(moved)}."
+            "The boxes of a cell and the heads' filters were reordered as PriorBox orders them. Their places in the "
+            f"model are: {', '.join(moved)}."
         )
     if cut:
         listed = ", ".join(f"{size:g} (level {index})" for index, size in cut[:8]) + (", ..." if len(cut) > 8 else "")
         net.note(
-            f"Sizes of anchors with fractions of a pixel: {listed}. OpenCV takes them as they are; Caffe itself cuts "
+            f"Sizes of anchors with fractions of a pixel: {listed}. OpenCV uses them unchanged; Caffe itself truncates "
             "them, and so does from_caffe without truncate_sizes=False."
         )
     if any(level.shifts_hw for level in spec.levels):
         net.note(
-            "Its PriorBox layers have the fields fixed_size and density of forks, which Caffe itself and OpenCV do "
-            "not know; from_caffe and OpenVINO read them."
+            "Its PriorBox layers have the fields fixed_size and density of Caffe's forks. Caffe itself and OpenCV do "
+            "not know them; from_caffe and OpenVINO read them."
         )
     if spec.image_size != image.blob.shape[1:3]:
         net.note("OpenCV does not know img_h and img_w of PriorBox, which this net needs.")
@@ -128,7 +117,7 @@ def _layer(net, name, kind, bottoms, params=None):
 
 
 def _head_name(net, x, kind, index):
-    """The name that the layers behind a head begin with: its convolution's, in the original."""
+    """The prefix of the layers after a head: the name of its convolution, as in the original."""
     return x.name if x.settled and x.order == CHANNELS_FIRST else f"level{index}_mbox_{kind}"
 
 
@@ -141,7 +130,7 @@ def _reordered(step, x, order, width):
 
 
 def _flattened(step, net, x, name):
-    """Name of the map's values, box by box."""
+    """Writes the map's values, box by box; returns the blob's name."""
     x = step.settle(x)
     if x.order == CHANNELS_FIRST:
         bottom = _layer(net, f"{name}_perm", "Permute", [x.name], {"permute_param": {"order": [0, 2, 3, 1]}})
@@ -151,7 +140,7 @@ def _flattened(step, net, x, name):
 
 
 def _prior(step, net, x, name, prior, image):
-    """Name of the priors of a level, whose grid is that of the map that the head reads, as in the original."""
+    """Writes a level's priors; returns the blob's name. As in the original, their grid is that of the head's input."""
     x = step.maps(x)
     maker = net.layers[net.maker(x)]
     source = x.name
@@ -171,7 +160,7 @@ def _keeps_size(layer):
 
 
 def _scores(net, conf, classes, scores):
-    """Name of the blob of scores."""
+    """Writes the activation of the scores; returns the blob's name."""
     if scores == "sigmoid":
         return _layer(net, "mbox_conf_sigmoid", "Sigmoid", [conf])
     if scores == "softmax":

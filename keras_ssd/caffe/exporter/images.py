@@ -1,4 +1,4 @@
-"""The image's way into the net: colours, mean and scale."""
+"""The net's input: channel order, mean and scale."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +22,15 @@ LINES: tuple[Any, ...] = (keras.layers.Rescaling, keras.layers.Normalization)
 
 @dataclass(frozen=True)
 class Image:
-    """What the net is given: (image - mean) * scale, 0..255, channels in the net's order.
+    """The net's input: (image - mean) * scale, 0..255, channels in the net's order.
 
     Args:
         name: of the net's input.
-        blob: what the net has of `tensor`.
-        tensor: that tensor, behind the model's preprocessing.
-        skipped: the calls that are the preprocessing.
+        blob: the net's form of `tensor`.
+        tensor: the model's tensor after its preprocessing.
+        skipped: the calls of the preprocessing layers.
         channel_order: "bgr", "rgb" or "grey".
-        mean: a value for each channel of the net.
+        mean: one value per channel of the net.
         scale: one value.
     """
 
@@ -51,15 +51,7 @@ class Image:
 def write_image(
     net: Net, model: Any, readers: Mapping[int, Sequence[Call]], channel_order: str, mean_inside: bool
 ) -> Image:
-    """Writes the Input layer, and what of the model's preprocessing its user cannot do.
-
-    Args:
-        net: the `Net`.
-        model: the model.
-        readers: {id of a tensor: calls that read it}.
-        channel_order: "bgr" or "rgb" of the net.
-        mean_inside: the net subtracts and scales by itself.
-    """
+    """Writes the Input layer, and the part of the model's preprocessing that `transform_param` cannot express."""
     if channel_order not in CHANNEL_ORDERS:
         raise ValueError(f"`channel_order` must be 'bgr' or 'rgb'. Received: channel_order={channel_order!r}")
     tensor = _input_of(model)
@@ -81,7 +73,7 @@ def write_image(
     channels_reversed = shape[-1] == 3 and channel_order == "bgr"
     order = "grey" if grey else channel_order
     if not scale.all():
-        raise ExportError(f"Model '{model.name}' multiplies its images with 0. Received: scale={scale}")
+        raise ExportError(f"Model '{model.name}' multiplies its images by 0. Received: scale={scale}")
     name = net.unique("data")
     blob = Blob(name, tuple(shape), order=CHANNELS_FIRST, channels_reversed=channels_reversed, shared=True)
     step = -1 if channels_reversed else 1
@@ -92,7 +84,7 @@ def write_image(
         given = tuple(float(v) for v in (-offset / scale)[::step] + 0.0), uniform
         if len(set(scale)) > 1:
             blob = replace(blob, factors=tuple(scale.tolist()))
-            net.note("The factor of each colour is in the first convolution, since transform_param has one for all.")
+            net.note("The first convolution contains the scale of each channel, since transform_param has one for all.")
     transform: dict[str, Any] = {"scale": given[1]}
     if any(given[0]):
         transform["mean_value"] = list(given[0])

@@ -1,4 +1,4 @@
-"""Keras's windows in Caffe's words: symmetric padding only, and pooling that rounds up."""
+"""Keras's windows in Caffe's terms: symmetric padding, and pooling that rounds up."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ def convolution_of(
     dilation: Sequence[int],
     cells: Sequence[Sequence[int]],
 ) -> tuple[np.ndarray, dict[str, Any], tuple[int, ...]]:
-    """A convolution with any padding as one of Caffe's, which pads both sides alike.
+    """A convolution with any padding as one of Caffe's, which pads both sides equally.
 
-    Where the sides differ, the padding is that of the larger one, and zeros around the kernel put every window where it
-    was. The values are the same; the kernel is larger.
+    If the sides differ, the larger padding is used on both, and zeros around the kernel put every window where it was.
+    The values are the same; the kernel is larger.
 
     Args:
         size_hw: of the map.
@@ -42,7 +42,7 @@ def convolution_of(
 
 
 def _axis(size, kernel, stride, dilation, cells):
-    """(pad, zeros in front of the kernel, zeros behind it, windows) on one axis, or None."""
+    """(pad, zeros before the kernel, zeros after it, windows) on one axis, or None."""
     before, after = cells
     room = size - dilation * (kernel - 1) - 1
     windows = (room + before + after) // stride + 1
@@ -59,15 +59,10 @@ def _axis(size, kernel, stride, dilation, cells):
 def without_idle_cells(
     size_hw: Sequence[int], kernel: np.ndarray, dilation: Sequence[int], cells: Sequence[Sequence[int]]
 ) -> tuple[np.ndarray, tuple[Sequence[int], ...]]:
-    """A kernel and its padding on a map of one row or column, without what only ever meets the padding.
+    """The kernel and padding for a map of one row or column, without kernel cells that only meet padding.
 
-    OpenCV's depthwise convolution reads beyond such maps; SSDs end in them.
-
-    Args:
-        size_hw: of the map.
-        kernel: (out, in / groups, height, width).
-        dilation: (height, width).
-        cells: ((top, bottom), (left, right)).
+    OpenCV's depthwise convolution reads beyond such maps, and SSDs end in them. The kernel is
+    (out, in / groups, height, width).
     """
     cells = list(cells)
     for axis, (size, step) in enumerate(zip(size_hw, dilation, strict=True)):
@@ -90,7 +85,7 @@ def without_gaps(kernel: np.ndarray, dilation: Sequence[int]) -> np.ndarray:
 
 
 def pair(stem: str, values: Iterable[int], both: str | None = None, *, repeated: bool = True) -> dict[str, Any]:
-    """Caffe's fields for (height, width): one where they are equal; none for padding of 0 and strides of 1."""
+    """Caffe's fields for (height, width): one if they are equal, none for padding 0 and stride 1."""
     high, wide = (int(v) for v in values)
     if (high, wide) == {"pad": (0, 0), "stride": (1, 1)}.get(stem):
         return {}
@@ -106,8 +101,8 @@ class Pooling:
     Args:
         size: cells of the input that are kept.
         pad: on both sides.
-        windows: how many there are.
-        first: the one that is Keras's first.
+        windows: their number.
+        first: the window that is Keras's first.
     """
 
     size: int
@@ -120,13 +115,13 @@ def pooling_of(size: int, kernel: int, stride: int, cells: Sequence[int], wanted
     """The `Pooling` whose windows from `first` on are Keras's on one axis, or None.
 
     Args:
-        size, kernel, stride: cells of the map, of a window and between windows.
-        cells: padding (before, after) that Keras has.
+        size, kernel, stride: cells of the map, of a window, and between windows.
+        cells: Keras's padding (before, after).
         wanted: number of Keras's windows.
 
-    Source: BVLC/caffe, src/caffe/layers/pooling_layer.cpp, `PoolingLayer::Reshape`: padding is the same on both sides
-    and smaller than a window, the number of windows is rounded up, and one that starts behind the map is left out if
-    there is padding.
+    Source: BVLC/caffe, src/caffe/layers/pooling_layer.cpp, `PoolingLayer::Reshape`: padding is equal on both sides and
+    smaller than a window, the number of windows is rounded up, and with padding a window that starts beyond the map is
+    dropped.
     """
     for first in range(kernel):
         pad = cells[0] + first * stride
@@ -134,7 +129,7 @@ def pooling_of(size: int, kernel: int, stride: int, cells: Sequence[int], wanted
         behind = (windows - 1) * stride >= size + pad
         if pad >= kernel:
             break
-        if behind and not pad and windows > wanted:  # readers disagree on this window, so it is not let arise
+        if behind and not pad and windows > wanted:  # readers disagree on this window, so it is avoided
             return Pooling((wanted - 1) * stride + kernel, 0, wanted, 0)
         windows -= behind and pad > 0
         if windows - first >= wanted:
@@ -143,15 +138,9 @@ def pooling_of(size: int, kernel: int, stride: int, cells: Sequence[int], wanted
 
 
 def deconvolution_of(size_hw: Sequence[int], kernel: np.ndarray, layer: Any) -> tuple[np.ndarray, dict[str, Any]]:
-    """A Conv2DTranspose as Caffe's Deconvolution, which cuts both sides alike.
+    """(kernel, fields of convolution_param) of a Conv2DTranspose as Deconvolution, which crops both sides equally.
 
-    Args:
-        size_hw: of the map.
-        kernel: (height, width, out, in).
-        layer: whose strides, dilation and padding count.
-
-    Returns:
-        (kernel, with zeros around it where needed, fields of convolution_param).
+    The kernel, (height, width, out, in), gets zeros around it if the sides differ.
     """
     kernel = without_gaps(kernel, layer.dilation_rate)
     pads, fronts, behinds = [], [], []

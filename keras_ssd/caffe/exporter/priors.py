@@ -20,7 +20,7 @@ class PriorBox:
     Args:
         settings: fields of prior_box_param.
         order: its box j is the level's box `order[j]`.
-        fractions: sizes that Caffe would cut to whole pixels.
+        fractions: sizes that Caffe would truncate to whole pixels.
     """
 
     settings: dict[str, Any]
@@ -41,12 +41,7 @@ class _Guess:
 
 
 def prior_box(spec: AnchorSpec, index: int, input_size: Sequence[int]) -> PriorBox:
-    """The `PriorBox` of one level.
-
-    Args:
-        spec: an `AnchorSpec`.
-        index: of the level.
-        input_size: (height, width) of the net's images.
+    """The `PriorBox` of one level, for images of `input_size` (height, width).
 
     Raises:
         ExportError: no PriorBox layer makes these boxes.
@@ -61,9 +56,9 @@ def prior_box(spec: AnchorSpec, index: int, input_size: Sequence[int]) -> PriorB
     if not found:
         boxes = ", ".join(f"{h:g}x{w:g}" for h, w in level.boxes_hw)
         raise ExportError(
-            f"No PriorBox layer of Caffe makes the anchors of level {index}, of the grid {level.grid_hw}: boxes "
-            f"(height x width) {boxes}. It makes squares of some min sizes, for each of them or for none a larger "
-            "square, and for each the same aspect ratios."
+            f"No PriorBox layer of Caffe makes the anchors of level {index} (grid {level.grid_hw}): boxes "
+            f"(height x width) {boxes}. A PriorBox makes a square for each min size, one larger square for each of "
+            "them or for none, and the same aspect ratios for each."
         )
     if level.offset_hw[0] != level.offset_hw[1]:
         raise ExportError(
@@ -82,7 +77,7 @@ def prior_box(spec: AnchorSpec, index: int, input_size: Sequence[int]) -> PriorB
 
 
 def _dense(spec, index, input_size):
-    """The settings of a fork's PriorBox with several centres per cell, whose boxes are cut at the image's border."""
+    """The settings of a fork's PriorBox with several centres per cell, whose boxes are clipped to the image."""
     level = spec.levels[index]
     shifts = level.shifts_hw or ((0.0, 0.0),) * level.boxes_per_cell
     sizes, densities, ratios, start = [], [], [], 0
@@ -90,7 +85,7 @@ def _dense(spec, index, input_size):
         box = level.boxes_hw[start]
         same = [place for place, other in enumerate(level.boxes_hw) if other == box and place >= start]
         places = next((n for n in range(len(same)) if same[n] != start + n), len(same))
-        # Two ratios or sizes in a row may have the same shape; each run of places begins anew.
+        # Two ratios or sizes in a row may have the same shape; each starts a new run of places.
         again = [n for n in range(1, places) if shifts[start + n] == shifts[start]]
         places = again[0] if again else places
         density = round(places**0.5)
@@ -118,9 +113,9 @@ def _dense(spec, index, input_size):
                 settings |= {"img_h": spec.image_size[0], "img_w": spec.image_size[1]}
             return settings | _step(spec.image_size, level) | {"offset": level.offset_hw[0]}
     raise ExportError(
-        f"No PriorBox layer makes the anchors of level {index}, of the grid {level.grid_hw}: they have several centres "
-        "per cell. Forks of Caffe make densified ones only, which form a square around the centre and are clipped to "
-        "the image."
+        f"No PriorBox layer makes the anchors of level {index} (grid {level.grid_hw}): they have several centres per "
+        "cell. Forks of Caffe make only densified ones, which form a square around the centre and are clipped to the "
+        "image."
     )
 
 
@@ -134,7 +129,7 @@ def _alike(made, level):
 
 
 def _step(image_size, level):
-    """The fields of the step; none for image size / grid, which PriorBox takes by itself."""
+    """The fields of the step; none for image size / grid, PriorBox's default."""
     step, whole = level.step_hw, all(value == int(value) for value in level.step_hw)
     if not whole and step == tuple(i / g for i, g in zip(image_size, level.grid_hw, strict=True)):
         return {}
@@ -142,7 +137,7 @@ def _step(image_size, level):
 
 
 def _order(level, guess):
-    """Which of the level's boxes the guess's boxes are, or None if they are others."""
+    """The level's box for each box of the guess, or None if the boxes differ."""
     try:
         made = AnchorLevel.prior_box(
             (1, 1),
@@ -169,7 +164,7 @@ def _order(level, guess):
 
 
 def _guesses(boxes_hw):
-    """Settings that may make these boxes."""
+    """Settings that may produce these boxes."""
     squares = [h for h, w in boxes_hw if abs(h / w - 1) < CLOSE]
     others = [(h, w) for h, w in boxes_hw if abs(h / w - 1) >= CLOSE]
     mins, ratios = _groups(others, squares)
@@ -197,7 +192,7 @@ def _guesses(boxes_hw):
 
 
 def _groups(others, squares):
-    """The square that each group of other boxes belongs to, and the ratios of a group; (None, ()) if they differ."""
+    """The square of each group of other boxes, and the ratios of a group; (None, ()) if the groups differ."""
     groups = {}
     for h, w in others:
         size = min(squares, key=lambda side: abs(side / np.sqrt(h * w) - 1), default=None)
@@ -220,7 +215,7 @@ def _groups(others, squares):
 
 
 def _ratio(size, h, w):
-    """width / height as the number that was meant: the plainest one that gives the same float32 box."""
+    """width / height as the author probably wrote it: the shortest number that gives the same float32 box."""
     raw, f = w / h, np.float32
     plain = [round(raw, digits) for digits in range(1, 7)]
     plain += [1 / round(1 / raw, digits) for digits in range(1, 7) if round(1 / raw, digits)]
@@ -233,7 +228,7 @@ def _ratio(size, h, w):
 
 
 def _ratio_lists(ratios):
-    """(aspect_ratio, flip): with flip only one of each pair is given."""
+    """(aspect_ratio, flip); with flip, only one ratio of each pair is given."""
     pairs, left = [], list(ratios)
     while left:
         ratio = left.pop(0)
@@ -254,7 +249,7 @@ def _shortest(size):
 
 
 def _max_size(small, side):
-    """The max size whose square with the min size has this side."""
+    """The max size that gives a square of this side together with the min size."""
     raw = side * side / small
     for digits in range(7):
         size = round(raw, digits)

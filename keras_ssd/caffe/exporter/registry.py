@@ -13,8 +13,8 @@ WRITERS: dict[Any, Callable[..., Blob]] = {}
 def writes(*classes: Any) -> Callable[[Writer], Writer]:
     """Registers a function as the writer of these layer classes.
 
-    A writer is `function(step, layer, *inputs)`: `step` is a `writing.Step`, `layer` the Keras layer, `inputs` are
-    `Blob`s; it returns a `Blob`.
+    A writer is `function(step, layer, *inputs)` with a `writing.Step`, the Keras layer and `Blob`s; it returns a
+    `Blob`.
     """
 
     def register(function: Writer) -> Writer:

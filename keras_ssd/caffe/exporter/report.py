@@ -1,4 +1,4 @@
-"""What an export wrote, and what the net must be given."""
+"""The files that an export wrote, and the input that the net needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CaffeExport:
-    """The files that `to_caffe` wrote, and how they are used; `str()` says it in words.
+    """The files that `to_caffe` wrote and how to use them; `str()` describes both.
 
     Args:
         prototxt, caffemodel: paths.
         input_blob: name of the net's input.
         input_shape: (1, channels, height, width).
         channel_order: of the input: "bgr", "rgb" or "grey".
-        mean: subtracted from the pixels, 0..255, a value for each channel in the net's order.
-        scale: factor behind it.
-        outputs: names of the blobs that the net ends in.
-        parameters: values written.
-        class_names: of the labels 1, 2, ... in the rows of detections; empty for a model that detects nothing.
-        notes: what differs or is to be known, a sentence each.
+        mean: subtracted from the pixels, 0..255; one value per channel in the net's order.
+        scale: factor after the subtraction.
+        outputs: names of the net's output blobs.
+        parameters: number of values written.
+        class_names: of the labels 1, 2, ... in the rows of detections; empty if the model is not a detector.
+        notes: differences and limits, one sentence each.
     """
 
     prototxt: Path

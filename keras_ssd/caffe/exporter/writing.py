@@ -1,4 +1,4 @@
-"""The net while it is written, and what a writer is given."""
+"""The net during an export, and the helpers of its writers."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from keras_ssd.padding import NO_SIDES
 
 
 class Net:
-    """The layers that are written, the names that are taken, and what the user should know."""
+    """The layers written so far, the names in use, and notes for the user."""
 
     layers: list[CaffeLayer]
     notes: list[str]
@@ -30,34 +30,33 @@ class Net:
         self._names, self._once = set(), {}
 
     def unique(self, name: str) -> str:
-        """The name, or with a number behind it if a layer has it."""
+        """The name, with a number if a layer has it already."""
         return unique(name, self._names)
 
     def append(self, layer: CaffeLayer) -> None:
         self.layers.append(layer)
-        if set(layer.tops) & set(layer.bottoms):  # written in place: what was made of the blob before is of another
+        if set(layer.tops) & set(layer.bottoms):  # in place: blobs made from its earlier value are out of date
             self._once = {key: made for key, made in self._once.items() if key[0][0] not in layer.tops}
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Blob]) -> Blob:
-        """What `make` wrote for this key, the first time."""
+        """The blob that `make` wrote for this key, the first time."""
         if key not in self._once:
-            made = make()
-            self._once[key] = made
+            self._once[key] = make()
         return self._once[key]
 
     def note(self, sentence: str) -> None:
-        """Keeps a sentence for the report."""
+        """Adds a sentence to the report."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
     def all_notes(self) -> tuple[str, ...]:
         """Every sentence for the report."""
         counts = ", ".join(f"{kind} ({count})" for kind, count in self.forks.items())
-        forks = f"Layers that OpenCV and forks of Caffe have, and the original Caffe does not have: {counts}."
+        forks = f"Layers of OpenCV and Caffe's forks that the original Caffe does not have: {counts}."
         return (*self.notes, *([forks] if counts else []))
 
     def maker(self, blob: Blob) -> int:
-        """The place of the last layer that wrote a blob."""
+        """The index of the last layer that wrote a blob."""
         return max(index for index, layer in enumerate(self.layers) if blob.name in layer.tops)
 
     def with_own_name(self, blob: Blob) -> Blob:
@@ -75,7 +74,7 @@ class Net:
 
 @dataclass
 class Step:
-    """One call of a Keras layer, being written.
+    """One call of a Keras layer during an export.
 
     Args:
         net: the `Net`.
@@ -113,20 +112,16 @@ class Step:
         suffix: str | None = None,
         in_place: bool = False,
     ) -> Blob:
-        """Writes a layer.
+        """Writes a layer and returns the `Blob` of its output.
 
         Args:
             kind: Caffe's layer type.
             inputs: settled `Blob`s.
-            shape: of the output in Keras's order, batch first; None is the first input's.
-            order: of the output's axes; None is the first input's, if a shape is not given either.
+            shape, order: of the output, in Keras's order with batch first; None for the first input's.
             params: the layer's parameter messages.
             blobs: learned arrays in Caffe's shapes.
-            suffix: behind the step's name; None for the layer that stands for the Keras layer itself.
-            in_place: overwrite the first input if nothing else reads it.
-
-        Returns:
-            The `Blob` of its output.
+            suffix: after the step's name; None for the layer that represents the Keras layer itself.
+            in_place: overwrite the first input if no other layer reads it.
         """
         first, name = inputs[0], self.label(suffix)
         top = first.name if in_place and not first.shared else name
@@ -151,7 +146,7 @@ class Step:
         """Writes a Convolution.
 
         Args:
-            x: the map, settled and with its channels in front.
+            x: the map, settled and with channels first.
             kernel: (out, in / groups, height, width).
             bias: (out,) or None.
             strides, dilation: (height, width).
@@ -170,7 +165,7 @@ class Step:
         return self.add("Convolution", [x], shape, params={"convolution_param": param}, blobs=blobs, suffix=suffix)
 
     def settle(self, x: Blob) -> Blob:
-        """The blob with colours, factors, padding and flattening written out."""
+        """The blob with channel order, factors, padding and flattening written."""
         return x if x.settled else self.net.once((x.key, "settled"), lambda: self._settled(x))
 
     def _settled(self, x):
@@ -183,7 +178,7 @@ class Step:
         return self.reshaped(x, (x.shape[0], int(np.prod(x.shape[1:]))), "flat") if flat else x
 
     def _straight(self, x):
-        """A convolution that only puts channels in their places, since Caffe has no layer for that."""
+        """A convolution that only reorders channels, since Caffe has no layer for that."""
         channels = x.shape[-1]
         kernel = np.diag(np.ones(channels) if x.factors is None else x.factors)
         kernel = x.turned(kernel)
@@ -193,7 +188,7 @@ class Step:
     def _padded(self, x, padding):
         """A convolution that only pads, since Caffe has no layer for that."""
         if padding.lowest:
-            self.fail("padding with the lowest number is written as part of a max pooling behind it only.")
+            self.fail("padding with the lowest number is written only as part of the max pooling after it.")
         x, channels = self.ordered(x, CHANNELS_FIRST), x.shape[-1]
         kernel = np.ones((channels, 1, 1, 1))
         return self.convolve(x, kernel, groups=channels, cells=padding.sides, suffix="padded")
@@ -216,7 +211,7 @@ class Step:
         return self.ordered(x, CHANNELS_FIRST)
 
     def plain(self, x: Blob) -> Blob:
-        """The blob, settled, with its axes as Keras has them."""
+        """The blob, settled, with its axes in Keras's order."""
         x = self.settle(x)
         return self.ordered(x, plain_order(x.rank))
 
@@ -230,7 +225,7 @@ class Step:
         x = self.settle(x)
         x = x if x.in_value_order else self.plain(x)
         shape = (None, *shape[1:])
-        # If single cells make both orders the same, the one that convolutions want costs nothing.
+        # If axes of length 1 make both orders equal, take the order of convolutions: it costs nothing.
         made = Blob("", shape, order=usual_order(len(shape)))
         order = made.order if made.in_value_order else plain_order(len(shape))
         dims = [shape[axis] for axis in order[1:]]
@@ -242,7 +237,7 @@ class Step:
         return self.add("Reshape", [x], shape, order, params=params, suffix=suffix)
 
     def cut(self, x: Blob, keras_axis: int, start: int, stop: int, suffix: str | None = "part") -> Blob:
-        """The blob's piece [start:stop) of an axis."""
+        """The slice [start:stop) of an axis."""
         axis, size = x.axis(keras_axis), x.shape[keras_axis]
         if (start, stop) == (0, size):
             return x
@@ -257,21 +252,14 @@ class Step:
         return Blob(name, shape, order=x.order)
 
     def mapped(self, x: Blob, sources: ArrayLike, constants: ArrayLike | None = None) -> Blob:
-        """The map with other channels: channel i is the input's channel `sources[i]`, or for -1 a constant.
+        """The map with other channels: channel i is the input's channel `sources[i]`, or `constants[i]` for -1.
 
-        A convolution that only this layer reads gets its filters in that order; else a convolution does it.
-
-        Args:
-            x: the map.
-            sources: a channel of the input for each of the output.
-            constants: the value of each channel that has no source.
+        If the map comes from a convolution that only this layer reads, its filters are reordered; else a convolution is
+        added.
         """
         sources = np.asarray(sources)
         constants = np.zeros(len(sources)) if constants is None else np.asarray(constants)
-        if constants[sources < 0].any():
-            bias = np.where(sources < 0, constants, 0)
-        else:
-            bias = None
+        bias = np.where(sources < 0, constants, 0) if constants[sources < 0].any() else None
         x = self.maps(x)
         place = self.net.maker(x)
         maker = self.net.layers[place]
@@ -289,10 +277,10 @@ class Step:
         return replace(x, shape=(*x.shape[:3], len(sources)))
 
     def apart(self, x: Blob, kinds: Sequence[str]) -> Blob:
-        """The blob, kept apart from the layer behind it if one of these types made it.
+        """The blob, protected from being merged by OpenCV if a layer of these types made it.
 
-        OpenCV merges normalizations into the layer before, and does it wrongly where that has groups or the factors are
-        no channels'. It does not where a second layer reads the blob.
+        OpenCV merges a normalization into the layer before it, and wrongly if that layer has groups or the factors are
+        not per channel. It does not merge if a second layer reads the blob.
         """
         maker = self.net.layers[self.net.maker(x)] if x.settled else None
         grouped = maker is not None and maker.settings("convolution_param")["group"] > 1
@@ -302,7 +290,7 @@ class Step:
         return replace(x, shared=True)
 
     def padded(self, x: Blob, sides: Sequence[Sequence[int]], *, lowest: bool = False) -> Blob:
-        """The blob with more padding to be added by a later layer."""
+        """The blob with more padding, which a later layer adds."""
         if x.flat or (x.padding is not None and x.padding.lowest != lowest):
             x = self.settle(x)
         return x.padded(sides, lowest)

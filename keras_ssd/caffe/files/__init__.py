@@ -1,4 +1,4 @@
-"""Caffe's files, without Caffe and without protobuf: the text prototxt and the binary caffemodel."""
+"""Caffe's files, read and written without Caffe or protobuf: text prototxts and binary caffemodels."""
 
 from keras_ssd.caffe.files.binary import looks_like_caffemodel as looks_like_caffemodel
 from keras_ssd.caffe.files.binary import read_caffemodel as read_caffemodel

@@ -1,8 +1,7 @@
-"""Caffemodels: the binary NetParameter, read from a memory map.
+"""Reads caffemodels, the binary NetParameter, from a memory map.
 
-The arrays are views of the file where it holds float32 in one piece, so a file of any size costs little more
-memory than what is used of it. A protobuf library would copy every number at least once, and refuses files
-beyond its own limit.
+Arrays stored as contiguous float32 are views of the file, so even a large file takes little more memory than the arrays
+in use. A protobuf library would copy every number at least once and has a limit on the size of a file.
 """
 
 import contextlib
@@ -22,7 +21,7 @@ from keras_ssd.caffe.files.upgrade import net_from_fields
 from keras_ssd.caffe.files.wire import FIXED32, FIXED64, LENGTH, VARINT, CaffeLimitError, Wire
 from keras_ssd.names import files_nearby
 
-# Everything but the arrays: a large net's settings take a tenth of a megabyte, and parsed fifty times that.
+# All but the arrays: the settings of a large net take 0.1 MB, and 50 times as much once parsed.
 MAX_SETTINGS_BYTES = 2 << 20
 FIXED = {"float": (FIXED32, "<f4"), "double": (FIXED64, "<f8")}
 VALUES = {"data": "float", "double_data": "double"}
@@ -30,19 +29,19 @@ UNUSED = ("diff", "double_diff")  # a solver's gradients
 
 
 def read_caffemodel(path: str | os.PathLike[str]) -> CaffeNet:
-    """Reads the layers of a caffemodel, with their arrays and their settings.
+    """Reads the layers of a caffemodel, with their arrays and settings.
 
-    The file stays mapped as long as one of its arrays is in use: copy what must outlive it.
+    The file stays mapped while any of its arrays is in use; copy the arrays that must outlive it.
 
     Args:
-        path: a `.caffemodel` of any age.
+        path: a `.caffemodel` of any version.
 
     Returns:
-        A `CaffeNet`. Its arrays are float32 and read-only, of the shapes in the file.
+        A `CaffeNet`. Its arrays are float32 and read-only, with the shapes in the file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CaffeFileError: the file is damaged, hostile or no caffemodel; the message names the byte.
+        CaffeFileError: the file is damaged, hostile or not a caffemodel; the message names the byte.
 
     Example:
         >>> net = read_caffemodel("VGG_VOC0712_SSD_300x300_iter_120000.caffemodel")
@@ -61,11 +60,11 @@ def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
         path: a `.binaryproto` of Caffe's compute_image_mean.
 
     Returns:
-        float32, (channels, height, width), channels in the order of the images: BGR as a rule.
+        float32, (channels, height, width), with the channel order of the images: usually BGR.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CaffeFileError: the file is damaged or holds no single image.
+        CaffeFileError: the file is damaged or does not hold one image.
     """
     path = _existing(path, "mean file")
     reader = _Reader(_mapped(path), path)
@@ -80,13 +79,10 @@ def read_mean(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def looks_like_caffemodel(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as a caffemodel does; the format has no magic bytes.
+    """Whether a non-empty file starts like a caffemodel; the format has no magic bytes.
 
-    Asks for known fields of the right kind up to the first layer, which must begin with a name, a type or blobs
-    between. A file that was cut short still looks like one.
-
-    Args:
-        path: an existing file that is not empty.
+    It must have known fields of the right kind up to the first layer, and that layer must start with its name, type or
+    blobs. A truncated file still looks like a caffemodel.
     """
     path = Path(path)
     wire = Wire(_mapped(path), path)
@@ -109,7 +105,7 @@ def looks_like_caffemodel(path: str | os.PathLike[str]) -> bool:
 
 
 def _looks_like_layer(wire, start, message):
-    """Whether the bytes begin with the fields of a layer, the first a text of a sane length."""
+    """Whether the bytes start with the fields of a layer, the first a text of plausible length."""
     tag, after = wire.varint(start, len(wire.data))
     field = fields_by_number(message).get(tag >> 3)
     length, _ = wire.varint(after, len(wire.data))
@@ -130,7 +126,7 @@ def _mapped(path):
 
 
 class _Reader:
-    """Turns the records of one file into the fields of a NetParameter."""
+    """Turns the records of a file into the fields of a NetParameter."""
 
     def __init__(self, data, path):
         self.wire = Wire(data, path)
@@ -138,11 +134,11 @@ class _Reader:
         self.size = len(data)
         self.path = path
         self.left = MAX_SETTINGS_BYTES
-        self.unknown = {}  # (layer, "message field number") of fields that are in no table, in the file's order
-        self.met = []  # the second parts of these in the layer that is being read
+        self.unknown = {}  # (layer, "message field number") of unknown fields, in the file's order
+        self.met = []  # the second parts of these in the current layer
 
     def net(self):
-        """{field name: value} of the file; layers as such fields, too."""
+        """{field name: value} of the file, also for each layer."""
         fields = {}
         for number, kind, value in self.wire.records_of(0, self.size):
             field = fields_by_number("NetParameter").get(number)
@@ -158,7 +154,7 @@ class _Reader:
         return fields
 
     def layer(self, span, message):
-        """The fields of one layer: blobs as arrays, everything else as settings."""
+        """The fields of one layer: blobs as arrays, the rest as settings."""
         fields = {}
         known = fields_by_number(message)
         for number, kind, value in self.wire.records_of(span.start, span.end):
@@ -177,7 +173,7 @@ class _Reader:
             except CaffeLimitError:
                 raise
             except CaffeFileError:
-                # A fork may have a message of its own under this number: what does not fit is left out.
+                # A fork may use this number for its own message; a value that does not fit is ignored.
                 if not field.name.endswith("_param"):
                     raise
                 self.met.append(f"field {number} of {message}, which is no {field.name}")
@@ -214,7 +210,7 @@ class _Reader:
         return array
 
     def numbers(self, type_name, kind, value):
-        """Views of the floating point values of one record, packed or a run of single ones."""
+        """Views of the floating point values of one record: packed, or a run of single values."""
         fixed, dtype = FIXED[type_name]
         dtype = np.dtype(dtype)
         if kind == fixed:
@@ -228,7 +224,7 @@ class _Reader:
         return [np.frombuffer(self.data, dtype, value.size // dtype.itemsize, value.start)]
 
     def message(self, name, span):
-        """The fields of a message that is not an array. No message of the table holds itself: the depth is bounded."""
+        """The fields of a message. No message of the table contains itself, so the depth is bounded."""
         fields = {}
         known = fields_by_number(name)
         for number, kind, value in self.wire.records_of(span.start, span.end):
@@ -239,7 +235,7 @@ class _Reader:
         return fields
 
     def add(self, fields, field, kind, value):
-        """Adds a record's value to the fields; one of another kind than the field's is left out."""
+        """Adds a record's value to the fields; a value of another type than the field's is ignored."""
         if field.type == "message":
             values = [self.message(field.message, value)] if kind == LENGTH else []
             if values and field.name in fields and not field.repeated and not field.last_counts:
@@ -254,7 +250,7 @@ class _Reader:
             fields[field.name] = values[-1]
 
     def spend(self, value):
-        """Refuses a file whose settings alone are larger than any net's."""
+        """Refuses a file whose settings alone are larger than those of any net."""
         if isinstance(value, int):
             return  # the number of records is bounded
         self.left -= value.size
@@ -262,7 +258,7 @@ class _Reader:
             raise self.wire.limit(value.start, f"at most {MAX_SETTINGS_BYTES:,} bytes of names and settings in a file")
 
     def scalars(self, field, kind, value):
-        """The values of one record of a scalar field; none if it is of another kind."""
+        """The values of one record of a scalar field; empty if it has another type."""
         if field.type in ("string", "bytes"):
             if kind != LENGTH:
                 return []
@@ -283,13 +279,13 @@ class _Reader:
 
 
 def _integers(field, raw):
-    """[value] of a varint as the field's type has it; [] for an enum's number without a name."""
+    """[value] of a varint with the field's type; [] for an enum's number without a name."""
     if field.type == "bool":
         return [raw != 0]
     if field.type == "enum":
         name = field.enum_name(raw)
         if name is None and field.name == "type":
-            return [f"V1LayerType {raw}"]  # a fork's layer kind, for the message that it is not known
+            return [f"V1LayerType {raw}"]  # a fork's layer type, for the message that it is not known
         return [] if name is None else [name]
     if field.type == "uint32":
         return [raw & 0xFFFFFFFF]

@@ -1,4 +1,4 @@
-"""One BlobProto -> one array: which of its five ways to hold numbers it uses, and whether they fit its shape."""
+"""The array of a BlobProto, which can hold numbers in five ways."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -14,17 +14,14 @@ RAW_DTYPES = {"DOUBLE": "<f8", "FLOAT": "<f4", "FLOAT16": "<f2"}
 
 
 def array_of_blob(blob: Mapping[str, Any], where: Callable[[], str]) -> np.ndarray:
-    """The array of a blob's fields.
+    """The float32 array of a blob's fields; a view if the values are float32 already.
 
     Args:
         blob: {field name: value}; `data` and `double_data` are arrays or lists, `raw_data` is bytes-like.
         where: gives the file and place, for messages.
 
-    Returns:
-        float32 in the blob's shape; a view where the values were float32 already.
-
     Raises:
-        CaffeFileError: the shape is impossible, or does not fit the number of values.
+        CaffeFileError: the shape is invalid, or does not fit the number of values.
     """
     values = _values(blob, where)
     shape = _shape(blob, len(values), where)
@@ -33,13 +30,14 @@ def array_of_blob(blob: Mapping[str, Any], where: Callable[[], str]) -> np.ndarr
             f"{where()}: a blob of shape {_short(shape)} needs {_number(math.prod(shape))} values. Received: "
             f"{len(values):,} values. The file is damaged or was cut short; copy it again."
         )
-    return _as_float32(values).reshape(shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32, copy=False).reshape(shape)
 
 
 def _values(blob, where):
     given = [key for key in ("data", "double_data", "raw_data") if len(blob.get(key, ()))]
     if len(given) > 1:
-        raise CaffeFileError(f"{where()}: a blob holds its values once. Received: {' and '.join(given)}.")
+        raise CaffeFileError(f"{where()}: a blob must hold its values in one field. Received: {' and '.join(given)}.")
     if given != ["raw_data"]:
         wide = given == ["double_data"]
         return np.asarray(blob.get(given[0], ()) if given else (), dtype="<f8" if wide else "<f4")
@@ -53,14 +51,14 @@ def _values(blob, where):
     raw = memoryview(blob["raw_data"])
     if raw.nbytes % dtype.itemsize:
         raise CaffeFileError(
-            f"{where()}: raw data of {kind} must come in steps of {dtype.itemsize} bytes. Received: {raw.nbytes:,} "
+            f"{where()}: raw data of {kind} must be a multiple of {dtype.itemsize} bytes. Received: {raw.nbytes:,} "
             "bytes. The file is damaged."
         )
     return np.frombuffer(raw, dtype=dtype)
 
 
 def _shape(blob, count, where):
-    """The declared shape; a blob that declares none is a flat list of its values, or a single number."""
+    """The declared shape; a blob without one is a flat list of its values, or a single number."""
     if "shape" in blob:
         shape = tuple(int(side) for side in blob["shape"].get("dim", ()))
     elif any(key in blob for key in LEGACY):
@@ -70,16 +68,9 @@ def _shape(blob, count, where):
     if len(shape) > MAX_AXES or any(side < 1 for side in shape):
         raise CaffeFileError(
             f"{where()}: a blob's sides must be positive, at most {MAX_AXES} of them. Received: shape {_short(shape)}. "
-            "The file is damaged or holds no weights."
+            "The file is damaged or does not hold weights."
         )
     return shape
-
-
-def _as_float32(values):
-    if values.dtype == np.float32:
-        return values
-    with np.errstate(over="ignore", invalid="ignore"):
-        return values.astype(np.float32)
 
 
 def _short(shape):

@@ -1,4 +1,4 @@
-"""What a file is, by its bytes: a prototxt given for a caffemodel and the other way round, or neither."""
+"""Recognises a file by its bytes: prototxt and caffemodel mixed up, or neither."""
 
 import re
 from pathlib import Path
@@ -24,11 +24,7 @@ NEITHER = (
 
 
 def check_is_text(path: Path) -> None:
-    """Refuses a file that is no text, and says what it is.
-
-    Raises:
-        CaffeFileError: the file is a caffemodel, a web page, empty, or other bytes.
-    """
+    """Refuses a file that is not text, and says what it is: a caffemodel, a web page, empty, or other bytes."""
     head = _head(path, "prototxt")
     if CONTROL.search(head):
         raise CaffeFileError(
@@ -38,14 +34,11 @@ def check_is_text(path: Path) -> None:
 
 
 def check_is_binary(path: Path, what: str = "caffemodel") -> None:
-    """Refuses a file that is text, and says what it is.
+    """Refuses a file that is text, and says what it is: a prototxt, a web page, empty, or other text.
 
     Args:
         path: an existing file.
-        what: what it should be, for the message.
-
-    Raises:
-        CaffeFileError: the file is a prototxt, a web page, empty, or other text.
+        what: the expected kind of file, for the message.
     """
     head = _head(path, what)
     if FIELD.match(head) and not CONTROL.search(head):
@@ -56,11 +49,7 @@ def check_is_binary(path: Path, what: str = "caffemodel") -> None:
 
 
 def looks_like_prototxt(head: bytes) -> bool:
-    """Whether text begins as prototxts of nets do.
-
-    Args:
-        head: the file's first bytes, known to be text.
-    """
+    """Whether the first bytes of a text file are those of a net's prototxt."""
     return NET_FIELD.match(head) is not None
 
 

@@ -1,11 +1,11 @@
-"""The messages of caffe.proto that describe a net, as a table: one paragraph a message, one entry a field.
+"""The messages of caffe.proto that describe a net, as a table: one paragraph per message, one entry per field.
 
-An entry reads `name number type`, then `*` for a repeated field, `*p` for a packed one, `*last` for one that a
-fork repeats and of which the last counts, and `= default`. The number `-` marks a field that some forks have
-under numbers at odds with others: it is known in text and neither read nor written in binary.
+An entry is `name number type`, then `*` for a repeated field, `*p` for a packed one, `*last` for a field that a fork
+repeats and whose last value is used, and `= default`. The number `-` marks a field with different numbers in different
+forks: it is read in text, and neither read nor written in binary files.
 
-Source: weiliu89/caffe, branch ssd, src/caffe/proto/caffe.proto (BlobProto's raw data: NVIDIA/caffe;
-round_mode, clip, swish: BVLC/caffe; interp, bn, upsample, shuffle_channel: forks that share their names).
+Source: weiliu89/caffe, branch ssd, src/caffe/proto/caffe.proto (BlobProto's raw data: NVIDIA/caffe; round_mode, clip,
+swish: BVLC/caffe; interp, bn, upsample, shuffle_channel: forks that have the same names).
 """
 
 ENUMS = """
@@ -40,50 +40,18 @@ V1LayerType: NONE 0 ACCURACY 1 BNLL 2 CONCAT 3 CONVOLUTION 4 DATA 5 DROPOUT 6 EU
   ABSVAL 35 SILENCE 36 CONTRASTIVE_LOSS 37 EXP 38 DECONVOLUTION 39 RELU6 61
 """
 
-# The types of V1 records -> the names that caffe has used since.
-V1_TYPES = {
-    "ABSVAL": "AbsVal",
-    "ACCURACY": "Accuracy",
-    "ARGMAX": "ArgMax",
-    "BNLL": "BNLL",
-    "CONCAT": "Concat",
-    "CONTRASTIVE_LOSS": "ContrastiveLoss",
-    "CONVOLUTION": "Convolution",
-    "DATA": "Data",
-    "DECONVOLUTION": "Deconvolution",
-    "DROPOUT": "Dropout",
-    "DUMMY_DATA": "DummyData",
-    "ELTWISE": "Eltwise",
-    "EUCLIDEAN_LOSS": "EuclideanLoss",
-    "EXP": "Exp",
-    "FLATTEN": "Flatten",
-    "HDF5_DATA": "HDF5Data",
-    "HDF5_OUTPUT": "HDF5Output",
-    "HINGE_LOSS": "HingeLoss",
-    "IM2COL": "Im2col",
-    "IMAGE_DATA": "ImageData",
-    "INFOGAIN_LOSS": "InfogainLoss",
-    "INNER_PRODUCT": "InnerProduct",
-    "LRN": "LRN",
-    "MEMORY_DATA": "MemoryData",
-    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss",
-    "MVN": "MVN",
-    "NONE": "",
-    "POOLING": "Pooling",
-    "POWER": "Power",
-    "RELU": "ReLU",
-    "RELU6": "ReLU6",
-    "SIGMOID": "Sigmoid",
-    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
-    "SILENCE": "Silence",
-    "SLICE": "Slice",
-    "SOFTMAX": "Softmax",
-    "SOFTMAX_LOSS": "SoftmaxWithLoss",
-    "SPLIT": "Split",
-    "TANH": "TanH",
-    "THRESHOLD": "Threshold",
-    "WINDOW_DATA": "WindowData",
-}
+# The types of V1 records, and the names that Caffe has used since.
+_V1 = """
+ABSVAL AbsVal; ACCURACY Accuracy; ARGMAX ArgMax; BNLL BNLL; CONCAT Concat; CONTRASTIVE_LOSS ContrastiveLoss;
+CONVOLUTION Convolution; DATA Data; DECONVOLUTION Deconvolution; DROPOUT Dropout; DUMMY_DATA DummyData; ELTWISE
+Eltwise; EUCLIDEAN_LOSS EuclideanLoss; EXP Exp; FLATTEN Flatten; HDF5_DATA HDF5Data; HDF5_OUTPUT HDF5Output;
+HINGE_LOSS HingeLoss; IM2COL Im2col; IMAGE_DATA ImageData; INFOGAIN_LOSS InfogainLoss; INNER_PRODUCT InnerProduct;
+LRN LRN; MEMORY_DATA MemoryData; MULTINOMIAL_LOGISTIC_LOSS MultinomialLogisticLoss; MVN MVN; POOLING Pooling; POWER
+Power; RELU ReLU; RELU6 ReLU6; SIGMOID Sigmoid; SIGMOID_CROSS_ENTROPY_LOSS SigmoidCrossEntropyLoss; SILENCE Silence;
+SLICE Slice; SOFTMAX Softmax; SOFTMAX_LOSS SoftmaxWithLoss; SPLIT Split; TANH TanH; THRESHOLD Threshold; WINDOW_DATA
+WindowData
+"""
+V1_TYPES = {"NONE": ""} | dict(pair.split() for pair in _V1.split(";"))
 
 NET = """
 NetParameter: name 1 string; layers 2 V1LayerParameter*; input 3 string*; input_dim 4 int32*;

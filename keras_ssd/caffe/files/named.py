@@ -1,4 +1,4 @@
-"""A caffemodel's arrays under the names and in the layouts that Keras's layers have."""
+"""A caffemodel's arrays with the names and layouts of Keras's layers."""
 
 import os
 
@@ -15,19 +15,13 @@ VECTORS: dict[str, tuple[str, ...]] = {"Normalize": ("gamma",), "Scale": ("gamma
 def read_caffemodel_arrays(path: str | os.PathLike[str]) -> NamedArrays:
     """Reads a caffemodel for porting by name.
 
-    The first convolution takes BGR, as everything trained with Caffe's own data layers does. Layers without
-    arrays are left out; arrays of kinds that are not known here are called `blob_0`, `blob_1`.
-
-    Args:
-        path: a `.caffemodel`.
-
-    Returns:
-        `NamedArrays`.
+    The first convolution takes BGR, as all nets do that were trained with Caffe's own data layers. Layers without
+    arrays are left out; arrays of unknown layer types are called `blob_0`, `blob_1`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CaffeFileError: the file is damaged, hostile, no caffemodel, or has no arrays.
-        WeightFileError: an array holds values that are not finite.
+        CaffeFileError: the file is damaged, hostile, not a caffemodel, or without arrays.
+        WeightFileError: an array has values that are not finite.
     """
     net = read_caffemodel(path)
     layers = {}
@@ -36,7 +30,7 @@ def read_caffemodel_arrays(path: str | os.PathLike[str]) -> NamedArrays:
             continue
         if layer.name in layers:
             raise CaffeFileError(
-                f"{net.path}: two layers named {layer.name!r} hold arrays; by name only one of them can be told."
+                f"{net.path}: two layers named {layer.name!r} hold arrays; a name must identify one layer."
             )
         layers[layer.name] = {
             weight: as_float32(path, f"{layer.name}/{weight}", array).copy()  # no view that keeps the file open
@@ -44,7 +38,7 @@ def read_caffemodel_arrays(path: str | os.PathLike[str]) -> NamedArrays:
         }
     if not layers:
         raise CaffeFileError(
-            f"{net.path} describes a net of {len(net.layers)} layers but holds no arrays. Give the file that training "
+            f"{net.path} describes a net of {len(net.layers)} layers but has no arrays. Give the file that training "
             "wrote."
         )
     colours = any(array.shape[2:3] == (3,) for weights in layers.values() for array in _kernels(weights))
@@ -52,11 +46,7 @@ def read_caffemodel_arrays(path: str | os.PathLike[str]) -> NamedArrays:
 
 
 def keras_arrays(layer: CaffeLayer) -> dict[str, np.ndarray]:
-    """{weight: array} of one layer, channels last; views where no arithmetic is needed.
-
-    Args:
-        layer: a `CaffeLayer` with blobs.
-    """
+    """{weight: array} of one layer, channels last; views if no arithmetic is needed."""
     blobs = list(layer.blobs)
     depthwise = "depthwise" in layer.type.lower()
     if (layer.type in CONVOLUTIONS or depthwise) and len(blobs) <= 2 and blobs[0].ndim > 2:
@@ -79,7 +69,7 @@ def keras_arrays(layer: CaffeLayer) -> dict[str, np.ndarray]:
 
 
 def _is_depthwise(layer):
-    """Whether every output channel of a convolution looks at one input channel of its own."""
+    """Whether every output channel of a convolution reads its own input channel."""
     outputs, inputs = layer.blobs[0].shape[:2]
     group = layer.settings("convolution_param")["group"]
     return layer.type == "Convolution" and inputs == 1 and outputs > 1 and group == outputs

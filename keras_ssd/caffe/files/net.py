@@ -1,4 +1,4 @@
-"""A Caffe net as data: layers with their settings and arrays, as a file states them."""
+"""A Caffe net as data: layers with the settings and arrays of a file."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,23 +13,22 @@ from keras_ssd.formats.named_arrays import WeightFileError
 
 
 class CaffeFileError(WeightFileError):
-    """A prototxt or caffemodel that cannot be used: what was expected, what came, and what to do."""
+    """A prototxt or caffemodel that cannot be used."""
 
 
 class Settings(Mapping[str, Any]):
     """The fields of one message by name, with the defaults of caffe.proto.
 
-    `settings["num_output"]` is the file's value, else caffe.proto's default, else None. A repeated field is a
-    tuple, empty where the file has none. A message inside is `Settings` again, of defaults alone where the file
-    has none. Of a message that caffe.proto does not have (a fork's own) the fields are as parsed, and None
-    where absent.
+    `settings["num_output"]` is the file's value, else caffe.proto's default, else None. A repeated field is a tuple,
+    empty if the file does not give it. A message inside is `Settings` again, with defaults alone if the file does not
+    give it. The fields of a fork's own message are as parsed, and None if absent.
 
     Args:
         values: the fields that the file gives.
         message: the message's name in caffe.proto, or None.
 
     Raises:
-        KeyError: the message is known and has no such field, and the file gives none.
+        KeyError: neither the message nor the file has such a field.
 
     Example:
         >>> layer.settings("convolution_param")["group"]
@@ -46,7 +45,7 @@ class Settings(Mapping[str, Any]):
         if name in self._values:
             value = self._values[name]
             if known is not None and known.repeated and not isinstance(value, (list, tuple)):
-                value = [value]  # of a record whose own table does not know the message
+                value = [value]  # from a record of an unknown message
             return _as_setting(value, known)
         if known is None:
             if self._fields:
@@ -67,7 +66,7 @@ class Settings(Mapping[str, Any]):
         return name in self._values
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The file's value, or `default` where it gives none; caffe.proto's default does not count."""
+        """The file's value, or `default`; caffe.proto's default is not used."""
         return self[name] if name in self._values else default
 
     def __repr__(self) -> str:
@@ -84,17 +83,17 @@ def _as_setting(value, known):
 
 @dataclass(frozen=True, eq=False)
 class CaffeLayer:
-    """One layer as its file has it; old records are brought to the current names.
+    """One layer of a file; old records are converted to the current names.
 
     Args:
         name: the layer's name.
-        type: Caffe's current name of the layer's kind: "Convolution", "ReLU".
-        bottoms: names of the blobs that it reads.
-        tops: names of the blobs that it writes; a name of `bottoms` where it works in place.
+        type: Caffe's current name of the layer type: "Convolution", "ReLU".
+        bottoms: names of its input blobs.
+        tops: names of its output blobs; a name of `bottoms` if it works in place.
         params: every other field of the layer, as plain data: {"convolution_param": {"num_output": 64, "kernel_size":
             [3]}, "include": [{"phase": "TRAIN"}]}.
-        blobs: the learned arrays, float32 in the shapes of the file, (out, in, height, width) for a
-            convolution. They may be read-only views of the file.
+        blobs: the learned arrays, float32 with the shapes of the file, (out, in, height, width) for a convolution. They
+            may be read-only views of the file.
     """
 
     name: str
@@ -111,13 +110,7 @@ class CaffeLayer:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
     def settings(self, name: str) -> Settings:
-        """The fields of one parameter message of this layer, with defaults.
-
-        Args:
-            name: the message's field: "convolution_param".
-
-        Returns:
-            `Settings`; of defaults alone where the file gives none.
+        """The fields of one parameter message of this layer, such as "convolution_param", with defaults.
 
         Raises:
             ValueError: the file gives a plain value under this name.
@@ -141,11 +134,11 @@ class CaffeNet:
 
     Args:
         name: the net's name.
-        layers: all layers; those of the training phase too. Inputs declared the old way (`input:` with
+        layers: all layers, including those of the training phase. Inputs declared the old way (`input:` with
             `input_dim` or `input_shape`) are layers of type "Input".
         path: the file, or None.
-        unknown: (layer name, "field 27 of ConvolutionParameter") of what a binary file holds and this package cannot
-            read, since only a fork's caffe.proto says what it means; "" stands for the net.
+        unknown: (layer name, "field 27 of ConvolutionParameter") of fields that a binary file has and only a fork's
+            caffe.proto defines; "" for the net.
     """
 
     name: str
@@ -157,10 +150,10 @@ class CaffeNet:
         object.__setattr__(self, "layers", tuple(self.layers))
 
     def for_phase(self, phase: str, *, level: int = 0, stages: Iterable[str] = ()) -> "CaffeNet":
-        """The net with only the layers that Caffe would build in a phase.
+        """The net with the layers that Caffe builds in a phase.
 
-        Follows Net::FilterNet: without `include` rules a layer is in unless an `exclude` rule holds; with
-        them it is in if one of them holds.
+        Follows Net::FilterNet: a layer without `include` rules is in unless an `exclude` rule matches; one with
+        `include` rules is in if one of them matches.
 
         Args:
             phase: "TRAIN" or "TEST".

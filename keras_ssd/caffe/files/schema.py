@@ -1,4 +1,4 @@
-"""What caffe.proto says of each field: its number, type, label, default. One table for text and binary."""
+"""The fields of caffe.proto: number, type, label, default. One table for text and binary files."""
 
 import re
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ class Field:
 
     Args:
         name: as in caffe.proto.
-        number: the field's number in binary files, or None for one that only text has.
+        number: the field's number in binary files, or None for a field of text files only.
         type: a name of `SCALARS`, "enum" or "message".
         repeated: whether it may occur more than once.
-        packed: whether its values are written together behind one length.
-        last_counts: whether forks repeat it although it is read as one value.
-        default: what a reader of the message sees where the field is absent, or None.
+        packed: whether its values are stored together after one length.
+        last_counts: whether forks repeat it although only the last value is used.
+        default: the value of an absent field, or None.
         message: the message's name, for type "message".
         enum: {name: number}, for type "enum".
     """
@@ -50,7 +50,7 @@ class Field:
 
 @lru_cache(maxsize=1)
 def messages() -> dict[str, dict[str, Field]]:
-    """{message: {field name: Field}} of every message that is known."""
+    """{message: {field name: Field}} of every known message."""
     enums = {name: _enum(words) for name, words in _paragraphs(ENUMS)}
     tables = [_paragraphs(text) for text in (NET, LAYERS, DETECTION_AND_DATA)]
     return {
@@ -69,17 +69,17 @@ def _numbered():
 
 
 def fields_by_name(message: str | None) -> dict[str, Field]:
-    """{field name: Field} of a message; empty for one that is not known."""
+    """{field name: Field} of a message; empty for an unknown one."""
     return messages().get(message or "", {})
 
 
 def fields_by_number(message: str | None) -> dict[int, Field]:
-    """{field number: Field} of a message; empty for one that is not known."""
+    """{field number: Field} of a message; empty for an unknown one."""
     return _numbered().get(message or "", {})
 
 
 def _paragraphs(text):
-    """(name, rest) of each entry `Name: rest`, whose further lines are indented."""
+    """(name, rest) of each entry `Name: rest`; its further lines are indented."""
     joined = re.sub(r"\n +", " ", text.strip())
     return [tuple(part.strip() for part in line.split(":", 1)) for line in joined.splitlines()]
 
@@ -92,7 +92,7 @@ def _enum(words):
 def _field(entry, enums):
     match = ENTRY.fullmatch(entry)
     if match is None:
-        raise ValueError(f"The table of messages has an entry that is no field. Received: {entry!r}")
+        raise ValueError(f"The table of messages has an invalid entry. Received: {entry!r}")
     name, number, kind, label, default = match.groups()
     common = {
         "name": name,

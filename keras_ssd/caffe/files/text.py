@@ -1,4 +1,4 @@
-"""Prototxt: protobuf's text format of a NetParameter, as Caffe reads it."""
+"""Reads prototxts: protobuf's text format of a NetParameter."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from keras_ssd.caffe.files.upgrade import net_from_fields
 from keras_ssd.names import files_nearby
 from keras_ssd.text_files import encoding_of
 
-# The longest prototxts of published nets have half a megabyte; parsed, one takes about fifty times its size.
+# The longest prototxts of published nets have 0.5 MB; once parsed, they take about 50 times as much.
 MAX_TEXT_BYTES = 4 << 20
 MAX_DEPTH = 32
 
@@ -32,7 +32,7 @@ BOOLS = {"true": True, "True": True, "t": True, "1": True, "false": False, "Fals
 
 
 class Word(str):
-    """A bare word, as enums have them, in a message of an unknown type: not the same as a text in quotes."""
+    """A bare word, such as an enum's name, in an unknown message; text in quotes is a plain str."""
 
     __slots__ = ()
 
@@ -44,11 +44,11 @@ def read_prototxt(path: str | os.PathLike[str]) -> CaffeNet:
         path: a `.prototxt` with `layer` records or the older `layers`.
 
     Returns:
-        A `CaffeNet`, layers of all phases in it.
+        A `CaffeNet` with the layers of all phases.
 
     Raises:
         FileNotFoundError: there is no such file.
-        CaffeFileError: the file is no prototxt of a net; the message names the line.
+        CaffeFileError: the file is not the prototxt of a net; the message names the line.
 
     Example:
         >>> net = read_prototxt("deploy.prototxt")
@@ -63,27 +63,20 @@ def read_prototxt(path: str | os.PathLike[str]) -> CaffeNet:
     if not data:
         raise CaffeFileError(
             f"{path} is larger than a net's prototxt may be ({MAX_TEXT_BYTES:,} bytes). Received: "
-            f"{path.stat().st_size:,} bytes. Give the prototxt; weights belong into the caffemodel."
+            f"{path.stat().st_size:,} bytes. Give the prototxt; the weights must be in the caffemodel."
         )
     try:
         text = data.decode(encoding_of(data))
     except UnicodeDecodeError:
-        text = data.decode("latin-1")  # comments in a national encoding: what Caffe reads of the file is ASCII
+        text = data.decode("latin-1")  # comments in a national encoding; the rest is ASCII
     return parse_prototxt(text, path)
 
 
 def parse_prototxt(text: str, path: Path | None = None) -> CaffeNet:
-    """Parses the text description of a net.
-
-    Args:
-        text: the prototxt's content.
-        path: the file that it comes from, for messages.
-
-    Returns:
-        A `CaffeNet`.
+    """Parses the text description of a net; `path` is for messages.
 
     Raises:
-        CaffeFileError: the text is no net; the message names the line.
+        CaffeFileError: the text is not a net; the message names the line.
     """
     path = None if path is None else Path(path)
     return net_from_fields(
@@ -92,7 +85,7 @@ def parse_prototxt(text: str, path: Path | None = None) -> CaffeNet:
 
 
 class _Parser:
-    """Reads one token after the other; messages may nest, at most `MAX_DEPTH` deep."""
+    """Reads one token after the other; messages may be nested at most `MAX_DEPTH` deep."""
 
     def __init__(self, text, source):
         self.text = text
@@ -116,7 +109,7 @@ class _Parser:
         self.position = match.end()
 
     def line(self, position):
-        """The number of the line at a position; counted for messages only."""
+        """The line number of a position, for messages."""
         return self.text.count("\n", 0, position) + 1
 
     def error(self, expected, received=None):
@@ -190,7 +183,7 @@ class _Parser:
         if self.kind not in ("number", "name", "string"):
             raise self.error(f"a value for {name!r}")
         if self.kind == "string":
-            # In quotes may also be a V1 record's type: some write `layers { type: "Convolution" }`.
+            # Some files quote a V1 record's type: `layers { type: "Convolution" }`.
             v1_type = name == "type" and field is not None and field.type == "enum"
             if field is not None and field.type not in ("string", "bytes") and not v1_type:
                 raise self.error(_expectation(field))
@@ -202,7 +195,7 @@ class _Parser:
         return value
 
     def string(self, field):
-        """Strings in quotes; neighbours are joined."""
+        """A string in quotes; adjacent strings are joined."""
         parts = []
         while self.kind == "string":
             parts.append(_unescaped(self.token[1:-1]))
@@ -224,7 +217,7 @@ def _add(fields, name, field, values):
 
 
 def _scalar(kind, token, field):
-    """The value of a number or a name, or None where the field's type does not allow it."""
+    """The value of a number or a name, or None if the field's type does not allow it."""
     if field is None:
         return _untyped(kind, token)
     if field.type == "enum":

@@ -1,7 +1,7 @@
-"""The fields of a NetParameter, from text or binary, -> a `CaffeNet` in today's terms.
+"""The fields of a NetParameter, from text or binary, as a `CaffeNet` in Caffe's current terms.
 
-Follows Caffe's own upgrade_proto.cpp: V1 records, inputs outside of layers, and preprocessing inside data
-parameters are brought to the current form.
+Follows Caffe's upgrade_proto.cpp: it converts V1 records, inputs declared outside of layers, and preprocessing inside
+data parameters.
 """
 
 from collections.abc import Mapping
@@ -17,17 +17,10 @@ TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
 
 
 def net_from_fields(fields: Mapping[str, Any], path: Path | None) -> CaffeNet:
-    """Builds the net of parsed fields.
-
-    Args:
-        fields: {field name: value} of one NetParameter; blobs are arrays.
-        path: the file, for messages, or None.
-
-    Returns:
-        A `CaffeNet`.
+    """Builds the net of the parsed fields of a NetParameter, whose blobs are arrays; `path` is for messages.
 
     Raises:
-        CaffeFileError: the fields make no net.
+        CaffeFileError: the fields are not a net.
     """
     source = path or "<text>"
     records = fields.get("layer", [])
@@ -35,21 +28,21 @@ def net_from_fields(fields: Mapping[str, Any], path: Path | None) -> CaffeNet:
     if records and old:
         raise CaffeFileError(
             f"{source} has both `layer` and `layers` records; Caffe allows one kind. Received: {len(records)} and "
-            f"{len(old)}. Turn the file into one form."
+            f"{len(old)}. Convert the file to one form."
         )
     if not records and not old:
         raise CaffeFileError(f"{source} holds no layers{_instead(fields)}.")
     if len(records) + len(old) > MAX_LAYERS:
         raise CaffeFileError(
-            f"{source} holds {len(records) + len(old):,} layers; at most {MAX_LAYERS:,} are read. The file is "
-            "damaged or not what its name says."
+            f"{source} has {len(records) + len(old):,} layers; at most {MAX_LAYERS:,} are read. The file is damaged or "
+            "of another format."
         )
     layers = [_layer(record, source) for record in records] or [_v1_layer(record, source) for record in old]
     return CaffeNet(fields.get("name", ""), (*_inputs(fields, source), *layers), path)
 
 
 def _instead(fields):
-    """What a file without layers is, if its fields tell."""
+    """What a file without layers is, as far as its fields show."""
     if any(name in fields for name in ("net", "train_net", "base_lr", "solver_mode", "test_net")):
         return ": it is a solver's prototxt. Give the file that its `net` names"
     if "item" in fields:
@@ -89,7 +82,7 @@ def _v1_layer(record, source):
 
 
 def _with_transform(params):
-    """Moves the preprocessing that old files keep in the data parameters to transform_param."""
+    """Moves the preprocessing that old files have in the data parameters to transform_param."""
     for owner in TRANSFORMED:
         old = {key: params[owner][key] for key in TRANSFORMS if key in params.get(owner, {})}
         if old:
@@ -99,7 +92,7 @@ def _with_transform(params):
 
 
 def _inputs(fields, source):
-    """Layers of type "Input" for inputs that are declared outside of layers."""
+    """Layers of type "Input" for inputs declared outside of layers."""
     names, shapes = fields.get("input", []), fields.get("input_shape", [])
     dims = fields.get("input_dim", [])
     if not shapes and dims:

@@ -1,4 +1,4 @@
-"""Protobuf's wire format: records of a field number and a value, each bounded by the message around it."""
+"""Protobuf's wire format: records of a field number and a value, each inside the bounds of its message."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from keras_ssd.caffe.files.net import CaffeFileError
 
 VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
 MAX_DEPTH = 32
-# A net of a thousand layers has some thirty thousand records; a quarter of a million takes half a second.
+# A net of 1,000 layers has about 30,000 records; 250,000 take half a second.
 MAX_RECORDS = 250_000
 RUN_ROWS = 1 << 20
 
@@ -30,11 +30,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Run:
-    """Values of fixed width that lie one after the other, a tag of one byte before each.
+    """Contiguous values of fixed width, each after a tag of one byte.
 
     Args:
-        start: offset of the first value, behind its tag.
-        count: how many.
+        start: offset of the first value, after its tag.
+        count: number of values.
         width: 4 or 8 bytes per value.
     """
 
@@ -54,11 +54,11 @@ class Run:
 
 
 class CaffeLimitError(CaffeFileError):
-    """A file that goes beyond what is read of any file."""
+    """A file beyond the limits that hold for all files."""
 
 
 class Wire:
-    """Reads records of one buffer, and counts them: their number is bounded over the whole file.
+    """Reads records of a buffer; their number is limited for the whole file.
 
     Args:
         data: bytes-like, such as a memory map.
@@ -99,14 +99,14 @@ class Wire:
             if byte < 0x80:
                 return value & 0xFFFFFFFFFFFFFFFF, at + 1
             shift += 7
-        received = "one of more than 10 bytes" if end - position >= 10 else "the end of what holds it"
+        received = "one of more than 10 bytes" if end - position >= 10 else "the end of its message"
         raise self.error(position, "an integer", received)
 
     def records_of(self, start: int, end: int) -> Iterator[tuple[int, int, Any]]:
         """Yields (field number, wire type, value) of the records from `start` to `end`.
 
-        The value is an int for `VARINT`, a `Span` for `LENGTH`, and a `Run` for the fixed widths: neighbouring
-        records of one field in one go. Groups, which caffe.proto does not have, are left out.
+        The value is an int for `VARINT`, a `Span` for `LENGTH`, and a `Run` for the fixed widths, with adjacent records
+        of a field in one run. Groups are skipped, since caffe.proto has none.
         """
         position = start
         while position < end:
@@ -131,14 +131,14 @@ class Wire:
             yield number, kind, value
 
     def span(self, position: int, end: int) -> Span:
-        """The content behind a length."""
+        """The content after a length."""
         length, start = self.varint(position, end)
         if length > end - start:
-            raise self.error(position, f"at most {end - start:,} bytes in what holds this field", f"{length:,} bytes")
+            raise self.error(position, f"at most {end - start:,} bytes, the rest of the message", f"{length:,} bytes")
         return Span(start, start + length)
 
     def run(self, position: int, after: int, end: int, width: int) -> Run:
-        """As many neighbouring values under the tag at `position` as there are; one if the tag is longer."""
+        """All adjacent values with the tag at `position`; a single one if the tag is longer than a byte."""
         if end - after < width:
             raise self.error(position, f"a value of {width} bytes", f"{end - after} bytes")
         count = 1
@@ -150,7 +150,7 @@ class Wire:
         if most < 2 or self.data[position + step] != self.data[position]:
             return 1
         tags = np.ndarray(most, np.uint8, self.data, position, (step,))
-        first, rows = 0, 8  # grows with the run: many short runs cost no more than one long
+        first, rows = 0, 8  # grows with the run, so that many short runs are as fast as a long one
         while first < most:
             other = tags[first : first + rows] != tags[0]
             if other.any():
@@ -159,7 +159,7 @@ class Wire:
         return most
 
     def after_group(self, number: int, position: int, end: int) -> int:
-        """The position behind a group, whatever it holds."""
+        """The position after a group, whose content is skipped."""
         open_groups = [number]
         while open_groups:
             self.count(position)

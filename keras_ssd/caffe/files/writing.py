@@ -1,4 +1,4 @@
-"""Prototxts and caffemodels of a `CaffeNet`, as Caffe and OpenCV read them."""
+"""Writes a `CaffeNet` as prototxt and caffemodel, as Caffe and OpenCV read them."""
 
 import math
 import os
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_ssd.caffe.files.messages import V1_TYPES
 from keras_ssd.caffe.files.net import CaffeNet
 from keras_ssd.caffe.files.schema import fields_by_name
 from keras_ssd.caffe.files.text import Word
@@ -15,18 +14,10 @@ from keras_ssd.caffe.files.wire import FIXED32, FIXED64, LENGTH, VARINT
 from keras_ssd.replacing import replacing
 
 MAX_MESSAGE_BYTES = (1 << 31) - 1  # what the protobuf library in Caffe and OpenCV reads
-V1_NAMES = {current: old for old, current in V1_TYPES.items() if current}
-ROWS = 1 << 18
 
 
 def format_prototxt(net: CaffeNet) -> str:
-    """The text description of a net, without its arrays.
-
-    Args:
-        net: a `CaffeNet`.
-
-    Returns:
-        Text that `parse_prototxt` and Caffe read as the same net.
+    """The text description of a net, without its arrays; Caffe and `parse_prototxt` read it as the same net.
 
     Raises:
         ValueError: a setting cannot be written.
@@ -44,11 +35,7 @@ def format_prototxt(net: CaffeNet) -> str:
 
 
 def write_prototxt(net: CaffeNet, path: str | os.PathLike[str]) -> None:
-    """Writes the text description of a net; the file appears only when it is whole.
-
-    Args:
-        net: a `CaffeNet`.
-        path: where to; an existing file is replaced.
+    """Writes the text description of a net, replacing an existing file when it is complete.
 
     Raises:
         ValueError: a setting cannot be written.
@@ -58,35 +45,31 @@ def write_prototxt(net: CaffeNet, path: str | os.PathLike[str]) -> None:
         temporary.write_bytes(text.encode("utf-8"))
 
 
-def write_caffemodel(net: CaffeNet, path: str | os.PathLike[str], *, packed: bool = True, v1: bool = False) -> None:
-    """Writes a net with its arrays; the file appears only when it is whole.
+def write_caffemodel(net: CaffeNet, path: str | os.PathLike[str]) -> None:
+    """Writes a net with its arrays, replacing an existing file when it is complete.
 
-    Settings that caffe.proto does not have are left out: Caffe takes them from the prototxt.
+    Settings that caffe.proto does not have are left out; Caffe takes them from the prototxt.
 
     Args:
         net: a `CaffeNet`.
-        path: where to; an existing file is replaced.
-        packed: whether the values of an array are written in one piece, as Caffe does; False writes a tag before
-            each, as tools without packed fields did.
-        v1: whether to write the records of Caffe before 2015, with shapes of four sides.
+        path: the file.
 
     Raises:
-        ValueError: an array or a layer has no place in such a file, or the file would go beyond 2 GB, the most
-            that Caffe and OpenCV read.
+        ValueError: such a file cannot hold an array or a layer, or it would be larger than 2 GB, the most that Caffe
+            and OpenCV read.
 
     Example:
         >>> write_caffemodel(net, "plates.caffemodel")
     """
     pieces = [_record("NetParameter", "name", net.name)] if net.name else []
     for layer in net.layers:
-        pieces += _layer_pieces(layer, packed, v1)
+        pieces += _layer_pieces(layer)
     total = sum(map(_size, pieces))
     if total > MAX_MESSAGE_BYTES:
         raise ValueError(f"A caffemodel may have {MAX_MESSAGE_BYTES:,} bytes. Received: a net of {total:,} bytes.")
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         for piece in pieces:
-            for part in _parts(piece):
-                stream.write(part)
+            stream.write(piece if isinstance(piece, bytes) else np.ascontiguousarray(piece, "<f4").data)
 
 
 def _layer_fields(layer):
@@ -130,7 +113,7 @@ def _is_word(value, field):
 
 
 def _float_text(value):
-    """The shortest text that is read as the same float32, where the value is one."""
+    """The shortest text that is read as the same float32, if the value is one."""
     single = np.float32(value)
     text = str(single) if math.isfinite(value) and float(single) == value else repr(value)
     return text.removesuffix(".0") if "e" not in text else text
@@ -142,91 +125,26 @@ def _quoted(text):
     return '"' + "".join(escaped.get(c) or (chr(c) if 32 <= c < 127 else f"\\{c:03o}") for c in data) + '"'
 
 
-# --- binary: pieces are bytes, or arrays that are written at last
+# --- binary: pieces are bytes or arrays
 
 
-def _layer_pieces(layer, packed, v1):
-    fields = _layer_fields(layer)
-    if v1 and layer.type == "Input":
-        return _old_inputs(layer)
-    message = "V1LayerParameter" if v1 else "LayerParameter"
-    if v1:
-        fields = _v1_fields(layer, fields)
-    pieces = [_record(message, name, value) for name, value in fields.items()]
-    number = fields_by_name(message)["blobs"].number
+def _layer_pieces(layer):
+    known = fields_by_name("LayerParameter")
+    pieces = [_record("LayerParameter", name, value) for name, value in _layer_fields(layer).items()]
     for blob in layer.blobs:
-        inside = _blob_pieces(blob, packed, v1, layer.name)
-        pieces += [_head(number, inside), *inside]
-    return [_head(fields_by_name("NetParameter")["layers" if v1 else "layer"].number, pieces), *pieces]
+        inside = _blob_pieces(np.asarray(blob), layer.name)
+        pieces += [_head(known["blobs"].number, inside), *inside]
+    return [_head(fields_by_name("NetParameter")["layer"].number, pieces), *pieces]
 
 
-def _old_inputs(layer):
-    shapes = layer.params.get("input_param", {}).get("shape", [])
-    return [
-        *(_record("NetParameter", "input", top) for top in layer.tops),
-        *(_record("NetParameter", "input_shape", shape) for shape in shapes),
-    ]
-
-
-def _v1_fields(layer, fields):
-    if layer.type not in V1_NAMES:
-        raise ValueError(
-            f"Layer {layer.name!r}: a file of V1 records knows {', '.join(sorted(V1_NAMES))}. Received: {layer.type}"
-        )
-    specs = fields.pop("param", [])
-    old = {"blobs_lr": "lr_mult", "weight_decay": "decay_mult"}
-    rates = {name: [spec[key] for spec in specs if key in spec] for name, key in old.items()}
-    return {**fields, "type": V1_NAMES[layer.type], **rates}
-
-
-def _blob_pieces(blob, packed, v1, layer):
-    blob = np.asarray(blob)
+def _blob_pieces(blob, layer):
     if blob.dtype != np.float32 or not blob.size:
         raise ValueError(
-            f"Layer {layer!r}: arrays must be float32 and hold values. Received: dtype={blob.dtype}, shape={blob.shape}"
+            f"Layer {layer!r}: arrays must be float32 and not empty. Received: dtype={blob.dtype}, shape={blob.shape}"
         )
-    if v1:
-        if blob.ndim > 4:
-            raise ValueError(f"Layer {layer!r}: V1 records have shapes of four sides. Received: shape={blob.shape}")
-        sides = (1,) * (4 - blob.ndim) + blob.shape
-        names = ("num", "channels", "height", "width")
-        shape = [_record("BlobProto", name, side) for name, side in zip(names, sides, strict=True)]
-    else:
-        # As Caffe does, none for an array without sides; OpenCV refuses an empty one.
-        shape = [_record("BlobProto", "shape", {"dim": list(blob.shape)})] if blob.ndim else []
-    number = fields_by_name("BlobProto")["data"].number
-    if packed:
-        return [*shape, _tag(number, LENGTH) + _varint(blob.nbytes), blob]
-    return [*shape, _Tagged(_tag(number, FIXED32), blob)]
-
-
-class _Tagged:
-    """An array whose every value is written behind a tag of one byte."""
-
-    def __init__(self, tag, array):
-        self.tag = tag
-        self.array = array
-        self.nbytes = 5 * array.size
-
-    def parts(self):
-        flat = np.ascontiguousarray(self.array, dtype="<f4").reshape(-1)
-        for first in range(0, flat.size, ROWS):
-            values = flat[first : first + ROWS]
-            rows = np.empty((len(values), 5), np.uint8)
-            rows[:, 0] = self.tag[0]
-            rows[:, 1:] = values.view(np.uint8).reshape(-1, 4)
-            yield rows.tobytes()
-
-
-def _parts(piece):
-    if isinstance(piece, _Tagged):
-        yield from piece.parts()
-    else:
-        yield (
-            piece
-            if isinstance(piece, bytes)
-            else np.ascontiguousarray(piece, dtype="<f4").reshape(-1).view(np.uint8).data
-        )
+    # No shape for an array without axes, as Caffe does; OpenCV refuses an empty shape.
+    shape = [_record("BlobProto", "shape", {"dim": list(blob.shape)})] if blob.ndim else []
+    return [*shape, _tag(fields_by_name("BlobProto")["data"].number, LENGTH) + _varint(blob.nbytes), blob]
 
 
 def _size(piece):
@@ -234,7 +152,7 @@ def _size(piece):
 
 
 def _head(number, inside):
-    """Tag and length in front of pieces."""
+    """Tag and length before pieces."""
     return _tag(number, LENGTH) + _varint(sum(map(_size, inside)))
 
 
@@ -253,7 +171,7 @@ def _varint(value):
 
 
 def _record(message, name, values):
-    """The bytes of one field, with all its values; none where binary files do not have the field."""
+    """The bytes of one field with all its values; empty if binary files do not have the field."""
     field = fields_by_name(message).get(name)
     if field is None or field.number is None:
         return b""

@@ -1,4 +1,4 @@
-"""Caffe's blobs as Keras tensors, whose axes may be in another order."""
+"""Caffe's blobs as Keras tensors, with axes in any order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,18 +12,18 @@ from keras_ssd.layout import CHANNELS_LAST, Layout, plain_order
 
 @dataclass(frozen=True, eq=False)
 class Blob(Layout):
-    """A blob of the net: a Keras tensor, whose axes may be in another order than Caffe's.
+    """A blob of the net: a Keras tensor whose axes may be in another order than Caffe's.
 
-    Caffe's maps are (B, C, H, W), Keras's (B, H, W, C). A builder says which order it needs, and a transposition is
-    made only if the tensor is not in that order already. So Caffe's Permute costs nothing: it only says that the axes
-    are called otherwise, and the heads' permutations vanish altogether.
+    Caffe's maps are (B, C, H, W), Keras's (B, H, W, C). A builder says which order it needs, and the tensor is
+    transposed only if it has another order. So Caffe's Permute costs nothing: it only renames axes, and the
+    permutations of the heads disappear.
 
     Args:
         tensor: symbolic Keras tensor, batch first; None for priors and for inputs other than the image.
         order, channels_reversed: of the `Layout`; the shape is Caffe's, the channels are its axis 1.
         layer: the `CaffeLayer` that made it, or None.
-        inputs: the blobs that it was made from.
-        levels: the `AnchorLevel`s of a blob of priors, with clip and variances, see `priors.PriorLevel`.
+        inputs: the inputs of that layer.
+        levels: the `priors.PriorLevel`s of a blob of priors.
     """
 
     tensor: Any
@@ -33,12 +33,12 @@ class Blob(Layout):
 
     @classmethod
     def of_maps(cls, tensor: Any, *, channels_reversed: bool = False) -> Self:
-        """Of a tensor (B, H, W, C) that Caffe calls (B, C, H, W)."""
+        """For a tensor (B, H, W, C), which Caffe has as (B, C, H, W)."""
         return cls(tensor, order=CHANNELS_LAST, channels_reversed=channels_reversed)
 
     @classmethod
     def of_plain(cls, tensor: Any) -> Self:
-        """Of a tensor with its axes in Caffe's order."""
+        """For a tensor with its axes in Caffe's order."""
         return cls(tensor, order=plain_order(len(tensor.shape)))
 
     @property
@@ -47,7 +47,7 @@ class Blob(Layout):
         return tuple(self.tensor.shape[place] for place in self.axes_to(range(self.rank)))
 
     def ordered(self, order: Sequence[int]) -> Any:
-        """The tensor with its axes in this order and its channels as Caffe has them."""
+        """The tensor with its axes in this order and its channels in Caffe's."""
         blob = self.straight()
         if blob.order == tuple(order):
             return blob.tensor
@@ -67,11 +67,11 @@ class Blob(Layout):
         return self.ordered(plain_order(self.rank))
 
     def straight(self) -> Self:
-        """This blob with its channels as Caffe has them."""
+        """This blob with its channels in Caffe's order."""
         if not self.channels_reversed:
             return self
         return replace(self, tensor=ReverseChannels()(self.tensor), channels_reversed=False)
 
     def like(self, tensor: Any) -> Self:
-        """A blob whose tensor has the axes of this one: the result of an operation on single values."""
+        """A blob whose tensor has the axes of this one: the result of an elementwise operation."""
         return replace(self, tensor=tensor, layer=None, inputs=(), levels=())

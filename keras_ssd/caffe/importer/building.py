@@ -1,4 +1,4 @@
-"""What a builder is given: the layer, its settings, and the one way to make Keras layers with weights."""
+"""The arguments of a builder: the layer with its settings, and a way to make Keras layers with weights."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,15 +15,15 @@ from keras_ssd.names import unique
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a weight of a Keras layer comes from.
+    """The source of a Keras layer's weight.
 
     Args:
         index: which of the Caffe layer's blobs.
-        shape: Caffe's shape. Files of old versions pad it with ones to four axes, so (1, 1, 1, 64) passes for (64,).
+        shape: Caffe's shape. Old files pad it with ones to four axes, so (1, 1, 1, 64) is accepted for (64,).
         convert: from Caffe's array of that shape to Keras's.
-        factor: which blob holds one number that the array is divided by (BatchNorm's moving averages), or None. Zero
-            gives zeros, as in Caffe; a file without that blob means one.
-        layer: the Caffe layer, where it is not the step's own (a Scale that is merged into a BatchNorm).
+        factor: index of a blob with one number that the array is divided by (BatchNorm's moving averages), or None.
+            Zero gives zeros, as in Caffe; if the file lacks that blob, it is 1.
+        layer: the Caffe layer, if it is not the step's own (a Scale merged into a BatchNorm).
     """
 
     index: int
@@ -44,32 +44,28 @@ class Placed:
 
 
 class Plan:
-    """All weights of a model that is being built, and the names that are taken."""
-
-    placed: list[Placed]
-    bytes: int
-    names: set[str]
+    """All weights of a model under construction, and the names in use."""
 
     def __init__(self):
-        self.placed = []
+        self.placed: list[Placed] = []
         self.bytes = 0
-        self.names = set()
+        self.names: set[str] = set()
 
     def unique(self, name: str) -> str:
-        """The name, or with a number behind it if it is taken."""
+        """The name, with a number if it is in use."""
         return unique(name, self.names)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One layer of the net, being built.
+    """One layer of the net under construction.
 
     Args:
         layer: the `CaffeLayer`.
         name: its name, made legal for Keras. Use it for the Keras layer that holds the weights, or for the last one.
-        plan: where weights are noted.
-        merged: Caffe layers that this one takes in: the Scale behind a BatchNorm.
-        truncate_sizes: cut prior sizes to whole pixels.
+        plan: the list of weights.
+        merged: Caffe layers that become part of this one: the Scale after a BatchNorm.
+        truncate_sizes: truncate prior sizes to whole pixels.
     """
 
     layer: CaffeLayer
@@ -87,11 +83,11 @@ class Step:
         return self.plan.unique(self.name if suffix is None else f"{self.name}_{suffix}")
 
     def apply(self, layer: Any, *tensors: Any, weights: Mapping[str, Stored] | None = None) -> Any:
-        """Calls a Keras layer and notes where its weights come from.
+        """Calls a Keras layer and records the sources of its weights.
 
         Args:
             layer: a new Keras layer, named by `label`.
-            tensors: its inputs; several are passed as a list, as merging layers want them.
+            tensors: its inputs; several are passed as a list, as merging layers expect.
             weights: {weight name: Stored}, one for every weight of the layer.
 
         Returns:
@@ -112,7 +108,7 @@ class Step:
         return output
 
     def _check_sizes(self, weights):
-        """Refuses weights larger than any real net has, before any memory is taken for them."""
+        """Refuses weights larger than any real net has, before memory is allocated for them."""
         for weight, stored in weights.items():
             size = 4 * math.prod(stored.shape)
             self.plan.bytes += size
@@ -123,5 +119,5 @@ class Step:
                 )
 
     def fail(self, what: str) -> NoReturn:
-        """Raises the error of a layer whose settings make no sense."""
+        """Raises the error of a layer with invalid settings."""
         raise ValueError(f"Layer '{self.layer.name}' ({self.layer.type}): {what}")

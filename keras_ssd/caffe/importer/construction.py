@@ -1,4 +1,4 @@
-"""A net while it is being built, layer by layer, in Caffe's order."""
+"""A net under construction, layer by layer, in Caffe's order."""
 
 import logging
 import math
@@ -34,21 +34,8 @@ OWN_NAMES = ("images", "preprocessing", "grayscale", "predictions", "detections"
 
 
 class Construction:
-    """The blobs of a net while its layers are built one after the other, in Caffe's order."""
+    """The blobs of a net while its layers are built in Caffe's order."""
 
-    source: CaffeNet
-    weights: CaffeNet | None
-    net: CaffeNet
-    end: CaffeLayer | None
-    layers: list[CaffeLayer]
-    open: set[str]
-    custom: dict[str, Callable[..., Any]]
-    builders: dict[str, Callable[..., Any]]
-    notes: tuple[str, ...]
-    plan: Plan
-    blobs: dict[str, Blob]
-    rows: list[ReportRow]
-    origins: dict[str, str]
     image: ImageInput
 
     def __init__(
@@ -63,11 +50,10 @@ class Construction:
         self.net, self.end = detecting_phase(net)
         if self.end is None and not outputs:
             raise ValueError(
-                f"{net.path or net.name} is no detector by itself: it has neither a DetectionOutput nor a MultiBoxLoss "
-                f"layer, which would say what its heads are. Its last blobs are {', '.join(last_blobs(self.net))}. If "
-                f"two of them are the offsets and the scores of a detector, name them with `heads` and "
-                f"give the priors, which such nets compute outside, with `anchors`. For a plain model of "
-                f"some blobs, name them with `outputs`."
+                f"{net.path or net.name} has neither a DetectionOutput nor a MultiBoxLoss layer, which would define "
+                f"its heads. Its last blobs are {', '.join(last_blobs(self.net))}. If two of them are the offsets and "
+                "scores of a detector, name them with `heads` and give its priors with `anchors`. For a plain model, "
+                "name its output blobs with `outputs`."
             )
         if isinstance(outputs, str):
             raise TypeError(f"`outputs` must be a list of blob names. Received: outputs={outputs!r}")
@@ -145,7 +131,7 @@ class Construction:
             return Blob(None, levels=tuple(level for blob in inputs for level in blob.levels))
         for name, blob in zip(step.layer.bottoms, inputs, strict=True):
             if blob.tensor is None:
-                step.fail(f"it needs the input '{name}' besides the image, which a detector of images does not have.")
+                step.fail(f"it needs the input '{name}' besides the image; the image must be the only input.")
         made = self.builders[kind](step, *inputs)
         return Blob(None, levels=given_levels(step, made)) if isinstance(made, AnchorSpec) else made
 
@@ -171,12 +157,12 @@ class Construction:
             self.origins[layer.name] = maker_of(made.tensor).name
 
     def _normalises_itself(self):
-        """Whether the net's first layer is a normalisation: then its images came as they are."""
+        """Whether the net's first layer is a normalization; then its images need no mean and scale."""
         readers = [layer for layer in self.layers if self.image.blob in layer.bottoms and layer.type not in PRIORS]
         return bool(readers) and all(layer.type in ("BatchNorm", "Scale", "Power", "MVN", "BN") for layer in readers)
 
     def note_unused(self, model: Any) -> None:
-        """Notes the layers whose Keras layers the model does not need: what AnchorBoxes and the decoder do."""
+        """Records the layers that the model does not need, since AnchorBoxes and the decoder do their work."""
         names = {layer.name for layer in model.layers}
         for place, row in enumerate(self.rows):
             if not row.note and self.origins.get(row.layer, "predictions") not in names:
@@ -184,25 +170,25 @@ class Construction:
                 self.rows[place] = replace(row, note=done)
 
     def note_folded(self, folded: Mapping[str, str]) -> None:
-        """Notes which batch normalisations became part of a convolution: {its name: the convolution's}, as in Keras."""
+        """Records the batch normalizations that were folded: {its name: the convolution's}, as in Keras."""
         for place, row in enumerate(self.rows):
             conv = folded.get(legal_name(row.layer))
             if conv:
                 self.rows[place] = replace(row, note=f"folded into '{conv}'")
 
     def choices(self, preprocessing: Preprocessing) -> tuple[str, ...]:
-        """Sentences on what was decided."""
+        """Sentences on the decisions that were made."""
         lines = [f"Preprocessing: {preprocessing}.", *self.notes]
         if preprocessing.source is None:
-            lines.append("Give mean and scale if the net was trained with any, or it will detect badly.")
+            lines.append("Give mean and scale if the net was trained with them; otherwise it will detect badly.")
             tell = log.info if self._normalises_itself() else log.warning
             tell(
-                "%s states no mean or scale for its images, and none was given; taking 0 and 1. Nets on VGG16 mostly "
-                "want the mean 104, 117, 123; MobileNet-SSD the mean 127.5 and the scale 1/127.5; many others the "
-                "scale 1/255. Give them with `mean` and `scale`.",
+                "%s does not state a mean or scale for its images, and none was given; using 0 and 1. Most nets on "
+                "VGG16 need the mean 104, 117, 123; MobileNet-SSD needs the mean 127.5 and the scale 1/127.5; many "
+                "others need the scale 1/255. Give them with `mean` and `scale`.",
                 self.source.path or self.source.name,
             )
         skipped = [layer.name for layer in self.net.layers if layer not in self.layers and layer is not self.end]
         if skipped:
-            lines.append(f"Left out, since the result does not depend on them: {', '.join(skipped)}.")
+            lines.append(f"Left out, since the outputs do not depend on them: {', '.join(skipped)}.")
         return tuple(lines)

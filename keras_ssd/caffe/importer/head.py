@@ -1,4 +1,4 @@
-"""The end of a detector: what feeds it, traced back to one confidence map and one offset map per level."""
+"""The end of a detector: its inputs, traced back to one map of scores and one of offsets per level."""
 
 import math
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from keras_ssd.box_coder import CODE_TYPES
 from keras_ssd.caffe.files import CaffeLayer
 from keras_ssd.caffe.importer.blobs import Blob
 from keras_ssd.caffe.importer.priors import spec_of
+from keras_ssd.layers import SliceAxis
 from keras_ssd.layers.class_columns import BoxesOfClasses, ClassColumns
 
 SAME_VALUES = ("Flatten", "Reshape", "Split", "Dropout")
@@ -20,15 +21,15 @@ ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 
 @dataclass(frozen=True)
 class Ending:
-    """What the net's last layer says.
+    """The settings of the net's last layer.
 
     Args:
-        num_classes: class columns of the net's scores, a background among them if there is one.
+        num_classes: class columns of the net's scores, including a background.
         background: its column, or -1.
-        share_location: one box a prior for all classes, instead of one for each.
+        share_location: one box per prior for all classes, instead of one for each class.
         decoding: fields of `keras_ssd.decoding.DecodeOptions`.
-        scores: "softmax" or "sigmoid" where the layer says so itself, as a loss does; else None, and the activations in
-            front of it tell.
+        scores: "softmax" or "sigmoid" if the layer states it, as a loss does; else None, and the activations before it
+            decide.
     """
 
     num_classes: int
@@ -66,7 +67,7 @@ def _detection_output(layer):
         "code_type": s["code_type"].lower(),
         "variance_encoded_in_target": s["variance_encoded_in_target"],
     }
-    if s.get("clip") or s.get("clip_bbox"):  # of OpenCV and of forks, in front of suppression
+    if s.get("clip") or s.get("clip_bbox"):  # of OpenCV and of forks, before suppression
         decoding["clip_boxes"] = "before"
     low = decoding["confidence_threshold"]
     decoding["confidence_threshold"] = None if low is None or low < 0 else low
@@ -89,7 +90,7 @@ def _limit(number):
 
 @dataclass(frozen=True)
 class Heads:
-    """Maps and anchors as `AnchorBoxes` takes them, and how scores are made of the confidence."""
+    """Maps and anchors as `AnchorBoxes` takes them, and how scores are made."""
 
     confidence_maps: list[Any]
     offset_maps: list[Any]
@@ -98,13 +99,7 @@ class Heads:
 
 
 def heads_of(layer: CaffeLayer, ending: Ending, offsets: Blob, confidence: Blob, priors: Blob) -> Heads:
-    """The maps of all levels.
-
-    Args:
-        layer: the net's last layer, for messages.
-        ending: what it says.
-        offsets, confidence, priors: the blobs that it reads.
-    """
+    """The maps of all levels, from the net's last layer, its `Ending`, and the blobs that it reads."""
     if not priors.levels:
         raise ValueError(f"Layer '{layer.name}' must read its priors from PriorBox layers, joined by Concat on axis 2.")
     spec, classes = spec_of(priors.levels), ending.num_classes
@@ -143,15 +138,15 @@ def _check_size(layer, what, parts, expected, because):
         raise ValueError(
             f"Layer '{layer.name}' needs {expected} {what} per image, for {because}. Received: {sum(sizes)}"
             + (f" = {' + '.join(map(str, sizes))}" if len(sizes) > 1 else "")
-            + ". The number of classes or of priors does not fit the heads."
+            + ". The number of classes or priors does not fit the heads."
         )
 
 
 def parts_of(blob: Blob, num_classes: int | None = None) -> tuple[list[Blob], str]:
-    """The blobs whose values, one after the other, are this blob's before its activation.
+    """The blobs whose values, concatenated, are this blob's before its activation.
 
     Returns:
-        (list of `Blob`, "softmax" | "sigmoid" | "probabilities"); the last where no activation was found.
+        (list of `Blob`, "softmax" | "sigmoid" | "probabilities"); the last if there is no activation.
     """
     scores = None
     while blob.layer is not None and blob.inputs:
@@ -175,7 +170,7 @@ def parts_of(blob: Blob, num_classes: int | None = None) -> tuple[list[Blob], st
 
 
 def _over_classes(blob, num_classes):
-    """Whether an activation works on the classes of one prior: any Sigmoid, a Softmax over the last, longest axis."""
+    """Whether an activation acts on the classes of one prior: Sigmoid, or Softmax over the last axis longer than 1."""
     if num_classes is None:
         return False
     if blob.layer.type == "Sigmoid":
@@ -196,7 +191,7 @@ def _permuted_activation(blob, num_classes):
 
 
 def _joins_values(blob):
-    """Whether a Concat puts the values of its parts one after the other."""
+    """Whether a Concat joins the values of its parts one after the other."""
     s = blob.layer.settings("concat_param")
     axis = s.get("concat_dim") if s.has("concat_dim") else s["axis"]
     return math.prod(blob.shape[1 : axis % len(blob.shape)]) == 1
@@ -218,11 +213,7 @@ def maps_of(parts: Sequence[Blob], spec: AnchorSpec, width: int, name: str) -> l
 
 
 def _cut(tensor, start, stop):
-    if (start, stop) == (0, tensor.shape[1]):
-        return tensor
-    from keras_ssd.layers import SliceAxis
-
-    return SliceAxis(1, start, stop)(tensor)
+    return tensor if (start, stop) == (0, tensor.shape[1]) else SliceAxis(1, start, stop)(tensor)
 
 
 def _reshaped(tensor, shape):

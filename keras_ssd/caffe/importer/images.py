@@ -1,4 +1,4 @@
-"""The image's way into the net: its size, its colours, its mean and scale."""
+"""The net's input: size, channel order, mean and scale."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ CHANNEL_ORDERS = ("bgr", "rgb")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to an image before the net: (image - mean) * scale, channels in the net's order.
+    """The preprocessing of an image: (image - mean) * scale, channels in the net's order.
 
     Args:
         channels: 3, or 1 for a net of grey images.
         channel_order: "bgr" or "rgb".
         mean, scale: one value per channel.
-        source: where they come from, for the report; None where nothing states them.
+        source: where they come from, for the report; None if the files do not state them.
     """
 
     channels: int
@@ -41,7 +41,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The blob that holds the image, and its size."""
+    """The blob of the image, and its size."""
 
     blob: str
     channels: int
@@ -50,14 +50,10 @@ class ImageInput:
 
 
 def image_input(layers: Iterable[CaffeLayer], input_size: Sequence[int] | None = None) -> ImageInput:
-    """The net's image, among all its data layers.
-
-    Args:
-        layers: the net's layers.
-        input_size: (height, width) that the user wants, or None for what the net says.
+    """The net's image input, for `input_size` (height, width) or None for the net's own size.
 
     Raises:
-        ValueError: no image, or nothing that says how large it is.
+        ValueError: no image, or its size is unknown.
     """
     candidates = [layer for layer in layers if layer.type in DATA]
     shapes = [(layer, name, _shape(layer, place)) for layer in candidates for place, name in enumerate(layer.tops)]
@@ -71,7 +67,7 @@ def image_input(layers: Iterable[CaffeLayer], input_size: Sequence[int] | None =
     if input_size is None:
         if not height or not width:
             raise ValueError(
-                f"Layer '{layer.name}' ({layer.type}) does not say how large its images are. Give "
+                f"Layer '{layer.name}' ({layer.type}) does not state the size of its images. Give "
                 "input_size=(height, width)."
             )
         input_size = height, width
@@ -79,7 +75,7 @@ def image_input(layers: Iterable[CaffeLayer], input_size: Sequence[int] | None =
 
 
 def _shape(layer, place):
-    """(channels, height, width) of a data layer's top, or None for one that is no image; sizes may be None."""
+    """(channels, height, width) of a data layer's top, or None if it is not an image; sizes may be None."""
     if layer.type in ("Input", "DummyData"):
         s = layer.settings("input_param" if layer.type == "Input" else "dummy_data_param")
         shapes = s["shape"]
@@ -101,13 +97,13 @@ def _shape(layer, place):
 
 
 def preprocessing_of(image: ImageInput, given: Mapping[str, Any], *nets: CaffeNet | None) -> Preprocessing:
-    """Mean, scale and channel order: the user's, or those that a data layer of one of the nets states.
+    """Mean, scale and channel order: the user's, or those that a data layer states.
 
     Args:
-        image: a `ImageInput`.
-        given: dictionary of the user's `mean`, `scale`, `channel_order`; None where not given.
-        *nets: `CaffeNet`s in order of preference. A .caffemodel that a solver wrote holds its train net, and that
-            net's data layer knows the mean that the deploy net has lost.
+        image: an `ImageInput`.
+        given: the user's `mean`, `scale` and `channel_order`; None for those not given.
+        *nets: `CaffeNet`s in order of preference. A .caffemodel that a solver wrote holds its training net, whose data
+            layer states the mean that the deploy net lacks.
     """
     order = given["channel_order"] or "bgr"
     if order not in CHANNEL_ORDERS:
@@ -134,7 +130,7 @@ def preprocessing_of(image: ImageInput, given: Mapping[str, Any], *nets: CaffeNe
 
 
 def _stated(net, channels):
-    """(mean values, scale, where) of the first data layer that states any."""
+    """(mean values, scale, source) of the first data layer that states any."""
     if net is None:
         return None
     for layer in net.layers:
@@ -145,7 +141,7 @@ def _stated(net, channels):
         if s.has("mean_file") and s["mean_file"] and not mean:
             raise ValueError(
                 f"Layer '{layer.name}' subtracts the mean image of the file {s['mean_file']!r}. Read it with "
-                "keras_ssd.caffe.files.read_mean and give its mean of each channel as mean=(...)."
+                "keras_ssd.caffe.files.read_mean and give the mean of each channel as mean=(...)."
             )
         if (mean and len(mean) in (1, channels)) or s.has("scale"):
             return mean, scale, f"layer '{layer.name}' of {net.path.name if net.path else net.name}"
@@ -153,18 +149,18 @@ def _stated(net, channels):
 
 
 def _used_none(net):
-    """The first layer that read the images of a training and states that it took them as they are, or None."""
+    """The first data layer of a training that used its images unchanged, or None."""
     if net is None:
         return None
     for layer in net.layers:
         plain = not layer.settings("transform_param").has("mean_file")
         if plain and layer.type in ("Data", "AnnotatedData", "ImageData"):
-            return f"layer '{layer.name}' of {net.path.name if net.path else net.name}, which read images as they are"
+            return f"layer '{layer.name}' of {net.path.name if net.path else net.name}, which used images unchanged"
     return None
 
 
 def _values(name, given, channels):
-    """One float per channel, from one number or as many as channels."""
+    """One float per channel, from one number or one per channel."""
     try:
         values = tuple(float(v) for v in given) if hasattr(given, "__iter__") else (float(given),)
     except (TypeError, ValueError):
@@ -181,15 +177,11 @@ def _values(name, given, channels):
 
 
 def image_blob(size_hw: Sequence[int], preprocessing: Preprocessing) -> tuple[Any, Blob]:
-    """The model's input, RGB 0..255, and the blob that the net sees.
-
-    Returns:
-        (symbolic input (B, H, W, 3), `Blob`).
-    """
+    """(the model's input (B, H, W, 3), RGB 0..255, the `Blob` of the net's input)."""
     inputs = keras.Input((*size_hw, 3), name="images", dtype="float32")
     x = Grayscale(dtype="float32", name="grayscale")(inputs) if preprocessing.channels == 1 else inputs
     channels_reversed = preprocessing.channels == 3 and preprocessing.channel_order == "bgr"
-    step = -1 if channels_reversed else 1  # the layer works on RGB; the first weights are turned, not the image
+    step = -1 if channels_reversed else 1  # this layer works on RGB; the first kernel is reversed, not the image
     scale, mean = preprocessing.scale[::step], preprocessing.mean[::step]
     offset = [-m * s for m, s in zip(mean, scale, strict=True)]
     if len(set(scale)) == 1 and len(set(offset)) == 1:

@@ -48,39 +48,38 @@ def from_caffe(
     max_map_bytes: int | None = None,
     name: str | None = None,
 ) -> keras.Model:
-    """A Caffe net as a functional Keras model, with the same outputs; Caffe is not needed.
+    """Converts a Caffe net to a functional Keras model with the same outputs; Caffe is not needed.
 
-    The model keeps the contract of `ssd300()`: RGB images in 0..255 in, raw predictions out; `detect`,
-    `with_decoder`, `fit` and `save` work. Colour order, mean and scale are taken into the model, the anchors are those
-    of the PriorBox layers, and what DetectionOutput did is what `with_decoder(model)` does. Layers keep their names, a
-    slash in them becomes two hyphens. `print(model.weights_report)` shows everything.
+    The model works like `ssd300()`: RGB images of 0..255 in, raw predictions out, with `detect`, `fit`, `save` and
+    `with_decoder`. It contains channel order, mean and scale. Its anchors are those of the PriorBox layers, and
+    `with_decoder(model)` has the settings of DetectionOutput. Layers keep their names, with two hyphens for a slash.
+    `print(model.weights_report)` shows every layer.
 
     Args:
-        prototxt: path of the net's description, of a deploy or a train net, or a `CaffeNet`.
-        caffemodel: path of the weights; None leaves the weights as Keras initialises them.
+        prototxt: path of the description of a deploy or training net, or a `CaffeNet`.
+        caffemodel: path of the weights; None keeps Keras's initial weights.
         classes: names of the classes in the order of their labels, without the background.
-        input_size: (height, width) in pixels; by default what the net says. Only nets without InnerProduct layers take
+        input_size: (height, width) in pixels; by default the net's own. Only nets without InnerProduct layers accept
             another.
-        mean, scale: the net was trained on (image - mean) * scale of pixels in 0..255; one number, or one for each
-            channel in the net's order. By default what the net or the training net inside `caffemodel` states.
+        mean, scale: the net was trained on (image - mean) * scale of pixels in 0..255; one number, or one per channel
+            in the net's order. By default those stated in the net, or in the training net inside `caffemodel`.
         channel_order: "bgr" (Caffe's) or "rgb" for a net that was trained on RGB.
-        truncate_sizes: cut prior sizes to whole pixels, as Caffe does; False is what OpenCV does.
-        fold: fold each BatchNorm into the convolution before it. The model is smaller and faster, and cannot be trained
-            as well.
+        truncate_sizes: truncate prior sizes to whole pixels, as Caffe does; False keeps them, as OpenCV does.
+        fold: fold each BatchNorm into the convolution before it. The model is smaller and faster, but trains worse.
         layers: {layer type: function(step, *blobs)} for types that this package does not know, see docs/caffe.md.
-        outputs: names of blobs. They make a plain `keras.Model` from images to these blobs, channels last, of any
-            net, a detector or not.
-        heads: for a net whose priors are computed outside it, without PriorBox and DetectionOutput: names of its blobs
-            of offsets and scores, `[(offsets, scores), ...]` one pair per level, or one pair of joined blobs. Maps and
-            what was flattened from them will do. None finds a joined pair by the number of priors.
+        outputs: names of blobs. The result is a plain `keras.Model` from images to these blobs, channels last; the net
+            need not be a detector.
+        heads: for a net without PriorBox and DetectionOutput layers: names of its blobs of offsets and scores,
+            `[(offsets, scores), ...]` with one pair per level, or one pair of joined blobs. Blobs may be maps or
+            flattened. None finds a joined pair by the number of priors.
         anchors: the priors of such a net: an `AnchorSpec`, or an array (N, 4) in the order of the net's outputs, as
             fractions of the image; or (1, 2, N * 4), as PriorBox layers give.
         anchor_format: "cxcywh" or "xyxy", of an array.
-        variances: what the offsets of an array's priors are multiplied with.
-        scores: how such a net's scores follow from what its last convolutions give: "softmax" (the first column is the
-            background) or "sigmoid", whether the net has that layer or leaves it to the program; "probabilities" where
-            the blob holds finished scores, in a way that no layer shows. None takes the net's own layer, else
-            "softmax". A sigmoid net has no background column, unless `classes` is one name short of its columns.
+        variances: factors of the offsets, for an array.
+        scores: how such a net's scores are made from its last convolutions: "softmax" (the first column is the
+            background) or "sigmoid", whether the net has that layer or leaves it to the program; "probabilities" if the
+            blob holds finished scores that no layer of the net makes. None uses the net's own layer, else "softmax". A
+            sigmoid net has no background column, unless `classes` has one name less than it has columns.
         max_map_bytes: the largest feature map of one image that is built, see `keras_ssd.map_limit`.
         name: the model's name; the net's own by default.
 
@@ -88,9 +87,10 @@ def from_caffe(
         `SSD`, or a `keras.Model` with `outputs`.
 
     Raises:
-        CaffeFileError: a file that cannot be read.
-        PortError: weights that do not fit; nothing is loaded.
-        ValueError: unsupported layers (all are named), no detector, or an argument that does not fit the net.
+        CaffeFileError: a file cannot be read.
+        PortError: the weights do not fit; nothing is loaded.
+        ValueError: layers are not supported (all are named), the net is not a detector, or an argument does not fit
+            the net.
 
     Example:
         >>> model = keras_ssd.from_caffe("deploy.prototxt", "plates.caffemodel", classes=["plate"])
@@ -162,16 +162,15 @@ def _refuse_both(net, outputs):
     end = detecting_phase(net)[1]
     if end is not None:
         raise ValueError(
-            f"{net.path or net.name} says itself what its heads and priors are, by the layer '{end.name}' "
-            f"({end.type}). `heads` and `anchors` are for nets without such a layer; leave "
-            "them out."
+            f"{net.path or net.name} defines its heads and priors itself, with the layer '{end.name}' ({end.type}). "
+            "`heads` and `anchors` are for nets without such a layer; leave them out."
         )
 
 
 def _outside(building, inputs, heads, anchors, scores, classes, name):
-    """The `SSD` of a net whose priors are computed outside it."""
+    """The `SSD` of a net whose priors are given."""
     if classes is not None:
-        listed_names("classes", classes)  # refuses what is no list of names
+        listed_names("classes", classes)  # refuses anything but a list of names
     found, count = outside_heads(building, heads, anchors, scores, lambda count: _fits(classes, count))
     classes = None if classes is None else fitted_names("classes", classes, count)
     predictions = AnchorBoxes(found.spec, name="predictions")(found.confidence_maps, found.offset_maps)
@@ -179,7 +178,7 @@ def _outside(building, inputs, heads, anchors, scores, classes, name):
 
 
 def _fits(classes, count):
-    """Whether names are those of so many classes; None where no names are given."""
+    """Whether there are `count` class names; None if no names are given."""
     return None if classes is None else fitted_names("classes", classes, count) is not None
 
 
@@ -189,6 +188,6 @@ def _plain(building, inputs, outputs, name):
     for blob_name in outputs:
         blob = building.blobs[blob_name]
         if blob.tensor is None:
-            raise ValueError(f"Blob '{blob_name}' holds priors or an input, no result of the image.")
+            raise ValueError(f"Blob '{blob_name}' holds priors or an input; it is not computed from the image.")
         tensors.append(blob.maps() if blob.rank == 4 else blob.plain())
     return keras.Model(inputs, tensors if len(tensors) > 1 else tensors[0], name=name)

@@ -7,12 +7,12 @@ SHIELD = "at-"
 
 
 def legal_name(name: str) -> str:
-    """A name that Keras takes on every backend, from which `caffe_name` makes the original again.
+    """A name that Keras accepts on every backend; `caffe_name` turns it back into the original.
 
-    Caffe's names may hold anything, and slashes are common ("conv2_1/dw"). A slash becomes two hyphens; whatever else
-    is no letter, digit, underscore or hyphen becomes its code, as in "-_2E_" for a dot, which PyTorch does not take in
-    the name of a weight. So does a hyphen that could be taken for one of these. What would begin with a sign, which
-    TensorFlow does not take, begins with "at-".
+    Caffe's names may contain any character, often slashes ("conv2_1/dw"). A slash becomes two hyphens. Any other
+    character except letters, digits, underscores and hyphens becomes its code, such as "-_2E_" for a dot, which PyTorch
+    does not accept in a weight's name. A hyphen that could be mistaken for one of these becomes its code, too. A name
+    that would not start with a letter or digit, which TensorFlow does not accept, gets the prefix "at-".
 
     Example:
         >>> legal_name("conv2_1/dw")
@@ -38,5 +38,5 @@ def _is_plain(letter):
 
 
 def caffe_name(name: str) -> str:
-    """The Caffe layer name that `legal_name` made this of."""
+    """The Caffe layer name from which `legal_name` made this one."""
     return CODED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "/", name.removeprefix(SHIELD))

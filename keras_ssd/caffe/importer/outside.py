@@ -1,4 +1,4 @@
-"""Detectors whose priors are computed outside the net: named or guessed blobs of offsets and scores, given priors."""
+"""Detectors whose priors are not in the net: their blobs of offsets and scores, and the given priors."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ SCORES = ("softmax", "sigmoid", "probabilities")
 
 @dataclass(frozen=True, eq=False)
 class GivenPriors:
-    """An array of priors, which becomes an `AnchorSpec` once the net's maps are known; arguments of `from_caffe`."""
+    """An array of priors, as given to `from_caffe`; an `AnchorSpec` once the net's maps are known."""
 
     array: np.ndarray
     anchor_format: str
@@ -31,7 +31,7 @@ class GivenPriors:
 
     @property
     def num_anchors(self) -> int:
-        """Number of priors; a PriorBox array also holds variances."""
+        """Number of priors; the array of a PriorBox holds variances, too."""
         shape = self.array.shape
         return len(self.array) if len(shape) == 2 and shape[1] == 4 else self.array.size // 8
 
@@ -42,25 +42,21 @@ class GivenPriors:
 
 
 def head_names(heads: Sequence[Any] | None) -> tuple[tuple[str, ...], ...]:
-    """((offsets, scores), ...) of blob names, from a list of pairs or one pair of joined blobs.
-
-    Raises:
-        TypeError: neither.
-    """
+    """((offsets, scores), ...) of blob names, from a list of pairs or one pair of joined blobs."""
     if heads is None:
         return ()
     pairs = [heads] if len(heads) == 2 and all(isinstance(name, str) for name in heads) else list(heads)
     for pair in pairs:
         if isinstance(pair, str) or len(tuple(pair)) != 2 or not all(isinstance(name, str) for name in pair):
             raise TypeError(
-                f"`heads` must be pairs of blob names, (offsets, scores), one for each level, or one pair "
-                f"of joined blobs. Received: {heads!r}"
+                "`heads` must be pairs of blob names (offsets, scores), one per level, or one pair of joined blobs. "
+                f"Received: {heads!r}"
             )
     return tuple(tuple(pair) for pair in pairs)
 
 
 def wanted_blobs(net: CaffeNet, heads: Iterable[Sequence[str]]) -> list[str]:
-    """Names of the blobs to build: the heads, or where none is named all results of the net."""
+    """Names of the blobs to build: the heads, or all results of the net if no head is named."""
     return [name for pair in heads for name in pair] or list(last_blobs(net.for_phase("TEST")))
 
 
@@ -77,14 +73,13 @@ def outside_heads(
         building: the `Construction`, after its run.
         heads: pairs of blob names; empty to find them by their shapes.
         anchors: `AnchorSpec` or `GivenPriors`.
-        scores: one of `SCORES`, or None to take it from the net's own layers.
+        scores: one of `SCORES`, or None for the activation in the net.
         classes: function(n): True if the user gave n class names, None if none were given.
     """
     if scores is not None and scores not in SCORES:
         raise ValueError(
-            f"`scores` must be one of {', '.join(SCORES)}: how scores follow from what the net's last "
-            "convolutions give (softmax over a prior's columns, sigmoid of each), or probabilities, if the blob holds "
-            f"them and no layer in front of it shows how. Received: {scores!r}"
+            f"`scores` must be one of {', '.join(SCORES)}: a softmax over the columns of a prior, a sigmoid of each "
+            f"column, or finished scores that no layer of the net makes. Received: {scores!r}"
         )
     pairs = heads or (_found_by_shape(building, anchors),)
     offsets = [_part_list(building, name)[0] for name, _ in pairs]
@@ -121,8 +116,8 @@ def anchors_of(anchors: Any, anchor_format: str, variances: Any, net: CaffeNet) 
         if priors:
             raise ValueError(
                 f"`heads` needs `anchors` too. The net has PriorBox layers ('{priors[0]}', ...) and no DetectionOutput "
-                "layer, which would say how they belong to its offsets and scores. Append that layer to the prototxt "
-                "and leave `heads` out; or give `anchors`, an AnchorSpec or an array (N, 4) in the order of the net's "
+                "layer, which would connect them to its offsets and scores. Append that layer to the prototxt and "
+                "leave `heads` out; or give `anchors`, an AnchorSpec or an array (N, 4) in the order of the net's "
                 "outputs, as fractions of the image."
             )
         raise ValueError(
@@ -140,12 +135,12 @@ def anchors_of(anchors: Any, anchor_format: str, variances: Any, net: CaffeNet) 
 
 
 def _refuse_pixels(array, anchor_format):
-    """Raises ValueError where most boxes have their centre more than an image away from the image."""
+    """Raises ValueError if most boxes have their centre more than one image size outside the image."""
     boxes = array if array.ndim == 2 and array.shape[1] == 4 else None
     if boxes is None and array.ndim and array.size and array.size % 8 == 0:  # of PriorBox: corners, then variances
         boxes, anchor_format = array.reshape(2, -1)[0].reshape(-1, 4), "xyxy"
     if boxes is None or not len(boxes):
-        return  # refused where the shape is read
+        return  # `spec_of_array` refuses it
     centres = boxes[:, :2] if anchor_format == "cxcywh" else (boxes[:, :2] + boxes[:, 2:]) / 2
     if np.mean(((centres < -1) | (centres > 2)).any(axis=1)) > 0.5:
         low, high = np.nanmin(boxes), np.nanmax(boxes)
@@ -160,7 +155,7 @@ def _part_list(building, name, columns=None):
     if name not in building.blobs or building.blobs[name].tensor is None:
         made = ", ".join(last_blobs(building.net))
         close = did_you_mean([repr(other) for other in nearest(name, (*last_blobs(building.net), *building.blobs))])
-        raise ValueError(f"Blob '{name}' is no result of an image.{close} The net's last blobs are {made}.")
+        raise ValueError(f"Blob '{name}' is not computed from an image.{close} The net's last blobs are {made}.")
     blob, kind = building.blobs[name], "probabilities"
     source = _class_major_source(blob, columns) if columns else None
     if source is not None:
@@ -169,14 +164,13 @@ def _part_list(building, name, columns=None):
         while blob.layer is not None and blob.layer.type in ACTIVATIONS and columns and _of_all(blob, columns):
             kind, blob = ACTIVATIONS[blob.layer.type], blob.inputs[0]
         return [Blob.of_plain(blob.maps())], kind
-    parts, found = parts_of(blob, columns)
-    return parts, found
+    return parts_of(blob, columns)
 
 
 def _class_major_source(blob, columns):
-    """The map (B, C * A, H, W) before a softmax over the first axis of its values as (B, C, A * H, W), or None.
+    """The map (B, C * A, H, W) before a softmax over the first axis of (B, C, A * H, W), or None.
 
-    RetinaFace (from MXNet) orders its scores this way: all boxes of a cell for one class, then for the next.
+    RetinaFace (from MXNet) orders its scores like this: all boxes of a cell for one class, then for the next.
     """
     if blob.layer is not None and blob.layer.type == "Reshape":
         blob = blob.inputs[0]
@@ -210,7 +204,7 @@ def _size(blob):
 
 
 def _grids(parts):
-    """(height, width, boxes per cell) of each part, or None where a part is no map."""
+    """(height, width, boxes per cell) of each part, or None if a part is not a map."""
     if not all(len(part.shape) == 4 and part.shape[3] % 4 == 0 for part in parts):
         return None
     return [(part.shape[1], part.shape[2], part.shape[3] // 4) for part in parts]
@@ -229,14 +223,14 @@ def _score_kind(found, given):
 
 
 def _background(scores, columns, fits):
-    """0 where the first column is the background, -1 where no column is."""
+    """0 if the first column is the background, -1 if there is none."""
     if scores == "sigmoid" and fits(columns) is not False:
         return -1
     if fits(columns - 1) is False or columns == 1:
         expected = f"{columns - 1} behind a background" + (f", or {columns}" if scores == "sigmoid" else "")
         raise ValueError(
-            f"The net has {columns} scores for each prior, so names of classes are expected for {expected}. Received "
-            f"another number of names. If each score is a sigmoid of its own, say so with `scores`."
+            f"The net has {columns} scores for each prior, so the number of class names must be {expected}. Received "
+            "another number of names. If each score is an independent sigmoid, set `scores`."
         )
     return 0
 
@@ -264,9 +258,8 @@ def _refuse_sizes(building, pairs, total):
         for loc, conf in pairs
     )
     raise ValueError(
-        f"`heads`: each prior has four offsets and one score for each column, so the offsets must have 4 "
-        f"values a prior and the scores a multiple of {total or 'the number of priors'}. Received: {shown}. The "
-        "offsets come first."
+        "`heads`: each prior has four offsets and one score per column, so the offsets must have 4 values per prior, "
+        f"and the scores a multiple of {total or 'the number of priors'}. Received: {shown}. The offsets come first."
     )
 
 

@@ -1,4 +1,4 @@
-"""A Caffe net, made ready for building: the right phase, the layers that count, merged pairs."""
+"""Prepares a Caffe net for building: the right phase, the layers that are needed, merged pairs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,16 @@ PRIORS = ("PriorBox",)
 
 @dataclass(frozen=True)
 class Task:
-    """A layer to build, with the layers that it takes in."""
+    """A layer to build, with the layers merged into it."""
 
     layer: CaffeLayer
     merged: tuple[CaffeLayer, ...] = ()
 
 
 def detecting_phase(net: CaffeNet) -> tuple[CaffeNet, CaffeLayer | None]:
-    """The layers of the phase that ends in detections, and the layer at its end.
+    """(net of the phase that ends in detections, its last layer); the layer is None if the net is not a detector.
 
-    A deploy net ends in DetectionOutput; a train net in MultiBoxLoss, which states the same of its heads.
-
-    Returns:
-        (`CaffeNet`, layer), the layer None for a net that is no detector.
+    A deploy net ends in DetectionOutput; a training net in MultiBoxLoss, which has the same settings of its heads.
     """
     for phase, kind in (("TEST", "DetectionOutput"), ("TRAIN", "MultiBoxLoss"), ("TEST", "MultiBoxLoss")):
         filtered = net.for_phase(phase)
@@ -40,31 +37,29 @@ def detecting_phase(net: CaffeNet) -> tuple[CaffeNet, CaffeLayer | None]:
 
 
 def needed_layers(net: CaffeNet, wanted: Iterable[str]) -> tuple[list[CaffeLayer], set[str]]:
-    """The layers that some blobs depend on, in the net's order.
+    """(the layers that these blobs depend on, in the net's order; the blobs that no layer makes).
 
-    Args:
-        net: a `CaffeNet` of one phase.
-        wanted: blob names, as they are at the net's end.
+    Names mean the blobs at the net's end.
     """
     wanted, needed = set(wanted), []
     for layer in reversed(net.layers):
         if layer.type in ENDS or not wanted & set(layer.tops):
             continue
         needed.append(layer)
-        # A layer in place needs the blob as it was before, so the name stays wanted.
+        # A layer in place needs the earlier value of its blob, so the name stays wanted.
         wanted = (wanted - set(layer.tops)) | set(layer.bottoms)
     return needed[::-1], wanted
 
 
 def last_blobs(net: CaffeNet) -> tuple[str, ...]:
-    """Names of the blobs that no layer of a phase's net reads: its results."""
+    """Names of the blobs that no other layer reads: the net's results."""
     read = {name for layer in net.layers if layer.type not in ENDS for name in set(layer.bottoms) - set(layer.tops)}
     made = [top for layer in net.layers if layer.type not in (*DATA, *ENDS) for top in layer.tops]
     return tuple(name for name in dict.fromkeys(made) if name not in read) or tuple(dict.fromkeys(made))[-1:]
 
 
 def unsupported(layers: Iterable[CaffeLayer], builders: Iterable[str]) -> dict[str, list[str]]:
-    """{type: names} of layers that have no builder."""
+    """{type: names} of layers without a builder."""
     known = {*builders, *DATA, *PRIORS, *DETECTIONS}
     found = {}
     for layer in layers:
@@ -74,23 +69,20 @@ def unsupported(layers: Iterable[CaffeLayer], builders: Iterable[str]) -> dict[s
 
 
 def refuse_unsupported(net: CaffeNet, layers: Iterable[CaffeLayer], custom: Mapping[str, Any] | None) -> None:
-    """Raises one ValueError that names every layer that cannot be built."""
+    """Raises one ValueError that names every layer without a builder."""
     found = unsupported(layers, {**BUILDERS, **(custom or {})})
     if not found:
         return
     listed = "; ".join(f"{kind} ({', '.join(names)})" for kind, names in found.items())
     raise ValueError(
-        f"{net.path or net.name} has layers of {len(found)} types that this package does not build: {listed}. Write a "
-        "function for each and pass it, as in from_caffe(..., layers={'"
+        f"{net.path or net.name} has layers of {len(found)} types that this package does not support: {listed}. Write "
+        "a function for each and pass it, as in from_caffe(..., layers={'"
         f"{next(iter(found))}': function}}); docs/caffe.md shows one."
     )
 
 
 def tasks(layers: Sequence[CaffeLayer]) -> list[Task]:
-    """Layers as tasks, each BatchNorm together with the Scale that is all that reads it.
-
-    Caffe splits batch normalisation into two layers; Keras's one layer is the pair.
-    """
+    """Layers as tasks. A BatchNorm and the Scale that alone reads it are one task: Keras has one layer for both."""
     found, taken = [], set()
     for index, layer in enumerate(layers):
         if index in taken:
@@ -105,14 +97,14 @@ def tasks(layers: Sequence[CaffeLayer]) -> list[Task]:
 
 
 def _scale_behind(layers, index):
-    """The place of the Scale that is the only reader of a BatchNorm's blob, or None."""
+    """The index of the Scale that is the only reader of a BatchNorm's blob, or None."""
     top = layers[index].tops[0]
     readers = []
     for place in range(index + 1, len(layers)):
         if top in layers[place].bottoms:
             readers.append(place)
         if top in layers[place].tops:
-            break  # from here on the name means another blob
+            break  # from here on, the name is another blob
     if len(readers) != 1:
         return None
     layer = layers[readers[0]]

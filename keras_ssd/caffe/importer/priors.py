@@ -11,7 +11,7 @@ from keras_ssd.caffe.importer.building import Step
 
 @dataclass(frozen=True)
 class PriorLevel:
-    """What one PriorBox layer says: its `AnchorLevel`, and what a spec states for all levels."""
+    """The settings of one PriorBox layer: its `AnchorLevel`, and the values that a spec has for all levels."""
 
     level: AnchorLevel
     image_size: tuple[int, int]
@@ -21,13 +21,7 @@ class PriorLevel:
 
 
 def prior_level(step: Step, features: Blob, image: Blob) -> PriorLevel:
-    """The level of a PriorBox layer.
-
-    Args:
-        step: the `Step` of the layer.
-        features: the blob that the heads of this level read; only its grid counts.
-        image: the blob of the image; only its size counts.
-    """
+    """The level of a PriorBox layer, from the size of the heads' input and of the image."""
     s = step.settings("prior_box_param")
     size_hw = _pair(s, "img_size", "img_h", "img_w") or image.shape[2:4]
     variances = tuple(s["variance"]) or (0.1,)
@@ -44,7 +38,7 @@ def prior_level(step: Step, features: Blob, image: Blob) -> PriorLevel:
 
 
 def _dense(step, s, size_hw, grid, common):
-    """The level of a fork's PriorBox with `fixed_size`, whose boxes are always cut at the image's border."""
+    """The level of a fork's PriorBox with `fixed_size`, whose boxes are always clipped to the image."""
     if s["min_size"] or s["max_size"]:
         step.fail("a PriorBox has either min_size or fixed_size here. Make two layers of it.")
     sizes, ratios = tuple(s["fixed_size"]), tuple(s["fixed_ratio"])
@@ -63,12 +57,7 @@ def _dense(step, s, size_hw, grid, common):
 
 
 def given_levels(step: Step, made: Any) -> tuple[PriorLevel, ...]:
-    """The levels that a function for a prior layer returned.
-
-    Args:
-        step: the `Step` of the layer.
-        made: what it returned, which must be an `AnchorSpec`.
-    """
+    """The levels of the `AnchorSpec` that a user's function for a prior layer returned."""
     if not isinstance(made, AnchorSpec):
         step.fail(
             "the function of a layer that makes priors must return an AnchorSpec of this layer's level; its "
@@ -80,7 +69,7 @@ def given_levels(step: Step, made: Any) -> tuple[PriorLevel, ...]:
 
 
 def _pair(settings, both, high, wide):
-    """(height, width) from one setting or two; None where neither is given."""
+    """(height, width) from one setting or two; None if neither is given."""
     if settings.get(high) and settings.get(wide):
         return settings.get(high), settings.get(wide)
     return (settings.get(both),) * 2 if settings.get(both) else None
@@ -90,7 +79,7 @@ def spec_of(levels: Sequence[PriorLevel]) -> AnchorSpec:
     """The `AnchorSpec` of all levels.
 
     Raises:
-        ValueError: levels of different variances, clipping or image size, which one spec cannot say.
+        ValueError: levels of different variances, clipping or image size, which one spec cannot have.
     """
     for what in ("variances", "clip", "image_size"):
         values = {getattr(level, what) for level in levels}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-# Layers that leave nothing in the model.
+# Layers that are not part of the model.
 DATA = ("Input", "Data", "AnnotatedData", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData", "VideoData")
 ENDS = (
     *("Accuracy", "Silence", "DetectionEvaluate", "SoftmaxWithLoss", "SmoothL1Loss", "EuclideanLoss", "HingeLoss"),
@@ -20,8 +20,8 @@ BUILDERS: dict[str, Callable[..., Any]] = {}
 def builds(*types: str) -> Callable[[Builder], Builder]:
     """Registers a function as the builder of these layer types.
 
-    A builder is `function(step, *inputs)`: `step` is a `building.Step`, `inputs` are `Blob`s; it returns a `Blob`, or
-    a sequence of them for a layer with several tops.
+    A builder is `function(step, *inputs)` with a `building.Step` and `Blob`s; it returns a `Blob`, or a sequence of
+    them for a layer with several tops.
     """
 
     def register(function: Builder) -> Builder:

@@ -1,4 +1,4 @@
-"""What an import did: a line for every layer of the net, the choices that were made, and what was left."""
+"""The result of an import: a line for every layer of the net, the decisions made, and the unused arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ class ReportRow:
 
     Args:
         layer, kind: its name and type in Caffe.
-        shape: of its blob, in Caffe's order, the batch as None; empty for a layer without one.
-        parameters: values that it brought from the file.
-        note: what became of it where that is not plain: merged, vanished, skipped.
+        shape: of its blob, in Caffe's order, with None for the batch; empty for a layer without a blob.
+        parameters: values that it has in the file.
+        note: its place in the model, if not plain: merged, removed, skipped.
     """
 
     layer: str
@@ -29,9 +29,9 @@ class ImportReport:
     Args:
         source: the files.
         rows: a `ReportRow` for every layer.
-        choices: what was decided for the user, a sentence each.
-        unused: (layer/blob, shape) of arrays of the file that the net has no place for.
-        parameters: values written.
+        choices: decisions made for the user, one sentence each.
+        unused: (layer/blob, shape) of arrays in the file that the net does not use.
+        parameters: number of values written.
     """
 
     source: str
@@ -55,7 +55,7 @@ class ImportReport:
 
     @property
     def summary(self) -> str:
-        """The choices and what was left, without the table."""
+        """The decisions and the unused arrays, without the table."""
         lines = [f"{self.source}: {self.parameters:,} values in {len(self.rows)} layers.", *self.choices]
         if self.unused:
             listed = ", ".join(f"{name} {shape_text(shape)}" for name, shape in self.unused[:20])
@@ -65,5 +65,5 @@ class ImportReport:
 
 
 def shape_text(shape: Sequence[int | None]) -> str:
-    """A shape as people write it: 64x38x38."""
+    """A shape in the form 64x38x38."""
     return "x".join("?" if side is None else str(side) for side in (shape[1:] if shape[:1] == (None,) else shape))

@@ -1,4 +1,4 @@
-"""Fields that a known message of caffe.proto does not have: misspelt ones, or a fork's own."""
+"""Fields that a message of caffe.proto does not have: misspelt ones, or a fork's own."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from keras_ssd.caffe.files.schema import fields_by_name
 from keras_ssd.caffe.importer.registry import DATA
 from keras_ssd.names import nearest
 
-TRAINING = (*DATA, "MultiBoxLoss")  # what they state of training is not built
+TRAINING = (*DATA, "MultiBoxLoss")  # their settings for training are not built
 
 
 def check_fields(net: CaffeNet, layers: Iterable[CaffeLayer], custom: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -16,11 +16,11 @@ def check_fields(net: CaffeNet, layers: Iterable[CaffeLayer], custom: Mapping[st
 
     Args:
         net: the `CaffeNet`, for its name.
-        layers: the layers that count.
-        custom: layer types that the user builds, whose messages may hold anything.
+        layers: the layers to check.
+        custom: layer types that the user builds, whose messages may have any field.
 
     Raises:
-        ValueError: all unknown fields of all layers in one error, with what each message may hold.
+        ValueError: all unknown fields of all layers in one error, with the fields of each message.
     """
     wrong, notes = [], []
     for layer in layers:
@@ -36,32 +36,27 @@ def check_fields(net: CaffeNet, layers: Iterable[CaffeLayer], custom: Mapping[st
             ]
     if wrong:
         raise ValueError(
-            f"{net.path or net.name} has fields that this package does not know, and passing over them could change "
-            "what the net computes:\n  " + "\n  ".join(wrong) + "\nCorrect them, or remove those that do not change "
-            "results."
+            f"{net.path or net.name} has fields that this package does not know, and ignoring them could change the "
+            "net's results:\n  " + "\n  ".join(wrong) + "\nCorrect them, or remove those that do not change results."
         )
-    return (f"Passed over, as unknown fields of layers that do not compute: {', '.join(notes)}.",) if notes else ()
+    return (f"Ignored unknown fields of layers that only feed or train the net: {', '.join(notes)}.",) if notes else ()
 
 
 def passed_over(weights: CaffeNet | None) -> tuple[str, ...]:
-    """A sentence on the unknown fields of a caffemodel, which gives the weights alone; none where it has none.
-
-    Args:
-        weights: its `CaffeNet`, or None.
-    """
+    """A sentence on the unknown fields of a caffemodel, whose weights alone are used; empty if it has none."""
     if weights is None or not weights.unknown:
         return ()
     listed = ", ".join(f"{what}{f' (layer {name!r})' if name else ''}" for name, what in weights.unknown[:10])
     more = ", ..." if len(weights.unknown) > 10 else ""
     source = weights.path.name if weights.path else weights.name
     return (
-        f"Passed over in {source}, as fields of a fork's caffe.proto that this package does not know "
-        f"({len(weights.unknown)}): {listed}{more}. What they mean must be in the prototxt.",
+        f"Ignored in {source}, as fields of a fork's caffe.proto that this package does not know "
+        f"({len(weights.unknown)}): {listed}{more}. The prototxt must state their settings.",
     )
 
 
 def _unknown(values, message, place):
-    """(where, field, known fields) of every field that its message does not have."""
+    """(place, field, known fields) of every field that its message does not have."""
     known = fields_by_name(message)
     for name, value in values.items():
         field = known.get(name)

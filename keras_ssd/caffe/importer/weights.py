@@ -11,19 +11,11 @@ from keras_ssd.zoo.port import PortError, difference
 
 
 def arrays_for(plan: Plan, weights: CaffeNet, model_name: str) -> tuple[NamedArrays, list[tuple[str, tuple[int, ...]]]]:
-    """The arrays for every weight that was placed.
-
-    Args:
-        plan: the `Plan` of the model.
-        weights: the `CaffeNet` of the .caffemodel.
-        model_name: for messages.
-
-    Returns:
-        (`NamedArrays`, list of "layer/blob index" that the model has no place for).
+    """(`NamedArrays` for every weight of the plan, [(layer/blob, shape)] of arrays that the model does not use).
 
     Raises:
         PortError: blobs are missing or of another shape; all are listed.
-        WeightFileError: values that are no finite numbers.
+        WeightFileError: values are not finite.
     """
     by_name = {layer.name: layer for layer in weights.layers if layer.blobs}
     arrays, missing, misshaped, used = {}, [], [], set()
@@ -67,7 +59,7 @@ def _source(placed):
 
 
 def _same_shape(found, wanted):
-    """Whether the shapes are the same, up to the ones that old files put in front or behind."""
+    """Whether the shapes are equal, except for ones that old files add."""
     if tuple(found) == tuple(wanted):
         return True
     return math.prod(found) == math.prod(wanted) and _trimmed(found) == _trimmed(wanted)

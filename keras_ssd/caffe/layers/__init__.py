@@ -1,1 +1,1 @@
-"""Keras layers that compute as Caffe does; users find them in `keras_ssd.layers`."""
+"""Keras layers that compute as Caffe does; they are public in `keras_ssd.layers`."""

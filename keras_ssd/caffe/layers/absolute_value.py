@@ -8,10 +8,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_ssd")
 class AbsoluteValue(keras.layers.Layer):
-    """|x|: Caffe's AbsVal.
-
-    Input and output: any shape.
-    """
+    """|x|: Caffe's AbsVal. Input and output: any shape."""
 
     def call(self, inputs: Any) -> Any:
         return ops.abs(inputs)

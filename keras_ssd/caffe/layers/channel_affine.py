@@ -1,4 +1,4 @@
-"""A learned factor and a learned summand for each channel."""
+"""A learned scale and bias per channel."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,14 @@ from keras_ssd.calling import checked_arguments
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class ChannelAffine(keras.layers.Layer):
-    """Multiplies each channel with a learned `gamma` and adds a learned `beta`: Caffe's Scale and Bias layers.
+    """Multiplies each channel by a learned `gamma` and adds a learned `beta`: Caffe's Scale and Bias layers.
 
-    A BatchNormalization without the normalization, for nets that have a Scale or a Bias on its own.
+    It is for nets that have a Scale or a Bias without a normalization.
 
     Args:
         scale: whether there is a `gamma`.
         bias: whether there is a `beta`.
-        shared: one value for everything instead of one for each channel.
+        shared: one value for all channels instead of one per channel.
         axis: the axis of the channels, or several: then there is one value for each combination.
         **kwargs: of `keras.layers.Layer`.
 
@@ -46,7 +46,7 @@ class ChannelAffine(keras.layers.Layer):
             raise ValueError("ChannelAffine needs `scale`, `bias` or both. Received: scale=False, bias=False")
 
     def _axes(self, input_shape):
-        """The axes counted from 0, rising."""
+        """The axes counted from 0, in ascending order."""
         rank = len(input_shape)
         if not all(-rank <= axis < rank and axis % rank for axis in self.axis):
             raise ValueError(

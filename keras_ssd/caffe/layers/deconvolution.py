@@ -13,20 +13,20 @@ from keras_ssd.padding import size_pair
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class Deconvolution2D(keras.layers.Layer):
-    """Transposed convolution as Caffe and PyTorch have it: with groups, dilation and explicit padding.
+    """Transposed convolution as in Caffe and PyTorch: with groups, dilation and explicit padding.
 
-    `keras.layers.Conv2DTranspose` has neither groups (bilinear upsampling has one per channel), nor padding in cells,
-    nor dilation with strides. The size of the result is
+    `keras.layers.Conv2DTranspose` has no groups (bilinear upsampling has one per channel), no padding in cells, and no
+    dilation with strides. The size of the result is
     `strides * (size - 1) + dilation_rate * (kernel_size - 1) + 1 - 2 * padding`.
 
-    It is computed as one convolution without gaps: the cells of the result that have the same remainder by the
-    stride see the same part of the kernel, so every remainder is a set of channels of its own, interleaved afterwards.
+    It is computed as one plain convolution: cells of the result with the same remainder by the stride see the same part
+    of the kernel, so each remainder becomes a set of channels, which are interleaved at the end.
 
     Args:
         filters: channels of the result.
         kernel_size, strides, dilation_rate: one number or (height, width).
-        padding: rows and columns cut off on each side: one number or (height, width).
-        groups: the input's and the result's channels fall in as many groups, each convolved by itself.
+        padding: rows and columns cropped on each side: one number or (height, width).
+        groups: number of groups of channels; each is convolved separately.
         use_bias: whether a bias is added.
         kernel_initializer, bias_initializer: of Keras.
         kernel_regularizer: of Keras.
@@ -88,7 +88,7 @@ class Deconvolution2D(keras.layers.Layer):
         super().build(input_shape)
 
     def _phases(self, kernel):
-        """The kernel as that of a plain convolution, with a channel for each filter and remainder by the stride.
+        """The kernel as that of a plain convolution, with one channel per filter and remainder by the stride.
 
         Returns:
             (taps, taps, C // groups, groups * stride * stride * filters // groups).
@@ -97,7 +97,7 @@ class Deconvolution2D(keras.layers.Layer):
         for axis, (size, dilation, stride) in enumerate(
             zip(self.kernel_size, self.dilation_rate, self.strides, strict=True)
         ):
-            if dilation > 1 and size > 1:  # zeros between the cells, none behind the last
+            if dilation > 1 and size > 1:  # zeros between the cells, none after the last
                 x = ops.expand_dims(x, axis + 1)
                 x = ops.pad(x, [(0, dilation - 1 if index == axis + 1 else 0) for index in range(5)])
                 x = ops.reshape(x, (*x.shape[:axis], size * dilation, *x.shape[axis + 2 :]))
@@ -118,7 +118,7 @@ class Deconvolution2D(keras.layers.Layer):
         x = inputs
         if rows > 1 or columns > 1:
             x = ops.pad(x, ((0, 0), (rows - 1, rows - 1), (columns - 1, columns - 1), (0, 0)))
-        if depth == 1 and self.groups > 1:  # every input channel by itself
+        if depth == 1 and self.groups > 1:  # every input channel separately
             kernel = ops.reshape(kernel, (rows, columns, self.groups, channels // self.groups))
             x = ops.depthwise_conv(x, kernel, 1, padding="valid", data_format="channels_last")
         else:
@@ -151,8 +151,7 @@ class Deconvolution2D(keras.layers.Layer):
         shape = self._output_shape(input_shape)
         if any(size is not None and size < 1 for size in shape[1:3]):
             raise ValueError(
-                f"With the padding {self.padding} nothing is left of a map of {tuple(input_shape[1:3])}. "
-                "Use a larger image."
+                f"The padding {self.padding} leaves nothing of a map of {tuple(input_shape[1:3])}. Use a larger image."
             )
         return shape
 

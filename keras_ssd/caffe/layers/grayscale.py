@@ -1,4 +1,4 @@
-"""The layer between images in RGB and networks that take grey."""
+"""Converts RGB images for networks that take grey ones."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ WEIGHTS = (0.299, 0.587, 0.114)
 
 @keras.saving.register_keras_serializable("keras_ssd")
 class Grayscale(keras.layers.Layer):
-    """RGB to one channel of whole grey levels, as OpenCV's COLOR_RGB2GRAY; three equal channels stay what they are.
+    """RGB to one channel of integer grey levels, as OpenCV's COLOR_RGB2GRAY; three equal channels keep their value.
 
-    Input: (B, H, W, 3) in 0..255; output: (B, H, W, 1). No gradient passes the rounding, and none is needed: it stands
-    before all weights.
+    Input: (B, H, W, 3) in 0..255; output: (B, H, W, 1). The rounding has no gradient; it is before all weights, so it
+    needs none.
     """
 
     def call(self, inputs: Any) -> Any:

@@ -11,15 +11,15 @@ from keras_ssd.calling import checked_arguments
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class LocalResponseNormalization(keras.layers.Layer):
-    """x / (k + alpha * mean of squares nearby) ** beta, computed in float32 whatever the dtype policy is.
+    """x / (k + alpha * mean of squares nearby) ** beta, computed in float32 for every dtype policy.
 
     Args:
-        size: how many channels, or cells on each side of a square, the mean takes in; odd.
+        size: number of channels, or of cells on each side of a square, in the mean; odd.
         alpha, beta, k: numbers of the formula.
-        within_channel: whether nearby means a square of cells of the same channel instead of nearby channels.
+        within_channel: the mean is over a square of cells of the same channel instead of nearby channels.
         **kwargs: of `keras.layers.Layer`.
 
-    Beyond the edge the squares count as zeros. Input and output: (B, H, W, C), channels last.
+    Squares beyond the edge count as zeros. Input and output: (B, H, W, C), channels last.
 
     Source: Krizhevsky et al. 2012, section 3.3; BVLC/caffe, src/caffe/layers/lrn_layer.cpp.
     """

@@ -1,4 +1,4 @@
-"""The logarithm of a straight line."""
+"""The logarithm of a linear function."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from keras_ssd.calling import checked_arguments
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class Logarithm(keras.layers.Layer):
-    """log(shift + scale * x), computed in float32 whatever the dtype policy is.
+    """log(shift + scale * x), computed in float32 for every dtype policy.
 
     Args:
         base: of the logarithm; None is e.

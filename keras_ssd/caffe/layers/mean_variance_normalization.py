@@ -11,10 +11,10 @@ from keras_ssd.calling import checked_arguments
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class MeanVarianceNormalization(keras.layers.Layer):
-    """(x - mean) / (standard deviation + epsilon) over each map, computed in float32 whatever the dtype policy is.
+    """(x - mean) / (standard deviation + epsilon) over each map, computed in float32 for every dtype policy.
 
     Args:
-        normalize_variance: False takes only the mean away.
+        normalize_variance: False only subtracts the mean.
         across_channels: one mean and deviation for all channels of an image.
         epsilon: added to the deviation, outside the root.
         **kwargs: of `keras.layers.Layer`.
@@ -43,7 +43,7 @@ class MeanVarianceNormalization(keras.layers.Layer):
         x = x - ops.mean(x, axis=axes, keepdims=True)
         if self.normalize_variance:
             variance = ops.mean(ops.square(x), axis=axes, keepdims=True)
-            # The root's slope at zero is infinite; a map without variance is zero already and needs no slope.
+            # The gradient of the root is infinite at zero; a map without variance is zero and needs no gradient.
             flat = variance <= 0.0
             deviation = ops.where(flat, 0.0, ops.sqrt(ops.where(flat, 1.0, variance)))
             x = x / (deviation + self.epsilon)

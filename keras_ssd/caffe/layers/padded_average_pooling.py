@@ -1,4 +1,4 @@
-"""Average pooling whose padding counts."""
+"""Average pooling that counts padding."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +14,15 @@ from keras_ssd.padding import Sides, caffe_padding, size_pair
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class PaddedAveragePooling2D(keras.layers.Layer):
-    """Averages over windows as Caffe does: padding counts as zeros, and the number of windows is rounded up.
+    """Average pooling as in Caffe: padding counts as zeros, and the number of windows is rounded up.
 
-    Keras's "same" leaves padding out of the mean. Here a window's sum is divided by its area inside the padded
-    image; what reaches beyond the padding, because of the rounding, does not count. PyTorch's
-    `AvgPool2d(ceil_mode=True)` is the same.
+    Keras's "same" leaves padding out of the mean. Here a window's sum is divided by its area inside the padded image;
+    the part beyond the padding, which the rounding adds, does not count. PyTorch's `AvgPool2d(ceil_mode=True)` does the
+    same.
 
     Args:
         pool_size: cells of a window: one number or (height, width).
-        strides: steps from window to window: one number or (height, width); None is `pool_size`.
+        strides: cells between windows: one number or (height, width); None is `pool_size`.
         padding: zeros on each side: one number or (height, width).
         ceil_mode: False rounds the number of windows down.
         **kwargs: of `keras.layers.Layer`.
@@ -48,7 +48,7 @@ class PaddedAveragePooling2D(keras.layers.Layer):
         self.ceil_mode = bool(ceil_mode)
 
     def pads(self, input_shape: Sequence[Any]) -> Sides:
-        """((top, bottom), (left, right)): zeros around the map, with which all windows are whole."""
+        """((top, bottom), (left, right)): zeros around the map that make all windows whole."""
         if len(input_shape) != 4 or None in input_shape[1:3]:
             raise ValueError(
                 "PaddedAveragePooling2D needs a map (B, H, W, C) whose height and width are known. "
@@ -57,16 +57,16 @@ class PaddedAveragePooling2D(keras.layers.Layer):
         return caffe_padding(input_shape[1:3], self.pool_size, self.strides, self.padding, self.ceil_mode)
 
     def factors(self, input_shape: Sequence[int]) -> np.ndarray:
-        """(H', W'): a whole window's area by the area that counts, of each window."""
+        """(H', W'): for each window, its whole area over the area that counts."""
         lengths = []
         for axis, (size, kernel) in enumerate(zip(input_shape[1:3], self.pool_size, strict=True)):
             starts = self._windows(size, axis, self.pads(input_shape)[axis])
             ends = np.minimum(starts + kernel, size + 2 * self.padding[axis])
-            lengths.append(np.maximum(ends - starts, 1))  # a window behind the image is empty: its mean is 0
+            lengths.append(np.maximum(ends - starts, 1))  # a window beyond the image is empty: its mean is 0
         return self.pool_size[0] * self.pool_size[1] / np.outer(*lengths)
 
     def _windows(self, size, axis, pads):
-        """Starts of the windows on one axis, counted from the padding's edge."""
+        """Starts of the windows on one axis, counted from the edge of the padding."""
         count = (size + sum(pads) - self.pool_size[axis]) // self.strides[axis] + 1
         return np.arange(count) * self.strides[axis]
 

@@ -1,4 +1,4 @@
-"""A power of a straight line."""
+"""A power of a linear function."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from keras_ssd.calling import checked_arguments
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class Power(keras.layers.Layer):
-    """(shift + scale * x) ** power, computed in float32 whatever the dtype policy is.
+    """(shift + scale * x) ** power, computed in float32 for every dtype policy.
 
     Args:
         power, scale, shift: numbers.
@@ -30,7 +30,7 @@ class Power(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         x = self.shift + self.scale * ops.cast(inputs, "float32")
-        # Whole powers by themselves: the general power's gradient is NaN at zero and below on some backends.
+        # On some backends, the gradient of `ops.power` is NaN at zero and below.
         if self.power == 2.0:
             x = ops.square(x)
         elif self.power == 0.5:

@@ -11,9 +11,9 @@ from keras_ssd.calling import checked_arguments
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class ShuffleChannels(keras.layers.Layer):
-    """Deals the channels of each group out to all groups, so that grouped convolutions see each other's features.
+    """Distributes the channels of each group over all groups, so that grouped convolutions see each other's features.
 
-    The channels, seen as a table (groups, C / groups), are read column by column.
+    It reads the channels, seen as a table (groups, C / groups), column by column.
 
     Args:
         groups: number of groups; it divides the channels.

@@ -1,4 +1,4 @@
-"""A piece of a tensor."""
+"""A slice of a tensor."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ class SliceAxis(keras.layers.Layer):
     """x[start:stop] on one axis: Caffe's Slice and Crop.
 
     Args:
-        axis: which axis; any but the batch.
-        start: first index that is kept, from 0.
-        stop: first index behind it; None keeps all that follow.
+        axis: any axis but the batch.
+        start: first index to keep, from 0.
+        stop: first index after the slice; None keeps the rest.
         **kwargs: of `keras.layers.Layer`.
 
     Input: any shape; output: the same with `stop - start` on the axis.
 
     Raises:
-        ValueError: nothing would be left, or the piece reaches beyond the input.
+        ValueError: the slice is empty or exceeds the input.
     """
 
     def __init__(self, axis: int, start: int = 0, stop: int | None = None, **kwargs: Any):
@@ -30,7 +30,7 @@ class SliceAxis(keras.layers.Layer):
         self.start = int(start)
         self.stop = None if stop is None else int(stop)
         if self.start < 0 or (self.stop is not None and self.stop <= self.start):
-            raise ValueError(f"A piece needs 0 <= start < stop. Received: start={start}, stop={stop}")
+            raise ValueError(f"SliceAxis needs 0 <= start < stop. Received: start={start}, stop={stop}")
 
     def _checked_axis(self, shape):
         rank = len(shape)
@@ -42,7 +42,7 @@ class SliceAxis(keras.layers.Layer):
         size = shape[axis]
         if size is not None and max(self.stop or 0, self.start + 1) > size:
             raise ValueError(
-                f"The piece {self.start}:{self.stop} of axis {self.axis} reaches beyond the input. "
+                f"The slice {self.start}:{self.stop} of axis {self.axis} exceeds the input. "
                 f"Received: shape={tuple(shape)}"
             )
         return axis

@@ -1,4 +1,4 @@
-"""A sum whose summands have weights."""
+"""A sum with coefficients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from keras_ssd.calling import checked_arguments
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class WeightedAdd(keras.layers.Layer):
-    """c1 * x1 + c2 * x2 + ...: Caffe's Eltwise SUM with coefficients, also a subtraction.
+    """c1 * x1 + c2 * x2 + ...: Caffe's Eltwise SUM with coefficients, which also subtracts.
 
     Args:
         coefficients: one number for each input.

@@ -1,4 +1,4 @@
-"""Writers of Keras layers, a file a family; importing this registers them all."""
+"""Writers of Keras layers, one module per family; importing this package registers them all."""
 
 from keras_ssd.caffe.exporter.kinds import activations as activations
 from keras_ssd.caffe.exporter.kinds import arithmetic as arithmetic

@@ -1,4 +1,4 @@
-"""Activations, alone or fused into another layer, and other operations on single values."""
+"""Activations, alone or fused into another layer, and other elementwise operations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,13 +18,10 @@ OF_FORKS = {"hard_silu": "HardSwish", "hard_swish": "HardSwish", "mish": "Mish"}
 
 
 def activated(step: Step, x: Blob, activation: Any, suffix: str | None = None) -> Blob:
-    """The blob behind one of Keras's activation functions.
+    """Writes one of Keras's activation functions after a settled blob.
 
     Args:
-        step: the layer that has the activation.
-        x: settled blob.
-        activation: the function.
-        suffix: "activation" names what belongs to another layer; None is for a layer that is nothing else.
+        suffix: "activation" for an activation fused into another layer; None for a layer of its own.
     """
     name = _name_of(activation)
     if name == "linear":
@@ -46,12 +43,12 @@ def _name_of(activation):
         return "linear"
     name = keras.activations.serialize(activation)
     if not isinstance(name, str) or keras.activations.get(name) is not activation:
-        return None  # a function of the user's own that happens to be called like one of Keras's
+        return None  # the user's own function, with the name of one of Keras's
     return name
 
 
 def _relu(step, x, suffix, slope=0.0, highest=None):
-    """relu, with a slope below zero and an end."""
+    """relu, with a slope below zero and an upper limit."""
     if highest == 6.0 and not slope:
         step.net.forks["ReLU6"] += 1
         return step.add("ReLU6", [x], suffix=suffix, in_place=True)
@@ -82,7 +79,7 @@ def _selu(step, x, suffix):
 
 
 def _silu(step, x, suffix):
-    """x * sigmoid(x); the Caffe of SSD is older than its Swish."""
+    """x * sigmoid(x); SSD's version of Caffe has no Swish layer."""
     gate = step.add("Sigmoid", [x], suffix=_joined(suffix, "gate"))
     return step.add("Eltwise", [x, gate], params={"eltwise_param": {"operation": "PROD"}}, suffix=suffix)
 
@@ -121,9 +118,9 @@ def activation(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.ReLU)
 def relu(step: Step, layer: Any, x: Blob) -> Blob:
-    """relu, with a slope and an end."""
+    """relu, with a slope and an upper limit."""
     if layer.threshold:
-        step.fail(f"Caffe's ReLU begins at 0. Received: threshold={layer.threshold}")
+        step.fail(f"Caffe's ReLU has the threshold 0. Received: threshold={layer.threshold}")
     highest = None if layer.max_value is None else float(layer.max_value)
     return _relu(step, step.settle(x), None, float(layer.negative_slope), highest)
 
@@ -142,18 +139,18 @@ def elu(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.PReLU)
 def prelu(step: Step, layer: Any, x: Blob) -> Blob:
-    """A slope for each channel; one for all is written once for each."""
+    """One slope per channel; a shared slope is repeated for each."""
     x, slopes = step.settle(x), array_of(layer.alpha)
     channel = 1 + max(range(slopes.ndim), key=lambda axis: (slopes.shape[axis], axis))
     if slopes.size not in (1, x.shape[channel]):
-        step.fail(f"Caffe has one slope for each channel, or one for all. Received: slopes of shape {slopes.shape}")
+        step.fail(f"Caffe has one slope per channel, or one for all. Received: slopes of shape {slopes.shape}")
     x = with_channels_first(step, x, channel)
     values = slopes.ravel().repeat(x.shape[channel] // slopes.size)
     return step.add("PReLU", [x], blobs=[values], in_place=True)
 
 
 def with_channels_first(step: Step, x: Blob, keras_axis: int) -> Blob:
-    """The blob, settled, with a Keras axis as Caffe's axis 1, where Caffe expects the channels."""
+    """The blob, settled, with a Keras axis as Caffe's axis 1, which Caffe uses for channels."""
     x = step.settle(x)
     axis = keras_axis % len(x.order)
     if x.order[1] == axis:
@@ -188,7 +185,7 @@ def powered(
 
 @writes(Logarithm)
 def logarithm(step: Step, layer: Any, x: Blob) -> Blob:
-    """The logarithm of a straight line."""
+    """log(shift + scale * x)."""
     given = {"base": -1.0 if layer.base is None else layer.base, "scale": layer.scale, "shift": layer.shift}
     return step.add("Log", [step.settle(x)], params={"log_param": given}, in_place=True)
 
@@ -201,7 +198,7 @@ def absolute(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.Dropout)
 def dropout(step: Step, layer: Any, x: Blob) -> Blob:
-    """Dropout, which does nothing when detecting; Caffe has none for whole maps or images."""
+    """Dropout, which does nothing in inference; Caffe has none for whole channels or images."""
     if layer.noise_shape is not None:
         return x
     params = {"dropout_param": {"dropout_ratio": float(layer.rate)}}

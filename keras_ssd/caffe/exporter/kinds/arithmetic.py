@@ -1,4 +1,4 @@
-"""Several blobs in, one out; and sums and products with constants."""
+"""Layers with several inputs, and sums and products with constants."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from keras_ssd.layout import plain_order, usual_order
 
 @writes(keras.layers.Add)
 def add(step: Step, layer: Any, *inputs: Blob) -> Blob:
-    """A sum; one with a smaller blob is Caffe's Bias."""
+    """A sum; Caffe's Bias if one input is smaller."""
     return _eltwise(step, inputs, "SUM", spread_kind="Bias")
 
 
@@ -42,13 +42,13 @@ def weighted_add(step: Step, layer: Any, *inputs: Blob) -> Blob:
 
 @writes(keras.layers.Multiply)
 def multiply(step: Step, layer: Any, *inputs: Blob) -> Blob:
-    """A product; one with a smaller blob is Caffe's Scale."""
+    """A product; Caffe's Scale if one input is smaller."""
     return _eltwise(step, inputs, "PROD", spread_kind="Scale")
 
 
 @writes(keras.layers.Maximum)
 def maximum(step: Step, layer: Any, *inputs: Blob) -> Blob:
-    """The largest."""
+    """The elementwise maximum."""
     return _eltwise(step, inputs, "MAX")
 
 
@@ -71,7 +71,7 @@ def _eltwise(step, inputs, operation, coefficients=(), spread_kind=None):
 
 
 def _spread(step, inputs, kind):
-    """A product or sum with a blob that has single cells where the other has many: squeeze and excitation."""
+    """A product or sum with a blob that is 1 wide where the other is larger, as in squeeze and excitation."""
     x, factor = sorted(inputs, key=lambda blob: -np.prod(blob.shape[1:]))
     rank = len(x.order)
     for order in (x.order, usual_order(rank), plain_order(rank)):
@@ -86,17 +86,17 @@ def _spread(step, inputs, kind):
         dims = {"reshape_param": {"shape": {"dim": [0, *sizes]}}}
         factor = step.add("Reshape", [factor], (None, *sizes), params=dims, suffix="factor")
         if kind == "Bias":
-            step.net.note(f"Bias with a second input is a layer of Caffe that OpenCV does not have ('{step.name}').")
+            step.net.note(f"OpenCV has no Bias layer with a second input, which Caffe has ('{step.name}').")
         return step.add(kind, [x, factor], x.shape, x.order, params={f"{kind.lower()}_param": {"axis": 0}})
     return step.fail(
-        "of inputs of two shapes, one must have single cells on the last axes, in the order B, C, H, W or B, H, W, C. "
+        "of inputs of two shapes, one must have length 1 on the last axes, in the order B, C, H, W or B, H, W, C. "
         f"Received: shapes={[blob.shape for blob in inputs]}"
     )
 
 
 @writes(keras.layers.Rescaling)
 def rescaling(step: Step, layer: Any, x: Blob) -> Blob:
-    """x * scale + offset, with numbers or a number for each channel."""
+    """x * scale + offset, for all channels or per channel."""
     if np.size(layer.scale) == 1 and np.size(layer.offset) == 1:
         return powered(step, x, scale=float(np.ravel(layer.scale)[0]), shift=float(np.ravel(layer.offset)[0]))
     x = step.settle(x)
@@ -105,19 +105,19 @@ def rescaling(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.Normalization)
 def normalization(step: Step, layer: Any, x: Blob) -> Blob:
-    """(x - mean) / deviation, with a number for each channel."""
+    """(x - mean) / deviation, per channel."""
     x = step.settle(x)
     scale, offset = line_of(step, layer, x.shape[-1])
     return affine(step, x, (-1,), scale, offset)
 
 
 def line_of(step: Step, layer: Any, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """(scale, offset) for each channel of a Rescaling or Normalization."""
+    """(scale, offset) per channel of a Rescaling or Normalization."""
     if isinstance(layer, keras.layers.Rescaling):
         return per_channel(layer.scale, channels), per_channel(layer.offset, channels)
     mean, variance = (array_of(v).astype(np.float64) for v in (layer.mean, layer.variance))
     if mean.size not in (1, channels) or mean.shape[-1] != mean.size or layer.invert:
-        step.fail("a Normalization must have one mean for each channel, and invert=False.")
+        step.fail("a Normalization must have one mean per channel, and invert=False.")
     scale = 1.0 / np.maximum(np.sqrt(per_channel(variance, channels)), keras.backend.epsilon())
     return scale, -per_channel(mean, channels) * scale
 
@@ -137,5 +137,5 @@ def concatenate(step: Step, layer: Any, *inputs: Blob) -> Blob:
 
 
 def per_channel(given: ArrayLike, channels: int) -> np.ndarray:
-    """A float64 for each channel, from one number or as many."""
+    """One float64 per channel, from one number or one per channel."""
     return np.broadcast_to(np.asarray(given, np.float64).ravel(), (channels,))

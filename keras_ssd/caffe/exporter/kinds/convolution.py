@@ -19,7 +19,7 @@ FUSED = "activation"
 
 
 def checked(step: Step, layer: Any) -> None:
-    """Refuses maps with their channels in front."""
+    """Refuses layers with channels first."""
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         step.fail("its data_format must be 'channels_last'.")
 
@@ -29,17 +29,10 @@ def _bias(layer):
 
 
 def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
-    """A convolution with the windows of a Keras layer; the image's colours and factors go into a kernel that sees all
-    channels.
+    """A convolution with the strides, dilation and padding of a Keras layer.
 
-    Args:
-        step: the step.
-        layer: whose strides, dilation and padding count.
-        x: blob.
-        kernel: (out, in / groups, height, width).
-        groups: of channels.
-        bias: (out,) or None.
-        suffix: of the layer's name.
+    A kernel that reads all channels absorbs the image's channel order and factors. Its shape is
+    (out, in / groups, height, width).
     """
     checked(step, layer)
     padding = x.padding if x.padding is not None and not x.padding.lowest else None
@@ -59,21 +52,21 @@ def _convolved(step, layer, x, kernel, groups, bias, suffix=None):
 
 @writes(keras.layers.Conv2D)
 def conv2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """Caffe's Convolution, and the activation behind it."""
+    """Caffe's Convolution, and the fused activation."""
     y = _convolved(step, layer, x, array_of(layer.kernel).transpose(3, 2, 0, 1), layer.groups, _bias(layer))
     return activated(step, y, layer.activation, FUSED)
 
 
 @writes(keras.layers.DepthwiseConv2D)
 def depthwise_conv2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """A Convolution with a group for each channel."""
+    """A Convolution with one group per channel."""
     y = _convolved(step, layer, x, depthwise_kernel(layer.kernel), x.shape[-1], _bias(layer))
     return activated(step, y, layer.activation, FUSED)
 
 
 @writes(keras.layers.SeparableConv2D)
 def separable_conv2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """A depthwise Convolution and one of single cells."""
+    """A depthwise Convolution and a 1x1 Convolution."""
     kernel = depthwise_kernel(layer.depthwise_kernel)
     y = _convolved(step, layer, x, kernel, x.shape[-1], None, "depthwise")
     y = step.convolve(y, array_of(layer.pointwise_kernel).transpose(3, 2, 0, 1), _bias(layer))
@@ -95,7 +88,7 @@ def deconvolution2d(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.Conv2DTranspose)
 def conv2d_transpose(step: Step, layer: Any, x: Blob) -> Blob:
-    """A Deconvolution whose kernel may have zeros around it."""
+    """A Deconvolution, whose kernel may be padded with zeros."""
     checked(step, layer)
     if layer.output_padding is not None or getattr(layer, "groups", 1) != 1:
         step.fail("it must have no output_padding and one group.")
@@ -117,7 +110,7 @@ def _deconvolved(step, x, kernel, bias, groups, param):
 
 @writes(keras.layers.UpSampling2D)
 def up_sampling2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """Repeated cells as a Deconvolution with ones, which every Caffe has."""
+    """Nearest upsampling as a Deconvolution with ones, which every Caffe has."""
     checked(step, layer)
     if layer.interpolation != "nearest":
         step.fail(
@@ -132,7 +125,7 @@ def up_sampling2d(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.Dense)
 def dense(step: Step, layer: Any, x: Blob) -> Blob:
-    """Caffe's InnerProduct; a flattened map is read as it lies, and the kernel is put in its order instead."""
+    """Caffe's InnerProduct. After a flattened map, the kernel's columns are reordered instead of the values."""
     kernel, bias, units = array_of(layer.kernel).T, _bias(layer), layer.units
     if x.flat:
         x = step.settle(replace(x, flat=False))

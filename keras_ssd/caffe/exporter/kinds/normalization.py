@@ -1,4 +1,4 @@
-"""Normalization, and a factor and a summand for each channel."""
+"""Normalization, and a learned scale and bias per channel."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,13 +14,13 @@ from keras_ssd.exporters.model_graph import array_of
 from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
 from keras_ssd.layout import plain_order
 
-# Layers that OpenCV merges a Scale behind them into, whatever its axes are.
+# OpenCV merges a Scale into these layers before it, without a look at its axes.
 LINEAR = ("Convolution", "Deconvolution", "InnerProduct", "BatchNorm", "Scale", "Power")
 
 
 @writes(keras.layers.BatchNormalization)
 def batch_normalization(step: Step, layer: Any, x: Blob) -> Blob:
-    """Keras's one layer is Caffe's BatchNorm and the Scale behind it."""
+    """Caffe's BatchNorm, followed by a Scale."""
     axis = layer.axis[0] if isinstance(layer.axis, (tuple, list)) else layer.axis
     x = step.apart(with_channels_first(step, x, axis), ("Deconvolution",))
     mean, variance = array_of(layer.moving_mean), array_of(layer.moving_variance)
@@ -42,7 +42,7 @@ def affine(
     *,
     suffix: str | None = None,
 ) -> Blob:
-    """Writes a Scale; `gamma` and `beta` have the shape of these axes in rising order."""
+    """Writes a Scale; `gamma` and `beta` have the shape of these axes in ascending order."""
     rank = len(x.order)
     axes = sorted(axis % rank for axis in keras_axes)
     if not _neighbours(x.order, axes):
@@ -61,14 +61,14 @@ def affine(
 
 
 def _neighbours(order, axes):
-    """Whether some axes stand side by side."""
+    """Whether the axes are adjacent."""
     places = sorted(order.index(axis) for axis in axes)
     return places == list(range(places[0], places[0] + len(places)))
 
 
 @writes(ChannelAffine)
 def channel_affine(step: Step, layer: Any, x: Blob) -> Blob:
-    """A learned factor and summand; those shared by everything are written once for each channel."""
+    """A learned scale and bias; shared ones are repeated for each channel."""
     x = step.settle(x)
     axes = (-1,) if layer.shared else layer.axis
     shape = [x.shape[axis] for axis in sorted(axis % len(x.order) for axis in axes)]
@@ -81,8 +81,8 @@ def channel_affine(step: Step, layer: Any, x: Blob) -> Blob:
 def l2_normalization(step: Step, layer: Any, x: Blob) -> Blob:
     """SSD's Normalize.
 
-    With one length for the whole map OpenCV takes a single scale, so that scales of channels become a Scale behind it;
-    with a length for each place a shared scale is written once for each channel.
+    With one norm for the whole map, OpenCV takes a single scale, so scales per channel become a Scale layer. With a
+    norm for each location, a shared scale is repeated for each channel.
     """
     x, gamma, across = step.maps(x), array_of(layer.gamma), layer.across_spatial
     param = {"across_spatial": across, "channel_shared": across, "eps": layer.epsilon}
@@ -94,7 +94,7 @@ def l2_normalization(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(LocalResponseNormalization)
 def local_response(step: Step, layer: Any, x: Blob) -> Blob:
-    """Caffe's LRN; OpenCV takes its k for 1 whatever it is, so another one is taken out as a factor."""
+    """Caffe's LRN. OpenCV takes k as 1 in any case, so another k becomes a factor."""
     region = "WITHIN_CHANNEL" if layer.within_channel else "ACROSS_CHANNELS"
     if layer.k <= 0:
         step.fail(f"its k must be positive. Received: k={layer.k}")

@@ -1,4 +1,4 @@
-"""Pooling: Caffe rounds the number of windows up, so windows that Keras does not have are cut off."""
+"""Pooling. Caffe rounds the number of windows up; windows that Keras does not have are cut off."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,7 @@ AXES = {1: "rows", 2: "columns"}
 
 @writes(keras.layers.MaxPooling2D)
 def max_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """Max pooling, with the padding before it that never wins."""
+    """Max pooling, with padding of the lowest number before it."""
     checked(step, layer)
     cells = NO_SIDES
     if x.padding is not None and x.padding.lowest:
@@ -31,11 +31,7 @@ def max_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
 
 
 def _pooled(step, layer, x, method, cells):
-    """Writes a Pooling, and cuts off the windows that the Keras layer does not have.
-
-    Returns:
-        (blob, Caffe's padding).
-    """
+    """Writes a Pooling and cuts off the windows that the Keras layer does not have; returns (blob, Caffe's padding)."""
     wanted = step.output_shape[1:3]
     axes = zip(x.shape[1:3], layer.pool_size, layer.strides, cells, wanted, strict=True)
     found = [plan for plan in (pooling_of(*numbers) for numbers in axes) if plan is not None]
@@ -61,7 +57,7 @@ def _pooled(step, layer, x, method, cells):
 
 @writes(keras.layers.AveragePooling2D)
 def average_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """Average pooling; where Caffe's mean takes padding in and Keras's does not, a factor for each place follows."""
+    """Average pooling. If Caffe's mean counts padding that Keras's does not, a factor per location corrects it."""
     checked(step, layer)
     x = step.maps(x)
     cells = keras_padding(x.shape[1:3], layer.pool_size, layer.strides, padding=layer.padding)
@@ -72,7 +68,7 @@ def average_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
 
 
 def _too_long(size, kernel, stride, cells, pad, windows):
-    """How many times the cells of each window inside the map Caffe divides by, on one axis."""
+    """For each window on one axis: the length that Caffe divides by, over the length inside the map."""
     starts = np.arange(windows) * stride - cells[0]
     ends = starts + kernel
     return (np.minimum(ends, size + pad) - starts) / (np.minimum(ends, size) - np.maximum(starts, 0))
@@ -92,7 +88,7 @@ def global_average_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.GlobalMaxPooling2D)
 def global_max_pooling2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """The largest of each map."""
+    """The maximum of each map."""
     return _global(step, layer, x, "MAX")
 
 

@@ -1,4 +1,4 @@
-"""Layers that move values, and change the size of maps."""
+"""Layers that move values, and layers that change the size of maps."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,20 +19,20 @@ from keras_ssd.layout import CHANNELS_FIRST
 
 @writes(keras.layers.ZeroPadding2D)
 def zero_padding2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """Zeros that the convolution behind them takes in."""
+    """Zeros that the next convolution adds itself."""
     checked(step, layer)
     return step.padded(x, layer.padding)
 
 
 @writes(LowestPadding2D)
 def lowest_padding2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """Padding that the max pooling behind it takes in."""
+    """Padding that the next max pooling adds itself."""
     return step.padded(x, layer.padding, lowest=True)
 
 
 @writes(keras.layers.Cropping2D)
 def cropping2d(step: Step, layer: Any, x: Blob) -> Blob:
-    """The inner part of a map."""
+    """A map without its border."""
     checked(step, layer)
     return cropped(step, step.settle(x), layer.cropping)
 
@@ -46,7 +46,7 @@ def cropped(step: Step, x: Blob, cropping: Sequence[Sequence[int]]) -> Blob:
 
 @writes(SliceAxis)
 def slice_axis(step: Step, layer: Any, x: Blob) -> Blob:
-    """A piece of an axis."""
+    """A slice along an axis."""
     x = step.settle(x)
     axis = layer.axis % len(x.order)
     return step.cut(x, axis, layer.start, x.shape[axis] if layer.stop is None else layer.stop, None)
@@ -54,7 +54,7 @@ def slice_axis(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.Permute)
 def permute(step: Step, layer: Any, x: Blob) -> Blob:
-    """Another order of the axes; nothing moves before a later layer asks for it."""
+    """Another order of the axes; nothing is moved until a later layer needs it."""
     x = step.settle(x)
     dims = (0, *layer.dims)  # axis i of the result was axis dims[i]
     return replace(x, shape=tuple(x.shape[axis] for axis in dims), order=x.renamed(dims))
@@ -62,7 +62,7 @@ def permute(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(keras.layers.Flatten)
 def flatten(step: Step, layer: Any, x: Blob) -> Blob:
-    """A map as a vector, which a Dense behind it reads as it lies."""
+    """A map as a vector, which the next Dense reads in its stored order."""
     checked(step, layer)
     return _reshaped(step, x)
 
@@ -88,7 +88,7 @@ def shuffle_channels(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(ReverseChannels)
 def reverse_channels(step: Step, layer: Any, x: Blob) -> Blob:
-    """The other order of colours, which the convolution behind takes in."""
+    """The reverse channel order, which the next convolution absorbs."""
     if x.flat or x.order != CHANNELS_FIRST:
         x = step.maps(x)
     factors = None if x.factors is None else x.factors[::-1]
@@ -97,13 +97,13 @@ def reverse_channels(step: Step, layer: Any, x: Blob) -> Blob:
 
 @writes(Grayscale)
 def grayscale(step: Step, layer: Any, x: Blob) -> Blob:
-    """What the net's user does before it; only the first layer can be that."""
-    step.fail("grey images are what a whole net takes, so it must be the first layer of the model.")
+    """The net's user converts images to grey; only the first layer of a model can be written so."""
+    step.fail("it must be the first layer of the model, since the net takes grey images.")
 
 
 @writes(ClassColumns)
 def class_columns(step: Step, layer: Any, x: Blob) -> Blob:
-    """The background in front, as another order of the filters before it."""
+    """The background column first, by reordering the filters before it."""
     count, background = layer.num_columns, layer.background
     rest = [column for column in range(count) if column != background]
     columns = [background, *rest]

@@ -1,4 +1,4 @@
-"""Builders of Caffe's layer types, a file a family; importing this registers them all."""
+"""Builders of Caffe's layer types, one module per family; importing this package registers them all."""
 
 from keras_ssd.caffe.importer.kinds import activations as activations
 from keras_ssd.caffe.importer.kinds import arithmetic as arithmetic

@@ -1,4 +1,4 @@
-"""Activations, and other operations on single values."""
+"""Activations and other elementwise operations."""
 
 import math
 
@@ -23,14 +23,14 @@ PLAIN = {
 
 @builds(*PLAIN)
 def activation(step: Step, x: Blob) -> Blob:
-    """A function that needs no numbers."""
+    """A function without parameters."""
     layer = keras.layers.Activation(PLAIN[step.layer.type], name=step.label())
     return x.like(step.apply(layer, x.tensor))
 
 
 @builds("ReLU")
 def relu(step: Step, x: Blob) -> Blob:
-    """ReLU, with a slope below zero where one is given."""
+    """ReLU, with a slope below zero if one is given."""
     slope = step.settings("relu_param")["negative_slope"]
     layer = keras.layers.LeakyReLU(slope, name=step.label()) if slope else keras.layers.ReLU(name=step.label())
     return x.like(step.apply(layer, x.tensor))
@@ -38,16 +38,16 @@ def relu(step: Step, x: Blob) -> Blob:
 
 @builds("ReLU6")
 def relu6(step: Step, x: Blob) -> Blob:
-    """ReLU that ends at 6."""
+    """ReLU with the maximum 6."""
     slope = step.settings("relu6_param")["negative_slope"]
     if slope:
-        step.fail(f"is built without a slope below zero only. Received: negative_slope={slope}")
+        step.fail(f"is only supported without a slope below zero. Received: negative_slope={slope}")
     return x.like(step.apply(keras.layers.ReLU(max_value=6.0, name=step.label()), x.tensor))
 
 
 @builds("PReLU")
 def prelu(step: Step, x: Blob) -> Blob:
-    """ReLU with a learned slope for each channel, or one for all."""
+    """ReLU with a learned slope per channel, or one for all."""
     shared = bool(step.settings("prelu_param")["channel_shared"])
     rank, channel, channels = len(x.shape), x.axis(1), x.shape[1]
     shape = [channels if axis == channel and not shared else 1 for axis in range(1, rank)]
@@ -99,7 +99,7 @@ def power(step: Step, x: Blob) -> Blob:
 
 @builds("Exp")
 def exponential(step: Step, x: Blob) -> Blob:
-    """base ** (shift + scale * x); the base -1 stands for e."""
+    """base ** (shift + scale * x); the base -1 means e."""
     s = step.settings("exp_param")
     rate = 1.0 if s["base"] == -1 else math.log(_base(step, s))
     y = x.tensor
@@ -110,7 +110,7 @@ def exponential(step: Step, x: Blob) -> Blob:
 
 @builds("Log")
 def logarithm(step: Step, x: Blob) -> Blob:
-    """The logarithm of shift + scale * x; the base -1 stands for e."""
+    """The logarithm of shift + scale * x; the base -1 means e."""
     s = step.settings("log_param")
     base = None if s["base"] == -1 else _base(step, s)
     return x.like(step.apply(Logarithm(base, s["scale"], s["shift"], name=step.label()), x.tensor))
@@ -137,6 +137,6 @@ def softmax(step: Step, x: Blob) -> Blob:
 
 @builds("Dropout")
 def dropout(step: Step, x: Blob) -> Blob:
-    """Dropout: nothing when detecting, and a part of training."""
+    """Dropout: nothing in inference, and a part of training."""
     ratio = step.settings("dropout_param")["dropout_ratio"]
     return x.like(step.apply(keras.layers.Dropout(ratio, name=step.label()), x.tensor))

@@ -1,4 +1,4 @@
-"""Several blobs in, one out."""
+"""Layers with several inputs."""
 
 from typing import Any
 
@@ -33,13 +33,13 @@ def eltwise(step: Step, *inputs: Blob) -> Blob:
         plain = all(c == 1.0 for c in coefficients)
         layer = keras.layers.Add(name=step.label()) if plain else WeightedAdd(coefficients, name=step.label())
     else:
-        return step.fail(f"only the operations SUM, PROD and MAX are built. Received: operation={operation}")
+        return step.fail(f"only the operations SUM, PROD and MAX are supported. Received: operation={operation}")
     return first.like(step.apply(layer, *tensors))
 
 
 @builds("Axpy")
 def axpy(step: Step, factor: Blob, x: Blob, y: Blob) -> Blob:
-    """factor * x + y, the factor one number for each channel: squeeze and excitation."""
+    """factor * x + y with one factor per channel, as in squeeze and excitation."""
     first, (x_tensor, y_tensor) = aligned(step, [x, y])
     if x.shape != y.shape:
         step.fail(f"needs a second and a third input of one shape. Received: shapes={[x.shape, y.shape]}")

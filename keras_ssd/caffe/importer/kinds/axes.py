@@ -1,4 +1,4 @@
-"""Caffe's axis numbers, checked, and blobs brought to a common order of axes."""
+"""Checks of Caffe's axis numbers, and blobs with a common order of axes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,24 +12,24 @@ from keras_ssd.layout import CHANNELS_LAST, agree
 
 
 def checked_axis(step: Step, x: Blob, axis: int, name: str = "axis") -> int:
-    """Caffe's axis counted from 0; not the batch, which no Keras layer may touch."""
+    """Caffe's axis counted from 0; not the batch, which Keras layers cannot change."""
     rank = len(x.shape)
     if not -rank <= axis < rank:
         step.fail(f"{name} {axis} does not exist in its input of shape {x.shape}.")
     if axis % rank == 0:
-        step.fail(f"{name} {axis} is the batch, and images of a batch are computed apart here.")
+        step.fail(f"{name} {axis} is the batch, and images of a batch are independent here.")
     return axis % rank
 
 
 def image_like(step: Step, x: Blob) -> Any:
-    """The tensor of a map (B, H, W, C) for layers that treat all channels alike: these may be in either order."""
+    """The tensor of a map (B, H, W, C) for layers that treat all channels alike; they may be in either order."""
     if len(x.shape) != 4:
         step.fail(f"needs a map of four axes. Received: shape={x.shape}")
     return x.tensor if x.order == CHANNELS_LAST else x.maps()
 
 
 def aligned(step: Step, blobs: Sequence[Blob]) -> tuple[Blob, list[Any]]:
-    """(first blob, tensors): all in the order of the first blob that is returned, with its channels' direction."""
+    """(first blob, tensors): all with the axes and channels of the first blob that is returned."""
     if len({blob.rank for blob in blobs}) != 1:
         step.fail(f"needs inputs of as many axes. Received: shapes={[blob.shape for blob in blobs]}")
     first = blobs[0]
@@ -41,22 +41,22 @@ def aligned(step: Step, blobs: Sequence[Blob]) -> tuple[Blob, list[Any]]:
 
 
 def values_in_order(x: Blob) -> Any:
-    """A tensor whose values, read one after the other, are the blob's in Caffe's order.
+    """A tensor whose values in memory are the blob's in Caffe's order.
 
-    Axes of length one may stand anywhere, so a pooled (B, 1, 1, C) needs no transposition.
+    Axes of length 1 may be anywhere, so a pooled (B, 1, 1, C) needs no transposition.
     """
     return x.tensor if x.in_value_order and not x.channels_reversed else x.plain()
 
 
 def reshaped(step: Step, tensor: Any, shape: Sequence[int], suffix: str | None = "reshape") -> Any:
-    """The tensor with these sizes behind the batch; the same tensor if it has them."""
+    """The tensor with this shape after the batch; the same tensor if it has it."""
     if tuple(tensor.shape[1:]) == tuple(shape):
         return tensor
     return step.apply(keras.layers.Reshape(shape, name=step.label(suffix)), tensor)
 
 
 def spread(step: Step, factor: Blob, x: Blob) -> Any:
-    """A blob of the first axes of `x`, or of axes that are one or as long, with its axes and channels as in `x`."""
+    """A blob whose axes are the first ones of `x`, or 1 or as long as those, with axes and channels as in `x`."""
     if agree([factor, x]):
         return factor.tensor
     x_shape, missing = x.shape, len(x.shape) - len(factor.shape)

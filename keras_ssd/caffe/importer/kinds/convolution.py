@@ -1,4 +1,4 @@
-"""Convolution and what is computed like it."""
+"""Convolution, deconvolution and dense layers."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from keras_ssd.layers import Deconvolution2D
 def per_axis(settings: Settings, name: str, default: Any = None) -> Any:
     """(vertical, horizontal) of a setting such as `kernel_size`, which may also be given as `kernel_h` and `kernel_w`.
 
-    `pad` and `stride` of old pooling settings are single values, those of convolutions repeated ones.
+    `pad` and `stride` of old pooling settings are single values, those of convolutions are lists.
     """
     stem = name.removesuffix("_size")
     high, wide = settings.get(f"{stem}_h"), settings.get(f"{stem}_w")
@@ -32,7 +32,7 @@ def per_axis(settings: Settings, name: str, default: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class Window:
-    """The numbers of a convolution, checked."""
+    """The settings of a convolution, checked."""
 
     filters: int
     groups: int
@@ -44,16 +44,10 @@ class Window:
 
 
 def window_of(step: Step, x: Blob, depthwise: bool = False) -> Window:
-    """The `Window` of a layer.
-
-    Args:
-        step: the layer.
-        x: its input.
-        depthwise: whether the layer's type means that each channel is a group, whatever it says.
-    """
+    """The `Window` of a layer; with `depthwise`, each channel is a group, and the layer's own `group` is ignored."""
     s = step.settings("convolution_param")
     if len(x.shape) != 4 or s.get("axis", 1) not in (1, -3) or len(s.get("kernel_size") or ()) > 2:
-        step.fail(f"only convolutions over height and width of a map are built. Received: shape={x.shape}")
+        step.fail(f"only convolutions over height and width of a map are supported. Received: shape={x.shape}")
     channels = x.shape[1]
     groups = channels if depthwise else s["group"]
     filters = s.get("num_output") or (channels if depthwise else 0)
@@ -74,13 +68,13 @@ def window_of(step: Step, x: Blob, depthwise: bool = False) -> Window:
 
 @builds("Convolution")
 def convolution(step: Step, x: Blob) -> Blob:
-    """Caffe's Convolution as Conv2D, or as DepthwiseConv2D where every channel is a group of its own."""
+    """Caffe's Convolution as Conv2D, or as DepthwiseConv2D if every channel is a group."""
     return _convolution(step, x, window_of(step, x))
 
 
 @builds("ConvolutionDepthwise", "ConvolutionDepthWise", "DepthwiseConvolution", "DepthWiseConvolution")
 def depthwise_convolution(step: Step, x: Blob) -> Blob:
-    """The depthwise layers of Caffe's forks: a Convolution whose groups are its channels."""
+    """The depthwise layers of Caffe's forks: a Convolution with one group per channel."""
     return _convolution(step, x, window_of(step, x, depthwise=True))
 
 
@@ -93,9 +87,8 @@ def _convolution(step, x, window):
             f"the dilation {window.dilation}. Use a larger image."
         )
     image = x if window.groups == 1 and x.channels_reversed else Blob.of_maps(x.maps())
-    tensor = image.tensor
-    tensor, padding = _padded(step, tensor, window)
-    # Keras has no stride together with dilation: every cell is computed, and most are left out.
+    tensor, padding = _padded(step, image.tensor, window)
+    # Keras does not support a stride together with dilation: every cell is computed, and most are dropped.
     sparse = max(window.stride) > 1 and max(window.dilation) > 1
     channels = x.shape[1]
     options = {
@@ -113,7 +106,7 @@ def _convolution(step, x, window):
         convert = _depthwise_kernel(channels, each)
     else:
         layer = keras.layers.Conv2D(window.filters, window.kernel, groups=window.groups, **options)
-        # If the image's channels are reversed, the kernel is turned instead of the image.
+        # If the image's channels are reversed, the kernel's channels are reversed instead of the image's.
         convert = lambda a: image.turned(a, 1).transpose(2, 3, 1, 0)  # noqa: E731
     weights = {"kernel": Stored(0, shape, convert)}
     if window.use_bias:
@@ -133,7 +126,7 @@ def _depthwise_kernel(channels, each):
 
 
 def _padded(step, tensor, window):
-    """The tensor, padded if Keras's own padding is not Caffe's symmetric one, and the padding that is left to Keras."""
+    """(tensor, Keras's `padding`); the tensor is padded here unless Keras's padding equals Caffe's symmetric one."""
     reach = [d * (k - 1) for k, d in zip(window.kernel, window.dilation, strict=True)]
     if window.stride == (1, 1) and [2 * p for p in window.pad] == reach:
         return tensor, "same"
@@ -145,7 +138,7 @@ def _padded(step, tensor, window):
 
 @builds("Deconvolution")
 def deconvolution(step: Step, x: Blob) -> Blob:
-    """Caffe's Deconvolution, bilinear upsampling with a group for each channel among them."""
+    """Caffe's Deconvolution, including bilinear upsampling with one group per channel."""
     return _deconvolution(step, x, depthwise=False)
 
 
@@ -158,16 +151,8 @@ def depthwise_deconvolution(step: Step, x: Blob) -> Blob:
 def _deconvolution(step, x, depthwise):
     channels = x.shape[1]
     window = window_of(step, x, depthwise)
-    layer = Deconvolution2D(
-        window.filters,
-        window.kernel,
-        window.stride,
-        window.pad,
-        window.dilation,
-        window.groups,
-        window.use_bias,
-        name=step.label(),
-    )
+    numbers = (window.filters, window.kernel, window.stride, window.pad, window.dilation, window.groups)
+    layer = Deconvolution2D(*numbers, window.use_bias, name=step.label())
     shape = (channels, window.filters // window.groups, *window.kernel)
     weights = {"kernel": Stored(0, shape, lambda a: a.transpose(2, 3, 1, 0))}
     if window.use_bias:
@@ -179,7 +164,7 @@ def _deconvolution(step, x, depthwise):
 def inner_product(step: Step, x: Blob) -> Blob:
     """Caffe's InnerProduct as Dense.
 
-    The values of a map are read in Keras's order, and the rows of the kernel are put in that order instead.
+    A map is read in Keras's order, and the rows of the kernel are reordered instead.
     """
     s = step.settings("inner_product_param")
     axis = checked_axis(step, x, s["axis"])

@@ -1,4 +1,4 @@
-"""Normalization and what follows it: a factor and a summand for each channel."""
+"""Normalization, and a scale and bias per channel."""
 
 import keras
 
@@ -6,17 +6,12 @@ from keras_ssd.caffe.importer.blobs import Blob
 from keras_ssd.caffe.importer.building import Step, Stored
 from keras_ssd.caffe.importer.kinds.axes import checked_axis, image_like, spread
 from keras_ssd.caffe.importer.registry import builds
-from keras_ssd.layers import (
-    ChannelAffine,
-    L2Normalization,
-    LocalResponseNormalization,
-    MeanVarianceNormalization,
-)
+from keras_ssd.layers import ChannelAffine, L2Normalization, LocalResponseNormalization, MeanVarianceNormalization
 
 
 @builds("BatchNorm")
 def batch_norm(step: Step, x: Blob) -> Blob:
-    """Caffe's BatchNorm, together with the Scale behind it, as one BatchNormalization."""
+    """Caffe's BatchNorm with the Scale after it, as one BatchNormalization."""
     s = step.settings("batch_norm_param")
     channels, axis, convert = x.shape[1], x.axis(1), x.turned
     shape = (channels,)
@@ -44,18 +39,18 @@ def batch_norm(step: Step, x: Blob) -> Blob:
 
 @builds("Scale")
 def scale(step: Step, x: Blob, factor: Blob | None = None) -> Blob:
-    """Caffe's Scale: a learned factor for each channel, or the product with another blob."""
+    """Caffe's Scale: a learned factor per channel, or the product with another blob."""
     s = step.settings("scale_param")
     if factor is None:
         return _affine(step, x, s, has_scale=True, has_bias=bool(s["bias_term"]))
     if s["bias_term"]:
-        step.fail("a learned bias behind the product of two blobs is not built; write a Bias layer for it.")
+        step.fail("a learned bias after the product of two blobs is not supported; write a Bias layer for it.")
     return _joined(step, x, factor, s, keras.layers.Multiply)
 
 
 @builds("Bias")
 def bias(step: Step, x: Blob, summand: Blob | None = None) -> Blob:
-    """Caffe's Bias: a learned summand for each channel, or the sum with another blob."""
+    """Caffe's Bias: a learned bias per channel, or the sum with another blob."""
     s = step.settings("bias_param")
     if summand is None:
         return _affine(step, x, s, has_scale=False, has_bias=True)
@@ -63,11 +58,10 @@ def bias(step: Step, x: Blob, summand: Blob | None = None) -> Blob:
 
 
 def _joined(step, x, other, settings, kind):
-    """Two blobs of which the second has the first axes of the first."""
+    """Two blobs; the second has the first axes of the first."""
     if settings["axis"] % len(x.shape):
         step.fail(
-            "a second input begins with the batch like every blob, so its axis must be 0. "
-            f"Received: axis={settings['axis']}"
+            f"a second input has the batch as its first axis, so axis must be 0. Received: axis={settings['axis']}"
         )
     return x.like(step.apply(kind(name=step.label()), x.tensor, spread(step, other, x)))
 
@@ -95,13 +89,8 @@ def _affine(step, x, settings, has_scale, has_bias):
 
     names = [name for name, has in (("gamma", has_scale), ("beta", has_bias)) if has]
     weights = {name: Stored(index, shape, convert) for index, name in enumerate(names)}
-    layer = ChannelAffine(
-        has_scale,
-        has_bias,
-        shared=not axes,
-        axis=tuple(map(x.axis, places)) or -1,
-        name=step.label(),
-    )
+    axis = tuple(map(x.axis, places)) or -1
+    layer = ChannelAffine(has_scale, has_bias, shared=not axes, axis=axis, name=step.label())
     return x.like(step.apply(layer, x.tensor, weights=weights))
 
 
@@ -109,14 +98,8 @@ def _affine(step, x, settings, has_scale, has_bias):
 def normalize(step: Step, x: Blob) -> Blob:
     """SSD's Normalize as L2Normalization."""
     s = step.settings("norm_param")
-    shared = bool(s["channel_shared"])
-    layer = L2Normalization(
-        1.0,
-        epsilon=s["eps"],
-        channel_shared=shared,
-        across_spatial=bool(s["across_spatial"]),
-        name=step.label(),
-    )
+    shared, across = bool(s["channel_shared"]), bool(s["across_spatial"])
+    layer = L2Normalization(1.0, epsilon=s["eps"], channel_shared=shared, across_spatial=across, name=step.label())
     stored = Stored(0, (1,), lambda a: a.reshape(1)) if shared else Stored(0, (x.shape[1],), x.turned)
     return Blob.of_maps(
         step.apply(layer, image_like(step, x), weights={"gamma": stored}), channels_reversed=x.channels_reversed
@@ -125,16 +108,10 @@ def normalize(step: Step, x: Blob) -> Blob:
 
 @builds("LRN")
 def local_response(step: Step, x: Blob) -> Blob:
-    """Caffe's LRN; its windows are symmetric, so the order of the channels may be either."""
+    """Caffe's LRN; its windows are symmetric, so the channels may be in either order."""
     s = step.settings("lrn_param")
-    layer = LocalResponseNormalization(
-        s["local_size"],
-        s["alpha"],
-        s["beta"],
-        s["k"],
-        within_channel=s["norm_region"] == "WITHIN_CHANNEL",
-        name=step.label(),
-    )
+    numbers, within = (s[name] for name in ("local_size", "alpha", "beta", "k")), s["norm_region"] == "WITHIN_CHANNEL"
+    layer = LocalResponseNormalization(*numbers, within_channel=within, name=step.label())
     return Blob.of_maps(step.apply(layer, image_like(step, x)), channels_reversed=x.channels_reversed)
 
 

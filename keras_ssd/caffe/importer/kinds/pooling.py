@@ -14,13 +14,13 @@ from keras_ssd.padding import caffe_padding
 
 @builds("Pooling")
 def pooling(step: Step, x: Blob) -> Blob:
-    """Caffe's Pooling, MAX or AVE, whose number of windows is rounded up."""
+    """Caffe's Pooling, MAX or AVE, which rounds the number of windows up."""
     s = step.settings("pooling_param")
     method = s["pool"]
     if method not in ("MAX", "AVE"):
-        step.fail(f"only the methods MAX and AVE are built. Received: pool={method}")
+        step.fail(f"only the methods MAX and AVE are supported. Received: pool={method}")
     if len(step.layer.tops) > 1:
-        step.fail("the second output, which says where each maximum was, is not built.")
+        step.fail("the second output, with the places of the maxima, is not supported.")
     tensor = image_like(step, x)
     if s["global_pooling"]:
         kinds = {"MAX": keras.layers.GlobalMaxPooling2D, "AVE": keras.layers.GlobalAveragePooling2D}
@@ -38,7 +38,7 @@ def pooling(step: Step, x: Blob) -> Blob:
 
 
 def _rounds_up(settings):
-    """`round_mode` is newer Caffe's word, `ceil_mode` that of some forks."""
+    """`round_mode` is newer Caffe's setting, `ceil_mode` that of some forks."""
     return settings.get("round_mode", "CEIL") != "FLOOR" and settings.get("ceil_mode", True) is not False
 
 

@@ -1,4 +1,4 @@
-"""Layers that move values and compute nothing."""
+"""Layers that only move values."""
 
 import math
 from itertools import pairwise
@@ -18,7 +18,7 @@ def split(step: Step, x: Blob) -> tuple[Blob, ...]:
 
 @builds("Slice")
 def slice_(step: Step, x: Blob) -> Blob | list[Blob]:
-    """A blob cut into pieces along an axis."""
+    """A blob cut into slices along an axis."""
     s = step.settings("slice_param")
     axis = checked_axis(step, x, s["slice_dim"] if s.has("slice_dim") else s["axis"])
     size, pieces, points = x.shape[axis], len(step.layer.tops), tuple(s["slice_point"])
@@ -43,7 +43,7 @@ def _piece(step, x, axis, start, stop):
 
 @builds("Crop")
 def crop(step: Step, x: Blob, reference: Blob) -> Blob:
-    """The part of a blob that has another blob's size, on all axes from one on."""
+    """The part of a blob with another blob's size, on all axes from one on."""
     s = step.settings("crop_param")
     first = checked_axis(step, x, s["axis"])
     axes, offsets = range(first, len(x.shape)), tuple(s["offset"])
@@ -66,7 +66,7 @@ def crop(step: Step, x: Blob, reference: Blob) -> Blob:
 
 @builds("Permute")
 def permute(step: Step, x: Blob) -> Blob:
-    """Another order of the axes. Nothing moves before a later layer asks for it."""
+    """Another order of the axes; nothing is moved until a later layer needs it."""
     rank = len(x.shape)
     given = tuple(step.settings("permute_param")["order"])
     order = given + tuple(axis for axis in range(rank) if axis not in given)
@@ -92,7 +92,7 @@ def flatten(step: Step, x: Blob) -> Blob:
 
 @builds("Reshape")
 def reshape(step: Step, x: Blob) -> Blob:
-    """Other sizes for the same values: 0 copies a size, -1 stands for what remains."""
+    """Another shape for the same values: 0 copies a size, -1 is what remains."""
     s = step.settings("reshape_param")
     rank, given = len(x.shape), tuple(s["shape"]["dim"]) if s["shape"] else ()
     start = s["axis"] if s["axis"] >= 0 else rank + s["axis"] + 1
@@ -107,7 +107,7 @@ def reshape(step: Step, x: Blob) -> Blob:
 
 
 def _behind_the_batch(step, x, sizes, given):
-    """The sizes of one image; the first number, if it is one, is the batch of the prototxt."""
+    """The shape of one image; the first number in the prototxt is its batch."""
     count, rest = math.prod(x.shape[1:]), sizes[1:]
     known = math.prod(size for size in rest if size is not None and size != -1)
     fits = bool(sizes) and None not in rest and 0 not in rest and min(rest, default=1) >= -1
