@@ -229,7 +229,7 @@ NOT_COMPARED = {
     "Deconvolution with dilation": "ignored by OpenCV",
     "InnerProduct with transpose": "ignored by OpenCV",
     "Interp with shrink_factor or pad": "ignored by OpenCV",
-    "Log with a base, Swish with beta, LRN with k or without alpha, MVN with eps": "OpenCV ignores or changes these settings",
+    "Log with a base, Swish with beta, LRN with k or without alpha, MVN with eps": "ignored or changed by OpenCV",
     "Normalize across_spatial with a scale for each channel": "refused by OpenCV",
     "Pooling with round_mode": "refused by OpenCV",
     "Pooling with a stride above the kernel": "OpenCV differs from Caffe in windows that start beyond the image",

@@ -1,8 +1,8 @@
 """Makes `import keras` succeed, or says what to install.
 
 Keras uses TensorFlow unless `KERAS_BACKEND` or `~/.keras/keras.json` says otherwise, and writes that default into the
-file. With `keras-ssd[torch]` alone, `import keras` would fail with "No module named 'tensorflow'". So if Keras's backend
-is not installed and `KERAS_BACKEND` is not set, an installed backend is chosen.
+file. With `keras-ssd[torch]` alone, `import keras` would fail with "No module named 'tensorflow'". So if Keras's
+backend is not installed and `KERAS_BACKEND` is not set, an installed backend is chosen.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Imports TensorFlow without the log lines that its C++ code writes before its log settings apply; errors stay visible."""
+"""Imports TensorFlow without the log lines of its C++ code that its settings cannot silence; errors stay visible."""
 
 import contextlib
 import os

@@ -8,6 +8,8 @@ Source: weiliu89/caffe, branch ssd, src/caffe/proto/caffe.proto (BlobProto's raw
 swish: BVLC/caffe; interp, bn, upsample, shuffle_channel: forks that have the same names).
 """
 
+import re
+
 ENUMS = """
 Phase: TRAIN 0 TEST 1
 DimCheckMode: STRICT 0 PERMISSIVE 1
@@ -51,7 +53,7 @@ Power; RELU ReLU; RELU6 ReLU6; SIGMOID Sigmoid; SIGMOID_CROSS_ENTROPY_LOSS Sigmo
 SLICE Slice; SOFTMAX Softmax; SOFTMAX_LOSS SoftmaxWithLoss; SPLIT Split; TANH TanH; THRESHOLD Threshold; WINDOW_DATA
 WindowData
 """
-V1_TYPES = {"NONE": ""} | dict(pair.split() for pair in _V1.split(";"))
+V1_TYPES: dict[str, str] = {"NONE": "", **dict(re.findall(r"(\w+) (\w+)", _V1))}
 
 NET = """
 NetParameter: name 1 string; layers 2 V1LayerParameter*; input 3 string*; input_dim 4 int32*;
