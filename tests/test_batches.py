@@ -94,6 +94,61 @@ def test_values_fit_sees_the_same_in_whatever_order_it_asks():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.numerical
+def test_values_one_iterator_serves_all_epochs_of_fit():
+    """TensorFlow may wait for seconds where an iterator ends."""
+    model, asked = toy(dropout=0.0), []
+    model.compile(keras.optimizers.SGD(0.01), keras_ssd.SSDLoss())
+    source = batches(squares(8), model, "light", batch_size=2)
+    made = source.maker.batch
+
+    def spy(epoch, places):
+        asked.append((epoch, tuple(int(place) for place in places)))
+        return made(epoch, places)
+
+    source.maker.batch = spy
+    for passes, first in ((3, 0), (1, 3)):  # the second `fit` goes on behind the first
+        asked.clear()
+        model.fit(source, epochs=passes, verbose=0)
+        source.close()
+        wanted = {
+            (epoch, tuple(int(place) for place in source.places(epoch, number)))
+            for epoch in range(first, first + passes)
+            for number in range(4)
+        }
+        assert wanted <= set(asked)
+        # Keras looks at the first batches to learn their shapes, and the threads work ahead.
+        assert len(asked) <= len(wanted) + 2 * (source.threads + 4)
+    assert source.epoch == 4
+
+
+def test_values_batches_without_an_end_are_those_of_the_epochs(model):
+    source = batches(squares(6), model, "light", batch_size=2)
+    epochs = [one_epoch(source) for _ in range(3)]
+    source.epoch = 1
+    endless = source.endless()
+    assert endless.num_batches is None
+    assert equal([endless[number] for number in range(6)], epochs[1] + epochs[2])
+    assert equal([endless[number] for number in range(3)], epochs[1])  # Keras may start over
+    endless.end(2)
+    assert source.epoch == 3
+
+
+def test_rejects_a_broken_image_in_fit_without_an_end():
+    """The error of the image, not one of the backend's."""
+
+    class Broken(Chain):
+        def __call__(self, *args):
+            raise ValueError("this image is broken")
+
+    model = toy()
+    model.compile(keras.optimizers.SGD(0.01), keras_ssd.SSDLoss())
+    source = batches(squares(4), model, Broken(named_chain("resize", model.input_size).blocks), batch_size=2)
+    with pytest.raises(ValueError, match="^this image is broken$"):
+        model.fit(source, epochs=1, verbose=0)
+    assert source.epoch == 0
+
+
 def test_values_names_of_a_batch(model):
     data = squares(6)
     source = batches(data, model, "light", batch_size=2)

@@ -234,13 +234,21 @@ class Batches(keras.utils.PyDataset):
 
     def _future(self, number):
         """The future of a batch, with the next ones put on their way."""
+        return self._started(range(number, min(number + self.threads + 2, len(self))), self.epoch)
+
+    def _started(self, numbers, epoch):
+        """The future of the first of some batches, all put on their way; those after the last are of the next epoch."""
         if self._pool is None:
             self._pool = concurrent.futures.ThreadPoolExecutor(self.threads, thread_name_prefix="keras_ssd-batch")
-        for ahead in range(number, min(number + self.threads + 2, len(self))):
-            key = (self.epoch, ahead)
+        keys = [(epoch + number // len(self), number % len(self)) for number in numbers]
+        for key in keys:
             if key not in self._waiting:
-                self._waiting[key] = self._pool.submit(self.maker.batch, self.epoch, self.places(*key))
-        return self._waiting.pop((self.epoch, number))
+                self._waiting[key] = self._pool.submit(self.maker.batch, key[0], self.places(*key))
+        return self._waiting.pop(keys[0])
+
+    def endless(self) -> "EndlessBatches":
+        """The batches from `epoch` on without an end, for one iterator over all epochs of `fit`."""
+        return EndlessBatches(self)
 
     def on_epoch_begin(self) -> None:
         """Starts over; Keras may have asked for a batch or two to learn their shapes."""
@@ -250,6 +258,9 @@ class Batches(keras.utils.PyDataset):
         """Goes on to the next epoch, if this one was asked for to its end; Keras also begins one to build a model."""
         self.epoch += self._asked >= len(self)
         self._asked = 0
+        self._forget_waiting()
+
+    def _forget_waiting(self):
         for future in self._waiting.values():
             future.cancel()
         self._waiting.clear()
@@ -267,6 +278,42 @@ class Batches(keras.utils.PyDataset):
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
             self._waiting.clear()
+
+
+class EndlessBatches(keras.utils.PyDataset):
+    """The batches of `Batches`, one epoch after another, by a number that counts on.
+
+    `fit` makes an iterator anew in every epoch of a source with an end. With TensorFlow each end of such an iterator
+    may wait four seconds for a thread of tf.data that tunes it, while nothing computes: an epoch of six seconds then
+    takes ten. A source without an end has one iterator, and the first batches of an epoch are made during the one
+    before.
+
+    Args:
+        source: the `Batches`; it goes on from its `epoch`.
+    """
+
+    def __init__(self, source: Batches) -> None:
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=1)
+        self.source: Batches = source
+        self._first = source.epoch
+
+    @property
+    def num_batches(self) -> None:
+        """None: there is no end."""
+        return None
+
+    def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        source = self.source
+        try:
+            return source._started(range(number, number + source.threads + 2), self._first).result()
+        except Exception as error:
+            source.failure = error
+            raise
+
+    def end(self, epochs: int) -> None:
+        """Ends it after a number of epochs: the source goes on behind them."""
+        self.source._forget_waiting()
+        self.source.epoch = self._first + epochs
 
 
 @functools.lru_cache(maxsize=4)  # every batch asks

@@ -1,7 +1,7 @@
 """What `fit` is fed with, and the errors that happen there."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -25,3 +25,20 @@ def telling_failures(*sources: Any) -> Iterator[None]:
             if source.failure is not None:
                 raise source.failure from None
         raise
+
+
+def fit_without_end(fit: Callable[..., Any], source: Any, options: dict[str, Any]) -> Any:
+    """Calls `fit` with one iterator over all epochs, see `keras_ssd.data.batches.EndlessBatches`.
+
+    Args:
+        fit: Keras's.
+        source: `Batches`.
+        options: keyword arguments of `fit`, without `steps_per_epoch`.
+    """
+    endless, history = source.endless(), None
+    try:
+        # The order is the source's own; Keras would warn that it cannot shuffle.
+        history = fit(endless, **{**options, "steps_per_epoch": len(source), "shuffle": False})
+        return history
+    finally:
+        endless.end(0 if history is None else len(history.epoch))

@@ -19,7 +19,7 @@ from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.map_limits import check_model
 from keras_ssd.models import keras_checks as checks
 from keras_ssd.models.composition import Composition
-from keras_ssd.models.feeding import telling_failures
+from keras_ssd.models.feeding import fit_without_end, telling_failures
 from keras_ssd.replacing import replacing
 from keras_ssd.results import Results
 from keras_ssd.zoo.label_fitting import fitted_names
@@ -227,6 +227,8 @@ class SSD(keras.Model):
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         checks.check_training(self, "fit", (x, *args), kwargs)
         with telling_failures(x, kwargs.get("validation_data")), checks.telling_compilation(self):
+            if hasattr(x, "endless") and not args and kwargs.get("steps_per_epoch") is None:
+                return fit_without_end(super().fit, x, kwargs)
             return super().fit(x, *args, **kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)

@@ -183,6 +183,7 @@ def train(
             if not callback.rows:
                 callback.measure_start()
             if callback.epochs_done < last and not callback.has_ended:
+                source.epoch = callback.epochs_done
                 trained.fit(
                     source,
                     epochs=last,

@@ -124,7 +124,6 @@ class TrainingCallback(keras.callbacks.Callback):
         self._write_log()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.source.epoch = epoch
         self._epoch, self._steps, self._began = epoch, 0, time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
