@@ -15,9 +15,10 @@ KEY = "keras_ssd"  # the entry of a file's metadata that holds the whole descrip
 ROWS = "rows"  # one tensor (B, K, 6): [class id, score, xmin, ymin, xmax, ymax], unused rows with class -1
 TABLES = "tables"  # two tensors, before suppression: decoded boxes (B, N, 4) and scores (B, N, C), no background
 SINGLE_TABLES = "single_tables"  # the same of one image, (N, 4) and (N, C)
+PREDICTIONS = "predictions"  # one tensor (B, N, C + 1 + 12), see `keras_ssd.box_coder.Predictions`
 TFLITE_DETECTION = "tflite_detection"  # the four outputs of TFLite_Detection_PostProcess
 EFFICIENT_NMS = "efficient_nms"  # the four outputs of TensorRT's EfficientNMS_TRT
-OUTPUTS = (ROWS, TABLES, SINGLE_TABLES, TFLITE_DETECTION, EFFICIENT_NMS)
+OUTPUTS = (ROWS, TABLES, SINGLE_TABLES, PREDICTIONS, TFLITE_DETECTION, EFFICIENT_NMS)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class FileMetadata:
     @property
     def has_suppression(self) -> bool:
         """Whether the file gives detections, rather than the boxes and scores of all anchors."""
-        return self.output not in (TABLES, SINGLE_TABLES)
+        return self.output not in (TABLES, SINGLE_TABLES, PREDICTIONS)
 
     @property
     def options(self) -> DecodeOptions:

@@ -26,6 +26,7 @@ CALLED = {
     "detect": (keras_ssd.detect, keras_ssd.open_model),
     "doctor": (keras_ssd.open_model,),
     "evaluate": (evaluate, collect, read, read_detections, keras_ssd.open_model),
+    "export": (keras_ssd.export, keras_ssd.open_model, read),
     "train": (keras_ssd.train, keras_ssd.open_model, keras_ssd.data.batches, read, *FACTORIES.values()),
     "zoo download": (keras_ssd.zoo.download,),
     "zoo list": (keras_ssd.zoo.entries,),
@@ -33,7 +34,7 @@ CALLED = {
 # What a shell alone needs: files to write, forms of output, and what stands for an object of Python.
 SHELL_ALONE = {
     "all", "anchors", "augment", "classes", "compare", "csv_columns", "data", "decode", "detections", "export_float16",
-    "first_label", "format", "json", "model", "out", "quiet", "report", "to", "traceback",
+    "first_label", "float16", "format", "int8", "json", "model", "out", "quiet", "report", "to", "traceback",
 }  # fmt: skip
 OLD_NAMES = [
     ("anchors fit", ["x", "--iou", "0.4"], "iou_threshold", 0.4),

@@ -10,9 +10,9 @@ import pytest
 from tiny_models import tiny_ssd
 
 import keras_ssd
-from keras_ssd.exporting import ParityError, door
+from keras_ssd.exporting import ParityError, checking
 from keras_ssd.exporting.describing import description_of
-from keras_ssd.exporting.formats import FORMATS, keras_file
+from keras_ssd.exporting.formats import FORMATS, caffe_net, keras_file, openvino_file, saved_model
 from keras_ssd.exporting.options import ExportOptions
 from keras_ssd.exporting.parity import Tolerance, compare
 from keras_ssd.file_metadata import FileMetadata
@@ -191,4 +191,44 @@ def test_values_batches_are_filled_and_cut():
             return images[:, 0, 0, :1, None] * np.ones((1, 2, 6))
 
     images = np.arange(4.0)[:, None, None, None] * np.ones((1, 2, 2, 3))
-    assert door.rows_in_batches(Counting(), images)[:, 0, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert checking.rows_in_batches(Counting(), images)[:, 0, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_values_each_module_of_a_format_is_in_the_table():
+    modules = {row.load() for row in FORMATS.values()}
+    assert {keras_file, saved_model, caffe_net, openvino_file} <= modules
+
+
+@pytest.mark.parametrize(("channels", "inside"), [("rgb", True), ("blob", False)])
+def test_values_a_caffe_net_with_its_description(tmp_path, channels, inside):
+    net = keras_ssd.ssd7(classes=["cat"], input_size=(64, 64))
+    done = keras_ssd.export(net, tmp_path / "mine.prototxt", channels=channels)
+    assert done.files == (tmp_path / "mine.prototxt", tmp_path / "mine.caffemodel")
+    first = (tmp_path / "mine.prototxt").read_text().splitlines()[0]
+    assert FileMetadata.from_json(first.removeprefix("# keras_ssd: ")) == done.metadata
+    assert (done.metadata.mean is None) is inside
+    assert done.parity is None
+    assert "OpenCV 4 reads it" in str(done)
+    back = keras_ssd.from_caffe(tmp_path / "mine.prototxt", tmp_path / "mine.caffemodel")
+    assert back.num_classes == 1
+
+
+def test_rejects_a_saved_model_where_keras_cannot_write_one(model, tmp_path):
+    if keras.config.backend() != "torch":
+        pytest.skip("the other backends write it")
+    with pytest.raises(ValueError, match="Set KERAS_BACKEND=tensorflow"):
+        keras_ssd.export(model, tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("suppression", "batch"), [(True, None), (False, 3)])
+def test_values_a_saved_model_answers_as_the_model(model, tmp_path, suppression, batch):
+    if keras.config.backend() != "tensorflow":
+        pytest.skip("TensorFlow's own format")
+    for _ in range(2):  # the second replaces the first
+        done = keras_ssd.export(model, tmp_path / "mine", suppression=suppression, batch=batch)
+    assert done.parity.holds
+    assert done.parity.matched > 10
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    told = (tmp_path / "mine" / "assets.extra" / "keras_ssd.json").read_text(encoding="utf-8")
+    assert FileMetadata.from_json(told) == done.metadata

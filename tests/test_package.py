@@ -37,7 +37,7 @@ FLOORS = (
     ),
     ("box_coder", "fastpaths", "folding", "layer_calls", "layout", "matching", "nms"),
     ("decoding",),
-    ("file_metadata",),
+    ("file_arrays", "file_metadata"),
     ("caffe.layers", "encoder", "layers", "losses"),
     ("backbones",),
     ("zoo",),

@@ -5,8 +5,12 @@ import contextlib
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_ssd.names import DETECTORS, files_nearby, unknown_name
+
+if TYPE_CHECKING:
+    from keras_ssd.models import SSD
 
 DETECTOR_LIST = f"{', '.join(DETECTORS[:-1])} or {DETECTORS[-1]}"
 FORMATS = ("images", "json", "csv")
@@ -122,6 +126,22 @@ def check_weights(weights: str | None) -> None:
             raise FileNotFoundError(f"There is no weight file at {weights}.{files_nearby(weights)}")
     elif not any(weights in (entry.name, entry.tag) for entry in zoo.entries()):
         zoo.find(weights)  # raises
+
+
+def opened(weights: str, **options: Any) -> "SSD":
+    """The model of a file or a name, see `keras_ssd.open_model`; what is neither is told as a missing file.
+
+    Raises:
+        FileNotFoundError: the text has the nearest file.
+    """
+    from keras_ssd.opening import open_model
+
+    try:
+        return open_model(weights, **options)
+    except ValueError as error:
+        if os.path.exists(weights) or not str(error).startswith("Unknown weights"):
+            raise
+        raise FileNotFoundError(f"No such file: '{weights}'.{files_nearby(weights)} {error}") from None
 
 
 def class_words(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from keras_ssd.cli.arguments import add_class_names, add_map_limit, class_names, name_list, output_file, size
+from keras_ssd.cli.arguments import add_class_names, add_map_limit, class_names, name_list, opened, output_file, size
 from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.tables import print_table
 from keras_ssd.names import files_nearby
@@ -186,16 +186,11 @@ def _opened(args):
             raise ValueError(f"--{name.replace('_', '-')} is for a .prototxt, and none is given.")
     if not args.truncate_sizes:
         raise ValueError("--no-truncate-sizes is for a .prototxt, and none is given.")
-    from keras_ssd.opening import is_described, open_model
+    from keras_ssd.opening import is_described
 
     if rest[0].lower().endswith(".caffemodel") and not is_described(rest[0]):
         _refuse_unknown(rest[0])
-    try:
-        model = open_model(rest[0], class_names=class_names(args.class_names))
-    except ValueError as error:
-        if Path(rest[0]).exists() or not str(error).startswith("Unknown weights"):
-            raise
-        raise FileNotFoundError(f"No such file: '{rest[0]}'.{files_nearby(rest[0])} {error}") from None
+    model = opened(rest[0], class_names=class_names(args.class_names))
     if not args.fold:
         return model
     from keras_ssd.models.folding import fold_batch_normalization

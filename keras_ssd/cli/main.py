@@ -14,7 +14,10 @@ from keras_ssd.cli.backend import start_backend
 from keras_ssd.cli.parsing import Parser
 from keras_ssd.map_limits import map_limit
 
-COMMANDS = ("demo", "detect", "train", "evaluate", "data", "anchors", "convert", "zoo", "doctor", "completion")
+COMMANDS = (
+    *("demo", "detect", "train", "evaluate", "data", "anchors", "convert", "export", "zoo", "doctor"),
+    "completion",
+)
 
 
 def make_parser() -> Parser:

@@ -3,6 +3,19 @@
 `exporters` and `caffe.exporter` write graphs; here are the options, the description in the file, and the comparison.
 """
 
-from keras_ssd.exporting.door import export as export
-from keras_ssd.exporting.written import Exported as Exported
-from keras_ssd.exporting.written import ParityError as ParityError
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_ssd.exporting.door import export as export
+    from keras_ssd.exporting.written import Exported as Exported
+    from keras_ssd.exporting.written import ParityError as ParityError
+
+# Imported when they are first asked for, because the command's help reads the table of formats without Keras.
+_HOME = {"export": "door", "Exported": "written", "ParityError": "written"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'keras_ssd.exporting' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

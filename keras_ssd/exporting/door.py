@@ -4,14 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_ssd.calling import checked_arguments
-from keras_ssd.exporting import models
+from keras_ssd.exporting.checking import checked
 from keras_ssd.exporting.formats import format_of
-from keras_ssd.exporting.images import images_for
 from keras_ssd.exporting.options import ExportOptions
-from keras_ssd.exporting.parity import TOLERANCES, Parity, Runner, compare
 from keras_ssd.exporting.placing import other_name, place, size_of, workshop
 from keras_ssd.exporting.written import Exported, ParityError, Written
 from keras_ssd.models.wrapping import as_detector
@@ -71,45 +67,15 @@ def export(
     options = ExportOptions(suppression, batch, channels, precision, calibrate, licence)
     found.check(options)
     model = as_detector(model)
-    images = images_for(check, model.input_size)
     with workshop(path) as made:
         module = found.load()
         written: Written = module.write(model, made, options)
         runner = module.open_file(made, written.metadata)
-        parity = None if runner is None else parity_of(model, runner, images, precision)
+        parity, ap = (None, None) if runner is None else checked(model, runner, check, precision)
         agrees = parity is None or parity.holds
         target = path if agrees else other_name(path)
         files = place(made, target)
-    exported = Exported(target, files, size_of(files), written.metadata, parity, written.notes)
+    exported = Exported(target, files, size_of(files), written.metadata, parity, written.notes, ap)
     if not agrees:
         raise ParityError(exported)
     return exported
-
-
-def parity_of(model: Any, runner: Runner, images: np.ndarray, precision: str) -> Parity:
-    """How the detections of a file compare with those of the model that it was written from.
-
-    Args:
-        model: the detector.
-        runner: the file.
-        images: (B, H, W, 3) float32 RGB in 0..255.
-        precision: of the file.
-    """
-    detector = models.decoded(model)
-    [decoder] = [layer for layer in detector.layers if hasattr(layer, "options")]
-    floor = decoder.options.floor
-    return compare(
-        models.rows_of(detector, images), rows_in_batches(runner, images), runner.runtime, TOLERANCES[precision], floor
-    )
-
-
-def rows_in_batches(runner: Runner, images: np.ndarray) -> np.ndarray:
-    """Rows (B, K, 6) of any number of images, in batches that the file takes: of two where it takes any."""
-    batch = runner.batch or 2
-    parts = []
-    for start in range(0, len(images), batch):
-        part = images[start : start + batch]
-        if runner.batch is not None and len(part) < batch:
-            part = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
-        parts.append(runner.rows(part)[: len(images) - start])
-    return np.concatenate(parts)

@@ -2,10 +2,15 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
+from keras_ssd.box_coder import Predictions
+from keras_ssd.decoding import DecodeOptions
+from keras_ssd.decoding.tensors import SCORING
 from keras_ssd.exporters.onnx.detector import Detector
+from keras_ssd.file_arrays import BOXES, SCORES
 from keras_ssd.models import SSD, with_decoder
 from keras_ssd.models.wrapping import as_detector
 
@@ -35,6 +40,19 @@ def decoded(model: Any) -> SSD:
     """The model with its decoder."""
     model = as_detector(model)
     return model if model.has_decoder else with_decoder(model)
+
+
+def tables(model: Any) -> keras.Model:
+    """A model with the outputs `boxes` (B, N, 4), decoded, and `scores` (B, N, C) without the background."""
+    detector = Detector.of(model)
+    parts = Predictions.split(ops.cast(detector.predictions, "float32"))
+    scores = SCORING[detector.kind_of_scores](parts.logits)[..., 1:]
+    return keras.Model(model.inputs[0], {BOXES: detector.options.boxes(parts, ops), SCORES: scores}, name=model.name)
+
+
+def options_of(detector: SSD) -> DecodeOptions:
+    """The options of the decoder that a model ends in."""
+    return Detector.of(detector).options
 
 
 def rows_of(detector: SSD, images: np.ndarray) -> np.ndarray:

@@ -44,8 +44,12 @@ class Exported:
     ap: tuple[float, float] | None = None
 
     def __str__(self) -> str:
-        compared = self.parity or "not compared with the model: no runtime of this format is installed"
-        lines = [f"{', '.join(map(str, self.files))}: {_megabytes(self.size)}", str(compared), *self.notes]
+        lines = [f"{', '.join(map(str, self.files))}: {_megabytes(self.size)}"]
+        if self.parity is not None:
+            lines.append(str(self.parity))
+        elif not self.notes:
+            lines.append("not compared with the model: no runtime of this format is installed")
+        lines += self.notes
         if self.ap is not None:
             lines.append(f"AP of the model {self.ap[0]:.4f}, of the file {self.ap[1]:.4f}")
         return "\n".join(lines)

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_ssd.exporters.comparing import Tolerance, compare
 from keras_ssd.exporters.onnx.detector import Detector
 from keras_ssd.exporters.onnx.inputs import IMAGES, PREPROCESSING, fed, input_kind
 from keras_ssd.exporters.onnx.outputs import BOXES, SCORES
+from keras_ssd.exporters.onnx.suppression import DETECTIONS
 from keras_ssd.images import read_image, resize_bilinear
 
 RANDOM = "random noise"
@@ -22,7 +24,8 @@ class Difference:
 
     Args:
         image: its name.
-        boxes: in fractions of the image; of coordinates beyond 1, as a share of them.
+        boxes: in fractions of the image; of coordinates beyond 1, as a share of them. Infinite where one program has a
+            detection that the other has not.
         scores: 0..1.
     """
 
@@ -43,12 +46,19 @@ class OnnxCheck:
         input: what it takes, see `to_onnx`.
         runtime: what ran it, with its version; None if nothing did.
         differences: a `Difference` for random noise and for each image.
+        gives_detections: whether the file holds suppression.
     """
 
     path: Path
     input: str
     runtime: str | None
     differences: tuple[Difference, ...]
+    gives_detections: bool = False
+
+    @property
+    def outputs(self) -> str:
+        """Names of what the file gives, in words."""
+        return DETECTIONS if self.gives_detections else f"{BOXES} and {SCORES}"
 
     @property
     def boxes(self) -> float | None:
@@ -61,7 +71,7 @@ class OnnxCheck:
         return max((row.scores for row in self.differences), default=None)
 
     def __str__(self) -> str:
-        head = f"{self.path}: takes {self.input}, gives {BOXES} and {SCORES}."
+        head = f"{self.path}: takes {self.input}, gives {self.outputs}."
         if self.runtime is None:
             return f"{head} Not compared with the model, since onnxruntime is not installed."
         return "\n".join([f"{head} Largest differences in {self.runtime}:", *(f"  {row}" for row in self.differences)])
@@ -98,10 +108,22 @@ def check_onnx(path: str | os.PathLike[str], model: Any, images: Iterable[Any] =
     rows = []
     for name, image in _named(images, detector.model.inputs[0].shape[1:3]):
         x = fed(kind, lambda batch: detector.output_of(PREPROCESSING, batch), image)
+        if detector.has_decoder:
+            rows.append(_of_rows(name, session.run([DETECTIONS], {IMAGES: x})[0], detector, image))
+            continue
         found = session.run([BOXES, SCORES], {IMAGES: x})
         expected = detector.results(image[None])
         rows.append(Difference(name, *(_largest(a, b[0]) for a, b in zip(found, expected, strict=True))))
-    return OnnxCheck(Path(path), said["input"], f"onnxruntime {onnxruntime.__version__}", tuple(rows))
+    runtime = f"onnxruntime {onnxruntime.__version__}"
+    return OnnxCheck(Path(path), said["input"], runtime, tuple(rows), detector.has_decoder)
+
+
+def _of_rows(name, found, detector, image):
+    tolerance = Tolerance(1e-3, 1e-2)
+    parity = compare(detector.rows(image[None]), found, "", tolerance, detector.options.floor)
+    if parity.matched < max(parity.expected, parity.found):
+        return Difference(name, float("inf"), float("inf"))
+    return Difference(name, parity.boxes, parity.scores)
 
 
 def _named(images, size_hw):

@@ -61,6 +61,15 @@ class Detector:
             options, from_logits = DecodeOptions(**getattr(model, "final_decoding", {})), True
         return cls(model, joining[0].output, options, options.kind_of_scores(from_logits))
 
+    @property
+    def has_decoder(self) -> bool:
+        """Whether the model gives detections."""
+        return self.model.outputs[0] is not self.predictions
+
+    def rows(self, images: Any) -> np.ndarray:
+        """Detections (B, K, 6) of images (B, H, W, 3) as a numpy array, of a model with a decoder."""
+        return ops.convert_to_numpy(self.model(images, training=False))
+
     def results(self, images: Any) -> tuple[np.ndarray, np.ndarray]:
         """(boxes (B, N, 4), scores (B, N, C)) of images (B, H, W, 3), as numpy arrays; no suppression."""
         raw = keras.Model(self.model.inputs[0], self.predictions)(images, training=False)

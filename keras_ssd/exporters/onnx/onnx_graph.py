@@ -16,12 +16,21 @@ LOWEST = float(np.finfo("float32").min)
 
 @dataclass(frozen=True)
 class Node:
-    """One operation; its only output has its name."""
+    """One operation; its first output, mostly the only one, has its name.
+
+    Args:
+        operator, inputs, attributes: as in ONNX.
+        name: of the operation.
+        more: names of further outputs.
+        domain: of the operator; "" is ONNX's own.
+    """
 
     operator: str
     name: str
     inputs: tuple[str, ...]
     attributes: dict[str, Any]
+    more: tuple[str, ...] = ()
+    domain: str = ""
 
 
 class Graph:
@@ -29,14 +38,25 @@ class Graph:
 
     Args:
         reserved: names that no node may take.
+        images: name of the input, whose first axis is the batch.
+        batch: images at once; None for any number. Shapes of a `Value` say 1 in any case.
+        single: the tables of anchors have no axis of the batch, which is 1.
+
+    Attributes:
+        precise: names of operations that half precision would spoil.
     """
 
     nodes: list[Node]
     constants: dict[str, np.ndarray]
+    precise: set[str]
 
-    def __init__(self, reserved: Iterable[str] = ()):
+    def __init__(
+        self, reserved: Iterable[str] = (), images: str = "images", batch: int | None = 1, single: bool = True
+    ):
         self.nodes = []
         self.constants = {}
+        self.precise = set()
+        self.images, self.batch, self.single = images, batch, single
         self._names = set(reserved)
         self._moved = {}
 
@@ -48,6 +68,45 @@ class Graph:
         """Writes an operation and returns the name of its output."""
         self.nodes.append(Node(operator, name, tuple(inputs), attributes))
         return name
+
+    def several(
+        self, operator: str, inputs: Iterable[str], names: Sequence[str], domain: str = "", **attributes: Any
+    ) -> tuple[str, ...]:
+        """Writes an operation of several outputs with these names, and returns them."""
+        first, *more = names
+        self.nodes.append(Node(operator, first, tuple(inputs), attributes, tuple(more), domain))
+        return tuple(names)
+
+    def with_batch(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Sizes for a Reshape to a shape whose first axis is a batch of 1 image."""
+        return tuple(shape) if self.batch == 1 else (-1, *shape[1:])
+
+    def table(self, rows: int, *columns: int) -> tuple[int, ...]:
+        """Sizes for a Reshape to a table of so many rows per image."""
+        return (rows, *columns) if self.single else self.with_batch((1, rows, *columns))
+
+    def table_axis(self, axis: int) -> int:
+        """Where an axis of a table, 0 for its rows, is stored."""
+        return axis if self.single else axis + 1
+
+    def spread(self, array: ArrayLike, name: str) -> str:
+        """Writes an array whose first axis is a batch of 1 image for all images, and returns its name."""
+        array = np.asarray(array)
+        if self.batch is not None:
+            return self.constant(np.repeat(array, self.batch, axis=0), name)
+        sizes = self.sizes((1,) * array.ndim, f"{name}/sizes")
+        return self.node("Expand", [self.constant(array, name), sizes], self.unique(f"{name}/spread"))
+
+    def sizes(self, shape: Sequence[int], name: str) -> str:
+        """Writes a shape whose first axis is a batch of 1 image as the sizes for all images, and returns its name."""
+        if self.batch is not None:
+            return self.constant(np.asarray([self.batch, *shape[1:]]), name)
+        if "images" not in self._moved:
+            stored = self.node("Shape", [self.images], self.unique("batch/shape"))
+            ends = [self.constant(np.asarray([end]), f"batch/{end}") for end in (0, 1)]
+            self._moved["images"] = self.node("Slice", [stored, *ends], self.unique("batch"))
+        rest = self.constant(np.asarray(shape[1:]), f"{name}/others")
+        return self.node("Concat", [self._moved["images"], rest], self.unique(name), axis=0)
 
     def rename_last(self, stored: str, name: str) -> None:
         """Gives the last operation, whose output is `stored` and which nothing reads yet, a reserved name."""
@@ -92,8 +151,10 @@ class Graph:
 
     def _block(self, value, shape, axis, count, fill, name):
         """A constant as large as a map of this shape, but for one axis; None if nothing is left of it."""
+        if not count:
+            return None
         size = value.stored([count if index == axis else length for index, length in enumerate(shape)])
-        return self.constant(np.full(size, fill, np.float32), f"{name}/block_{count}") if count else None
+        return self.spread(np.full(size, fill, np.float32), f"{name}/block_{count}")
 
     def straight(self, value: Value) -> Value:
         """The value with its channels as Keras has them."""
@@ -117,7 +178,8 @@ class Graph:
     def _move(self, value, order):
         moved = replace(value, order=order)
         if value.keeps_values(order):
-            return replace(moved, name=self.reshape(value.name, moved.stored_shape, f"{value.name}/reshape"))
+            sizes = self.with_batch(moved.stored_shape)
+            return replace(moved, name=self.reshape(value.name, sizes, f"{value.name}/reshape"))
         name = self.unique(f"{value.name}/transpose")
         return replace(moved, name=self.node("Transpose", [value.name], name, perm=value.axes_to(order)))
 
@@ -168,8 +230,15 @@ class Step:
         return self.graph.constant(array, f"{self.layer.name}/{part}")
 
     def reshape(self, stored: Any, shape: Sequence[int], part: str | None = None) -> str:
-        """Another shape for a tensor of the graph; returns its name."""
-        sizes = self.constant(np.asarray(shape, np.int64), f"{part}_shape" if part else "shape")
+        """Another shape, whose first axis is a batch of 1 image, for a tensor of the graph; returns its name."""
+        return self._reshape(stored, self.graph.with_batch(shape), part)
+
+    def table(self, stored: Any, rows: int, *columns: int, part: str | None = None) -> str:
+        """The tensor as a table with so many rows per image; returns its name."""
+        return self._reshape(stored, self.graph.table(rows, *columns), part)
+
+    def _reshape(self, stored, sizes, part):
+        sizes = self.constant(np.asarray(sizes, np.int64), f"{part}_shape" if part else "shape")
         return self.node("Reshape", stored, sizes, part=part)
 
     def factors(self, value: Value, array: ArrayLike, part: str) -> str:

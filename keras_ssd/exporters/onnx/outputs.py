@@ -13,11 +13,11 @@ from keras_ssd.exporters.onnx.onnx_graph import Graph
 BOXES, SCORES = "boxes", "scores"
 
 
-def write_boxes(graph: Graph, tables: HeadTables, options: DecodeOptions) -> None:
-    """Writes decoded boxes (N, 4), by the very formula that decodes everywhere else.
+def decoded_boxes(graph: Graph, tables: HeadTables, options: DecodeOptions) -> "Symbol":
+    """Writes decoded boxes (B, N, 4), by the very formula that decodes everywhere else.
 
     Args:
-        graph: the `Graph`; the last operation has the name "boxes".
+        graph: the `Graph`.
         tables: the `HeadTables`.
         options: the `DecodeOptions`: how offsets are coded.
     """
@@ -25,29 +25,43 @@ def write_boxes(graph: Graph, tables: HeadTables, options: DecodeOptions) -> Non
     anchors = spec.anchors_cxcywh()
     variances = np.broadcast_to(np.asarray(spec.variances, np.float32), anchors.shape)
     offsets = Symbol(graph, tables.offsets)
-    boxes = options.boxes(Predictions(None, offsets, anchors, variances), SymbolOperations)
-    graph.rename_last(boxes.name, BOXES)
+    return options.boxes(Predictions(None, offsets, anchors, variances), SymbolOperations)
 
 
-def write_scores(graph: Graph, tables: HeadTables, kind: str) -> None:
-    """Writes scores (N, C), without the background.
+def probabilities(graph: Graph, tables: HeadTables, kind: str) -> "Symbol":
+    """Writes scores (B, N, C + 1) of all classes, the background first.
 
     Args:
-        graph: the `Graph`; the last operation has the name "scores".
+        graph: the `Graph`.
         tables: the `HeadTables`.
         kind: "softmax", "sigmoid" or "probabilities", see `DecodeOptions.scores`.
     """
-    table = tables.confidence
+    table = Symbol(graph, tables.confidence, SCORES)
     if kind == "softmax":
-        table = graph.node("Softmax", [table], graph.unique(f"{SCORES}/softmax"), axis=1)
-    scores = Symbol(graph, table, SCORES)[..., 1:]
-    if kind == "sigmoid":
-        scores = Symbol(graph, graph.node("Sigmoid", [scores.name], graph.unique(f"{SCORES}/sigmoid")))
+        return table.write("Softmax", table, axis=graph.table_axis(1))
+    return table.write("Sigmoid", table) if kind == "sigmoid" else table
+
+
+def write_tables(graph: Graph, tables: HeadTables, options: DecodeOptions, kind: str) -> None:
+    """Writes the outputs `boxes` (B, N, 4) and `scores` (B, N, C), without the background.
+
+    Args:
+        graph: the `Graph`; the last operations have the names of the outputs.
+        tables: the `HeadTables`.
+        options: the `DecodeOptions`.
+        kind: of the scores.
+    """
+    graph.rename_last(decoded_boxes(graph, tables, options).name, BOXES)
+    if kind == "sigmoid":  # of fewer columns than `probabilities` would compute
+        scores = Symbol(graph, tables.confidence, SCORES)[..., 1:]
+        scores = scores.write("Sigmoid", scores)
+    else:
+        scores = probabilities(graph, tables, kind)[..., 1:]
     graph.rename_last(scores.name, SCORES)
 
 
 class Symbol:
-    """A table (N, D) of the graph that formulas on arrays can be applied to: each operation is written down.
+    """A table (B, N, D) of the graph that formulas on arrays can be applied to: each operation is written down.
 
     Args:
         graph: the `Graph`.
@@ -91,7 +105,8 @@ class Symbol:
     def __getitem__(self, key: Any) -> "Symbol":
         _, columns = key  # always symbol[..., start:stop]
         start, stop = columns.start or 0, np.iinfo(np.int64).max if columns.stop is None else columns.stop
-        return self.write("Slice", self, np.asarray([start]), np.asarray([stop]), np.asarray([1]))
+        axis = np.asarray([self.graph.table_axis(1)])
+        return self.write("Slice", self, np.asarray([start]), np.asarray([stop]), axis)
 
 
 def _floats(x):
@@ -108,7 +123,9 @@ class SymbolOperations:
     @staticmethod
     def concatenate(parts: Sequence[Any], axis: int) -> Any:
         symbols = [part for part in parts if isinstance(part, Symbol)]
-        return symbols[0].write("Concat", *parts, axis=1) if symbols else np.concatenate(parts, axis)
+        if not symbols:
+            return np.concatenate(parts, axis)
+        return symbols[0].write("Concat", *parts, axis=symbols[0].graph.table_axis(1))
 
     @staticmethod
     def clip(x: Symbol, low: float, high: float) -> "Symbol":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ssd.exporting.options import ExportOptions
+from keras_ssd.exporting.options import TENSORRT, ExportOptions
 from keras_ssd.names import unknown_name
 
 
@@ -61,7 +61,37 @@ class Format:
 
 _EVERY_INPUT = ("rgb", "bgr", "blob", "rgb_blob")
 # One row a format; another one needs a row here and its module.
-FORMATS = {row.name: row for row in (Format("keras", ".keras", "keras_file", "this package's own model file"),)}
+_ROWS = (
+    Format(
+        "onnx",
+        ".onnx",
+        "onnx_file",
+        "ONNX, for servers, browsers, OpenCV 5 and TensorRT",
+        precisions=("float32", "float16"),
+        suppressions=(True, False, TENSORRT),
+        channels=_EVERY_INPUT,
+    ),
+    Format(
+        "openvino",
+        ".xml",
+        "openvino_file",
+        "OpenVINO's .xml and .bin",
+        precisions=("float32", "float16"),
+        channels=_EVERY_INPUT,
+    ),
+    Format("saved_model", "", "saved_model", "TensorFlow's SavedModel"),
+    Format("keras", ".keras", "keras_file", "this package's own model file"),
+    Format(
+        "caffe",
+        ".prototxt",
+        "caffe_net",
+        "a Caffe net and its .caffemodel, for OpenCV 4",
+        suppressions=(True,),
+        channels=_EVERY_INPUT,
+        free_batch=False,
+    ),
+)
+FORMATS = {row.name: row for row in _ROWS}
 
 
 def format_of(path: str | os.PathLike[str], name: str | None) -> Format:

@@ -10,14 +10,15 @@ from keras_ssd.exporting import models
 from keras_ssd.exporting.describing import description_of
 from keras_ssd.exporting.options import ExportOptions
 from keras_ssd.exporting.written import Written
-from keras_ssd.file_metadata import ROWS, FileMetadata
+from keras_ssd.file_metadata import PREDICTIONS, ROWS, FileMetadata
 
 
 def write(model: Any, path: Path, options: ExportOptions) -> Written:
     """Saves the model, which holds what it must tell by itself."""
     model = models.decoded(model) if options.suppression else models.raw(model)
     model.save(path)
-    return Written(description_of(model, options, layout="NHWC", output=ROWS if options.suppression else "tables"))
+    output = ROWS if options.suppression else PREDICTIONS
+    return Written(description_of(model, options, layout="NHWC", output=output))
 
 
 class _Saved:

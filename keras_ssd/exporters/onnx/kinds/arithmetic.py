@@ -34,7 +34,8 @@ def _with_rank(step, value, rank):
         return value
     value = step.graph.plain(value)
     shape = (value.shape[0], *(1,) * (rank - value.rank), *value.shape[1:])
-    return Value.plain(step.graph.reshape(value.name, shape, f"{step.name}/spread"), shape)
+    stored = step.graph.reshape(value.name, step.graph.with_batch(shape), f"{step.name}/spread")
+    return Value.plain(stored, shape)
 
 
 def _chained(step, operator, stored, last_part=None) -> Any:

@@ -17,29 +17,33 @@ class HeadTables:
     """What AnchorBoxes joins.
 
     Args:
-        confidence: name of the (N, C + 1) table.
-        offsets: name of the (N, 4) table.
+        confidence: name of the table (B, N, C + 1), of one image maybe (N, C + 1).
+        offsets: name of the table (B, N, 4) or (N, 4).
+        columns: C + 1.
         spec: the `AnchorSpec`.
     """
 
     confidence: str
     offsets: str
+    columns: int
     spec: Any
 
 
 def anchor_boxes(step: Step, *maps: Value) -> HeadTables:
     """The heads' maps, level by level, as tables with one row per anchor."""
     levels = step.layer.spec.levels
-    tables = []
+    tables, widths = [], []
     for part, group in (("confidence", maps[: len(levels)]), ("offsets", maps[len(levels) :])):
-        rows = []
+        rows, columns = [], 0
         for number, (level, value) in enumerate(zip(levels, group, strict=True)):
             value = step.graph.plain(value)  # (1, H, W, boxes * columns)
-            shape = (level.num_anchors, value.shape[-1] // level.boxes_per_cell)
-            rows.append(step.reshape(value, shape, part=f"{part}_{number}"))
-        tables.append(rows[0] if len(rows) == 1 else step.node("Concat", *rows, part=part, axis=0))
+            columns = value.shape[-1] // level.boxes_per_cell
+            rows.append(step.table(value, level.num_anchors, columns, part=f"{part}_{number}"))
+        axis = step.graph.table_axis(0)
+        widths.append(columns)
+        tables.append(rows[0] if len(rows) == 1 else step.node("Concat", *rows, part=part, axis=axis))
     confidence, offsets = tables
-    return HeadTables(confidence, offsets, step.layer.spec)
+    return HeadTables(confidence, offsets, widths[0], step.layer.spec)
 
 
 def class_columns(step: Step, x: Value) -> Value:
@@ -54,9 +58,11 @@ def class_columns(step: Step, x: Value) -> Value:
         return x.like(step.node("Gather", x, places, axis=x.axis(-1)))
     x = step.graph.plain(x)
     rows = int(np.prod(x.shape)) // columns
-    table = step.reshape(x, (rows, columns), part="table")
-    never = step.constant(np.full((rows, 1), NEVER), "never")
-    stored = step.node("Concat", never, table, part="with_background", axis=1)
+    table = step.table(x, rows, columns, part="table")
+    never = np.full((rows, 1) if step.graph.single else (1, rows, 1), NEVER)
+    name = f"{layer.name}/never"
+    never = step.graph.constant(never, name) if step.graph.single else step.graph.spread(never, name)
+    stored = step.node("Concat", never, table, part="with_background", axis=step.graph.table_axis(1))
     return Value.plain(step.reshape(stored, step.shape), step.shape)
 
 
@@ -66,9 +72,9 @@ def boxes_of_classes(step: Step, x: Value) -> Value:
     x = step.graph.plain(x)
     rows = int(np.prod(x.shape)) // count
     own = np.eye(count)
-    y = step.reshape(x, (rows, count, 1), part="own")
+    y = step.table(x, rows, count, 1, part="own")
     if softmax:
-        others = step.reshape(x, (rows, 1, count), part="all")
+        others = step.table(x, rows, 1, count, part="all")
         others = step.node("Add", others, step.constant(own * NEVER, "without_own"), part="others")
         y = step.node("Sub", y, _log_sum_exp(step, others), part="logit")
     y = step.node("Mul", y, step.constant(own, "own_mask"), part="masked")  # (rows, C, C)
@@ -78,10 +84,11 @@ def boxes_of_classes(step: Step, x: Value) -> Value:
 
 
 def _log_sum_exp(step, stored):
-    """Over the last of three axes; the largest is taken out first, so nothing overflows."""
-    largest = step.node("ReduceMax", stored, part="largest", axes=[2], keepdims=1)
+    """Over the last axis of the table; the largest is taken out first, so nothing overflows."""
+    axis = step.graph.table_axis(2)
+    largest = step.node("ReduceMax", stored, part="largest", axes=[axis], keepdims=1)
     powers = step.node("Exp", step.node("Sub", stored, largest, part="below"), part="powers")
-    total = step.node("ReduceSum", powers, step.constant(np.asarray([2]), "axes"), part="total", keepdims=1)
+    total = step.node("ReduceSum", powers, step.constant(np.asarray([axis]), "axes"), part="total", keepdims=1)
     return step.node("Add", step.node("Log", total, part="log"), largest, part="log_sum_exp")
 
 

@@ -98,7 +98,7 @@ def bilinear_resize(step: Step, x: Value) -> Value:
     bounds = {axis: (before, x.shape[axis] - after) for axis, (before, after) in sides}
     if any(map(any, layer.cropping)):
         x = x.like(sliced(step, x, bounds, part="cropped"))
-    sizes = step.constant(np.asarray([1, x.shape[3], layer.height, layer.width]), "sizes")
+    sizes = step.graph.sizes((1, x.shape[3], layer.height, layer.width), f"{layer.name}/sizes")
     attributes = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
     return x.like(step.node("Resize", x, "", "", sizes, **attributes), step.shape)
 
