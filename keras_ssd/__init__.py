@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from keras_ssd import doctor as doctor
     from keras_ssd import evaluation as evaluation
     from keras_ssd import formats as formats
+    from keras_ssd import labelling as labelling
     from keras_ssd import layers as layers
     from keras_ssd import losses as losses
     from keras_ssd import zoo as zoo
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from keras_ssd.exporters.onnx import to_onnx as to_onnx
     from keras_ssd.exporting import Exported as Exported
     from keras_ssd.exporting import export as export
+    from keras_ssd.labelling import label as label
     from keras_ssd.layers import AnchorBoxes as AnchorBoxes
     from keras_ssd.layers import DecodeDetections as DecodeDetections
     from keras_ssd.layers import L2Normalization as L2Normalization
@@ -75,8 +77,8 @@ if TYPE_CHECKING:
 # here depends on how the process was started.
 _HOMES = {
     "keras_ssd": (
-        *("anchors", "backbones", "boxes", "callbacks", "data", "doctor", "evaluation", "formats", "layers"),
-        *("losses", "zoo"),
+        *("anchors", "backbones", "boxes", "callbacks", "data", "doctor", "evaluation", "formats"),
+        *("labelling", "layers", "losses", "zoo"),
     ),
     "keras_ssd.anchors": ("AnchorLevel", "AnchorRecipe", "AnchorSpec", "RecipeLevel"),
     "keras_ssd.backbones": ("ConvRow",),
@@ -90,6 +92,7 @@ _HOMES = {
     "keras_ssd.exporters.onnx": ("to_onnx",),
     "keras_ssd.exporting": ("Exported", "export"),
     "keras_ssd.caffe.importer": ("from_caffe",),
+    "keras_ssd.labelling": ("label",),
     "keras_ssd.layers": ("AnchorBoxes", "DecodeDetections", "L2Normalization"),
     "keras_ssd.losses": ("SSDLoss", "SSDLossMetric"),
     "keras_ssd.map_limits": ("map_limit",),

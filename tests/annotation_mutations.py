@@ -4,8 +4,10 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import time
 import xml.etree.ElementTree as ElementTree
+from xml.sax.saxutils import escape
 
 import json_mutations
 import numpy as np
@@ -14,7 +16,7 @@ from data_files import save_image
 from keras_ssd.data import DataError
 from keras_ssd.data.reading import read_to_check
 
-FORMATS = ("coco", "yolo", "voc", "csv", "labelme", "createml", "via")
+FORMATS = ("coco", "yolo", "voc", "csv", "cvat", "labelstudio", "labelme", "createml", "via")
 LABELS = "0 0.5 0.5 0.5 0.5\n1 .25 .25 .2 .3\n0 0.1 0.1 0.4 0.1 0.4 0.4 0.1 0.4\n1 0.7 0.7 0.2 0.2\n"
 YAML = "path: .\ntrain: images/train\nval: images/val\nnc: 2\nnames: [nut, 'bolt']\n"
 TABLE = (
@@ -73,6 +75,36 @@ TOOLS = {
         for name in "ab"
     },
 }
+TOOLS["labelstudio"] = [
+    {
+        "id": number,
+        "data": {"image": f"/data/upload/1/3f5a7b2c-{name}.jpg"},
+        "annotations": [
+            {
+                "id": number,
+                "result": [
+                    {
+                        "id": f"{name}{place}",
+                        "type": "rectanglelabels",
+                        "original_width": 60,
+                        "original_height": 40,
+                        "value": {"x": x, "y": y, "width": w, "height": h, "rotation": 0, "rectanglelabels": [c]},
+                    }
+                    for place, (c, x, y, w, h) in enumerate(_BOXES)
+                ],
+            }
+        ],
+    }
+    for number, name in enumerate("ab")
+]
+_CVAT_BOXES = "".join(
+    f'<box label=" {c} " occluded="0" xtl=" {x} " ytl=" {y} " xbr=" {x + w} " ybr=" {y + h} " z_order="0">\n</box>\n'
+    for c, x, y, w, h in _BOXES
+)
+CVAT = (
+    "<annotations>\n<version>1.1</version>\n<meta><task><mode>annotation</mode></task></meta>\n"
+    f'<image id="0" name="{{}}.jpg" width="60" height="40">\n{_CVAT_BOXES}</image>\n</annotations>\n'
+)
 WORDS = (
     "nan",
     "-1",
@@ -134,6 +166,8 @@ def prepare(format, folder):
         return {folder / "JPEGImages" / "a.json": json.dumps(TOOLS[format], indent=1)}
     if format == "csv":
         return {folder / "boxes.csv": TABLE}
+    if format == "cvat":
+        return {folder / f"{name}.xml": CVAT.format(name) for name in "ab"}
     (folder / "Annotations").mkdir()
     return {folder / "Annotations" / "a.xml": XML, folder / "Annotations" / "b.xml": XML}
 
@@ -142,10 +176,19 @@ def mutated(text, rng):
     """The bytes of a text with one to four changes."""
     if text.startswith(("{", "[")) and rng.integers(5):
         return json_mutations.mutated(text, rng)
+    if text.startswith("<annotations") and rng.integers(5):
+        return _attribute(text, rng).encode()
     data = text.encode()
     for _ in range(rng.integers(1, 5)):
         data = _CHANGES[rng.integers(len(_CHANGES))](data, rng)
     return data
+
+
+def _attribute(text, rng):
+    """XML that stays whole, with another value of an attribute."""
+    values = list(re.finditer('"([^"]*)"', text))
+    chosen, word = values[rng.integers(len(values))], WORDS[rng.integers(len(WORDS))].replace("\0", "")
+    return text[: chosen.start(1)] + escape(word, {'"': "&quot;"}) + text[chosen.end(1) :]
 
 
 def _cut(data, rng):
@@ -214,8 +257,8 @@ def _unaccounted(format, files, whole):
             yield from json_mutations.unaccounted(path, whole, of_file)
         elif format in TOOLS:
             yield from _lost_regions(format, path, whole, of_file)
-        elif format == "voc":
-            yield from _lost_objects(path, whole, of_file)
+        elif format in ("voc", "cvat"):
+            yield from _lost_objects(format, path, whole, of_file)
         elif path.suffix in (".txt", ".csv"):
             known = {problem.line for problem in of_file}
             known |= {int(line) for a in whole if a.source == str(path) for line in a.lines}
@@ -227,13 +270,17 @@ def _unaccounted(format, files, whole):
                 yield f"{path.name}: lines {lost['lines']} are neither read nor named"
 
 
-def _lost_objects(path, whole, of_file):
+def _lost_objects(format, path, whole, of_file):
     try:
         root = ElementTree.fromstring(path.read_bytes())
     except ElementTree.ParseError:
         yield f"{path.name} is no XML, and nobody says so"
         return
     held = [child for child in root if child.tag.lower() == "object"]
+    if format == "cvat":
+        inside = [child for image in root if image.tag.lower() == "image" for child in image]
+        held = [child for child in inside if child.tag not in ("tag", "attribute")]
+        held += [child for child in root if child.tag.lower() not in ("version", "meta", "image")]
     read = sum(len(a) for a in whole if a.source == str(path))
     gone = ("entry", "label", "no area", "outside", "swapped")
     named = sum(problem.kind in gone and problem.done == "left out" for problem in of_file)
@@ -245,6 +292,10 @@ def _lost_regions(format, path, whole, of_file):
     content = json.loads(path.read_bytes())
     if format == "labelme":
         held = content["shapes"]
+    elif format == "labelstudio":
+        held = [
+            region for task in content for made in task.get("annotations", [])[-1:] for region in made.get("result", [])
+        ]
     elif format == "createml":
         held = [region for image in content for region in image.get("annotations", image.get("annotation", []))]
     else:

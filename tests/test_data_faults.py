@@ -57,7 +57,7 @@ def test_values_drop_and_clip(faulty):
         ("incomplete", 0, "image left out"),
         ("no area", 4, "left out"),
     ]
-    assert "3 of its 7 objects are faulty" in str(dropped.problems)
+    assert "3 of the 7 objects of a are faulty" in str(dropped.problems)
     [whole] = data.check(faulty).splits.values()
     assert len(whole) == 2  # a check looks at what dropping would leave out
     assert [annotation.name for annotation in data.read(faulty, policy="clip")] == ["b"]
@@ -207,13 +207,13 @@ def test_rejects_entries_of_coco(tmp_path):
     save_image(tmp_path / "z.jpg")
     read = data.read(path, policy="drop")
     assert [annotation.name for annotation in read] == ["z"]
-    assert "6 of its 9 objects are faulty" in str(read.problems)
+    assert "6 of the 9 objects of a are faulty" in str(read.problems)
     np.testing.assert_array_equal(data.check(path).splits["a"]["a"].boxes_xyxy, [[1, 2, 4, 6], [5, 6, 12, 14]])
     expected = {"entry": 6, "label": 2, "no area": 2, "swapped": 1, "missing image": 1, "duplicate id": 5}
     expected |= {"incomplete": 1}
     assert read.problems.counts() == expected
     said = str(read.problems)
-    assert "annotation 2: there is no category with the id 0" in said
+    assert "annotation 2 of a: there is no category with the id 0" in said
     assert "annotation id 1 occurs twice (left out)" in said
     assert "annotation id 1 occurs twice (kept)" in said
 

@@ -9,6 +9,8 @@ from data_files import CLASSES, awkward_dataset, coco_file, save_image, voc_fold
 
 from keras_ssd import data
 from keras_ssd.data import CsvLayout, DataError
+from keras_ssd.data.reading import WRITTEN
+from keras_ssd.data.writing import WITHOUT_MARKS
 
 
 def test_values_voc(tmp_path):
@@ -159,15 +161,15 @@ def test_values_csv_by_header(tmp_path, header, row, box):
     assert read.classes == ("cat",)
 
 
-@pytest.mark.parametrize("format", ["voc", "coco", "yolo", "csv"])
+@pytest.mark.parametrize("format", WRITTEN)
 def test_roundtrip_every_format(tmp_path, format):
     given = awkward_dataset(tmp_path / "images")
     written = data.write({"train": given[:2], "test": given[2:]}, tmp_path / "out", format)
-    crowd = 1 if format == "yolo" else 0
+    crowd = 1 if format in WITHOUT_MARKS else 0
     assert (written.images, written.objects) == (4, given.num_objects - crowd)
     back = data.read_splits(tmp_path / "out")
     expected = given
-    if format == "yolo":  # which has no word for marks
+    if format in WITHOUT_MARKS:
         plain = [dataclasses.replace(a[~a.crowd], difficult=None, truncated=None, crowd=None) for a in given]
         expected = dataclasses.replace(given, annotations=plain)
         assert [problem.what[:24] for problem in written.problems][:1] == ["1 objects are marked as "]
@@ -180,7 +182,7 @@ def test_roundtrip_every_format(tmp_path, format):
     assert {annotation.name for annotation in whole} == {annotation.name for annotation in given}
 
 
-@pytest.mark.parametrize("format", ["voc", "coco", "yolo", "csv"])
+@pytest.mark.parametrize("format", WRITTEN)
 def test_roundtrip_of_one_dataset(tmp_path, format):
     given = awkward_dataset(tmp_path / "images").filter(crowd=False)
     given = dataclasses.replace(

@@ -336,4 +336,4 @@ def test_rejects_rows_that_lose_something(tmp_path):
     ]
     dropped = data.read(root, policy="drop")
     assert [*found(dropped)] == ["b"]
-    assert "2 of its 2 objects are faulty" in str(dropped.problems)
+    assert "2 of the 2 objects of a are faulty" in str(dropped.problems)

@@ -10,6 +10,7 @@ from training_toys import run, squares, toy
 import keras_ssd
 from keras_ssd.cli.main import main
 from keras_ssd.data import cached, write
+from keras_ssd.data.reading import WRITTEN
 from keras_ssd.formats import write_keras_h5
 from keras_ssd.images import write_image
 from keras_ssd.zoo.port import arrays_of
@@ -87,7 +88,7 @@ def test_rejects_a_model_and_keeps_the_old_one(tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("format", ["voc", "coco", "yolo", "csv"])
+@pytest.mark.parametrize("format", WRITTEN)
 @pytest.mark.parametrize("size", [1500, 50])
 def test_rejects_data(tmp_path, format, size):
     data = squares(3)

@@ -45,7 +45,7 @@ FLOORS = (
     ("caffe.exporter", "caffe.importer", "data", "exporters"),
     ("opening",),
     ("evaluation",),
-    ("callbacks", "demonstration", "doctor", "smear", "training"),
+    ("callbacks", "demonstration", "doctor", "labelling", "smear", "training"),
     ("exporting",),
     ("cli",),
     ("__init__", "__main__"),

@@ -39,7 +39,7 @@ exit codes: 0 no faults (there may be notes), 1 faults, 2 nothing could be
 checked.
 """
 # As in `keras_ssd.data.reading`, whose import takes too long for a help text; tests compare them.
-WRITTEN = ("voc", "coco", "yolo", "csv")
+WRITTEN = ("voc", "coco", "yolo", "csv", "cvat", "labelstudio")
 FORMATS = (*WRITTEN, "labelme", "createml", "via")
 ARGUMENTS = {"classes": "--class-names"}  # of Python, and their options
 

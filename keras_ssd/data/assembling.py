@@ -114,7 +114,8 @@ def annotations_of(
         annotation, lost = _annotation(record, boxes, places, policy, problems)
         if lost and policy != "error":
             every = len(record.labels) + record.lost
-            what = f"{lost} of its {every} objects are faulty, and training would take them for background"
+            objects = f"{lost} of the {every} objects of {record.name}"
+            what = f"{objects} are faulty, and training would take them for background"
             problems.append(Problem("incomplete", record.source, what, 0, record.name, "image left out"))
         if not lost or keep_incomplete:
             found.append(annotation)

@@ -10,7 +10,7 @@ from typing import Any
 from keras_ssd.calling import checked_arguments
 from keras_ssd.data import assembling
 from keras_ssd.data.dataset import Dataset
-from keras_ssd.data.formats import coco, createml, labelme, table, via, voc, yolo
+from keras_ssd.data.formats import coco, createml, cvat, labelme, labelstudio, table, via, voc, yolo
 from keras_ssd.data.formats.kinds import refusal
 from keras_ssd.data.formats.table import CsvLayout
 from keras_ssd.data.problems import DEFAULT_POLICY, DataError, Problem, Problems, check_policy
@@ -18,7 +18,7 @@ from keras_ssd.data.turned import as_shown
 from keras_ssd.data.whole import only_whole
 from keras_ssd.names import check_class_names, files_nearby
 
-WRITTEN: dict[str, Any] = {module.NAME: module for module in (voc, coco, yolo, table)}
+WRITTEN: dict[str, Any] = {module.NAME: module for module in (voc, coco, yolo, table, cvat, labelstudio)}
 FORMATS: dict[str, Any] = {**WRITTEN, **{each.NAME: each for each in (labelme.FORMAT, createml.FORMAT, via.FORMAT)}}
 ADVICE = (
     "Correct them, or pass policy='drop' to leave them out, or policy='clip' to cut boxes to their images and to "
@@ -46,9 +46,10 @@ def read(
     """Reads a dataset, whatever its format.
 
     Args:
-        path: a folder of VOC, COCO, YOLO or CSV data, or its data.yaml, json or CSV file.
+        path: a folder of VOC, COCO, YOLO, CSV, CVAT or Label Studio data, or its data.yaml, json, xml or CSV file.
         split: name of a split, such as "train"; None for all images.
-        format: "voc", "coco", "yolo", "csv", "labelme", "createml" or "via" where a folder holds several.
+        format: "voc", "coco", "yolo", "csv", "cvat", "labelstudio", "labelme", "createml" or "via" where a folder holds
+            several.
         classes: names of the classes in the order of their ids, where the files do not say, or say otherwise. A
             label that is none of them is a fault. By default the order of the files' own list (COCO's
             categories, data.yaml, classes.txt), or the alphabet's.

@@ -21,6 +21,7 @@ class BoxFormat:
         corners: whether they are xmin, ymin, xmax, ymax.
         centre: whether the first two are the centre, if they are no corners; else the upper left corner.
         fractions: whether they are fractions of the image rather than pixels.
+        whole: what stands for the whole image where they are fractions: 1, or 100 for percent.
         inclusive: whether they are the first and the last pixel, counted from 1 (VOC).
     """
 
@@ -29,6 +30,7 @@ class BoxFormat:
     centre: bool = False
     fractions: bool = False
     inclusive: bool = False
+    whole: float = 1.0
 
     def to_pixels(self, raw: np.ndarray, size_hw: tuple[int, int] | None) -> np.ndarray:
         """(M, 4) corners in continuous pixels, float64; `size_hw` may be None where the numbers are pixels.
@@ -42,7 +44,7 @@ class BoxFormat:
         elif not self.corners:
             boxes = bx.xywh_to_xyxy(raw)
         if self.fractions:
-            boxes = bx.scale(boxes, size_hw)
+            boxes = bx.scale(boxes / self.whole, size_hw)
         if self.inclusive:
             first, last = boxes[:, :2], boxes[:, 2:]
             away = np.sign(last - first)  # of swapped corners the larger is the last pixel
@@ -55,7 +57,7 @@ class BoxFormat:
         if self.inclusive:
             boxes = boxes + np.array([1, 1, 0, 0])
         if self.fractions:
-            boxes = boxes / (*size_hw[::-1], *size_hw[::-1])
+            boxes = boxes * self.whole / (*size_hw[::-1], *size_hw[::-1])
         if self.centre:
             return bx.xyxy_to_cxcywh(boxes)
         return boxes if self.corners else bx.xyxy_to_xywh(boxes)
@@ -73,6 +75,7 @@ COCO_BOXES: BoxFormat = BoxFormat(("x", "y", "width", "height"), corners=False)
 YOLO_BOXES: BoxFormat = BoxFormat(
     ("centre x", "centre y", "width", "height"), corners=False, centre=True, fractions=True
 )
+PERCENT_BOXES: BoxFormat = BoxFormat(("x", "y", "width", "height"), corners=False, fractions=True, whole=100.0)
 CORNER_BOXES: BoxFormat = BoxFormat(_CORNERS)
 CENTRE_BOXES: BoxFormat = BoxFormat(("centre x", "centre y", "width", "height"), corners=False, centre=True)
 

@@ -22,6 +22,7 @@ from keras_ssd.images import read_image, write_image
 from keras_ssd.replacing import naming_full_disks
 
 IMAGES = ("copy", "link", "none")
+WITHOUT_MARKS = ("yolo", "labelstudio")  # formats that hold no marks
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"|?*]')  # in names of files on one system or another
 
 
@@ -60,13 +61,13 @@ def write(
 ) -> Written:
     """Writes a dataset to a new folder; `read` and `read_splits` give it back equal.
 
-    Every format holds boxes to the last bit of float32. VOC, COCO and CSV files hold all marks (VOC with a <crowd> of
-    its own); YOLO's hold none, and crowd regions are left out there.
+    Every format holds boxes to the last bit of float32. VOC, COCO, CSV and CVAT files hold all marks (VOC with a
+    <crowd> of its own, CVAT as attributes); those of YOLO and Label Studio hold none, and crowd regions are left out.
 
     Args:
         data: a `Dataset`, or a dictionary from names of splits to datasets of the same classes.
         path: of the folder; it must not exist, or be empty.
-        format: "voc", "coco", "yolo" or "csv".
+        format: "voc", "coco", "yolo", "csv", "cvat" or "labelstudio".
         images: "copy" them, "link" to them (hard links where the disk allows, else symbolic ones), or "none": boxes
             alone. Images in memory become PNG files.
         policy: "error", or "drop" to leave out boxes that the format cannot hold: VOC's pixels cannot tell a box
@@ -84,9 +85,39 @@ def write(
     Example:
         >>> keras_ssd.data.write({"train": train, "val": val}, "cells_yolo", "yolo")
     """
+    return write_folder(data, path, format, images=images, policy=policy, progress=progress)
+
+
+@dataclasses.dataclass(frozen=True)
+class Guesses:
+    """What makes boxes a model's guesses rather than annotations of people.
+
+    Args:
+        model_version: which model made them, in words.
+        scores: {name of an annotation: (M,) score of each object}.
+        files: {name: text} of further files that the folder gets.
+    """
+
+    model_version: str
+    scores: Mapping[str, np.ndarray]
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def write_folder(
+    data: Dataset | Mapping[str, Dataset],
+    path: str | os.PathLike[str],
+    format: str,
+    *,
+    images: str,
+    policy: str,
+    progress: bool,
+    guesses: Guesses | None = None,
+) -> Written:
+    """As `write`, for annotations or for guesses, whose boxes have more than a pixel in width and height."""
     splits = _checked_splits(data)
     path = Path(path)
-    _check(path, format, images, policy)
+    check_target(path, format, images)
+    check_policy(policy)
     problems = []
     splits = {split: _fitting(part, format, policy, problems) for split, part in splits.items()}
     faults = Problems(problems).faults
@@ -94,11 +125,13 @@ def write(
         raise DataError(faults, "Pass policy='drop' to leave them out, or write COCO.")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    target = Target(part, images, _Bar(sum(map(len, splits.values())), progress))
+    target = Target(part, images, _Bar(sum(map(len, splits.values())), progress), path.resolve().name, guesses)
     try:
         with naming_full_disks(path):
             part.mkdir()
             WRITTEN[format].write(splits, target)
+            for name, text in guesses.files.items() if guesses is not None else ():
+                target.text(name, text)
         target.bar.close()
         if path.is_dir():
             path.rmdir()  # it is empty, and not every system replaces it
@@ -122,12 +155,16 @@ def _checked_splits(data):
     return splits
 
 
-def _check(path, format, images, policy):
+def check_target(path: Path, format: str, images: str) -> None:
+    """Refuses a folder that is in use, and what is no format or no way to place images.
+
+    Raises:
+        ValueError: one is.
+    """
     if format not in WRITTEN:
         raise ValueError(f"format must be one of {', '.join(map(repr, WRITTEN))}. Received: format={format!r}")
     if images not in IMAGES:
         raise ValueError(f"images must be one of {', '.join(map(repr, IMAGES))}. Received: images={images!r}")
-    check_policy(policy)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path} is there already. Name a new folder, or remove it first.")
 
@@ -141,14 +178,14 @@ def _fitting(data, format, policy, problems):
         if format == "voc":
             annotation = _without_single_pixels(annotation, problems)
         kept.append(annotation)
-    if format == "yolo":
+    if format in WITHOUT_MARKS:
         problems += _lost_marks(data)
         kept = [annotation[~annotation.crowd] if annotation.crowd.any() else annotation for annotation in kept]
     return dataclasses.replace(data, annotations=kept)
 
 
 def _lost_marks(data):
-    """Notes on marks that YOLO cannot store. Crowd regions are left out: as objects they would teach wrong boxes."""
+    """Notes on marks that are lost. Crowd regions are left out: as objects they would teach wrong boxes."""
     for mark, done in (("crowd", "left out"), ("difficult", "kept"), ("truncated", "kept")):
         count = sum(int(getattr(annotation, mark).sum()) for annotation in data)
         if count:
@@ -179,12 +216,16 @@ class Target:
         folder: a `Path`.
         images: one of `IMAGES`.
         bar: progress.
+        name: what the folder is called when it is complete.
+        guesses: `Guesses`, or None for annotations.
     """
 
-    def __init__(self, folder: Path, images: str, bar: Any) -> None:
+    def __init__(self, folder: Path, images: str, bar: Any, name: str, guesses: Guesses | None = None) -> None:
         self.folder: Path = folder
         self.images: str = images
         self.bar: Any = bar
+        self.name: str = name
+        self.guesses: Guesses | None = guesses
         self.placed: dict[str, str] = {}
         self._names, self._taken = {}, set()
 

@@ -183,7 +183,11 @@ def write(splits: Mapping[str, Any], target: Any) -> None:
             height, width = annotation.size_hw
             file_name = image.removeprefix("images/")
             images.append({"id": key, "file_name": file_name, "width": width, "height": height})
-            annotations += _rows(annotation, key, ids, len(annotations))
+            rows = _rows(annotation, key, ids, len(annotations))
+            if target.guesses is not None:
+                scores = target.guesses.scores[annotation.name]
+                rows = [{**row, "score": float(str(score))} for row, score in zip(rows, scores, strict=True)]
+            annotations += rows
         content = {"images": images, "annotations": annotations, "categories": categories}
         name = f"annotations/instances_{split}.json" if split else "annotations/instances.json"
         target.text(name, json.dumps(content, ensure_ascii=False))

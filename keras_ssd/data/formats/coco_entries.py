@@ -92,14 +92,16 @@ def add_objects(records: Mapping[Any, Any], rows: Iterable[Any], names: Mapping[
             if label is None:
                 known = listed(map(repr, names), 5)
                 what = f"there is no category with the id {shortened(row.get('category_id'))}. Known: {known}"
-                book.report("label", f"annotation {_called(row, number)}: {what}", record)
+                book.report("label", f"annotation {_called(row, number)} of {record.name}: {what}", record)
                 record.lost += 1
             elif not _add_object(record, row, label, book):
-                what = f"annotation {_called(row, number)} ({label}): it has neither a bbox nor an outline"
+                which = f"annotation {_called(row, number)} ({label}) of {record.name}"
+                what = f"{which}: it has neither a bbox nor an outline"
                 book.report("no area", what, record)
                 empty[id(record)] = record, empty.get(id(record), (record, 0))[1] + 1
         except EntryError as error:
-            book.report("entry", f"annotation {_called(row, number)}: {error}", record)
+            of = "" if record is None else f" of {record.name}"
+            book.report("entry", f"annotation {_called(row, number)}{of}: {error}", record)
             if record is not None:
                 record.lost += 1
     for record, count in empty.values():

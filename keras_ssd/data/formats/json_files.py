@@ -38,12 +38,12 @@ class Named:
 
     Args:
         file: what the file calls it.
-        regions: its regions as the file has them.
+        regions: its regions as the file has them; None for an image that nobody has annotated, which is left out.
         size_hw: (height, width), None if the file does not say.
     """
 
     file: str
-    regions: Iterable[Any]
+    regions: Iterable[Any] | None
     size_hw: tuple[int, int] | None = None
 
 
@@ -57,7 +57,7 @@ class JsonFormat:
         images: function of what a file holds and its path that gives `Named`s. It raises EntryError for what is no such
             file.
         region: function of a region that gives (label or None, four numbers, marks). It raises EntryError for what is
-            no object.
+            no object. A mark "assumed" is what was taken for granted, in words.
         one_each: whether there is a file for each image, with the image's name.
     """
 
@@ -121,6 +121,9 @@ class JsonFormat:
     def _record(self, named, path, only, told):
         """Adds the objects of an image to its record."""
         records, finder, problems, assumed = told
+        if named.regions is None:
+            assumed.add("an image has no annotation, and is left out", path, 0, "", named.file)
+            return
         found = finder.find(named.file)
         if not found and self.one_each:
             found = finder.by_stem(path.name.removesuffix(path.suffix)) or found
@@ -132,6 +135,8 @@ class JsonFormat:
         for number, region in enumerate(named.regions):
             try:
                 label, raw, marks = self.region(region)
+                if "assumed" in marks:
+                    assumed.add(marks.pop("assumed"), path, 0, name)
                 if not label and only is None:
                     raise EntryError("it has no class. If all objects are of one, pass classes=['its name']")
                 record.add(label or only, raw, **marks)

@@ -14,6 +14,8 @@ _HEAD = 1 << 16
 _LARGEST = 32 << 20  # bytes of a file that is looked through where an embedded image fills its beginning
 _MOST_FILES = 50  # of a folder that are looked at
 COCO, LABELME, CREATEML, VIA = "coco", "labelme", "createml", "via"
+CVAT, LABEL_STUDIO = "cvat", "labelstudio"
+_STUDIO_LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels")
 
 _AS_CSV = f"Convert it to COCO, YOLO or VOC, or to a CSV file with the header {EXAMPLE}."
 _WITH_FIFTYONE = (
@@ -25,7 +27,6 @@ _RESULTS = "These are detections, not annotations. Evaluate them: keras-ssd eval
 
 # kind: (what it is, what to do)
 UNREAD: dict[str, tuple[str, str]] = {
-    "label studio": ("a json export of Label Studio", "In Label Studio, choose Export, and there COCO, YOLO or VOC."),
     "vott": ("a json file of VoTT", "In VoTT, choose CSV or Pascal VOC as export provider, and export again."),
     "supervisely": ("a json file of Supervisely", "In Supervisely, run the app Export to COCO or to Pascal VOC."),
     "via 3": ("a project of VIA 3", "Draw or import it in VIA 2 and save its project, or write COCO or CSV."),
@@ -38,7 +39,6 @@ UNREAD: dict[str, tuple[str, str]] = {
     "coco captions": ("a COCO json of captions", "Take the instances json of the same images."),
     "coco panoptic": ("a COCO json of panoptic segments", "Take the instances json of the same images."),
     "json lines": ("a file of json lines, one for each image", _AS_CSV),
-    "cvat": ("an xml file of CVAT", "In CVAT, export as COCO 1.0, Ultralytics YOLO Detection 1.0 or PASCAL VOC 1.1."),
     "dlib": ("an xml file of dlib's imglab", _AS_CSV),
     "kitti": ("a label file of KITTI", _WITH_FIFTYONE.format("KITTIDetectionDataset")),
     "dota": ("a label file of DOTA (turned boxes as four points)", _DATUMARO.format("dota")),
@@ -82,13 +82,13 @@ _JSON = (
     ("darwin", "{", (_key("bounding_box"), _key("item", "dataset"))),
     ("labelbox", "{[", (_key("data_row", "DataRow ID", "Labeled Data"),)),
     ("coco panoptic", "{", (_key("segments_info"),)),
-    ("label studio", "[", (_key("rectanglelabels", "polygonlabels", "brushlabels"),)),
-    ("label studio", "[", (_key("annotations"), _key("result", "completed_by"))),
+    (LABEL_STUDIO, "[", (_key(*_STUDIO_LABELS),)),
+    (LABEL_STUDIO, "[", (_key("annotations", "predictions"), _key("result", "completed_by"))),
     ("bdd", "[", (_key("box2d"),)),
     (CREATEML, "[", (_key("image", "imagefilename"), _key("annotations", "annotation"))),
     ("coco results", "[", (_key("image_id"), _key("score"))),
 )
-_XML = {"annotations": "cvat", "dataset": "dlib"}
+_XML = {"annotations": CVAT, "dataset": "dlib", "view": "labeling config"}  # the last is Label Studio's
 _NUMBER = r"-?\d+(?:\.\d*)?(?:e[+-]?\d+)?"
 _TEXT = (
     ("kitti", rf"[A-Za-z]\w*(?: {_NUMBER}){{14,15}}\s*$"),

@@ -40,12 +40,13 @@ class XmlError(ValueError):
 
 @dataclasses.dataclass
 class Element:
-    """A tag, its own text without white space around it, and what it holds."""
+    """A tag with its attributes, its own text without white space around it, and what it holds."""
 
     tag: str
     line: int
     text: str = ""
     children: "list[Element]" = dataclasses.field(default_factory=list)
+    attributes: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def all(self, tag: str) -> "list[Element]":
         """The elements of a tag directly below, in upper or lower case."""
@@ -88,7 +89,7 @@ class _Tree:
         self.count += 1
         if len(self.open) >= MAX_DEPTH or self.count > MAX_ELEMENTS:
             raise XmlError(f"it nests deeper than {MAX_DEPTH} or has over {MAX_ELEMENTS:,} elements", line)
-        element = Element(tag, line)
+        element = Element(tag, line, attributes=attributes)
         if self.open:
             self.open[-1].children.append(element)
         else:
@@ -113,11 +114,12 @@ class _Tree:
         )
 
 
-def read_xml(path: str | os.PathLike[str]) -> Element:
+def read_xml(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Element:
     """The root element of a file.
 
     Args:
         path: of the file.
+        max_bytes: larger files are refused.
 
     Returns:
         `Element`.
@@ -128,9 +130,9 @@ def read_xml(path: str | os.PathLike[str]) -> Element:
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size > MAX_BYTES:
-            raise XmlError(f"it has {size:,} bytes, and at most {MAX_BYTES:,} are read")
-        data = file.read(MAX_BYTES + 1)
+        if size > max_bytes:
+            raise XmlError(f"it has {size:,} bytes, and at most {max_bytes:,} are read")
+        data = file.read(max_bytes + 1)
     tree = _Tree()
     try:
         tree.parser.Parse(_decoded(data), True)
@@ -179,7 +181,7 @@ def _undeclared(data, declared):
 
 
 def escaped(text: str) -> str:
-    """Text for an element."""
-    for plain, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+    """Text for an element, or for an attribute in double quotes."""
+    for plain, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(plain, entity)
     return text
