@@ -28,6 +28,9 @@ def test_values_working_point():
     assert point.threshold == np.float32(0.3)
     assert (point.found, point.wrong, point.wanted) == (3, 1, 4)
     assert (point.f1, point.precision, point.recall) == (0.75, 0.75, 0.75)
+    # 4/7 is 0.179 below 6/8, and 2/5 is 0.35 below.
+    for within, threshold in ((0.17, 0.3), (0.18, 0.8), (0.34, 0.8), (0.36, 0.9)):
+        assert working_point(scores, true, 4, within).threshold == np.float32(threshold)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=30), st.integers(0, 5))

@@ -88,6 +88,12 @@ class Analysis:
         true = self.kinds[counted] == er.FOUND
         return wk.point_at(self.table.scores[counted], true, self.working_point.wanted, threshold)
 
+    def cautious_point(self, within: float) -> wk.WorkingPoint:
+        """The `WorkingPoint` of the highest score whose F1, over all classes, is at most `within` below the best."""
+        counted = self.kinds != er.UNCOUNTED
+        true = self.kinds[counted] == er.FOUND
+        return wk.working_point(self.table.scores[counted], true, self.working_point.wanted, within)
+
     @property
     def found(self) -> np.ndarray:
         """(M,) bool, objects that an accepted detection finds."""

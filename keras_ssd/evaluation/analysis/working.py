@@ -31,13 +31,14 @@ class WorkingPoint:
     wanted: int
 
 
-def working_point(scores: np.ndarray, true: np.ndarray, wanted: int) -> WorkingPoint:
+def working_point(scores: np.ndarray, true: np.ndarray, wanted: int, within: float = 0.0) -> WorkingPoint:
     """The `WorkingPoint` of some detections.
 
     Args:
         scores: (K,) in any order.
         true: (K,) bool.
         wanted: how many objects there are.
+        within: of the thresholds whose F1 is at most this much below the highest F1, take the highest threshold.
     """
     order = np.argsort(-scores, kind="stable")
     scores, true = scores[order], true[order]
@@ -48,7 +49,7 @@ def working_point(scores: np.ndarray, true: np.ndarray, wanted: int) -> WorkingP
     if not found.any():
         return WorkingPoint(float("nan"), 0.0, float("nan"), 0.0, 0, 0, int(wanted))
     f1 = 2 * found / (last + 1 + wanted)
-    best = int(np.argmax(f1))
+    best = int(np.argmax(f1 >= f1.max() - within))
     count, hits = int(last[best]) + 1, int(found[best])
     score = float(scores[last[best]])
     return WorkingPoint(score, float(f1[best]), hits / count, float(hits / wanted), hits, count - hits, int(wanted))
