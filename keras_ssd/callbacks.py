@@ -76,7 +76,9 @@ class Evaluate(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if (epoch + 1) % self.every == 0:
-            self.result = evaluate(self._measured, self.dataset, self.measure, progress=False, **self.options)
+            self.result = evaluate(
+                self._measured, self.dataset, self.measure, progress=False, engine="keras", **self.options
+            )
         if self.result is not None and logs is not None:
             logs["val_mAP"] = self.result.map
             logs.update({f"val_AP {name}": value for name, value in self.result.per_class.items()})

@@ -11,11 +11,14 @@ import numpy as np
 from keras_ssd.calling import checked_arguments
 from keras_ssd.decoding import confidence_of
 from keras_ssd.detections import class_ids_of
+from keras_ssd.engines import AUTO, FLOAT32
+from keras_ssd.engines.choosing import choose
+from keras_ssd.engines.predicting import EnginePredictor
 from keras_ssd.images import MAX_PIXELS, ImageError, expand_sources
 from keras_ssd.layers.decode_detections import DecodeDetections
 from keras_ssd.models.belongings import belongings_of
 from keras_ssd.pipeline import Detecting
-from keras_ssd.predictor import Predictor
+from keras_ssd.predictor import Predictor, check_model, check_options
 from keras_ssd.results import Results
 from keras_ssd.zoo.label_fitting import fitted_names
 
@@ -41,6 +44,8 @@ def detect(
     on_error: str | Callable[[ImageError], Any] = "raise",
     max_pixels: int = MAX_PIXELS,
     recursive: bool = False,
+    engine: str = AUTO,
+    precision: str = FLOAT32,
 ) -> Results:
     """Finds objects in images of any size, lazily and in the order of the sources.
 
@@ -67,6 +72,11 @@ def detect(
             is called with the `ImageError` instead, and the image is left out.
         max_pixels: larger images are refused, see `keras_ssd.images.read_image`.
         recursive: whether a folder stands for the images in folders below, too.
+        engine: what computes the network: "keras", "onnxruntime", "openvino" or "litert"; "auto" takes the fastest
+            that is installed and supports the model. Scores differ by less than 1e-4 between them. The environment
+            variable `KERAS_SSD_ENGINE` says what "auto" stands for.
+        precision: "float32"; "bfloat16", for OpenVINO on processors with units for it, which changes scores by some
+            hundredths; or "auto": bfloat16 where it is fast.
 
     Returns:
         `keras_ssd.results.Results`: `Detections` in pixels of the original images, clipped to them, computed when they
@@ -74,7 +84,9 @@ def detect(
         not grow with the number of images, and a second loop detects anew; `list(...)` keeps all.
 
     Raises:
-        ValueError: an argument out of range, an unknown class, or a model whose output is neither form.
+        ValueError: an argument out of range, an unknown class, a model whose output is neither form, or an engine that
+            cannot compute it.
+        ImportError: the engine that is asked for is not installed.
         ImageError: while iterating, see `on_error`.
 
     Example:
@@ -85,7 +97,15 @@ def detect(
     if on_error != "raise" and not callable(on_error):
         raise ValueError(f"on_error must be 'raise' or a function of the error. Received: on_error={on_error!r}")
     detecting = _detecting(
-        model, confidence, classes, batch_size, iou_threshold, keep_top_k, decoder, class_names, workers, max_pixels
+        model,
+        confidence,
+        classes,
+        batch_size,
+        (iou_threshold, keep_top_k, decoder),
+        class_names,
+        workers,
+        max_pixels,
+        (engine, precision),
     )
     return Results(detecting, sources, on_error, recursive)
 
@@ -97,20 +117,22 @@ def detections_or_errors(
     confidence: float | None = None,
     batch_size: int = 8,
     workers: int | None = None,
+    engine: str = AUTO,
+    precision: str = FLOAT32,
 ) -> Generator[Any, None, None]:
     """As `detect`, but a generator, with the `ImageError` of an image that cannot be read in its place.
 
     Args:
-        model, confidence, batch_size, workers: see `detect`.
+        model, confidence, batch_size, workers, engine, precision: see `detect`.
         sources: list of `keras_ssd.images.Source`.
     """
-    detecting = _detecting(model, confidence, None, batch_size, None, None, None, None, workers, MAX_PIXELS)
+    detecting = _detecting(
+        model, confidence, None, batch_size, (None, None, None), None, workers, MAX_PIXELS, (engine, precision)
+    )
     return detecting.run(expand_sources(sources))
 
 
-def _detecting(
-    model, confidence, classes, batch_size, iou_threshold, keep_top_k, decoder, class_names, workers, max_pixels
-):
+def _detecting(model, confidence, classes, batch_size, decoding, class_names, workers, max_pixels, computing):
     """The checked arguments as a `Detecting`."""
     known = belongings_of(model)
     confidence = confidence_of(known).value if confidence is None else confidence
@@ -118,12 +140,23 @@ def _detecting(
     _check_count("batch_size", batch_size)
     if workers is not None:
         _check_count("workers", workers)
-    own = known.decoding or {}
-    predictor = Predictor.of(model, *_decoder_options(own, confidence, iou_threshold, keep_top_k, decoder))
+    predictor = _predictor(model, *_decoder_options(known.decoding or {}, confidence, *decoding), *computing)
     names = _class_names(known.class_names, class_names, predictor.num_classes)
     wanted = None if classes is None else np.array(class_ids_of(classes, names), int)
     workers = workers or min(8, os.cpu_count() or 1)
     return Detecting(predictor, names, confidence, wanted, batch_size, workers, max_pixels)
+
+
+def _predictor(model, options, insist, engine, precision):
+    """What computes the model: Keras, or an engine."""
+    check_model(model)
+    choice = choose(model, engine, precision)
+    if choice.engine.is_keras:
+        return Predictor.of(model, options, insist)
+    found = EnginePredictor(model, choice, options, None if choice.asked else lambda: Predictor.of(model, options))
+    if insist:
+        check_options(found)
+    return found
 
 
 def _decoder_options(own, confidence, iou_threshold, keep_top_k, decoder):

@@ -3,9 +3,11 @@
 Every function here has a counterpart in `keras.ops` that serves all other cases.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_ssd.keras_private import torch_device
@@ -29,6 +31,70 @@ def on_host() -> bool:
 
     tracing = torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]: it is documented
     return not tracing and torch_device() == "cpu"
+
+
+def computes_on_cpu() -> bool:
+    """Whether Keras computes on the processor itself, rather than on a GPU or another accelerator."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return not (tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"))
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    return backend != "torch" or torch_device() == "cpu"
+
+
+class _Buffer:
+    """The memory that holds a tensor's values: equal to another's while the values have not been replaced.
+
+    It keeps the tensor alive, so that the memory is not used again, and TensorFlow and JAX never write into memory that
+    another tensor has: an assignment and a training step put the new values elsewhere.
+    """
+
+    def __init__(self, tensor: Any) -> None:
+        self._tensor = tensor
+        self._address = np.asarray(memoryview(tensor)).__array_interface__["data"][0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Buffer) and self._address == other._address
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]: it is compared, never looked up
+
+
+def states_of(variables: Sequence[Any]) -> list[Any] | None:
+    """Something for each variable that is equal as long as its values are the same; None where only the values tell.
+
+    On PyTorch it is the count of changes that its tensors keep, in which changes through `.data` do not appear.
+    """
+    backend = keras.backend.backend()
+    if backend == "torch":
+        return [(id(variable.value), variable.value._version) for variable in variables]
+    if backend == "jax":
+        return [_Same(variable.value) for variable in variables]
+    if backend != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    read = [tf.raw_ops.ReadVariableOp(resource=one.value.handle, dtype=one.value.dtype) for one in variables]
+    try:
+        return [_Buffer(tensor) for tensor in read]
+    except (TypeError, ValueError, BufferError):  # a variable elsewhere than in this processor's memory
+        return None
+
+
+class _Same:
+    """Equal to itself alone: JAX's arrays never change, and a variable gets another one."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._array is other._array
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]: it is compared, never looked up
 
 
 def _may_use_dynamic_shapes():

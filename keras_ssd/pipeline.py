@@ -9,7 +9,6 @@ import numpy as np
 
 from keras_ssd.detections import Detections
 from keras_ssd.images import ImageError, read_image, resize_bilinear
-from keras_ssd.predictor import Predictor
 from keras_ssd.reading_ahead import map_ahead
 
 MOST_WAITING = 8  # batches' worth of errors after which a batch that is not full is computed
@@ -20,7 +19,7 @@ class Detecting:
     """How images are read and computed, and which results are reported.
 
     Args:
-        predictor: `Predictor`.
+        predictor: `Predictor`, or another object with its `size_hw`, `begin` and `rows`.
         class_names: names of the class ids, without background.
         confidence: lowest score that is reported.
         class_ids: the classes that are reported, (C,); None for all.
@@ -29,7 +28,7 @@ class Detecting:
         max_pixels: see `keras_ssd.images.read_image`.
     """
 
-    predictor: Predictor
+    predictor: Any
     class_names: tuple[str, ...]
     confidence: float
     class_ids: np.ndarray | None
@@ -47,6 +46,7 @@ class Detecting:
         Yields:
             `Detections` or `ImageError`, one per job.
         """
+        self.predictor.begin()
         first, waiting, count = True, [], 0  # waiting: (job, its error or (resized image, original size))
         for job, future in map_ahead(self._load, jobs, workers=self.workers, ahead=2 * self.batch_size):
             try:

@@ -46,12 +46,10 @@ class Predictor:
             while len(kept) >= COMPILED_KINDS:
                 kept.pop(next(iter(kept)))
             kept[key] = cls._compose(model, options)
-        if insist and kept[key].num_classes is None:
-            raise ValueError(
-                "The model ends in a decoder already, whose options were set when it was made. Use the model "
-                "of raw predictions to choose iou_threshold, keep_top_k or decoder."
-            )
-        return kept[key]
+        found = kept[key]
+        if insist:
+            check_options(found)
+        return found
 
     @classmethod
     def _compose(cls, model, options):
@@ -61,6 +59,9 @@ class Predictor:
         layer = options if isinstance(options, keras.layers.Layer) else DecodeDetections(**(options or {}))
         composed = _composed(model, layer)
         return cls(composed, size_hw, Predictions.classes_in(columns))
+
+    def begin(self) -> None:
+        """To be called when a run begins; Keras's own network always has the weights of the moment."""
 
     def rows(self, images: Sequence[np.ndarray], batch: int) -> np.ndarray:
         """Decoded rows of some images.
@@ -74,6 +75,29 @@ class Predictor:
         """
         filling = [images[0]] * (batch - len(images))
         return self.model.predict_on_batch(np.stack([*images, *filling]))[: len(images)]
+
+
+def check_model(model: keras.Model) -> None:
+    """Refuses a model that nothing can detect with.
+
+    Raises:
+        ValueError: its input has no fixed size or is no image, or its output is neither raw predictions nor rows.
+    """
+    _input_size(model)
+    _output_columns(model)
+
+
+def check_options(predictor: Any) -> None:
+    """Refuses options of decoding for a model that ends in a decoder.
+
+    Raises:
+        ValueError: it does.
+    """
+    if predictor.num_classes is None:
+        raise ValueError(
+            "The model ends in a decoder already, whose options were set when it was made. Use the model "
+            "of raw predictions to choose iou_threshold, keep_top_k or decoder."
+        )
 
 
 _predictors = weakref.WeakKeyDictionary()  # model -> {decoder options: Predictor}; ends with the model

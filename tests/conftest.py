@@ -17,6 +17,9 @@ if os.access(ROOT, os.W_OK):
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+# Tests of detecting are tests of Keras on each backend; tests/test_engines*.py name the engines that they mean.
+os.environ["KERAS_SSD_ENGINE"] = "keras"
+
 import keras_ssd as keras_ssd  # noqa: E402 (it chooses an installed backend before a test imports Keras)
 
 pytest.register_assert_rewrite("downloading")  # fixtures of its own, and imported before they are known as such

@@ -67,6 +67,25 @@ def add_map_limit(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_engine(parser: argparse._ActionsContainer) -> None:
+    """Adds the options that say what computes the network."""
+    from keras_ssd.engines import AUTO, ENGINES, FLOAT32, PRECISIONS
+
+    parser.add_argument(
+        "--engine",
+        choices=(AUTO, *ENGINES),
+        default=AUTO,
+        help="what computes the network (default: auto, the fastest one that is installed and supports the model)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=(*PRECISIONS, AUTO),
+        default=FLOAT32,
+        help="bfloat16, for OpenVINO on processors with units for it, changes scores by some hundredths; auto takes "
+        "it where it is fast (default: float32)",
+    )
+
+
 def add_class_names(
     parser: argparse._ActionsContainer,
     option: str = "--class-names",

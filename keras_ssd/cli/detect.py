@@ -11,6 +11,7 @@ from keras_ssd.cli.arguments import (
     DETECTOR_LIST,
     FORMATS,
     add_class_names,
+    add_engine,
     add_map_limit,
     class_names,
     class_words,
@@ -35,6 +36,7 @@ examples:
   keras-ssd detect photos/ --weights coco --classes person,dog --out found
   keras-ssd detect 'shots/**/*.png' --weights mine.keras --out found \\
       --format json,csv
+  keras-ssd detect photos/ --weights mine.keras --engine openvino
   keras-ssd detect road.png --weights ssd7_traffic.h5 \\
       --class-names car,truck,pedestrian,bicyclist,light
 
@@ -99,6 +101,7 @@ def add_parser(commands: Commands) -> None:
         help="overlap above which two boxes are one object (default: 0.45)",
     )
     parser.add_argument("--batch-size", "-b", type=count, default=8, help="images at once (default: 8)")
+    add_engine(parser)
     add_map_limit(parser)
     parser.add_argument("--max-pixels", type=count, help="refuse larger images (default: 89478485)")
     parser.set_defaults(run=run)
@@ -277,6 +280,8 @@ def _open_and_detect(args, sources, log):
         batch_size=args.batch_size,
         iou_threshold=args.iou_threshold,
         on_error=log.failure,
+        engine=args.engine,
+        precision=args.precision,
         **options,
     )
 

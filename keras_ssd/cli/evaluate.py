@@ -9,6 +9,7 @@ import sys
 from keras_ssd.cli.arguments import (
     DETECTOR_LIST,
     add_class_names,
+    add_engine,
     add_map_limit,
     add_policy,
     check_weights,
@@ -95,6 +96,7 @@ def _add_detector_arguments(group):
     group.add_argument(
         "--confidence", "-c", type=fraction, default=0.01, help="lowest score of a model's detections (default: 0.01)"
     )
+    add_engine(group)
     add_map_limit(group)
     group.add_argument("--batch-size", "-b", type=count, default=8, help="images at once (default: 8)")
     group.add_argument(
@@ -262,6 +264,8 @@ def _detect(args, weights, kind, dataset, chosen):
             batch_size=args.batch_size,
             save=args.save,
             save_format=args.save_format,
+            engine=args.engine,
+            precision=args.precision,
         )
     except KeyboardInterrupt:
         if args.save:

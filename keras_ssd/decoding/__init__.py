@@ -1,6 +1,7 @@
 """From raw predictions to detections: Caffe's DetectionOutput and its relatives, in graphs and on numpy arrays."""
 
 from keras_ssd.decoding.arrays import decode_arrays as decode_arrays
+from keras_ssd.decoding.arrays import decode_parts as decode_parts
 from keras_ssd.decoding.arrays import detection_rows_arrays as detection_rows_arrays
 from keras_ssd.decoding.confidence import Confidence as Confidence
 from keras_ssd.decoding.confidence import confidence_of as confidence_of

@@ -31,11 +31,38 @@ def decode_arrays(predictions: ArrayLike, options: DecodeOptions, *, from_logits
         of the image; unused rows have class -1.
     """
     parts = box_coder.Predictions.split(np.asarray(predictions, np.float32))
-    probabilities = SCORING[options.kind_of_scores(from_logits)](parts.logits)
-    boxes = options.boxes(parts)
-    rows = [detection_rows_arrays(p, b, options) for p, b in zip(probabilities, boxes, strict=True)]
-    keep = options.sizes(boxes.shape[1], parts.num_classes)[2]
-    return np.array(rows, np.float32).reshape(-1, keep, 6)  # also of a batch without images
+    return decode_parts(parts, options, from_logits=from_logits)
+
+
+def decode_parts(parts: box_coder.Predictions, options: DecodeOptions, *, from_logits: bool = True) -> np.ndarray:
+    """As `decode_arrays`, of the parts of predictions as float32 arrays.
+
+    Args:
+        parts: `keras_ssd.box_coder.Predictions`; anchors and variances may be those of one image, (N, 4).
+        options, from_logits: see `decode_arrays`.
+    """
+    kind = options.kind_of_scores(from_logits)
+    least = options.least_lead(kind)
+    batch, anchors, _ = parts.logits.shape
+    shared = (np.broadcast_to(one, parts.offsets.shape) for one in (parts.anchors_cxcywh, parts.variances))
+    images = zip(parts.logits, parts.offsets, *shared, strict=True)
+    keep = options.sizes(anchors, parts.num_classes)[2]
+    rows = np.zeros((batch, keep, 6), np.float32)
+    rows[..., 0] = -1
+    for place, columns in enumerate(images):
+        near = None if least is None else _near(columns[0], kind, least)
+        if near is not None and not len(near):
+            continue
+        one = box_coder.Predictions(*(column if near is None else column[near] for column in columns))
+        found = detection_rows_arrays(SCORING[kind](one.logits), options.boxes(one), options)
+        rows[place, : len(found)] = found
+    return rows
+
+
+def _near(logits, kind, least):
+    """The anchors that can become candidates: most see background, and everything costs time for each anchor."""
+    best = logits[:, 1:].max(axis=1)
+    return np.flatnonzero((best - logits[:, 0] if kind == "softmax" else best) > least)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -88,6 +88,19 @@ class DecodeOptions:
         """The score that candidates must exceed."""
         return -0.5 if self.confidence_threshold is None else self.confidence_threshold
 
+    def least_lead(self, kind_of_scores: str) -> float | None:
+        """What the best class of an anchor must exceed to become a candidate, short of rounding; None for no limit.
+
+        With a softmax that is the lead of its logit over the background's: the probability p of a class exceeds t only
+        if p / p_background exceeds t / (1 - t), because the background's probability is part of 1 - p. With a sigmoid
+        it is the logit, with probabilities the probability itself.
+        """
+        if not 0 < self.floor < 1:
+            return None
+        if kind_of_scores == "probabilities":
+            return self.floor
+        return math.log(self.floor / (1 - self.floor)) - 1e-3  # room for rounding
+
     def kind_of_scores(self, from_logits: bool) -> str:
         """`scores`, or "probabilities" if the class columns are not logits."""
         return self.scores if from_logits else "probabilities"

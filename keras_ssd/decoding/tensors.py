@@ -129,19 +129,11 @@ def _decoded_on_host(predictions, options, from_logits):
 
 
 def _without_hopeless_anchors(predictions, options, kind_of_scores):
-    """Predictions without the anchors that cannot pass, padded, and a mask of the real ones (None: all).
-
-    With a softmax, the probability p of a class exceeds t only if p / p_background exceeds t / (1 - t), because the
-    probability of the background is part of 1 - p. So one subtraction finds the anchors that need a softmax. With a
-    sigmoid, p / (1 - p) is known directly.
-    """
-    if not options.top_k or options.floor <= 0 or options.floor >= 1:
+    """Predictions without the anchors that cannot pass, padded, and a mask of the real ones (None: all)."""
+    least = options.least_lead(kind_of_scores)
+    if not options.top_k or least is None:
         return predictions, None
     classes = box_coder.Predictions.split(predictions).logits
     best = ops.max(classes[..., 1:], axis=-1)
-    if kind_of_scores == "probabilities":
-        can_pass = best > options.floor
-    else:
-        odds = math.log(options.floor / (1 - options.floor)) - 1e-3  # room for rounding
-        can_pass = best - (classes[..., 0] if kind_of_scores == "softmax" else 0.0) > odds
+    can_pass = best - (classes[..., 0] if kind_of_scores == "softmax" else 0.0) > least
     return fastpaths.drop_hopeless_rows(predictions, can_pass, options.top_k)

@@ -14,6 +14,7 @@ from keras_ssd.data.progress import tracked
 from keras_ssd.data.sample import ImageSizeError
 from keras_ssd.data.unreadable import Unreadable
 from keras_ssd.detections import Detections
+from keras_ssd.engines.choosing import choose
 from keras_ssd.evaluation.formats import check_target, write_detections
 from keras_ssd.evaluation.journal import ROW, Journal, journal_path
 from keras_ssd.evaluation.tables import DetectionTable
@@ -133,6 +134,8 @@ def collect(
     save_format: str | None = None,
     workers: int | None = None,
     progress: bool = True,
+    engine: str = "auto",
+    precision: str = "float32",
 ) -> DetectionTable:
     """Runs a detector over a dataset and keeps what it finds.
 
@@ -148,6 +151,7 @@ def collect(
         save_format: of that file; None goes by its ending.
         workers: threads that read images; None is one per processor.
         progress: whether to show a bar with the time left on a terminal.
+        engine, precision: what computes the network, see `keras_ssd.detect`.
 
     Returns:
         `DetectionTable` of the dataset's images, in its order, and the model's classes. An image that turns out to be
@@ -163,13 +167,14 @@ def collect(
     sources = [Source(a.image, a.image if isinstance(a.image, str) else a.name) for a in dataset]
     unreadable = Unreadable(dataset)
     options = {"confidence": confidence, "batch_size": batch_size, "workers": workers}
+    options |= {"engine": engine, "precision": precision}
     detect(model, (), **options)  # refuses wrong arguments before there is a file
     collector = Collector(names)
     with contextlib.ExitStack() as stack:
         journal = None
         if save is not None:
             check_target(save, save_format, no_detections(dataset, names), dataset)
-            journal = Journal(journal_path(save), _run(model, names, dataset, confidence))
+            journal = Journal(journal_path(save), _run(model, names, dataset, confidence, (engine, precision)))
             stack.callback(journal.close)
             journal.keep(len(journal) // batch_size * batch_size)  # batches stay the same, and so does their rounding
         done = 0 if journal is None else len(journal)
@@ -238,7 +243,7 @@ def class_names_of(model: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _run(model, names, dataset, confidence):
+def _run(model, names, dataset, confidence, computing):
     """What must be the same for a run to go on: plain values."""
     images = hashlib.blake2b("\n".join(annotation.name for annotation in dataset).encode(), digest_size=8)
     return {
@@ -246,8 +251,15 @@ def _run(model, names, dataset, confidence):
         "the classes": list(names),
         "the confidence": float(confidence),
         "the model": f"{model.name}, weights {_digest_of_weights(model)}",
+        **_engine(model, *computing),
         **{f"the decoder's {name}": str(value) for name, value in _decoding(model).items()},
     }
+
+
+def _engine(model, engine, precision):
+    """What computes, unless it is Keras."""
+    choice = choose(model, engine, precision)
+    return {} if choice.engine.is_keras else {"the engine": f"{choice.engine.name}, {choice.precision}"}
 
 
 def _decoding(model):

@@ -29,6 +29,8 @@ def evaluate(
     save: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: bool = True,
+    engine: str = "auto",
+    precision: str = "float32",
 ) -> Result:
     """Measures how good a detector is on annotated images.
 
@@ -51,6 +53,7 @@ def evaluate(
             runs.
         workers: threads that read images; None is one per processor.
         progress: whether to show a bar with the time left on a terminal.
+        engine, precision: what computes a model's network, see `keras_ssd.detect`.
 
     Returns:
         `Result`: `print` shows a table of the classes; `result.map`, `result.per_class`, `result.curves`.
@@ -85,6 +88,8 @@ def evaluate(
         save=save,
         workers=workers,
         progress=progress,
+        engine=engine,
+        precision=precision,
     )
     result = _measured(found, seen_in(found, dataset), measure, options)
     return dataclasses.replace(result, anchors=getattr(detector, "anchor_spec", None), origin=origin_of(detector))

@@ -170,6 +170,8 @@ class SSD(keras.Model):
         on_error: str | Callable[[Exception], Any] = "raise",
         max_pixels: int = MAX_PIXELS,
         recursive: bool = False,
+        engine: str = "auto",
+        precision: str = "float32",
     ) -> Results:
         """Finds objects in images.
 
@@ -201,6 +203,8 @@ class SSD(keras.Model):
             on_error=on_error,
             max_pixels=max_pixels,
             recursive=recursive,
+            engine=engine,
+            precision=precision,
         )
 
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:

@@ -46,7 +46,7 @@ def measure(path: str | os.PathLike[str], validation_set: Dataset, batch_size: i
         (the model, `Measured`).
     """
     model = models.load(path)
-    result = evaluate(model, validation_set, MEASURE, batch_size=batch_size, progress=False)
+    result = evaluate(model, validation_set, MEASURE, batch_size=batch_size, progress=False, engine="keras")
     point = result.analysis.cautious_point(WITHIN)
     found = None
     if point.found:

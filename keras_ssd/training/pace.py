@@ -71,7 +71,7 @@ def measured_pace(trained: keras.Model, source: Batches, validation_set: Dataset
 def _validation(kept, validation_set, batch_size):
     """Seconds of a measurement, from one on some of the images."""
     some = validation_set[: 2 * batch_size]
-    evaluate(kept, some, "voc12", batch_size=batch_size, progress=False)  # compiles
+    evaluate(kept, some, "voc12", batch_size=batch_size, progress=False, engine="keras")  # compiles
     began = time.perf_counter()
-    evaluate(kept, some, "voc12", batch_size=batch_size, progress=False)
+    evaluate(kept, some, "voc12", batch_size=batch_size, progress=False, engine="keras")
     return (time.perf_counter() - began) * len(validation_set) / len(some)

@@ -40,7 +40,7 @@ def sheet(model: SSD, dataset: Dataset) -> "Image.Image":
     chosen = [dataset[place] for place in telling(dataset)]
     sources = [Source(annotation.image, annotation.name) for annotation in chosen]
     least = CONFIDENCE if model.confidence is None else model.confidence.value
-    found = detections_or_errors(model, sources, confidence=least)
+    found = detections_or_errors(model, sources, confidence=least, engine="keras")
     pairs = [
         _pair(annotation, detections)
         for annotation, detections in zip(chosen, found, strict=True)

@@ -113,7 +113,7 @@ class TrainingCallback(keras.callbacks.Callback):
         if self._evaluation is None:
             return
         tell = self._evaluation
-        measured = evaluate(self.kept, tell.dataset, tell.measure, progress=False, **tell.options).map
+        measured = evaluate(self.kept, tell.dataset, tell.measure, progress=False, engine="keras", **tell.options).map
         if measured >= LEAST_START:
             self.start, self._start_weights = measured, self.kept.get_weights()
 

@@ -1,0 +1,60 @@
+"""onnxruntime on the CPU."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ssd.engines.engine import Engine, Tensor
+
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(int32)": "int32"}
+_ERRORS_ALONE = 3
+
+
+class _Program:
+    """A session of onnxruntime, which may run in several threads."""
+
+    def __init__(self, source: bytes | Path, precision: str) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ALONE
+        given = source if isinstance(source, bytes) else str(source)
+        self._session: Any = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        self.inputs = tuple(map(_tensor, self._session.get_inputs()))
+        self.outputs = tuple(map(_tensor, self._session.get_outputs()))
+        self.properties = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.runtime = f"onnxruntime {onnxruntime.__version__}"
+
+    def __call__(self, array: np.ndarray) -> list[np.ndarray]:
+        return self._session.run(None, {self.inputs[0].name: array})
+
+
+def _tensor(told):
+    shape = tuple(length if isinstance(length, int) else None for length in told.shape)
+    return Tensor(told.name, shape, _DTYPES.get(told.type, told.type))
+
+
+def _refuses(model):
+    from keras_ssd.exporters.onnx.network import check_network
+
+    check_network(model)
+
+
+def _written(model):
+    from keras_ssd.exporters.onnx.network import onnx_network
+
+    network = onnx_network(model)
+    return network.content, network.free_batch
+
+
+ENGINE = Engine(
+    "onnxruntime",
+    packages=("onnxruntime", "onnx"),
+    runtime="onnxruntime",
+    place=10,
+    endings=(".onnx",),
+    refuses=_refuses,
+    written=_written,
+    opened=_Program,
+)

@@ -1,0 +1,89 @@
+"""OpenVINO on the CPU: the one engine that computes in bfloat16, where the processor has units for it."""
+
+import functools
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ssd.engines.engine import BFLOAT16, FLOAT32, Engine, Tensor
+
+_DEVICE = "CPU"
+_HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
+
+
+@functools.cache
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+class _Program:
+    """A compiled model with one request, which one thread uses at a time."""
+
+    def __init__(self, source: bytes | Path, precision: str) -> None:
+        import openvino
+
+        given = source if isinstance(source, bytes) else str(source)
+        model = _core().read_model(given)
+        # OpenVINO itself would take bfloat16 wherever the processor has it, and change the numbers unasked.
+        self._compiled: Any = _core().compile_model(model, _DEVICE, {"INFERENCE_PRECISION_HINT": _HINTS[precision]})
+        self._lock = threading.Lock()
+        self.inputs = tuple(map(_tensor, self._compiled.inputs))
+        self.outputs = tuple(map(_tensor, self._compiled.outputs))
+        self.properties = _properties(model)
+        self.runtime = f"OpenVINO {openvino.__version__.partition('-')[0]}"
+
+    def __call__(self, array: np.ndarray) -> list[np.ndarray]:
+        with self._lock:
+            found = self._compiled(array)
+            return [found[output] for output in self._compiled.outputs]
+
+
+def _tensor(port):
+    shape = port.get_partial_shape()
+    lengths = tuple(axis.get_length() if axis.is_static else None for axis in shape) if shape.rank.is_static else ()
+    name = port.get_any_name() if port.get_names() else ""
+    return Tensor(name, lengths, str(np.dtype(port.get_element_type().to_dtype())))
+
+
+def _properties(model):
+    """What the file says of itself; an IR has it in the section `rt_info`, an ONNX file under `framework`."""
+    told = {}
+    for key, value in model.get_rt_info().items():
+        found = getattr(value, "value", value)
+        told[str(key)] = found if isinstance(found, str) else str(found)
+    return told
+
+
+def _precisions():
+    able = _core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return (FLOAT32, BFLOAT16) if "BF16" in able else (FLOAT32,)
+
+
+def _refuses(model):
+    from keras_ssd.exporters.onnx.network import check_network
+
+    check_network(model)
+
+
+def _written(model):
+    from keras_ssd.exporters.onnx.network import onnx_network
+
+    network = onnx_network(model)
+    return network.content, network.free_batch
+
+
+ENGINE = Engine(
+    "openvino",
+    packages=("openvino", "onnx"),
+    runtime="openvino",
+    place=20,
+    endings=(".xml",),
+    precisions=_precisions,
+    refuses=_refuses,
+    written=_written,
+    opened=_Program,
+)
