@@ -1,7 +1,7 @@
 """Engines under `detect`: the same detections, chosen by rules, and new weights noticed."""
 
 import gc
-import importlib.util
+import importlib
 import logging
 import threading
 import weakref
@@ -343,4 +343,10 @@ def test_values_bfloat16_is_taken_when_asked(model, images, installed, monkeypat
 
 def test_values_names_of_engines_need_no_runtime():
     assert list(ENGINES) == ["onnxruntime", "openvino", "litert", "keras"]
-    assert importlib.util.find_spec("keras_ssd.engines.runtimes.keras") is not None
+    for module in (
+        "keras_ssd.engines.runtimes.keras",
+        "keras_ssd.engines.runtimes.litert",
+        "keras_ssd.engines.runtimes.onnxruntime",
+        "keras_ssd.engines.runtimes.openvino",
+    ):
+        assert importlib.import_module(module).ENGINE in ENGINES.values()

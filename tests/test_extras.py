@@ -29,6 +29,7 @@ PACKAGES = {  # as one imports it -> (as one installs it, extra, what needs it)
     "jinja2": ("jinja2", "report", called("evaluation.report.writing", "_import_jinja2")),
     "onnx": ("onnx", "onnx", called("exporters.onnx.proto", "import_onnx")),
     "onnxruntime": ("onnxruntime", "onnx", called("exporters.onnx.checking", "check_onnx", "a.onnx", None)),
+    "openvino": ("openvino", "fast", called("engines.choosing", "choose", None, "openvino")),
     "faster_coco_eval": ("faster-coco-eval", "coco", called("evaluation.metrics.coco_library", "import_library")),
     "shtab": ("shtab", "completion", None),
 }

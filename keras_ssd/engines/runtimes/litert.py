@@ -8,6 +8,7 @@ import io
 import os
 import threading
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class _Program:
         self._lock = threading.Lock()
         self.inputs = tuple(map(_tensor, self._interpreter.get_input_details()))
         self.outputs = tuple(map(_tensor, self._interpreter.get_output_details()))
-        self.properties = _properties(content)
+        self.properties: Mapping[str, str] = _properties(content)
         self.runtime = f"LiteRT {importlib.metadata.version('ai-edge-litert')}"
 
     def __call__(self, array: np.ndarray) -> list[np.ndarray]:
@@ -101,9 +102,10 @@ def _written(model):
         return {"a_logits": parts[0], "b_offsets": parts[1]}  # the file has its outputs in the order of their names
 
     holder: Any = tf.Module()  # the converter finds the weights by it
+    traced: Any = network  # the stubs take it for a plain function
     holder.network, holder.weights = network, [variable.value for variable in maps.variables]
     with quiet_backend():
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([network.get_concrete_function()], holder)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], holder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
             return converter.convert(), True

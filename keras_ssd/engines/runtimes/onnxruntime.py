@@ -1,5 +1,6 @@
 """onnxruntime on the CPU."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class _Program:
         self._session: Any = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
         self.inputs = tuple(map(_tensor, self._session.get_inputs()))
         self.outputs = tuple(map(_tensor, self._session.get_outputs()))
-        self.properties = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.properties: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.runtime = f"onnxruntime {onnxruntime.__version__}"
 
     def __call__(self, array: np.ndarray) -> list[np.ndarray]:
@@ -32,7 +33,7 @@ class _Program:
 
 def _tensor(told):
     shape = tuple(length if isinstance(length, int) else None for length in told.shape)
-    return Tensor(told.name, shape, _DTYPES.get(told.type, told.type))
+    return Tensor(told.name, shape, _DTYPES.get(told.type) or str(told.type))
 
 
 def _refuses(model):

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class _Program:
         self._lock = threading.Lock()
         self.inputs = tuple(map(_tensor, self._compiled.inputs))
         self.outputs = tuple(map(_tensor, self._compiled.outputs))
-        self.properties = _properties(model)
+        self.properties: Mapping[str, str] = _properties(model)
         self.runtime = f"OpenVINO {openvino.__version__.partition('-')[0]}"
 
     def __call__(self, array: np.ndarray) -> list[np.ndarray]:

@@ -64,7 +64,7 @@ def onnx_network(model: Any) -> OnnxNetwork:
     graph = Graph(reserved=(IMAGES, LOGITS, OFFSETS))
     _write(graph, model)
     free = _free_batch(graph)
-    batch = "B" if free else 1
+    batch: Any = "B" if free else 1
     rows, columns = predictions.shape[1:]
     outputs = {LOGITS: (batch, rows, columns - 12), OFFSETS: (batch, rows, 4)}
     proto = model_proto(graph, model.name, {IMAGES: (batch, *size_hw, 3)}, outputs, {})
@@ -82,14 +82,14 @@ def _write(graph, model):
     # Bytes are transposed and become numbers behind that: a quarter of the memory moves.
     turned = graph.node("Transpose", [IMAGES], graph.unique(f"{IMAGES}/maps"), perm=CHANNELS_FIRST)
     numbers = graph.node("Cast", [turned], graph.unique(f"{IMAGES}/numbers"), to=1)  # float32
-    values = {id(model.inputs[0]): Value(numbers, shape, order=CHANNELS_FIRST)}
+    values: dict[int, Any] = {id(model.inputs[0]): Value(numbers, shape, order=CHANNELS_FIRST)}
     for call in _calls(model):
         inputs = [values[id(x)] for x in call.inputs]
         if not isinstance(call.layer, TAKE_PADDING):
             inputs = [graph.settled(value) for value in inputs]
         [output] = call.outputs
         step = Step(graph, call.layer, graph.unique(call.layer.name), (1, *output.shape[1:]))
-        write = _tables if isinstance(call.layer, AnchorBoxes) else writer_of(call.layer, WRITERS)
+        write: Any = _tables if isinstance(call.layer, AnchorBoxes) else writer_of(call.layer, WRITERS)
         values[id(output)] = write(step, *inputs)
 
 
