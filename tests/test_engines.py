@@ -92,8 +92,7 @@ def test_reference_a_model_with_a_decoder(name, model, images):
 
 @pytest.mark.numerical
 @pytest.mark.parametrize("name", RUNTIMES[:2])
-def test_reference_a_network_of_one_image_computes_batches(name, images):
-    """The padding of a map that no convolution takes has the batch in its blocks."""
+def test_reference_padding_that_no_convolution_takes_in_batches(name, images):
     needs(name)
     keras.utils.set_random_seed(0)
     backbone = tiny_backbone()
@@ -104,7 +103,6 @@ def test_reference_a_network_of_one_image_computes_batches(name, images):
     spec = keras_ssd.AnchorSpec(spec.image_size, spec.levels[:2])
     model = ssd(keras.Model(backbone.inputs, x), ["fine", "last"], ["cat", "dog"], spec, extras=())
     network = Network(model, choose(model, name))
-    assert not network._any_batch
     batch = np.stack([images[0], images[0][::-1]])
     found = network(batch)
     expected = keras_ssd.Predictions.split(np.asarray(model.predict_on_batch(batch)))

@@ -11,6 +11,7 @@ from keras_ssd.box_coder import Predictions
 from keras_ssd.engines.choosing import Choice
 from keras_ssd.engines.engine import EngineError
 from keras_ssd.engines.weights_seen import WeightsSeen
+from keras_ssd.exporters.onnx.network import LOGITS, OFFSETS
 from keras_ssd.layers import AnchorBoxes
 
 MOST_KEPT = 2  # networks of one model, each with a copy of its weights
@@ -29,8 +30,10 @@ class Network:
         engine = choice.engine
         if engine.written is None or engine.opened is None:
             raise EngineError(f"The engine {engine.name} computes no models.")
-        content, self._any_batch = engine.written(model)
+        content = engine.written(model)
         self._program = engine.opened(content, choice.precision)
+        names = [tensor.name for tensor in self._program.outputs]
+        self._places = [names.index(name) for name in (LOGITS, OFFSETS)]
         self.size = len(content)
         self.runtime = self._program.runtime
         [spec] = [layer.spec for layer in model.layers if isinstance(layer, AnchorBoxes)]
@@ -48,12 +51,8 @@ class Network:
 
     def outputs(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(logits, offsets) of images; all that the bare engine computes."""
-        if self._any_batch or len(images) == 1:
-            logits, offsets = self._program(images)
-            return logits, offsets
-        each = [self._program(images[place : place + 1]) for place in range(len(images))]
-        logits, offsets = (np.concatenate(parts) for parts in zip(*each, strict=True))
-        return logits, offsets
+        found = self._program(images)
+        return found[self._places[0]], found[self._places[1]]
 
 
 class Kept:

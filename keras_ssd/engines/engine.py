@@ -67,7 +67,8 @@ class Engine:
         endings: of the files that it runs.
         precisions: function that gives the precisions in which this machine computes fast.
         refuses: function of a model that raises an error where the model cannot be written for the runtime.
-        written: function of a model that gives (what `opened` takes, whether it takes any number of images).
+        written: function of a model that gives what `opened` takes: a program from `images` (B, H, W, 3) uint8 to
+            `logits` (B, N, C + 1) and `offsets` (B, N, 4).
         opened: function of that, or of the path of a file, and a precision, that gives a `Program`.
     """
 
@@ -78,7 +79,7 @@ class Engine:
     endings: tuple[str, ...] = ()
     precisions: Callable[[], tuple[str, ...]] = lambda: (FLOAT32,)
     refuses: Callable[[Any], None] = lambda model: None
-    written: Callable[[Any], tuple[bytes, bool]] | None = None
+    written: Callable[[Any], bytes] | None = None
     opened: Callable[[bytes | Path, str], Program] | None = None
 
     @property

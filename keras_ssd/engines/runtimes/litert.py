@@ -9,6 +9,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class _Program:
             self._interpreter.allocate_tensors()
         self._lock = threading.Lock()
         self.inputs = tuple(map(_tensor, self._interpreter.get_input_details()))
-        self.outputs = tuple(map(_tensor, self._interpreter.get_output_details()))
+        self.outputs = _named(self._interpreter)
         self.properties: Mapping[str, str] = _properties(content)
         self.runtime = f"LiteRT {importlib.metadata.version('ai-edge-litert')}"
 
@@ -48,6 +49,16 @@ class _Program:
             runs.set_tensor(place, array)
             runs.invoke()
             return [runs.get_tensor(told["index"]) for told in runs.get_output_details()]
+
+
+def _named(interpreter):
+    """The outputs under the names of the signature, where the file has one: those of tensors are the converter's."""
+    told = interpreter.get_output_details()
+    names = {}
+    if len(interpreter.get_signature_list()) == 1:
+        details = interpreter.get_signature_runner().get_output_details()
+        names = {int(one["index"]): name for name, one in details.items()}
+    return tuple(replace(_tensor(one), name=names.get(int(one["index"]), one["name"])) for one in told)
 
 
 def _tensor(told):
@@ -85,6 +96,7 @@ def _written(model):
     import tensorflow as tf
 
     from keras_ssd.exporters.model_graph import ExportError
+    from keras_ssd.exporters.onnx.network import LOGITS, OFFSETS
 
     maps, joining = _before_joining(model)
     count = len(joining.spec.levels)
@@ -99,7 +111,7 @@ def _written(model):
                 for one, level in zip(group, rows, strict=True)
             ]
             parts.append(tf.concat(shaped, axis=1))
-        return {"a_logits": parts[0], "b_offsets": parts[1]}  # the file has its outputs in the order of their names
+        return {LOGITS: parts[0], OFFSETS: parts[1]}
 
     holder: Any = tf.Module()  # the converter finds the weights by it
     traced: Any = network  # the stubs take it for a plain function
@@ -108,7 +120,7 @@ def _written(model):
         converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], holder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
-            return converter.convert(), True
+            return converter.convert()
         except Exception as error:
             raise ExportError(
                 f"TensorFlow's converter cannot write '{model.name}' in the operators of TensorFlow Lite. Use "

@@ -73,8 +73,7 @@ def _refuses(model):
 def _written(model):
     from keras_ssd.exporters.onnx.network import onnx_network
 
-    network = onnx_network(model)
-    return network.content, network.free_batch
+    return onnx_network(model)
 
 
 ENGINE = Engine(

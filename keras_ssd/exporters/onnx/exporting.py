@@ -138,7 +138,7 @@ def onnx_of(detector: Detector, form: OnnxForm, metadata: Mapping[str, str]) -> 
         refuse_other_suppression(detector.options, plugin=form.output == file_metadata.EFFICIENT_NMS)
     reserved = (IMAGES, BOXES, SCORES, DETECTIONS, *PLUGIN_OUTPUTS)
     graph = Graph(reserved, IMAGES, form.batch, single=form.output == file_metadata.SINGLE_TABLES)
-    tables = _written(graph, calls, {id(tensor): value})[id(detector.predictions)]
+    tables = write_calls(graph, calls, {id(tensor): value})[id(detector.predictions)]
     network = len(graph.nodes)
     outputs = _write_outputs(graph, tables, detector, form)
     graph.precise |= {node.name for node in graph.nodes[network:]}
@@ -163,7 +163,7 @@ def _write_outputs(graph, tables, detector, form):
     return {BOXES: (*lead, anchors, 4), SCORES: (*lead, anchors, tables.columns - 1)}
 
 
-def _written(graph, calls, values) -> dict[int, Any]:
+def write_calls(graph: Graph, calls: Sequence[Any], values: dict[int, Any]) -> dict[int, Any]:
     """{id of a Keras tensor: its `Value`} after writing all calls; `values` are those that the graph begins with."""
     for call in calls:
         missing = [x.name for x in call.inputs if id(x) not in values]
