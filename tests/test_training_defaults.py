@@ -196,10 +196,10 @@ def test_values_both_models_are_measured_and_have_a_threshold(tmp_path):
         saved = keras_ssd.load(tmp_path / name)
         result = evaluate(saved, held, "voc12", progress=False)
         assert measured.ap == pytest.approx(result.map, abs=1e-6)
-        point = result.analysis.cautious_point(0.01)
+        point = result.analysis.cautious_point(0.005)
         assert saved.confidence == measured.confidence
         assert saved.confidence.value == math.floor(point.threshold * 1000) / 1000
-        assert saved.confidence.source == "F1 within 0.01 of the best on 6 validation images"
+        assert saved.confidence.source == "F1 within 0.005 of the best on 6 validation images"
     assert history.best_model.ap >= history.last_model.ap
     assert model.confidence == history.best_model.confidence
 
