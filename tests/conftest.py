@@ -20,6 +20,10 @@ if os.access(ROOT, os.W_OK):
 # Tests of detecting are tests of Keras on each backend; tests/test_engines*.py name the engines that they mean.
 os.environ["KERAS_SSD_ENGINE"] = "keras"
 
+# Several test processes share the processors already. PyTorch's threads would wait for each other beside them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import keras_ssd as keras_ssd  # noqa: E402 (it chooses an installed backend before a test imports Keras)
 
 pytest.register_assert_rewrite("downloading")  # fixtures of its own, and imported before they are known as such

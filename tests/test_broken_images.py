@@ -17,8 +17,6 @@ from keras_ssd.cli.main import main
 from keras_ssd.data import DataError, whole
 from keras_ssd.evaluation import collect, evaluate
 
-pytestmark = pytest.mark.numerical
-
 BAD = ("truncated.jpg", "text.jpg", "empty.jpg", "gone.jpg", "broken.xml")  # the last two are in validation
 
 
@@ -96,6 +94,7 @@ def test_values_an_evaluation_leaves_them_out(spoiled, tmp_path, capsys):
     assert named(capsys.readouterr().out) == list(BAD)
 
 
+@pytest.mark.numerical
 def test_values_fit_and_cache_after_drop(spoiled, tmp_path):
     train, model = data.read(spoiled, "train", policy="drop"), toy()
     model.compile("sgd", loss=keras_ssd.SSDLoss())
@@ -120,6 +119,7 @@ def refusing(dataset):
     return dataclasses.replace(dataset, policy="error")
 
 
+@pytest.mark.numerical
 def test_values_fit_replaces_what_breaks_later(late, caplog):
     model = toy()
     model.compile("sgd", loss=keras_ssd.SSDLoss())
@@ -132,6 +132,7 @@ def test_values_fit_replaces_what_breaks_later(late, caplog):
     np.testing.assert_array_equal(first.image, second.image)  # the next one stands in
 
 
+@pytest.mark.numerical
 def test_rejects_later_breaks_with_the_packages_own_error(late):
     """No backend's graph error: TensorFlow would say InvalidArgumentError, PyFunction and get_next."""
     model = toy()
@@ -147,6 +148,7 @@ def test_rejects_later_breaks_with_the_packages_own_error(late):
         model.fit(good, validation_data=bad, verbose=0)
 
 
+@pytest.mark.numerical
 def test_rejects_a_failed_training_leaves_no_folder(late, tmp_path):
     with pytest.raises(DataError, match="2 faults"):
         train_toy(tmp_path / "deep" / "run", data=refusing(late), augment=None)
@@ -159,12 +161,14 @@ def test_rejects_a_failed_training_leaves_no_folder(late, tmp_path):
     assert [path.name for path in kept.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.numerical
 def test_values_a_training_goes_on_and_tells(late, tmp_path):
     history = train_toy(tmp_path / "run", data=late, validation=late, epochs=1, augment=None)
     assert [problem.image for problem in history.left_out] == ["a1", "a4"]
     assert (tmp_path / "run" / "predictions.png").is_file()
 
 
+@pytest.mark.numerical
 def test_values_an_evaluation_of_what_is_left(late, tmp_path, caplog):
     table = collect(toy(), late, save=tmp_path / "found.json", batch_size=2, progress=False)
     assert table.images == ("a0", "a2", "a3", "a5")
@@ -175,6 +179,7 @@ def test_values_an_evaluation_of_what_is_left(late, tmp_path, caplog):
         evaluate(toy(), refusing(late), "voc12", progress=False)
 
 
+@pytest.mark.numerical
 def test_roundtrip_an_interrupted_evaluation_knows_what_was_unreadable(late, tmp_path, monkeypatch):
     from keras_ssd.evaluation import collecting
 

@@ -13,8 +13,6 @@ from keras_ssd.detecting import detect
 from keras_ssd.images import ImageError, ImagesBelowError, Source, expand_sources, read_image
 from keras_ssd.results import MOST_KEPT
 
-pytestmark = pytest.mark.numerical
-
 
 @pytest.fixture(scope="module")
 def model():
@@ -50,6 +48,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.numerical  # the rest is about lists and files, not about what a backend computes
 def test_values_places_and_slices(run, folder, reads):
     results = run(folder)
     assert len(results) == 5

@@ -16,6 +16,7 @@ from snippet_files import furnish, narrow_vgg
 from test_docs import DOCS, ENVIRONMENT, ROOT, blocks
 
 from keras_ssd.cli.main import main
+from keras_ssd.training import pace
 
 README = ROOT / "README.md"
 PAGES = [README, *DOCS, ROOT / "examples" / "README.md"]
@@ -59,6 +60,8 @@ def folder(furnished, tmp_path, monkeypatch):
         raise requests.ConnectionError("a page's lines may not reach the network in tests")
 
     narrow_vgg(monkeypatch)
+    for count in ("WARM_UP", "TIMED"):  # steps of training that only tell how long the training will take
+        monkeypatch.setattr(pace, count, 1)
     shutil.copytree(furnished, tmp_path / "work", ignore=shutil.ignore_patterns("home"))
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("KERAS_SSD_HOME", str(furnished / "home"))
