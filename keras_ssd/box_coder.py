@@ -1,9 +1,8 @@
 """Offsets <-> boxes, and the layout of the predictions tensor.
 
-A network cannot predict where an object is: the same filter is applied at every cell. It can only predict how far the
-object is from an anchor, so boxes are coded as offsets relative to an anchor. `encode` and `decode` apply the
-variances; a loss of boxes (`losses/localization.py`) applies them itself, since it clips offsets in between. No other
-module splits the predictions tensor or its targets into their parts.
+A network cannot predict where an object is, since the same filter is applied at every cell. It can only predict how far
+the object is from an anchor, so boxes are coded as offsets from an anchor. `encode` and `decode` apply the variances; a
+loss of boxes (`losses/localization.py`) applies them itself, since it clips offsets first.
 """
 
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from keras_ssd.names import unknown_name
 NUM_BOX_COLUMNS = 12
 NUM_TARGET_COLUMNS = 5
 BACKGROUND, NEUTRAL = 0, -1
-# The background's score where a model has none, as a network of one sigmoid per class. Its probability is 0 in float32.
+# The background's score in a model without one, such as a network of sigmoids. Its probability is 0 in float32.
 NO_BACKGROUND = -1e4
 NO_BACKGROUND_IN_BFLOAT16 = -9984.0  # -1e4 rounded to bfloat16
 CODE_TYPES = ("center_size", "corner", "corner_size")
@@ -149,7 +148,7 @@ class Predictions:
 
     @staticmethod
     def classes_in(width: int) -> int:
-        """Classes (background not counted) of a tensor with this many columns; below 1 if it is no such tensor."""
+        """Classes (without background) of a tensor with this many columns; below 1 if it is not such a tensor."""
         return width - 1 - NUM_BOX_COLUMNS
 
 
@@ -157,13 +156,13 @@ class Predictions:
 class Targets:
     """What each anchor should predict: the parts of a targets tensor (B, N, 1 + 4).
 
-    Compact, because one-hot classes and a copy of the anchors would be 93 columns an anchor for COCO, of which 88 say
-    nothing. `split` reads those one-hot tensors of ssd_keras, too.
+    It is compact: one-hot classes and a copy of the anchors would be 93 columns per anchor for COCO, 88 of them
+    redundant. `split` reads those one-hot tensors of ssd_keras, too.
 
     Args:
-        class_ids: (B, N), 1..C of the object that the anchor is matched to, `BACKGROUND` (0), or `NEUTRAL` (-1) where
-            the anchor is neither and takes no part in the loss; in a tensor they have its float type.
-        offsets: (B, N, 4) coded boxes; zero where there is no object.
+        class_ids: (B, N), 1..C of the object that the anchor is matched to, `BACKGROUND` (0), or `NEUTRAL` (-1) for
+            anchors that the loss ignores; in a tensor they have its float type.
+        offsets: (B, N, 4) coded boxes; zero without object.
     """
 
     class_ids: Any

@@ -1,7 +1,7 @@
 """Formulas on boxes, written once for numpy and for `keras.ops` (`xp`).
 
-Names carry the format: `boxes_xyxy` are corners (xmin, ymin, xmax, ymax), `boxes_cxcywh` centre and size. Boxes stand
-in the last axis; any leading shape is allowed. Units are whatever the caller uses (fractions or pixels).
+The format is in the name: `boxes_xyxy` are corners (xmin, ymin, xmax, ymax), `boxes_cxcywh` centre and size. The last
+axis has the four numbers; any leading shape is allowed. Units are the caller's (fractions or pixels).
 """
 
 from typing import Any

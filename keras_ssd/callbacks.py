@@ -13,7 +13,7 @@ from keras_ssd.evaluation.result import Result
 
 @checked_arguments
 class Evaluate(keras.callbacks.Callback):
-    """Measures the detector on a dataset after an epoch, and tells the other callbacks.
+    """Measures the detector on a dataset after an epoch, and adds the result to the logs.
 
     The logs get `val_mAP`, 0..1, and `val_AP <class>` of each class, NaN for a class without objects. Callbacks that
     read them must come after this one, with `mode="max"`, because Keras does not know that more is better. Epochs
@@ -22,15 +22,15 @@ class Evaluate(keras.callbacks.Callback):
     Args:
         dataset: `keras_ssd.data.Dataset`.
         measure: see `keras_ssd.evaluation.evaluate`.
-        every: epochs from one measurement to the next; the first comes after epoch `every`.
+        every: epochs between measurements; the first is after epoch `every`.
         iou_threshold, confidence, batch_size: see `keras_ssd.evaluation.evaluate`.
-        model: the model that is measured, such as one with averaged weights; None is the one that is trained.
+        model: the model to measure, such as one with averaged weights; None is the trained one.
 
     Attributes:
         result: the last `keras_ssd.evaluation.Result`, or None.
 
     Raises:
-        ValueError: `every` is no whole number from 1 on. When `fit` begins: as `keras_ssd.evaluation.evaluate`.
+        ValueError: `every` is not a whole number of at least 1. When `fit` starts: as `keras_ssd.evaluation.evaluate`.
 
     Example:
         >>> model.fit(

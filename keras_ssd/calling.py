@@ -19,7 +19,7 @@ _FORMER = {
 
 T = TypeVar("T", bound=Callable[..., Any])
 
-# What other libraries call it: what it may be called here, the likeliest first. A name counts where a function has it.
+# Name in other libraries: possible names here, the likeliest first; used if a function has such an argument.
 _ELSEWHERE = (
     ("num_classes n_classes nc number_of_classes", "classes class_names"),
     ("labels names class_names class_list label_map categories classes", "class_names classes weights_classes"),
@@ -69,16 +69,16 @@ def checked_arguments(made: T, /) -> T: ...
 @overload
 def checked_arguments(**second_names: str) -> Callable[[T], T]: ...
 def checked_arguments(made: Any = None, /, **second_names: str) -> Any:
-    """Makes a function or class name the nearest argument where it is given one that it does not have.
+    """Lets a function or class name the nearest argument if it gets an unknown one.
 
-    Its signature stays what `help`, `inspect` and editors show.
+    `help`, `inspect` and editors still show its signature.
 
     Args:
         made: the function or class.
         **second_names: {another name: the argument that it sets}.
 
     Raises:
-        TypeError: a function that takes `**kwargs`.
+        TypeError: a function with `**kwargs`.
 
     Example:
         >>> @checked_arguments(class_names="classes")
@@ -193,7 +193,7 @@ def unknown_arguments(name: str, unknown: Iterable[str], known: Iterable[str]) -
 
 
 def meant_arguments(argument: str, known: Sequence[str]) -> list[str]:
-    """The arguments that a name stands for elsewhere, or else those spelt alike."""
+    """The arguments that have this name in other libraries, or else a similar spelling."""
     for words, own in _ELSEWHERE:
         here = [name for name in own.split() if name in known and name != argument]
         if here and argument.casefold() in words.split():

@@ -55,19 +55,19 @@ def class_colours(class_names: Sequence[str]) -> tuple[str, ...]:
 
 
 def text_colour(background: Any) -> Any:
-    """Black or white, whichever stands out more from a background "#RRGGBB" (WCAG 2 contrast)."""
+    """Black or white, whichever has the higher contrast (WCAG 2) with a background "#RRGGBB"."""
     linear = (np.array([int(background[i : i + 2], 16) for i in (1, 3, 5)]) / 255) ** 2.2
     luminance = linear @ (0.2126, 0.7152, 0.0722)
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#FFFFFF"
 
 
 class Label(NamedTuple):
-    """What stands at a box.
+    """The label of a box.
 
     Attributes:
         text: in full.
-        short: where there is no room for it; "" for nothing.
-        name: what the box's colour means, for the key of boxes without their full text; "" for nothing.
+        short: if there is no room for it; "" for nothing.
+        name: the meaning of the box's colour, for the key of boxes without their full text; "" for nothing.
     """
 
     text: str
@@ -121,15 +121,15 @@ def draw_boxes(
     line_width: int | None = None,
     font_size: int | None = None,
 ) -> "Image":
-    """Draws boxes of given colours, with a label each if there are any.
+    """Draws boxes in given colours, with optional labels.
 
-    A label stands at its box, or near it with a line between them. It never lies on another label, and all labels
-    together hide little of a box (`label_places.MOST_HIDDEN`). Where there is no room, it is written smaller, then in
-    short, and last left out; a key in the image then says what the colours of such boxes mean.
+    A label is at its box, or near it with a line between them. It never covers another label, and all labels together
+    cover little of a box (`label_places.MOST_HIDDEN`). Without room, it is written smaller, then in short, and finally
+    left out; a key in the image then explains the colours of such boxes.
 
     Args:
         image: (H, W, 3) uint8 array.
-        boxes_xyxy: (K, 4) pixels of that image; the first lie on top, and their labels have the best places.
+        boxes_xyxy: (K, 4) pixels of that image; the first are on top, and their labels have the best places.
         colours: K of "#RRGGBB".
         labels: K of `Label`, or None for none; one without text is not drawn.
         line_width, font_size: pixels, or None to derive them from the image's size.
@@ -145,7 +145,7 @@ def draw_boxes(
     if line_width is None:
         line_width = max(1, round((height * width) ** 0.5 / (220 if len(boxes) <= 20 else 320)))
     pen = ImageDraw.Draw(canvas)
-    for box, colour in reversed([*zip(boxes, colours, strict=True)]):  # the best lie on top
+    for box, colour in reversed([*zip(boxes, colours, strict=True)]):  # the best on top
         _draw_box(pen, box, colour, line_width)
     if labels is not None:
         fonts = _fonts(font_size, len(boxes), (height, width))
@@ -190,7 +190,7 @@ class _Labels:
         self._widths, self._heights = {}, {}
 
     def draw(self, size_hw, line_width):
-        """Places the labels and draws them; lines first, so that they lie below."""
+        """Places the labels and draws them; lines first, so that they are below."""
         rows = [row for row, label in enumerate(self._labels) if label.text]
         sizes = {
             row: [self._size(getattr(self._labels[row], part), font) for font, part in self._rungs] for row in rows

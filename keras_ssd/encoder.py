@@ -23,7 +23,7 @@ CODE_OPTIONS = ("code_type", "variance_encoded_in_target")
 
 @dataclass(frozen=True, eq=False)
 class DecodedTargets:
-    """The boxes that the targets of one image stand for, a row an anchor with an object.
+    """The boxes of the targets of one image, one row per anchor with an object.
 
     Args:
         boxes_xyxy: (P, 4) fractions of the image.
@@ -38,7 +38,7 @@ class DecodedTargets:
     def distinct(self, tolerance: float = 1e-4) -> tuple[np.ndarray, np.ndarray]:
         """The objects themselves: (boxes_xyxy, class_ids), each once, in the order of their first anchors.
 
-        Boxes of one class whose corners all lie within `tolerance` of each other count as the same object.
+        Boxes of one class whose corners are within `tolerance` of each other count as the same object.
         """
         kept = []
         for row, (box, class_id) in enumerate(zip(self.boxes_xyxy, self.class_ids, strict=True)):
@@ -50,10 +50,10 @@ class DecodedTargets:
 
 @checked_arguments
 class TargetEncoder:
-    """Turns the objects of images into the targets of a model's predictions.
+    """Encodes the objects of images as the targets of a model's predictions.
 
-    It works on the host (`encode`, `encode_batch`: numpy, also from several threads at once) and in graph
-    (`encode_in_graph`: `keras.ops`, for `tf.data` or a GPU); both give the same anchors to the same objects.
+    It works on the host (`encode`, `encode_batch`: numpy, thread-safe) and in graphs (`encode_in_graph`: `keras.ops`,
+    for `tf.data` or a GPU); both match the same anchors to the same objects.
 
     Args:
         spec: the model's `AnchorSpec`.
@@ -64,7 +64,7 @@ class TargetEncoder:
 
     Raises:
         ValueError: `num_classes` below 1, or an unknown code type.
-        TypeError: `spec` is no `AnchorSpec`, or `rules` no `MatchRules`.
+        TypeError: `spec` is not an `AnchorSpec`, or `rules` are not `MatchRules`.
 
     Example:
         >>> encoder = TargetEncoder.from_model(model)
@@ -124,7 +124,7 @@ class TargetEncoder:
         Args:
             model: an `SSD`.
             rules, use_difficult: as of `TargetEncoder`.
-            code_type, variance_encoded_in_target: how offsets are coded; None is what the model's `decoding` says.
+            code_type, variance_encoded_in_target: how offsets are coded; None is as in the model's `decoding`.
 
         Raises:
             TypeError: the model does not know its anchors.
@@ -146,7 +146,7 @@ class TargetEncoder:
 
         Args:
             boxes_xyxy: (M, 4) objects, fractions of the image, xmin < xmax and ymin < ymax.
-            class_ids: (M,) 0..C-1, background not counted; -1 for padding, whose box may be anything.
+            class_ids: (M,) 0..C-1, without background; -1 for padding, with any box.
             difficult: (M,) bool, which objects are difficult; None for none.
 
         Returns:
@@ -155,7 +155,7 @@ class TargetEncoder:
         Raises:
             ValueError: arrays that do not fit together, a box without area or not of finite numbers, a class id
                 outside its range, boxes in pixels.
-            TypeError: class ids that are no numbers.
+            TypeError: class ids that are not numbers.
         """
         targets = np.zeros((self.spec.num_anchors, box_coder.NUM_TARGET_COLUMNS), np.float32)
         self._fill(targets, self._checked(boxes_xyxy, class_ids, difficult))
@@ -196,9 +196,9 @@ class TargetEncoder:
     def draw(
         self, image: Any, boxes_xyxy: Any, class_ids: Any, objects: Any = None, class_names: Sequence[str] | None = None
     ) -> Any:
-        """Shows which anchors are matched to which object: objects as bold boxes, their anchors as thin ones.
+        """Draws the anchors that are matched to each object: objects as bold boxes, their anchors as thin ones.
 
-        Each object's label says how many anchors it has, and its highest IoU with any.
+        Each object's label has its number of anchors, and its highest IoU with any.
 
         Args:
             image: (H, W, 3) uint8.
@@ -279,7 +279,7 @@ class TargetEncoder:
         return Predictions(classes, parts.offsets, *boxes).join(xp)
 
     def decode(self, targets: Any) -> DecodedTargets:
-        """The boxes that targets stand for: what a network that predicts them perfectly would find.
+        """The boxes of targets: the result of a network that predicts them perfectly.
 
         Args:
             targets: (N, 5) of one image, or (N, C + 1 + 12) of `one_hot`.

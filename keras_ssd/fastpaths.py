@@ -1,6 +1,6 @@
-"""The one module that names backends: their own fused operations, used where a test shows equal results.
+"""Fused operations of single backends, for use where a test shows equal results; only this module names backends.
 
-Every function here has a counterpart in `keras.ops` that serves all other cases.
+Every function here has a counterpart in `keras.ops` for all other cases.
 """
 
 from collections.abc import Sequence
@@ -108,18 +108,18 @@ def _may_use_dynamic_shapes():
 
 
 def drop_hopeless_rows(predictions: Any, can_pass: Any, least: int) -> tuple[Any, Any]:
-    """Predictions without the anchors that cannot become detections, in their order, padded with such anchors.
+    """Predictions without the anchors that cannot become detections, in order and padded with such anchors.
 
-    Most anchors see background, and everything after this costs time for each anchor. The result's number of rows
-    depends on the image, so only TensorFlow outside of XLA does it; all others return the input.
+    Most anchors see background, and each anchor costs time in the following steps. The number of rows depends on the
+    image, so this works only on TensorFlow outside of XLA; other backends return the input.
 
     Args:
         predictions: (B, N, D).
         can_pass: (B, N) bool.
-        least: smallest number of rows to return; also the fewest for which this pays.
+        least: smallest number of rows to return; also the smallest number for which this pays.
 
     Returns:
-        (B, N or n, D), with zeros behind the last row; and (B, N or n) bool: the rows that can pass.
+        (B, N or n, D), padded with zeros; and (B, N or n) bool: the rows that can pass.
     """
     if not _may_use_dynamic_shapes() or predictions.shape[1] <= least:
         return predictions, can_pass
@@ -135,16 +135,16 @@ def drop_hopeless_rows(predictions: Any, can_pass: Any, least: int) -> tuple[Any
 
 
 def suppression_mask(boxes_xyxy: Any, valid: Any, limit: int, iou_threshold: float) -> Any:
-    """Greedy suppression by TensorFlow's `combined_non_max_suppression`, or None where that cannot serve.
+    """Greedy suppression by TensorFlow's `combined_non_max_suppression`, or None if that cannot be used.
 
-    The operation breaks ties of equal scores in no particular order, so it is given ranks instead of scores. It has
-    no XLA kernel, so inside `jit_compile=True` the general form has to serve.
+    The operation breaks ties of equal scores in no particular order, so it gets ranks instead of scores. It has no XLA
+    kernel, so `jit_compile=True` needs the general form.
 
     Args:
-        boxes_xyxy: (B, C, K, 4) sorted by falling score, xmin <= xmax and ymin <= ymax.
+        boxes_xyxy: (B, C, K, 4) in descending order of score, xmin <= xmax and ymin <= ymax.
         valid: (B, C, K) bool.
-        limit: most boxes kept a class.
-        iou_threshold: IoU above which the later box goes.
+        limit: maximum number of boxes kept per class.
+        iou_threshold: IoU above which the later box is dropped.
 
     Returns:
         (B, C, K) bool, or None.
@@ -165,7 +165,7 @@ def suppression_mask(boxes_xyxy: Any, valid: Any, limit: int, iou_threshold: flo
         score_threshold=0.5,
         clip_boxes=False,
     )
-    # Unused rows have rank 0, so they point one behind the last candidate: a column that is cut off again.
+    # Unused rows have rank 0, so they point to one more column, which is cut off again.
     position = tf.cast(ids, "int32") * (count + 1) + (count - tf.cast(found, "int32"))
     rows = tf.repeat(tf.range(batch)[:, None], classes * limit, axis=1)
     mask: Any = tf.scatter_nd(

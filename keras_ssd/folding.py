@@ -11,10 +11,9 @@ CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def foldable_pairs(model: keras.Model) -> list[tuple[Any, Any]]:
-    """(convolution, batch normalisation) layers of a functional model in which nothing else reads the convolution.
+    """(convolution, batch normalisation) layers of a functional model in which no other layer reads the convolution.
 
-    With fixed averages, a normalisation is a factor and a summand a channel, which a linear convolution can do on the
-    way.
+    With fixed averages, a normalisation is a scale and bias per channel, which the convolution can include.
     """
     calls = calls_of(model)
     readers, times = readers_of(calls), {}
@@ -35,11 +34,11 @@ def foldable_pairs(model: keras.Model) -> list[tuple[Any, Any]]:
 
 
 class FoldedNetwork(keras.layers.Layer):
-    """Runs a model for detecting, with each batch normalisation computed into the convolution before it.
+    """Runs a model for detecting, with each batch normalisation folded into the convolution before it.
 
-    The kernels are folded on the way, from the weights that the model has at that moment: it can be trained on, and
-    the next call sees the new weights. That costs a few thousand multiplications and saves two or three passes over
-    whole feature maps. The outputs are equal up to rounding.
+    The kernels are folded in each call, from the model's current weights, so the model can be trained on. That costs a
+    few thousand multiplications and saves two or three passes over whole feature maps. The outputs are equal up to
+    rounding.
 
     Args:
         model: a functional `keras.Model` with one input and one output.

@@ -30,9 +30,9 @@ SYSTEM_FONTS = (
     "PingFang.ttc",
     "AppleSDGothicNeo.ttc",
 )
-_OWN = ""  # stands for Pillow's font among the names of system fonts
+_OWN = ""  # Pillow's font, among the names of system fonts
 _MISSING = "\U0010ffff"  # no font has it
-# What Unicode does not decompose.
+# Letters that Unicode does not decompose.
 _ASCII = str.maketrans(
     {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
     | {"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"}
@@ -43,10 +43,10 @@ log = logging.getLogger("keras_ssd")
 
 
 def fitted(text: str, font: Any) -> tuple[Any, str]:
-    """(font, text) to draw a text with.
+    """(font, text) for drawing a text.
 
-    ASCII keeps its font. For other text it is the first font that has all letters, of the same size. If there is none,
-    letters that the best font lacks become the nearest ASCII, or "?" where nothing is near.
+    ASCII text keeps its font. Other text gets the first font that has all letters, in the same size. If there is none,
+    the letters that the best font lacks become the nearest ASCII, or "?".
 
     Args:
         text: any.
@@ -76,7 +76,7 @@ def _choice(text):
 
 
 def _nearest(letter):
-    """ASCII for a letter; "" for a mark or sign that takes no room, "?" where nothing is near."""
+    """ASCII for a letter; "" for a mark without width, "?" if nothing is near."""
     if unicodedata.combining(letter) or unicodedata.category(letter) in ("Cf", "Mn"):
         return ""
     parts = unicodedata.normalize("NFKD", letter.translate(_ASCII)).translate(_ASCII)

@@ -1,8 +1,8 @@
-"""Every private attribute of Keras that this package reads, and nothing else reads them.
+"""All private attributes of Keras that this package reads.
 
-Keras has no public way to walk through a functional model, to find the averaged weights of an optimizer, or to ask
-where PyTorch computes. When a new version of Keras renames one of these, the error here names it. The command imports
-this module before it needs Keras, so Keras is imported in the functions.
+Keras has no public way to walk through a functional model, to find the averaged weights of an optimizer, or to get
+PyTorch's device. If a new version of Keras renames one of these, the error here names it. The command imports this
+module before it needs Keras, so Keras is imported in the functions.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,7 @@ def _read(owner: Any, name: str) -> Any:
 
 
 def is_functional(model: Any) -> bool:
-    """Whether a model has a graph of layer calls. A Sequential has none of its own, see `functional_of`."""
+    """Whether a model has a graph of layer calls. A Sequential has none, see `functional_of`."""
     return bool(getattr(model, "_nodes_by_depth", None))
 
 
@@ -53,7 +53,7 @@ def nodes_of(model: "keras.Model") -> list[Any]:
 
 
 def functional_of(model: "keras.Model") -> Any:
-    """The functional model that a built Sequential holds; None where it is not built; any other model itself."""
+    """The functional model inside a built Sequential, None if it is not built; any other model itself."""
     import keras
 
     return _read(model, "_functional") if isinstance(model, keras.Sequential) else model

@@ -48,12 +48,12 @@ _ALL = np.concatenate([_TOUCHING, _AWAY])
 
 
 class Place(NamedTuple):
-    """Where a label goes.
+    """The place of a label.
 
     Attributes:
-        rung: which of its sizes it has.
+        rung: the index of its size.
         xyxy: four whole numbers of pixels.
-        leader: ((x, y), (x, y)) of the line from label to box; None where they touch.
+        leader: ((x, y), (x, y)) of the line from label to box; None if they touch.
     """
 
     rung: int
@@ -80,11 +80,11 @@ class Placing:
         self._count = 0
 
     def near(self, row: int, sizes_wh: Sequence[Sequence[int]]) -> Place | None:
-        """The `Place` of a box's label, or None if there is no room for any of its sizes.
+        """The `Place` of a box's label, or None if there is no room for any size.
 
         Args:
             row: of the box.
-            sizes_wh: (R, 2) whole numbers: sizes that it may have, the best first; width 0 for none.
+            sizes_wh: (R, 2) whole numbers: possible sizes, the best first; width 0 for none.
         """
         sizes = [(rung, size) for rung, size in enumerate(sizes_wh) if self._fits(size)]
         offers = self._offers(row, sizes[:1], _TOUCHING)
@@ -98,7 +98,7 @@ class Placing:
         return None
 
     def at_the_rim(self, size_wh: Sequence[int]) -> tuple[int, ...] | None:
-        """(xmin, ymin, xmax, ymax) of something that belongs to no box, where it hides least; None without room."""
+        """(xmin, ymin, xmax, ymax) of something without a box, where it covers least; None without room."""
         size = np.array(size_wh, np.float32)
         if not self._fits(size):
             return None
@@ -173,12 +173,12 @@ class Placing:
 
 
 def _near(rows, low, high):
-    """Which rectangles share anything with the one from low to high."""
+    """Which rectangles overlap the one from low to high."""
     return (rows[:, 0] < high[0]) & (rows[:, 1] < high[1]) & (rows[:, 2] > low[0]) & (rows[:, 3] > low[1])
 
 
 def _leader(place, box):
-    """Two points, on the rims of label and box, where they are nearest."""
+    """Two points on the edges of label and box, where they are nearest."""
     ends = []
     for axis in (0, 1):
         low, high = max(place[axis], box[axis]), min(place[axis + 2], box[axis + 2])

@@ -20,10 +20,10 @@ _limit: int = MAX_MAP_BYTES
 @checked_arguments
 @contextlib.contextmanager
 def map_limit(max_map_bytes: int | None) -> Iterator[None]:
-    """While it lasts, models may have feature maps of this many bytes.
+    """Inside this context, models may have feature maps of this many bytes.
 
     Args:
-        max_map_bytes: of one map of one image, four bytes a value; None changes nothing.
+        max_map_bytes: of one map of one image, four bytes per value; None changes nothing.
 
     Example:
         >>> with keras_ssd.map_limit(8 << 30):
@@ -39,7 +39,7 @@ def map_limit(max_map_bytes: int | None) -> Iterator[None]:
 
 
 def checked_limit(max_map_bytes: int | None) -> int | None:
-    """The limit as it is, None included; raises ValueError where it is no number of bytes."""
+    """The limit, or None; raises ValueError if it is not a number of bytes."""
     whole = isinstance(max_map_bytes, int) and not isinstance(max_map_bytes, bool)
     if max_map_bytes is not None and (not whole or max_map_bytes < 1):
         raise ValueError(f"`max_map_bytes` must be a whole number from 1 on. Received: max_map_bytes={max_map_bytes!r}")

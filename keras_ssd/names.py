@@ -18,10 +18,10 @@ def listed(names: Iterable[Any], shown: int = SHOWN) -> str:
 
 
 def unique(name: str, taken: set[str]) -> str:
-    """The name, or the name with a number behind it where it is taken; from now on it is.
+    """The name, with a number if it is taken; it is taken from now on.
 
     Args:
-        name: the wanted one.
+        name: the preferred one.
         taken: set of names.
     """
     candidate, number = name, 1
@@ -49,12 +49,12 @@ def nearest(name: Any, known: Iterable[str], count: int = 3) -> list[str]:
 
 
 def did_you_mean(close: Sequence[str]) -> str:
-    """ " Did you mean 'cat' or 'cow'?", or "" where nothing is close."""
+    """ " Did you mean 'cat' or 'cow'?", or "" if there is no close name."""
     return f" Did you mean {' or '.join(map(str, close))}?" if close else ""
 
 
 def files_nearby(path: Any) -> str:
-    """ " Did you mean runs/mine.keras?" for a path where nothing is: what stands there under nearly this name."""
+    """ " Did you mean runs/mine.keras?" for a missing path, if a file with a similar name exists."""
     folder, name = os.path.split(os.fspath(path))
     try:
         beside = os.listdir(folder or ".")

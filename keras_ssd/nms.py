@@ -1,12 +1,12 @@
 """Non-maximum suppression with static shapes, in `keras.ops`: for graphs, jit and every backend.
 
-Suppression is greedy: candidates are visited by falling score (ties: lower index first), and one is kept if its IoU
-with every box kept before is at most the threshold, equality included. Two equivalent algorithms serve two regimes:
+Suppression is greedy: candidates are visited in descending order of score (ties: lower index first), and one is kept if
+its IoU with every box kept before is at most the threshold. Two equivalent algorithms cover two cases:
 
-- `fixed_point_mask` compares all pairs of K candidates at once and iterates to the greedy answer. Best for the few
+- `fixed_point_mask` compares all pairs of K candidates at once and iterates to the greedy result. Best for the few
   hundred candidates that remain after a per-class top-k.
-- `select_greedy` picks one box a step for all classes of the batch together. It needs no pair matrix, so it works
-  without any limit on the candidates; it also knows adaptive thresholds and box averaging.
+- `select_greedy` picks one box per step for all classes of the batch together. It needs no matrix of pairs, so it works
+  without a limit on the candidates; it also supports adaptive thresholds and box averaging.
 """
 
 from typing import Any
@@ -33,15 +33,15 @@ def gather(values: Any, indices: Any) -> Any:
 
 
 def fixed_point_mask(boxes_xyxy: Any, valid: Any, iou_threshold: float) -> Any:
-    """Which candidates greedy suppression keeps.
+    """The candidates that greedy suppression keeps.
 
-    A candidate is kept exactly if no kept one before it overlaps it too much. Iterating that sentence from "all are
-    kept" settles one link of each chain of overlaps a round and ends at the greedy answer.
+    A candidate is kept exactly if no kept one before it overlaps it too much. Iterating this rule from "all are kept"
+    settles one link of each chain of overlaps per round and ends at the greedy result.
 
     Args:
-        boxes_xyxy: (..., K, 4) sorted by falling score.
+        boxes_xyxy: (..., K, 4) in descending order of score.
         valid: (..., K) bool.
-        iou_threshold: IoU above which the later box goes.
+        iou_threshold: IoU above which the later box is dropped.
 
     Returns:
         (..., K) bool.
@@ -64,18 +64,18 @@ def fixed_point_mask(boxes_xyxy: Any, valid: Any, iou_threshold: float) -> Any:
 
 
 def select_greedy(scores: Any, boxes_xyxy: Any, limit: int, options: Any) -> Any:
-    """Greedy suppression, one kept box a step, for all classes of the batch together.
+    """Greedy suppression, one kept box per step, for all classes of the batch together.
 
     Args:
-        scores: (B, C, N); `NO_SCORE` marks what is no candidate.
+        scores: (B, C, N); `NO_SCORE` marks rows that are not candidates.
         boxes_xyxy: (B, 1 or C, N, 4).
-        limit: most boxes kept a class.
-        options: a `DecodeOptions`: `iou_threshold`, `eta` (Caffe: while the threshold is above 0.5 it is multiplied
-            by `eta` after each kept box) and `average_boxes` (a kept box becomes the score-weighted mean of itself
-            and the boxes that it suppresses).
+        limit: maximum number of boxes kept per class.
+        options: a `DecodeOptions`: `iou_threshold`, `eta` (Caffe: while the threshold is above 0.5 it is multiplied by
+            `eta` after each kept box) and `average_boxes` (a kept box becomes the score-weighted mean of itself and the
+            boxes that it suppresses).
 
     Returns:
-        scores (B, C, limit), boxes (B, C, limit, 4) and candidate indices (B, C, limit), `NO_SCORE` behind the last.
+        scores (B, C, limit), boxes (B, C, limit, 4) and candidate indices (B, C, limit), `NO_SCORE` after the last.
     """
     batch, classes, count = ops.shape(scores)
     boxes_xyxy = ops.broadcast_to(boxes_xyxy, (batch, classes, count, 4))

@@ -22,23 +22,20 @@ def open_model(
     class_names: Sequence[str] | None = None,
     max_map_bytes: int | None = None,
 ) -> SSD:
-    """A detector from a catalogue name or any file that this package reads; the network is found out.
+    """Opens a detector from a catalogue name or any file that this package reads; the network is detected.
 
     Args:
-        weights: "ssd300.voc07+12", or its tag "voc07+12", which without `model` means SSD300 where SSD300 has it, or
-            the path of a .keras, .h5, .npz, .caffemodel, .tflite or .pth file.
-        model: "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1", "ssd_small" or "ssdlite320", or a network that the
-            catalogue's archive describes, "ssd500"; None finds it out.
-        class_names: names of the classes that the weights were trained on, in order, where these do not tell them.
+        weights: "ssd300.voc07+12", or its tag "voc07+12", which without `model` means SSD300 if SSD300 has it, or the
+            path of a .keras, .h5, .npz, .caffemodel, .tflite or .pth file.
+        model: "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1", "ssd_small" or "ssdlite320", or a network described in
+            the catalogue's archive, "ssd500"; None detects it.
+        class_names: names of the classes of the weights, in order, if these do not state them.
         max_map_bytes: the largest feature map of one image that is built, see `keras_ssd.map_limit`.
-
-    Returns:
-        `SSD`.
 
     Raises:
         FileNotFoundError: no such file.
         DownloadError: no source delivered the file.
-        ValueError: unknown name or network, a file that does not fit, or class names of another number.
+        ValueError: unknown name or network, a file that does not fit, or a wrong number of class names.
 
     Example:
         >>> model = keras_ssd.open_model("voc07+12")
@@ -74,7 +71,7 @@ def _described_net(weights, model):
 
 
 def _named(name, model):
-    """The row of this name; a tag alone is that of a network with a factory, unless `model` says otherwise."""
+    """The row of this name; a tag alone is that of a network with a factory, unless `model` names another."""
     for entry in _described_entries():
         if name == entry.name or (name == entry.tag and model == entry.model):
             return entry

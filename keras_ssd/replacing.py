@@ -12,15 +12,15 @@ _FULL = {getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasat
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], tag: str | None = None) -> Iterator[Path]:
-    """A temporary path beside `path`, with the same ending, that takes its place when the block ends well, else goes.
+    """A temporary path beside `path`, with its ending, which replaces it if the block succeeds and else is deleted.
 
     Args:
-        path: the file; it holds what it held before, or everything that is new, at any moment.
-        tag: in the temporary name; None is another one each time. With one of its own, what a killed process left there
-            is written over by the next.
+        path: the file; at any moment it has its old content or the complete new one.
+        tag: in the temporary name; None is a random one. With a fixed one, the next run overwrites the file that a
+            killed process left.
 
     Raises:
-        OSError: the disk is full; it names `path`.
+        OSError: the disk is full; the message names `path`.
     """
     path = Path(path)
     temporary = path.with_name(f".{tag or uuid.uuid4().hex[:8]}-{path.name}")
@@ -34,7 +34,7 @@ def replacing(path: str | os.PathLike[str], tag: str | None = None) -> Iterator[
 
 @contextlib.contextmanager
 def naming_full_disks(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns the error of a full disk into one that says what could not be written, and that nothing is broken."""
+    """Turns the error of a full disk into one that names the file and says that nothing is broken."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What `detect` gives: results that are computed when they are asked for, one by one or by their place."""
+"""The results of `detect`, which are computed when they are needed, in a loop or by index."""
 
 import collections.abc
 import contextlib
@@ -11,24 +11,24 @@ from typing import Any, overload
 from keras_ssd.detections import Detections
 from keras_ssd.images import ImageError, split_sources
 
-MOST_KEPT = 256  # results that were asked for by place
+MOST_KEPT = 256  # results of indexing
 
 
 class Results(collections.abc.Sequence[Detections]):
-    """`Detections`, one an image, lazily: like a list, and without its memory.
+    """`Detections`, one per image, computed lazily: like a list, without its memory.
 
     A loop is a stream: images are read ahead in threads, computed in batches, and no result is kept. A second loop
-    detects anew; `list(results)` keeps them. Indexing computes that image alone and keeps its result, of the last 256.
-    Slices are results again. `len` counts what the sources name, without reading an image.
+    detects again; `list(results)` keeps them. Indexing computes that image alone and keeps its result, up to 256 of
+    them. Slices are results again. `len` counts the images of the sources, without reading them.
 
-    Sources from a generator or another iterator can be gone through once: a second loop over them is an error, and
-    `len` is unknown.
+    Sources from a generator or another iterator can be iterated once: a second loop over them is an error, and `len` is
+    unknown.
 
     Args:
         detecting: `Detecting`.
-        sources: as `keras_ssd.detect` takes them.
-        on_error: "raise", or a function of a `ImageError`. Indexing an image that cannot be read raises either way.
-        recursive: whether folders stand for those below too.
+        sources: as in `keras_ssd.detect`.
+        on_error: "raise", or a function of an `ImageError`. Indexing an image that cannot be read always raises.
+        recursive: whether folders include the images of folders below them.
 
     Example:
         >>> results = model.detect("photos")
@@ -39,7 +39,7 @@ class Results(collections.abc.Sequence[Detections]):
         self._detecting, self._on_error = detecting, on_error
         self._jobs = sources if isinstance(sources, _Jobs) else _Jobs(sources, recursive)
         self._kept = {}  # place -> Detections
-        self._next: Any = None  # the stream behind `next`
+        self._next: Any = None  # the stream of `next`
         self._streams = weakref.WeakSet()
 
     def __iter__(self) -> Iterator[Detections]:
@@ -52,7 +52,7 @@ class Results(collections.abc.Sequence[Detections]):
         return stream
 
     def __next__(self) -> Detections:
-        """The next result of a stream of its own, which a loop over an iterator's images goes on with."""
+        """The next result of a separate stream; for an iterator's images, a loop continues it."""
         if self._next is None:
             self._next = iter(self)
         return next(self._next)
@@ -106,7 +106,7 @@ class Results(collections.abc.Sequence[Detections]):
 
 
 class _Jobs:
-    """What the sources name: each a `Source`, or the `ImageError` of an item that names none (an empty folder).
+    """The images of the sources: each a `Source`, or the `ImageError` of an item without images (an empty folder).
 
     Attributes:
         once: whether the sources are an iterator, which gives its items once.
@@ -115,7 +115,7 @@ class _Jobs:
     def __init__(self, sources, recursive) -> None:
         self.once = isinstance(sources, collections.abc.Iterator) and not hasattr(sources, "read")
         self._sources, self._recursive = sources, recursive
-        self._listed: Any = None if not self.once else []  # of an iterator, those that were asked for by place
+        self._listed: Any = None if not self.once else []  # the items of an iterator that were used by index
         self._rest: Any = self._expanded() if self.once else None
         self._spent = False
 

@@ -1,6 +1,6 @@
-"""Text files as other programs write them: UTF-8, with or without a byte order mark, and UTF-16 or UTF-32 with one.
+"""Text files of other programs: UTF-8, with or without a byte order mark, and UTF-16 or UTF-32 with one.
 
-Spreadsheets and editors on Windows put such a mark in front, which is no part of the text.
+Spreadsheets and editors on Windows write such a mark at the start; it is not part of the text.
 """
 
 import codecs
@@ -20,10 +20,10 @@ _MARKS = (  # the longer first: UTF-32's begins like UTF-16's
 
 
 class TextError(ValueError):
-    """A file that is no text, or too long a one; the message does not name the file.
+    """A file that is not text, or too long; the message does not name the file.
 
     Attributes:
-        line: where, 0 if that is not known.
+        line: of the error, 0 if unknown.
     """
 
     def __init__(self, what: str, line: int = 0) -> None:
@@ -40,7 +40,7 @@ def decoded(data: bytes) -> str:
     """The text in a file's bytes, without byte order mark.
 
     Raises:
-        TextError: it is no text.
+        TextError: it is not text.
     """
     encoding = encoding_of(data)
     try:
@@ -53,24 +53,20 @@ def decoded(data: bytes) -> str:
 
 
 def beginning(head: bytes) -> str:
-    """The text of a file's first bytes, of which the last character may be cut; what is no text is left out."""
+    """The text of a file's first bytes, whose last character may be cut; bytes that are not text are dropped."""
     return head.decode(encoding_of(head), errors="ignore")
 
 
 def as_utf8(head: bytes) -> bytes:
-    """A file's first bytes in UTF-8 without byte order mark where they have one, and as they are without."""
+    """A file's first bytes as UTF-8 without byte order mark, if they have one; else unchanged."""
     return head if encoding_of(head) == "utf-8" else beginning(head).encode()
 
 
 def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_TEXT) -> str:
-    """The text of a file, without byte order mark.
-
-    Args:
-        path: of the file.
-        max_bytes: a larger file is refused.
+    """The text of a file, without byte order mark; a file larger than `max_bytes` is refused.
 
     Raises:
-        TextError: it is no text, or too large.
+        TextError: it is not text, or too large.
         OSError: it cannot be opened.
     """
     with open(path, "rb") as file:
@@ -82,10 +78,10 @@ def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_TEXT) -> str:
 
 @contextlib.contextmanager
 def open_text(path: str | os.PathLike[str], max_bytes: int) -> Iterator[TextIO]:
-    """A file of text opened for reading line by line, without byte order mark, line ends as they are.
+    """A text file opened for reading line by line, without byte order mark, with its own line ends.
 
     Raises:
-        TextError: it is no text, or too large.
+        TextError: it is not text, or too large.
         OSError: it cannot be opened.
     """
     with open(path, "rb") as file:
@@ -100,7 +96,7 @@ def open_text(path: str | os.PathLike[str], max_bytes: int) -> Iterator[TextIO]:
 
 
 def _until_wrong(path, encoding):
-    """The bytes of a file before those that are no text; line by line, since it may be large."""
+    """The bytes of a file before the first that are not text; line by line, since it may be large."""
     good = bytearray()
     with open(path, "rb") as file:
         for line in file if encoding == "utf-8" else ():

@@ -1,7 +1,7 @@
-"""How messages name an argument: as Python spells it, or as the option of the command that the user typed.
+"""Names of arguments in messages: as in Python, or as the option of the command that the user typed.
 
-Who calls a function reads `weights_classes`; who typed `keras-ssd detect` reads --class-names for the same thing,
-because the command said so with `as_options` when it started.
+In Python a message names `weights_classes`; for a user of `keras-ssd detect` it names --class-names, because the
+command has called `as_options` at its start.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ def as_options(options: Mapping[str, str]) -> Iterator[None]:
 
 
 def advice(name: str, text: str) -> str:
-    """A sentence that advises an argument, with a space before it; nothing where the command has no such option.
+    """A sentence that recommends an argument, after a space; "" if the command has no such option.
 
     Args:
         name: of the argument.
-        text: with `{}` where the argument is named.
+        text: with `{}` in the place of the argument.
     """
     if _options is None:
         return " " + text.format(f"`{name}=`")
@@ -42,10 +42,10 @@ def advice(name: str, text: str) -> str:
 
 
 def told(text: str) -> str:
-    """A message of the package as this process should tell it: while a command runs, with options for arguments.
+    """A message of the package for this process: while a command runs, with options instead of arguments.
 
-    Messages name arguments in these ways alone: `` `name` ``, `` `name=...` ``, `name=[...]`, `name='value'`, and
-    `Received: name=value`; a shell reads --name, and the value.
+    Messages name arguments only in these forms: `` `name` ``, `` `name=...` ``, `name=[...]`, `name='value'`, and
+    `Received: name=value`; a shell gets --name, and the value.
     """
     if _options is None:
         return text

@@ -154,7 +154,7 @@ def test_values_misses_by_anchors():
     )
     analysis = analyse(result(found(), objects), anchors=spec)
     assert groups(analysis, "anchors") == {
-        "out of every anchor's reach": (1, 1, 1),
+        "matched by no anchor": (1, 1, 1),
         "badly covered by anchors (IoU below 0.3)": (1, 1, 1),
         "badly covered by anchors (IoU below 0.5)": (1, 1, 1),
         "fairly covered by anchors": (1, 1, 1),

@@ -90,7 +90,7 @@ def test_values_of_another_model(compiled):
     ("data", "options", "message"),
     [
         (squares(2), {"measure": "map"}, "Unknown measure 'map'"),
-        (squares(2, difficult=[True]), {}, "nothing to be found"),
+        (squares(2, difficult=[True]), {}, "no objects to find"),
         (
             squares(2).with_classes(("cat", "dark"), {"bright": "cat"}),
             {},

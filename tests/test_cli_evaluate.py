@@ -67,7 +67,7 @@ def test_values_files_of_detections(folder, val, capsys):
     assert {path.name for path in (folder / "all").iterdir()} == {f"comp4_det_test_{name}.txt" for name in CLASSES}
     np.testing.assert_array_equal(read_detections("all", val).boxes_xyxy, found.boxes_xyxy)
     assert main(["evaluate", "data", "--detections", "first.json"]) == 2
-    assert "has not looked at 1 of the 4 images" in capsys.readouterr().err
+    assert "has not seen 1 of the 4 images" in capsys.readouterr().err
     assert main(["evaluate", "data", "-d", "all", "--classes", "dark", "--save", "coco.json", "--format", "coco"]) == 0
     said = capsys.readouterr()
     assert "mean of 1 class " in said.out

@@ -35,7 +35,7 @@ MISSPELT = [
     ("evaluate DATA --model FOLDER/mnie.keras", "Did you mean FOLDER/mine.keras"),
     ("evaluate DATA --weights cells --model ssd_smal", "Did you mean 'ssd_small' or"),
     ("evaluate DATA --weights cells --measure voc21", "Did you mean voc12?"),
-    ("evaluate DATA --weights cells --save OUT.jsn", "tells no format. Expected .json, .zip"),
+    ("evaluate DATA --weights cells --save OUT.jsn", "is not that of a format. Expected .json, .zip"),
     ("evaluate DATA --weights cells --save OUT.json --save-format cocoo", "Did you mean coco?"),
     ("evaluate DATA --detections FOLDER/mnie.json", "Did you mean FOLDER/mine.json"),
     ("doctor cels", "Did you mean 'ssd_small.cells'?"),

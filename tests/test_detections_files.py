@@ -34,7 +34,7 @@ def test_roundtrip_a_folder_of_vocs_files(tmp_path):
     folder = write_detections(found, tmp_path / "results")
     assert sorted(path.name for path in folder.iterdir()) == [f"comp4_det_test_{name}.txt" for name in sorted(CLASSES)]
     assert_equal(read_detections(folder, dataset()), found)
-    with pytest.raises(ValueError, match="results is there already. Name a new folder"):
+    with pytest.raises(ValueError, match="results exists already. Name a new folder"):
         write_detections(found, folder)
 
 

@@ -48,14 +48,14 @@ def own_json(**changes):
         ("c.json", coco_row(score=float("nan")), "detection 1: a number is NaN"),
         ("c.json", coco_row(score=None), "detection 1: score must be a number. Received: missing"),
         ("c.json", '[{"image_id": 1, "category_id": 1}]', "detection 1: expected image_id, category_id, bbox, score"),
-        ("c.json", '{"images": [{"image_id": 1}]}', "holds no list of detections.*keras_ssd.data.read"),
-        ("d.json", "{}", "d.json holds no detections"),
-        ("d.json", own_json(version=2), "version 2 .* Expected 1"),
+        ("c.json", '{"images": [{"image_id": 1}]}', "is not a list of detections.*keras_ssd.data.read"),
+        ("d.json", "{}", "d.json has no detections"),
+        ("d.json", own_json(version=2), "version 2. Expected 1"),
         ("d.json", own_json(images=None), "has no list of images"),
         ("d.json", own_json(class_names=[]), "d.json: `class_names` needs"),
         ("d.json", '[{"source": "p0"}]', "d.json: `class_names` must be a list"),
-        ("d.json", "[" * 100_000, "nests too deeply|no whole json"),
-        ("d.xyz", "", "tells no format. Pass format=..., one of json, coco"),
+        ("d.json", "[" * 100_000, "nested too deeply|not a complete json"),
+        ("d.xyz", "", "is not that of a format. Pass format=..., one of json, coco"),
     ],
 )
 def test_rejects_files_with_faults(tmp_path, name, text, message):
@@ -83,9 +83,9 @@ def test_values_a_warning_tells_of_negative_sides(name, text, message, tmp_path,
     ("changes", "message"),
     [
         ({"name": "q"}, "image 1: Unknown image 'q'"),
-        ({"class_ids": [3]}, r"must lie in 0..2.*: 3"),
-        ({"class_ids": [0.5]}, r"must lie in 0..2.*0.5"),
-        ({"class_ids": [float("nan")]}, r"must lie in 0..2.*nan"),
+        ({"class_ids": [3]}, r"must be in 0..2.*: 3"),
+        ({"class_ids": [0.5]}, r"must be in 0..2.*0.5"),
+        ({"class_ids": [float("nan")]}, r"must be in 0..2.*nan"),
         ({"class_ids": [0, 1]}, "one length.*2, 1 and 1"),
         ({"boxes_xyxy": [[1, 2, 3]]}, "boxes_xyxy must be a list of four numbers each"),
         ({"boxes_xyxy": [[1, 2, 3, 4], [1]]}, "boxes_xyxy must be a list of four numbers each"),
@@ -107,7 +107,7 @@ def test_rejects_faults_in_our_own_json(tmp_path, changes, message):
         ([{"name": "p0"}], "image 1: expected name, class_ids, scores, boxes_xyxy"),
         (
             [{"name": "p1", "class_ids": [], "scores": [], "boxes_xyxy": []}] * 2,
-            "image 2: image 'p1' is there twice",
+            "image 2: image 'p1' occurs twice",
         ),
     ],
 )
@@ -124,7 +124,7 @@ def test_rejects_json_that_was_cut_off_anywhere(tmp_path, format):
     whole = path.read_bytes()
     for end in range(len(whole) - 2):  # without the last line break it is still whole
         path.write_bytes(whole[:end])
-        with pytest.raises(ValueError, match="is no whole json file: .* at line"):
+        with pytest.raises(ValueError, match="is not a complete json file: .* at line"):
             read_detections(path, data)
 
 
@@ -132,7 +132,7 @@ def test_rejects_broken_archives_and_other_bytes(tmp_path):
     path = write_detections(random_table(), tmp_path / "d.zip")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match="is no whole zip file"):
+    with pytest.raises(ValueError, match="is not a complete zip file"):
         read_detections(path, dataset())
     path.write_bytes(whole[:200] + bytes(50) + whole[250:])
     with pytest.raises(ValueError, match=r"d.zip/results/.* cannot be read"):
@@ -157,7 +157,7 @@ def test_values_others_can_be_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("path", "options", "message"),
     [
-        ("d.xyz", {}, "The ending of .*d.xyz tells no format. Expected .json"),
+        ("d.xyz", {}, "The ending of .*d.xyz is not that of a format. Expected .json"),
         (
             "d.json",
             {"format": "yolo"},

@@ -108,9 +108,9 @@ def test_values_equal_scores_stand_as_they_were_found():
             "has objects of cat, which the detector does not know.*cat may",
         ),
         (table(names=("a", "b", "q")), pets("a", "b"), "1 images that pets does not have. Unknown image 'q'"),
-        (table(names=("a",)), pets("a", "b", "c"), "not looked at 2 of the 3 images of pets: b, c. Evaluate it on"),
-        (table(), pets("a", "b", difficult=[True]), "nothing to be found"),
-        (table(), pets("a", "b").filter(include="dog"), "nothing to be found"),
+        (table(names=("a",)), pets("a", "b", "c"), "not seen 2 of the 3 images of pets: b, c. Evaluate it on"),
+        (table(), pets("a", "b", difficult=[True]), "no objects to find"),
+        (table(), pets("a", "b").filter(include="dog"), "no objects to find"),
         (table(), pets("a", "b").with_classes(("Cat", "dog"), {"cat": "Cat"}), "cat|Cat"),
     ],
     ids=["other classes", "unknown images", "unseen images", "difficult alone", "no objects", "case"],
@@ -133,7 +133,7 @@ def test_rejects_before_the_model_runs(tmp_path):
         ({"measure": "voc"}, "Unknown measure 'voc'"),
         ({"iou_threshold": 0}, "iou_threshold"),
         ({"confidence": 2}, "confidence must lie in"),
-        ({"save": tmp_path / "d.xyz"}, "tells no format"),
+        ({"save": tmp_path / "d.xyz"}, "is not that of a format"),
         ({"save": tmp_path / "none" / "d.json"}, "There is no folder"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
@@ -162,7 +162,7 @@ def test_values_collector_is_compact():
     assert peak < 100_000 * 120
     np.testing.assert_array_equal(whole.scores[-200:], found.scores)
     np.testing.assert_array_equal(whole.boxes_xyxy[:200], found.boxes_xyxy)
-    with pytest.raises(ValueError, match="image 'p3' are here already"):
+    with pytest.raises(ValueError, match="image 'p3' were added before"):
         collector.add("p3", found)
     with pytest.raises(ValueError, match="'q' have the classes a. Expected 0, 1"):
         collector.add("q", Detections.empty(("a",), (9, 9)))
@@ -255,14 +255,14 @@ def test_rejects_the_beginning_of_another_run(tmp_path, monkeypatch):
         collect(model, data, save=tmp_path / "d.json")
     for other, message in (
         ((toy(seed=1), data, {}), "the model was toy, weights .*, now toy, weights"),
-        ((model, data, {"confidence": 0.5}), r"the confidence was 0.01, now 0.5. Remove it to begin anew"),
+        ((model, data, {"confidence": 0.5}), r"the confidence was 0.01, now 0.5. Remove it to start again"),
         ((model, squares(4), {}), "the images was 3, .* now 4"),
         ((model, data[[2, 1, 0]], {}), "the images was 3, .* now 3"),
     ):
-        with pytest.raises(ValueError, match=f"d.json.part holds the beginning of another run: {message}"):
+        with pytest.raises(ValueError, match=f"d.json.part is from another run: {message}"):
             collect(*other[:2], save=tmp_path / "d.json", **other[2])
     journal_path(tmp_path / "d.json").write_text("something of the user's")
-    with pytest.raises(ValueError, match="d.json.part is in the way"):
+    with pytest.raises(ValueError, match="d.json.part exists"):
         collect(model, data, save=tmp_path / "d.json")
     assert journal_path(tmp_path / "d.json").read_text() == "something of the user's"
 

@@ -112,11 +112,11 @@ def test_rejects_tables_of_other_images_or_classes():
 @pytest.mark.parametrize("name", MEASURES)
 @pytest.mark.parametrize(
     ("objects", "received"),
-    [([], "no object"), ([(0, 0, BOX, "difficult"), (1, 0, BOX, "crowd")], "difficult objects and crowds alone")],
+    [([], "no object"), ([(0, 0, BOX, "difficult"), (1, 0, BOX, "crowd")], "only difficult objects and crowds")],
 )
 def test_rejects_images_without_anything_to_find(name, objects, received):
     truth = object_table(objects, images=2)
-    message = f"There is nothing to be found in the 2 images, so nothing can be measured.*Received: {received}"
+    message = f"The 2 images have no objects to find, so nothing can be measured.*Received: {received}"
     with pytest.raises(ValueError, match=message):
         measure(detection_table([(0, 0, 0.9, BOX)], images=2), truth, name)
 

@@ -217,7 +217,7 @@ def test_values_of_the_shipped_detector(shared, tmp_path):
 def test_rejects_names_that_do_not_fit(scene, tmp_path):
     result = measure(*scene, "voc12")
     for names in (["a"], ["a", "a"]):
-        with pytest.raises(ValueError, match="`names` must give each of the 2 results a name of its own"):
+        with pytest.raises(ValueError, match="`names` must give each of the 2 results a different name"):
             write_report([result, result], tmp_path, names=names)
     with pytest.raises(ValueError, match="Give at least one"):
         write_report([], tmp_path)

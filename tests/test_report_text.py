@@ -25,7 +25,7 @@ def test_values_the_verdict_names_the_main_loss():
     analysis = analyse(measure(found(*hits), truth(*small, *large), "voc12"))
     assert report_text.headline(
         analysis
-    ) == "Main loss: objects that nothing finds; 100 % of the misses are small".replace("100 %", "100\u00a0%")
+    ) == "Main loss: objects without any detection; 100 % of the misses are small".replace("100 %", "100\u00a0%")
     assert "Of the objects that are small, 100\u00a0% are missed (of all objects, 67\u00a0%)" in "".join(
         report_text.findings(analysis)
     )

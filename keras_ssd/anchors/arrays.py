@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
-from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+from keras_ssd.anchors.level import AnchorLevel
+from keras_ssd.anchors.spec import AnchorSpec
 
 FORMATS = ("cxcywh", "xyxy")
 CLOSE = 2e-6  # fractions of the image; the rounding of float32
@@ -21,14 +22,14 @@ def spec_of_array(
     anchor_format: str = "cxcywh",
     variances: Sequence[float] = (0.1, 0.1, 0.2, 0.2),
 ) -> AnchorSpec:
-    """The spec of given boxes: grids with steps and sizes where the array follows such a rule, else single boxes.
+    """The spec of given boxes: grids with steps and sizes if the array has such a structure, else single boxes.
 
     Args:
-        anchors: (N, 4) as fractions of the image, level by level, row-major, box fastest; or what PriorBox layers
-            give, (1, 2, N * 4) or (2, N * 4): corners, then variances.
+        anchors: (N, 4) as fractions of the image, level by level, row-major, box fastest; or the output of PriorBox
+            layers, (1, 2, N * 4) or (2, N * 4): corners, then variances.
         image_size: (height, width) in pixels.
-        grids: (height, width, boxes per cell) of each level; None where they are not known.
-        anchor_format: "cxcywh" or "xyxy"; a PriorBox array is always corners.
+        grids: (height, width, boxes per cell) of each level; None if unknown.
+        anchor_format: "cxcywh" or "xyxy"; a PriorBox array always has corners.
         variances: four, or one for all; a PriorBox array has its own.
 
     Raises:

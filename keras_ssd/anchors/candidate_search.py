@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_ssd.anchors.spec import AnchorLevel
+from keras_ssd.anchors.level import AnchorLevel
 
 # Windows hold every anchor with at least this IoU. A lower value makes them larger; with a higher value more objects
 # have no anchor in their window.

@@ -140,9 +140,7 @@ def _histogram(pen, report, corner):
         bar = height * count / counts.max()
         if count:
             pen.box(
-                (left + start * width, top + height - max(bar, 1)),
-                (left + end * width - 1, top + height),
-                fill=colour,
+                (left + start * width, top + height - max(bar, 1)), (left + end * width - 1, top + height), fill=colour
             )
     pen.line((left, top + height), (left + width, top + height), colour=PALE)
     for tick in np.arange(0, 1.01, 0.1):

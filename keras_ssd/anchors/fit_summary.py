@@ -28,13 +28,7 @@ class Account:
 
 
 def account_of(specs: Mapping[str, AnchorSpec], objects: Objects, iou_threshold: float) -> Account:
-    """The `Account` of several specs by name.
-
-    Args:
-        specs: dictionary from names to `AnchorSpec`s.
-        objects: `Objects`.
-        iou_threshold: lowest IoU at which an anchor matches.
-    """
+    """The `Account` of several specs by name."""
     rows = []
     for name, spec in specs.items():
         found = report(spec, objects, iou_threshold)

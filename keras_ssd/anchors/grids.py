@@ -7,8 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_ssd.anchors.level import AnchorLevel
 from keras_ssd.anchors.recipes import AnchorRecipe
-from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+from keras_ssd.anchors.spec import AnchorSpec
 
 BOXES_PER_CELL = 6  # of levels that have no boxes yet
 
@@ -67,11 +68,7 @@ class Grids:
         return cls(before.image_size, before.levels, counts, before)
 
     def spec(self, shapes_hw: ArrayLike) -> AnchorSpec:
-        """The `AnchorSpec` with these boxes.
-
-        Args:
-            shapes_hw: (K, 2) in pixels, level by level. They are sorted by size within a level.
-        """
+        """The `AnchorSpec` with these boxes, (K, 2) in pixels, level by level; sorted by size within a level."""
         parts = np.split(np.asarray(shapes_hw, np.float64), np.cumsum(self.boxes_per_cell)[:-1])
         ordered = [sorted(map(tuple, part.round(2).tolist()), key=lambda box: (box[0] * box[1], box)) for part in parts]
         levels = tuple(

@@ -8,15 +8,10 @@ ROUNDS = 100
 
 
 def kmeans(sizes_hw: np.ndarray, count: int, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(count, 2) shapes by rising area. Each is the weighted mean of the objects that overlap it most, if concentric.
+    """(count, 2) shapes by ascending area. Each is the weighted mean of the concentric objects that overlap it most.
 
-    The start is chosen as in k-means++: each shape far from those before.
-
-    Args:
-        sizes_hw: (M, 2) of the objects.
-        count: number of shapes.
-        weights: (M,) of the objects, of sum 1.
-        rng: `numpy.random.Generator`.
+    The start is chosen as in k-means++: each shape far from those before. `weights` are those of the (M, 2) objects,
+    with a sum of 1.
 
     Source: Redmon and Farhadi, "YOLO9000" (2017), section 2, for the measure; Arthur and Vassilvitskii, "k-means++"
     (2007), for the starts.

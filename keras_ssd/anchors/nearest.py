@@ -10,19 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from keras_ssd.anchors.level import AnchorLevel
 from keras_ssd.anchors.objects import Objects
-from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+from keras_ssd.anchors.spec import AnchorSpec
 
 
 def nearest_cells(
     level: AnchorLevel, centres_yx: np.ndarray, place: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(cells, distances), each (M, 2) as (y, x): the nearest cell of each object, and how far its centre is.
+    """(cells, distances), each (M, 2) as (y, x): the nearest cell of each object, and the distance of its centre.
 
-    Args:
-        level: `AnchorLevel`.
-        centres_yx: (M, 2) pixels of the input.
-        place: index of a box of the cell, to use the centre of this box; None for the centre of the cell.
+    Centres are (M, 2) pixels of the input. `place` is the index of a box whose centre is used; None is the cell's
+    centre.
     """
     step, offset = np.array(level.step_hw), np.array(level.offset_hw)
     if place is not None and level.shifts_hw:
@@ -32,13 +31,7 @@ def nearest_cells(
 
 
 def iou_at(sizes_hw: Any, distances: Any, shapes_hw: Any) -> np.ndarray:
-    """IoU of boxes whose centres are a given distance apart. The arguments broadcast against each other.
-
-    Args:
-        sizes_hw: pair of arrays, heights and widths of the objects.
-        distances: pair of arrays, distances of the centres in y and x.
-        shapes_hw: pair of arrays, heights and widths of the anchors.
-    """
+    """IoU of boxes whose centres have given distances in y and x. Each argument is a pair of arrays; they broadcast."""
     shared = []
     for size, distance, shape in zip(sizes_hw, distances, shapes_hw, strict=True):
         common = np.minimum(size, shape)
@@ -50,12 +43,7 @@ def iou_at(sizes_hw: Any, distances: Any, shapes_hw: Any) -> np.ndarray:
 
 
 def nearest_best(spec: AnchorSpec, objects: Objects) -> tuple[np.ndarray, np.ndarray]:
-    """(anchor, IoU), each (M,): the best of the anchors nearest to each object, without clipping.
-
-    Args:
-        spec: `AnchorSpec`.
-        objects: `Objects`.
-    """
+    """(anchor, IoU), each (M,): the best of the anchors nearest to each object, without clipping."""
     best, anchor = np.full(len(objects), -1.0), np.zeros(len(objects), np.int64)
     sizes, centres = objects.sizes_hw(spec.image_size), objects.centres_yx(spec.image_size)
     start = 0

@@ -27,12 +27,7 @@ class GridOverlaps:
         self._windows = GridWindows(self._anchors, spec.levels)
 
     def pairs(self, boxes_xyxy: np.ndarray, iou_threshold: float) -> Pairs:
-        """(objects, anchors, IoU), each (P,), of all pairs with at least an IoU, by rising object.
-
-        Args:
-            boxes_xyxy: (M, 4) float32, fractions of the image.
-            iou_threshold: above 0.
-        """
+        """(objects, anchors, IoU), each (P,), of all pairs with at least a positive IoU, by ascending object."""
         found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32))]
         for start in range(0, len(boxes_xyxy), _BLOCK):
             block = boxes_xyxy[start : start + _BLOCK]
@@ -44,12 +39,7 @@ class GridOverlaps:
         return objects, anchors, iou
 
     def best(self, objects: Objects, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        """(best anchor, its IoU), each (M,); the IoU is 0 where no anchor overlaps.
-
-        Args:
-            objects: `Objects`.
-            pairs: the pairs of these objects above any IoU.
-        """
+        """(best anchor, its IoU), each (M,), from the pairs of these objects; the IoU is 0 if no anchor overlaps."""
         boxes = objects.boxes_xyxy
         anchor, _ = nearest_best(self._spec, objects)
         best = bx.iou(boxes, self._anchors[anchor])
@@ -79,12 +69,7 @@ class GridOverlaps:
 
 
 def best_iou(spec: AnchorSpec, boxes_xyxy: ArrayLike) -> np.ndarray:
-    """(M,) IoU of each box with the anchor that overlaps it most.
-
-    Args:
-        spec: `AnchorSpec`.
-        boxes_xyxy: (M, 4) float32, fractions of the image.
-    """
+    """(M,) IoU of each box, in fractions of the image, with the anchor that overlaps it most."""
     boxes = np.asarray(boxes_xyxy, np.float32)
     rows = np.arange(len(boxes))
     objects = Objects(boxes, rows, rows)
@@ -93,17 +78,9 @@ def best_iou(spec: AnchorSpec, boxes_xyxy: ArrayLike) -> np.ndarray:
 
 
 def winners(objects: Objects, pairs: Pairs, num_anchors: int) -> np.ndarray:
-    """The pairs that remain when each anchor takes the object of its image that it overlaps most.
+    """Indices of the pairs that remain if each anchor takes the object of its image that it overlaps most.
 
-    This is the second stage of SSD's matching. Of objects with equal IoU the first one wins.
-
-    Args:
-        objects: `Objects`.
-        pairs: (objects, anchors, IoU) as of `GridOverlaps.pairs`.
-        num_anchors: of the spec.
-
-    Returns:
-        Indices of the pairs.
+    This is the second stage of SSD's matching. Of objects with equal IoU, the first one wins.
     """
     places, anchors, iou = pairs
     keys = objects.images[places] * np.int64(num_anchors) + anchors
@@ -117,11 +94,6 @@ def _last_of_each(keys, order):
 
 
 def concentric_iou(sizes_hw: np.ndarray, shapes_hw: np.ndarray) -> np.ndarray:
-    """IoU (M, K) of each object with each shape, as if they had the same centre.
-
-    Args:
-        sizes_hw: (M, 2).
-        shapes_hw: (K, 2) in the same unit.
-    """
+    """IoU (M, K) of each object with each shape, as if they had the same centre."""
     inter = np.minimum(sizes_hw[:, None], shapes_hw[None]).prod(axis=2)
     return inter / (sizes_hw.prod(axis=1)[:, None] + shapes_hw.prod(axis=1)[None] - inter)

@@ -21,17 +21,11 @@ _BLOCK = 4096
 
 
 def reasons(objects: Objects, spec: AnchorSpec, best_iou: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """(M,) indices into `REASONS`.
+    """(M,) indices into `REASONS`, from the IoU of each object with its best anchor.
 
     An object is "between cells" if an anchor would match it when centred on it. Otherwise its area or its ratio of
-    sides, whichever deviates more, is outside the range of the anchors: the object is too small, too large, too wide
-    or too tall. If both are within the range of the anchors, the object is "between shapes".
-
-    Args:
-        objects: `Objects`.
-        spec: `AnchorSpec`.
-        best_iou: (M,) the IoU of each object with its best anchor.
-        iou_threshold: lowest IoU at which an anchor matches.
+    sides, whichever deviates more, is outside the range of the anchors: the object is too small, too large, too wide or
+    too tall. If both are within the range of the anchors, the object is "between shapes".
     """
     found = np.full(len(objects), MATCHED, np.int8)
     wanting = np.flatnonzero(best_iou < iou_threshold)

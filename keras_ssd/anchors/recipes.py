@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
 
-from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+from keras_ssd.anchors.level import AnchorLevel
+from keras_ssd.anchors.spec import AnchorSpec
 from keras_ssd.calling import checked_arguments
 from keras_ssd.names import unknown_name
 
@@ -246,11 +247,7 @@ _RECIPES = {
     ),
     # Fitted to the training images of BCCD: platelets on the finest map, then red cells, then white ones.
     "ssd_small_cells": _ssd_small(
-        (
-            _cells((16, 21, 29)),
-            _cells((42, 52, 63), (43.5, 62.5)),
-            _cells((75, 100, 120), (83.5, 120)),
-        )
+        (_cells((16, 21, 29)), _cells((42, 52, 63), (43.5, 62.5)), _cells((75, 100, 120), (83.5, 120)))
     ),
 }
 

@@ -216,9 +216,6 @@ def report(spec: Any, dataset: Any, iou_threshold: float = 0.5) -> AnchorReport:
             matter.
         iou_threshold: lowest IoU at which an anchor matches an object, above 0 and at most 1.
 
-    Returns:
-        `AnchorReport`.
-
     Raises:
         TypeError: `spec` is no spec or `dataset` is no dataset.
         ValueError: there are no objects, boxes are in pixels, or the threshold is out of range.

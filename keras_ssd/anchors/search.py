@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_ssd.anchors.level import AnchorLevel
 from keras_ssd.anchors.nearest import iou_at, nearest_cells
 from keras_ssd.anchors.objects import Objects
-from keras_ssd.anchors.spec import AnchorLevel
 
 # Sides are multiplied and divided by these factors in turn, until no box improves.
 FACTORS = (1.4, 1.2, 1.1, 1.05, 1.025, 1.0125)
@@ -82,16 +82,9 @@ class Search:
     def run(
         self, level_of: Sequence[int] | np.ndarray, starts: Sequence[np.ndarray], rng: np.random.Generator
     ) -> np.ndarray:
-        """The best boxes that the search finds.
+        """The best boxes that the search finds, (K, 2) heights and widths.
 
-        Args:
-            level_of: (K,) the level of each box.
-            starts: arrays (K, 2) of heights and widths to start from. The starts that are best after coarse steps are
-                searched to the end.
-            rng: `numpy.random.Generator`.
-
-        Returns:
-            (K, 2) heights and widths.
+        `level_of` has the level of each box. The `starts` that are best after coarse steps are searched to the end.
         """
         begun = [self._begun(level_of, start) for start in starts]
         ends = [self._ended(level_of, *each, rng) for each in sorted(begun, key=self._reached)[-FOLLOWED:]]

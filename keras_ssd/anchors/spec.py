@@ -1,320 +1,23 @@
-"""Anchors (prior boxes, default boxes): the one description that model, encoder and decoder share.
+"""All anchors (prior boxes, default boxes) of a model, which model, encoder and decoder share."""
 
-An `AnchorLevel` is one feature map: its grid and the boxes of a cell *in order*. The order differs between families,
-and the channels of the head follow it. An `AnchorSpec` holds all levels of a model. Everything else (head channels,
-anchor tensors) is derived from it.
-"""
-
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from keras_ssd.anchors import geometry
+from keras_ssd.anchors.level import AnchorLevel, check_positive, whole_pair
 from keras_ssd.calling import checked_arguments
 
 FORMAT_VERSION = 1
 SHIFTS_VERSION = 2  # for levels with several centres per cell, which readers of version 1 do not know
 
 
-def _pair(value: Any, name: str) -> tuple[float, float]:
-    """(height, width) from one number or two."""
-    values = tuple(value) if isinstance(value, Iterable) else (value, value)
-    if len(values) != 2 or not all(math.isfinite(v) for v in values):
-        raise ValueError(f"`{name}` must be one number or (height, width). Received: {name}={value}")
-    return values[0], values[1]
-
-
-def _whole_pair(value: Any, name: str) -> tuple[int, int]:
-    height, width = _pair(value, name)
-    return int(height), int(width)
-
-
-def _positive(values: Sequence[float], name: str) -> None:
-    if not values or not all(math.isfinite(v) and v > 0 for v in values):
-        raise ValueError(f"`{name}` must hold positive numbers. Received: {name}={values}")
-
-
-def _boxes_of_cell(size, second_size, aspect_ratios):
-    """(height, width) of each box in order; the second box of ratio 1 follows the first directly.
-
-    In float32, as Caffe computes them (prior_box_layer.cpp): anchors decide ties in matching by their last bit.
-    """
-    f = np.float32
-    boxes = []
-    for ratio in aspect_ratios:
-        if abs(ratio - 1.0) < 1e-6:
-            boxes.append((f(size), f(size)))
-            if second_size is not None:
-                side = np.sqrt(f(size) * f(second_size))
-                boxes.append((side, side))
-        else:
-            root = np.sqrt(f(ratio))
-            boxes.append((f(size) / root, f(size) * root))
-    return tuple((float(h), float(w)) for h, w in boxes)
-
-
-def _caffe_ratios(aspect_ratios, flip):
-    """Caffe's list: first 1, then each ratio and (with flip) its inverse, without repetitions."""
-    ratios = [1.0]
-    for ratio in aspect_ratios:
-        if any(abs(ratio - known) < 1e-6 for known in ratios):
-            continue
-        ratios.append(ratio)
-        if flip:
-            ratios.append(1.0 / ratio)
-    return ratios
-
-
-@checked_arguments
-@dataclass(frozen=True)
-class AnchorLevel:
-    """The anchors of one feature map.
-
-    Args:
-        grid_hw: (height, width) of the feature map in cells.
-        step_hw: distance between the centres of neighbouring cells, in pixels of the input image.
-        boxes_hw: (height, width) in pixels of each box of a cell, in the order of the head's channels.
-        offset_hw: centre of the first cell as a fraction of the step.
-        shifts_hw: (y, x) in pixels from the centre of the cell to the centre of each box, where a cell has several
-            centres (densified anchors); empty where all boxes are centred on the cell.
-    """
-
-    grid_hw: tuple[int, int]
-    step_hw: tuple[float, float]
-    boxes_hw: tuple[tuple[float, float], ...]
-    offset_hw: tuple[float, float] = (0.5, 0.5)
-    shifts_hw: tuple[tuple[float, float], ...] = ()
-
-    def __post_init__(self) -> None:
-        grid = _whole_pair(self.grid_hw, "grid_hw")
-        step = tuple(float(v) for v in _pair(self.step_hw, "step_hw"))
-        boxes = tuple(tuple(float(v) for v in _pair(box, "boxes_hw")) for box in self.boxes_hw)
-        _positive(grid, "grid_hw")
-        _positive(step, "step_hw")
-        _positive([v for box in boxes for v in box], "boxes_hw")
-        object.__setattr__(self, "grid_hw", grid)
-        object.__setattr__(self, "step_hw", step)
-        object.__setattr__(self, "boxes_hw", boxes)
-        object.__setattr__(self, "offset_hw", tuple(float(v) for v in _pair(self.offset_hw, "offset_hw")))
-        shifts = tuple(tuple(float(v) for v in _pair(shift, "shifts_hw")) for shift in self.shifts_hw)
-        if shifts and len(shifts) != len(boxes):
-            raise ValueError(
-                f"`shifts_hw` must be empty or have one (y, x) for each of the {len(boxes)} boxes of a cell. "
-                f"Received: {len(shifts)}"
-            )
-        object.__setattr__(self, "shifts_hw", shifts if any(v for shift in shifts for v in shift) else ())
-
-    @property
-    def boxes_per_cell(self) -> int:
-        """Boxes per cell. A head has 4 (or the number of classes) channels for each of them."""
-        return len(self.boxes_hw)
-
-    @property
-    def num_anchors(self) -> int:
-        """Number of anchors of the feature map."""
-        return self.grid_hw[0] * self.grid_hw[1] * self.boxes_per_cell
-
-    @classmethod
-    @checked_arguments
-    def prior_box(
-        cls,
-        image_size: Sequence[int],
-        grid_hw: Sequence[int],
-        min_sizes: Sequence[float],
-        max_sizes: Sequence[float] = (),
-        aspect_ratios: Sequence[float] = (),
-        *,
-        flip: bool = True,
-        step: float | Sequence[float] | None = None,
-        offset: float | Sequence[float] = 0.5,
-        truncate_sizes: bool = True,
-    ) -> Self:
-        """A level as Caffe's PriorBox layer defines it.
-
-        For each min size the boxes are: the square of the min size; if there is a max size, the square of
-        sqrt(min * max); then each ratio other than 1 and, with `flip`, its inverse.
-
-        Args:
-            image_size: (height, width) of the input image in pixels.
-            grid_hw: (height, width) of the feature map.
-            min_sizes: side lengths in pixels.
-            max_sizes: empty, or one size for each min size, and larger than it.
-            aspect_ratios: width / height. Ratio 1 is always included; repeated ratios are dropped.
-            flip: add the inverse of each ratio.
-            step: pixels between cells, one number or (height, width); None is image size / grid.
-            offset: centre of the first cell as a fraction of the step.
-            truncate_sizes: cut sizes to whole pixels, as Caffe does (`int min_size_`). Use False for weights that
-                were trained by ports that keep fractions (ssd_keras, chainercv, torchvision).
-
-        Raises:
-            ValueError: a size, ratio or step that is not positive, or max sizes that do not match the min sizes.
-
-        Source: weiliu89/caffe, branch ssd, src/caffe/layers/prior_box_layer.cpp.
-        """
-        _positive(min_sizes, "min_sizes")
-        if max_sizes and len(max_sizes) != len(min_sizes):
-            raise ValueError(
-                "`max_sizes` must be empty or have one entry for each of `min_sizes`. "
-                f"Received: min_sizes={min_sizes}, max_sizes={max_sizes}"
-            )
-        for small, large in zip(min_sizes, max_sizes, strict=False):
-            if not large > small:
-                raise ValueError(f"Each max size must be larger than its min size. Received: min={small}, max={large}")
-        if aspect_ratios:
-            _positive(aspect_ratios, "aspect_ratios")
-        cut = math.trunc if truncate_sizes else float
-        ratios = _caffe_ratios(aspect_ratios, flip)
-        boxes = []
-        for index, min_size in enumerate(min_sizes):
-            second = cut(max_sizes[index]) if max_sizes else None
-            boxes.extend(_boxes_of_cell(cut(min_size), second, ratios))
-        return cls.of_boxes(image_size, grid_hw, boxes, step=step, offset=offset)
-
-    @classmethod
-    @checked_arguments
-    def density_prior_box(
-        cls,
-        image_size: Sequence[int],
-        grid_hw: Sequence[int],
-        fixed_sizes: Sequence[float],
-        densities: Sequence[float],
-        fixed_ratios: Sequence[float] = (1.0,),
-        *,
-        step: float | Sequence[float] | None = None,
-        offset: float | Sequence[float] = 0.5,
-        tiling: str = "size",
-    ) -> Self:
-        """A level of densified anchors as in FaceBoxes: each box is repeated at density x density places of a cell.
-
-        The order is: each fixed size, each ratio, each place row by row. The places are symmetric about the centre of
-        the cell and a whole number of pixels apart, as the forks of Caffe compute them.
-
-        Args:
-            image_size: (height, width) of the input image in pixels.
-            grid_hw: (height, width) of the feature map.
-            fixed_sizes: side lengths in pixels.
-            densities: for each fixed size, how many places there are along each axis.
-            fixed_ratios: width / height, in order.
-            step: pixels between cells, one number or (height, width); None is image size / grid.
-            offset: centre of the first cell as a fraction of the step.
-            tiling: what the places divide: "size" divides the box (the field `density`), "step" divides the cell
-                (the field `density_size` with `fixed_ratio`).
-
-        Raises:
-            ValueError: numbers that are not positive, lists of different lengths, or places less than a pixel apart.
-
-        Source: Zhang et al., FaceBoxes (2017), section 3.2; OpenVINO, PriorBox (fixed_size, fixed_ratio, density).
-        """
-        _positive(fixed_sizes, "fixed_sizes")
-        _positive(fixed_ratios, "fixed_ratios")
-        whole = [int(d) for d in densities if math.isfinite(d) and d == int(d) and d > 0]
-        if len(whole) != len(fixed_sizes) or len(whole) != len(densities):
-            raise ValueError(
-                "`densities` must have a whole number of at least 1 for each of `fixed_sizes`. "
-                f"Received: fixed_sizes={tuple(fixed_sizes)}, densities={tuple(densities)}"
-            )
-        if tiling not in ("size", "step"):
-            raise ValueError(f"`tiling` must be 'size' or 'step'. Received: tiling={tiling!r}")
-        steps = _step(image_size, grid_hw, step)
-        boxes, shifts = [], []
-        for size, density in zip(fixed_sizes, whole, strict=True):
-            span, half, pitch = _tiles(size, density, steps, tiling)
-            places = [half + pitch / 2 + i * pitch for i in range(density)]
-            if pitch < 1:
-                raise ValueError(
-                    f"A density of {density} leaves less than a pixel between the places of a box, which divide "
-                    f"{span} pixels. Give a lower density."
-                )
-            for ratio in fixed_ratios:
-                root = np.sqrt(np.float32(ratio))
-                box = (float(np.float32(size) / root), float(np.float32(size) * root))
-                boxes += [box] * density**2
-                shifts += [(y, x) for y in places for x in places]
-        return cls(_whole_pair(grid_hw, "grid_hw"), steps, tuple(boxes), _pair(offset, "offset"), tuple(shifts))
-
-    @classmethod
-    @checked_arguments
-    def of_boxes(
-        cls,
-        image_size: Sequence[int],
-        grid_hw: Sequence[int],
-        boxes_hw: Iterable[Sequence[float]],
-        *,
-        step: float | Sequence[float] | None = None,
-        offset: float | Sequence[float] = 0.5,
-    ) -> Self:
-        """A level whose boxes are given one by one.
-
-        Args:
-            image_size: (height, width) of the input image in pixels.
-            grid_hw: (height, width) of the feature map.
-            boxes_hw: (height, width) in pixels of each box of a cell.
-            step: pixels between cells, one number or (height, width); None is image size / grid.
-            offset: centre of the first cell as a fraction of the step.
-        """
-        boxes = tuple(_pair(box, "boxes_hw") for box in boxes_hw)
-        return cls(_whole_pair(grid_hw, "grid_hw"), _step(image_size, grid_hw, step), boxes, _pair(offset, "offset"))
-
-    @classmethod
-    @checked_arguments
-    def scaled(
-        cls,
-        image_size: Sequence[int],
-        grid_hw: Sequence[int],
-        scale: float,
-        next_scale: float | None = None,
-        aspect_ratios: Sequence[float] = (1.0,),
-        *,
-        step: float | Sequence[float] | None = None,
-        offset: float | Sequence[float] = 0.5,
-    ) -> Self:
-        """A level as ssd_keras's AnchorBoxes layer defines it.
-
-        Sizes are fractions of the shorter side of the image and are never cut. The ratios keep their order, and the
-        second square (side sqrt(scale * next_scale)) follows the first.
-
-        Args:
-            image_size: (height, width) of the input image in pixels.
-            grid_hw: (height, width) of the feature map.
-            scale: size of the boxes as a fraction of the shorter side.
-            next_scale: scale of the next level, or None for a single box of ratio 1.
-            aspect_ratios: width / height, in order.
-            step: pixels between cells; None is image size / grid.
-            offset: centre of the first cell as a fraction of the step.
-        """
-        _positive(aspect_ratios, "aspect_ratios")
-        shorter = min(_pair(image_size, "image_size"))
-        second = None if next_scale is None else next_scale * shorter
-        boxes = _boxes_of_cell(scale * shorter, second, aspect_ratios)
-        return cls.of_boxes(image_size, grid_hw, boxes, step=step, offset=offset)
-
-
-def _tiles(size, density, steps, tiling):
-    """(pixels to divide, first edge, pixels between two places), in whole pixels as in C."""
-    if tiling == "size":
-        span = int(size)
-        return span, -span / 2, int(size / density)
-    span = int((steps[0] + steps[1]) * 0.5)
-    return span, -(span // 2), span // density
-
-
-def _step(
-    image_size: Sequence[int], grid_hw: Sequence[int], step: float | Sequence[float] | None
-) -> tuple[float, float]:
-    if step is not None:
-        return _pair(step, "step")
-    image, grid = _pair(image_size, "image_size"), _pair(grid_hw, "grid_hw")
-    _positive(grid, "grid_hw")
-    return float(image[0]) / float(grid[0]), float(image[1]) / float(grid[1])
-
-
 @checked_arguments
 @dataclass(frozen=True)
 class AnchorSpec:
-    """All anchors of a model: the only source of anchor boxes, head channels and variances.
+    """All anchors of a model; anchor boxes, head channels and variances are derived from it.
 
     Args:
         image_size: (height, width) of the input image in pixels.
@@ -335,8 +38,8 @@ class AnchorSpec:
     clip: bool = False
 
     def __post_init__(self) -> None:
-        size = _whole_pair(self.image_size, "image_size")
-        _positive(size, "image_size")
+        size = whole_pair(self.image_size, "image_size")
+        check_positive(size, "image_size")
         levels = tuple(self.levels)
         if not levels or not all(isinstance(level, AnchorLevel) for level in levels):
             raise ValueError(f"`levels` must hold at least one AnchorLevel. Received: levels={self.levels}")
@@ -344,7 +47,7 @@ class AnchorSpec:
         variances = variances * 4 if len(variances) == 1 else variances
         if len(variances) != 4:
             raise ValueError(f"`variances` must have 1 or 4 entries. Received: variances={self.variances}")
-        _positive(variances, "variances")
+        check_positive(variances, "variances")
         object.__setattr__(self, "image_size", size)
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "variances", variances)
@@ -374,31 +77,22 @@ class AnchorSpec:
         return geometry.centres(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data that `from_dict` turns back into an equal spec."""
+        """Plain JSON data, from which `from_dict` makes an equal spec."""
         shifted = any(level.shifts_hw for level in self.levels)
         return {
             "version": SHIFTS_VERSION if shifted else FORMAT_VERSION,
             "image_size": list(self.image_size),
-            "levels": [
-                {
-                    "grid_hw": list(level.grid_hw),
-                    "step_hw": list(level.step_hw),
-                    "offset_hw": list(level.offset_hw),
-                    "boxes_hw": [list(box) for box in level.boxes_hw],
-                    **({"shifts_hw": [list(shift) for shift in level.shifts_hw]} if level.shifts_hw else {}),
-                }
-                for level in self.levels
-            ],
+            "levels": [_plain(level) for level in self.levels],
             "variances": list(self.variances),
             "clip": self.clip,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The spec that `to_dict` wrote.
+        """The spec of the data of `to_dict`.
 
         Raises:
-            ValueError: `data` was written by a newer version of the package, or is not such a dictionary.
+            ValueError: `data` is of a newer version of the package, or is not such a dictionary.
         """
         version = data.get("version") if isinstance(data, dict) else None
         if version not in (FORMAT_VERSION, SHIFTS_VERSION):
@@ -406,14 +100,13 @@ class AnchorSpec:
                 f"The anchor description has version {version!r}; this version of keras_ssd reads {FORMAT_VERSION} and "
                 f"{SHIFTS_VERSION}. Update keras_ssd, or save the model again with this version."
             )
-        levels = tuple(
-            AnchorLevel(
-                tuple(row["grid_hw"]),
-                tuple(row["step_hw"]),
-                tuple(tuple(box) for box in row["boxes_hw"]),
-                tuple(row["offset_hw"]),
-                tuple(tuple(shift) for shift in row.get("shifts_hw", ())),
-            )
-            for row in data["levels"]
-        )
+        levels = tuple(AnchorLevel(**row) for row in data["levels"])
         return cls(tuple(data["image_size"]), levels, tuple(data["variances"]), data["clip"])
+
+
+def _plain(level):
+    """A level as lists, without the shifts that few levels have."""
+    names = ("grid_hw", "step_hw", "offset_hw", "boxes_hw", *(["shifts_hw"] if level.shifts_hw else []))
+    return {
+        name: [list(value) if isinstance(value, tuple) else value for value in getattr(level, name)] for name in names
+    }

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from keras_ssd.anchors.spec import AnchorLevel, AnchorSpec
+from keras_ssd.anchors.level import AnchorLevel
+from keras_ssd.anchors.spec import AnchorSpec
 from keras_ssd.calling import checked_arguments
 
 SMALLEST, LARGEST = 20, 90  # percent of the image's shorter side, as in the paper and in ssd_pascal.py

@@ -6,11 +6,7 @@ from typing import Any
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The lines of a table with a title line. Texts are aligned to the left, numbers to the right.
-
-    Args:
-        rows: at least one dictionary; all have the same keys.
-    """
+    """The lines of a table with a title line; texts are aligned to the left, numbers to the right."""
     cells = [[*rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
     left = [isinstance(value, str) and not _is_number(value) for value in rows[0].values()]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -97,7 +97,7 @@ def known_name(name: str) -> str:
 
 
 def family_of(model: Any) -> Family | None:
-    """The `Family` that a model of `keras.applications` belongs to, or None."""
+    """The `Family` of a `keras.applications` model, or None."""
     names = [model.name, *(layer.name for layer in model.layers)]
     return next((f for f in FAMILIES if any(fnmatch.filter(names, mark) for mark in f.marks)), None)
 

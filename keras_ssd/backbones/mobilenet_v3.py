@@ -13,7 +13,7 @@ SMALLEST = 32
 
 @dataclass(frozen=True)
 class _Block:
-    """An inverted residual: widths inside and behind, and what it has."""
+    """An inverted residual block: its widths and options."""
 
     kernel_size: int
     expanded: int
@@ -104,10 +104,10 @@ def mobilenet_v3_large(
 
     Args:
         input_size: (height, width) in pixels.
-        reduced_tail: half the widths from block 13 on, as the paper has it for detection.
+        reduced_tail: half the widths from block 13 on, as in the paper's detectors.
         style: a `MobileNetV3Style`.
         scale: factor of the RGB values 0..255.
-        offset: added after it; the default pair is (x - 127.5) / 127.5.
+        offset: added after the factor; the default pair is (x - 127.5) / 127.5.
         name: the model's name.
 
     Returns:

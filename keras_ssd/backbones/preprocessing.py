@@ -57,10 +57,8 @@ def check_mode(mode: str) -> str:
 def preprocessed(x: Any, mode: str) -> Any:
     """RGB images 0..255 (B, H, W, 3), preprocessed for the backbone.
 
-    Args:
-        x: symbolic images.
-        mode: "caffe" (BGR minus mean), "tf" (-1 to 1), "torch" (mean and deviation of ImageNet), "unit" (divided by
-            128, minus 1), "none"; Keras's names.
+    `mode` has Keras's names: "caffe" (BGR minus mean), "tf" (-1 to 1), "torch" (mean and deviation of ImageNet), "unit"
+    (divided by 128, minus 1), "none".
     """
     return MODES[check_mode(mode)](x)
 

@@ -12,18 +12,11 @@ _NUMBER = re.compile(r"_(\d+)$")
 
 
 def rebuilt(model: Any, x: Any, *, renumber: bool = False) -> keras.Model:
-    """A copy of a functional model with one input, on another symbolic tensor.
+    """A copy of a functional model with one input, on another symbolic tensor (B, H, W, C).
 
-    The copy shares nothing with the model. The layers of models inside the model become layers of the copy.
-
-    Args:
-        model: functional `keras.Model` with one input.
-        x: symbolic tensor (B, H, W, C) that fits the input of the model except for its size.
-        renumber: give layers that Keras numbered ("activation_57") the names that they have in a new process, so that
-            names do not depend on what was built before.
-
-    Returns:
-        `keras.Model` from the inputs of `x` to the outputs of the model.
+    The copy shares nothing with the model. The layers of models inside the model become layers of the copy. `renumber`
+    gives layers that Keras numbered ("activation_57") the names of a new process, so that names do not depend on models
+    built before.
 
     Raises:
         ValueError: a layer does not work at this size.
@@ -76,7 +69,7 @@ def _copy_of(layer, copies, names):
 
 
 def _renumbered(model):
-    """{id of a layer: its name in a program of its own}, of layers that Keras named."""
+    """{id of a layer: its name in a new process}, for layers that Keras named."""
     groups = {}
     for layer in {id(layer): layer for layer in _leaves(model)}.values():
         stem = _NUMBER.sub("", layer.name)

@@ -91,9 +91,6 @@ def prepared(
         width, weights: for a backbone by name, see `named`.
         preprocessing: "auto", "caffe", "tf", "torch", "unit" or "none".
 
-    Returns:
-        functional `keras.Model`.
-
     Raises:
         TypeError, ValueError: as `keras_ssd.ssd`.
 
@@ -149,7 +146,7 @@ def _size_of(model, input_size):
 
 
 def _taps_text(model):
-    """A sentence with the layers that can be tapped, or nothing."""
+    """A sentence with the layers that can be tapped, or ""."""
     try:
         text = possible_taps(feature_maps(model))
     except (TypeError, ValueError, AttributeError):

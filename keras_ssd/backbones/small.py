@@ -6,7 +6,7 @@ import keras
 
 from keras_ssd.backbones.blocks import HE_NORMAL, ConvStyle, check_input_size, image_input
 
-# (name, filters, stride, residual block behind it)
+# (name, filters, stride, residual block after it)
 ROWS = (
     ("stem1", 16, 2, False),
     ("stem2", 32, 2, False),
@@ -64,12 +64,7 @@ def _convolution(x, name, filters, stride, style, activation=True):
     if stride > 1:
         x = keras.layers.ZeroPadding2D(1, data_format="channels_last", name=f"{name}_padding")(x)
     x = style.conv(
-        filters,
-        3,
-        strides=stride,
-        padding="valid" if stride > 1 else "same",
-        use_bias=False,
-        name=f"{name}_conv",
+        filters, 3, strides=stride, padding="valid" if stride > 1 else "same", use_bias=False, name=f"{name}_conv"
     )(x)
     x = keras.layers.BatchNormalization(momentum=0.97, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=name)(x) if activation else x

@@ -104,15 +104,10 @@ def feature_maps(model: Any) -> dict[str, FeatureMap]:
 
 
 def propose_taps(maps: Mapping[str, FeatureMap], strides: Sequence[float] = STRIDES) -> list[FeatureMap]:
-    """The feature maps that a detector should read: the last one of each stride that no branch bypasses.
+    """The feature maps that a detector should read: the last one of each stride that no branch bypasses, finest first.
 
-    Args:
-        maps: of `feature_maps`.
-        strides: wanted strides in pixels. Strides that the network does not have are left out. If it has none of
-            them, its three coarsest are taken.
-
-    Returns:
-        List of `FeatureMap`, finest first; empty if there is no map coarser than the image.
+    Strides that the network does not have are left out. If it has none of them, its three coarsest are taken. The list
+    is empty if there is no map coarser than the image.
     """
     by_stride = {}
     for each in maps.values():

@@ -10,13 +10,7 @@ from keras_ssd.calling import checked_arguments
 MEAN_RGB = (123.0, 117.0, 104.0)
 
 # (block, convolutions, filters, pool size, pool stride, pool pad); pool5 keeps the map's size, so fc6 is dilated.
-_BLOCKS = (
-    (1, 2, 64, 2, 2, 0),
-    (2, 2, 128, 2, 2, 0),
-    (3, 3, 256, 2, 2, 0),
-    (4, 3, 512, 2, 2, 0),
-    (5, 3, 512, 3, 1, 1),
-)
+_BLOCKS = ((1, 2, 64, 2, 2, 0), (2, 2, 128, 2, 2, 0), (3, 3, 256, 2, 2, 0), (4, 3, 512, 2, 2, 0), (5, 3, 512, 3, 1, 1))
 _FC6 = ConvRow("fc6", 1024, 3, pad=6, dilation=6)
 _FC7 = ConvRow("fc7", 1024, 1)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_ssd.calling import checked_arguments, former_attributes
 
-_NONE: Any = None  # stands for a column until the object is made, which then holds an array
+_NONE: Any = None  # default of columns; `__post_init__` replaces it by an array
 _FLAGS = ("difficult", "truncated", "crowd")
 _ROWS = ("boxes_xyxy", "class_ids", *_FLAGS, "areas", "lines")
 
@@ -19,22 +19,21 @@ _ROWS = ("boxes_xyxy", "class_ids", *_FLAGS, "areas", "lines")
 class Annotation:
     """The objects of one image, in its own pixels.
 
-    The arrays cannot be written to; `annotation[mask]` and `dataclasses.replace` make new ones.
+    The arrays are read-only; `annotation[mask]` and `dataclasses.replace` make new annotations.
 
     Args:
         name: unique in its dataset; the image's path below the dataset's folder, without ending.
         image: path of the image, or the image itself as an array.
         boxes_xyxy: (M, 4) xmin, ymin, xmax, ymax in pixels, float32; x runs from 0 at the left edge to the
             image's width at the right edge. (VOC's inclusive pixels from 1 are converted when they are read.)
-        class_ids: (M,) places in the dataset's classes, from 0; background does not count.
-        size_hw: the image's (height, width) in pixels, None while it is unknown.
+        class_ids: (M,) indices in the dataset's classes, from 0; background does not count.
+        size_hw: the image's (height, width) in pixels, None if unknown.
         difficult, truncated, crowd: (M,) bool; None for none.
-        areas: (M,) square pixels that an object covers, where the source counts the pixels of its mask (COCO); None
-            for the boxes' areas.
-        lines: (M,) where each object stands in `source`: the line, or in COCO's files the annotation's id. 0 if
-            unknown.
+        areas: (M,) square pixels that an object covers, if the source counts the pixels of its mask (COCO); None for
+            the boxes' areas.
+        lines: (M,) place of each object in `source`: the line, or in COCO's files the annotation's id; 0 if unknown.
         source: the annotation file.
-        image_id: what the source calls the image, where that is no file name (COCO's image id).
+        image_id: the source's id of the image, if that is not a file name (COCO's image id).
 
     Raises:
         ValueError: shapes do not agree, a coordinate is not finite, or a class id is negative.
@@ -89,7 +88,7 @@ class Annotation:
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in _ROWS})
 
     def __eq__(self, other: object) -> bool:
-        """Same image name, size and objects; where they were written down is not compared."""
+        """Same image name, size and objects; their source and lines are not compared."""
         if not isinstance(other, Annotation):
             return NotImplemented
         if (self.name, self.size_hw) != (other.name, other.size_hw):

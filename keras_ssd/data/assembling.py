@@ -19,18 +19,13 @@ from keras_ssd.names import fold, unknown_name
 
 ROUNDING = 0.02  # pixels by which decimals in files miss the edge of an image
 EDGE = 1.0  # pixels by which tools miss it that count pixels differently
-_FAR = 1e9  # what lies further out is cut here, so that float32 holds it
+_FAR = 1e9  # larger coordinates are clipped, so that they fit float32
 
 
 def class_names(given: Iterable[str] | None, contents: Sequence[Any]) -> tuple[tuple[str, ...], tuple[Any, ...] | None]:
-    """The names of the classes, and the source's ids for them.
+    """(tuple of names, tuple of the source's ids or None) of the classes of all `Contents`, or the given names.
 
-    Args:
-        given: the caller's names, or None.
-        contents: list of all `Contents` of the data, those of other splits too.
-
-    Returns:
-        (tuple of names, tuple of ids or None). "background" is no class: what has that label is a fault.
+    "background" is not a class: a label with this name is a fault.
     """
     labels = {label for part in contents for record in part.records for label in record.labels}
     listed = [name for part in contents for name in part.classes or ()]
@@ -45,15 +40,9 @@ def class_names(given: Iterable[str] | None, contents: Sequence[Any]) -> tuple[t
 
 
 def add_sizes(records: Sequence[Record], problems: list[Problem], progress: bool = False) -> list[Record]:
-    """Fills in the sizes that the files did not tell, from the images; those that cannot be read are left out.
+    """Adds sizes that the files do not state, from the images, and returns the records that have a size now.
 
-    Args:
-        records: list of `Record`.
-        problems: list that takes `Problem`s.
-        progress: whether to show a bar.
-
-    Returns:
-        The records that have a size now.
+    Images that cannot be read are left out.
     """
     unknown = [record for record in records if record.size_hw is None]
     with worked_ahead(_size, unknown, "reading image sizes", progress) as sizes:
@@ -71,12 +60,7 @@ def _size(record):
 
 
 def in_fractions(records: Iterable[Record], boxes: BoxFormat) -> bool:
-    """Whether boxes that should be in pixels are fractions of their images, as Azure's tools write COCO.
-
-    Args:
-        records: list of `Record`.
-        boxes: `BoxFormat` of their numbers.
-    """
+    """Whether boxes that should be in pixels are fractions of their images, as in COCO files of Azure's tools."""
     if boxes.fractions:
         return False
     raw = np.array([row for record in records for row in record.raw], np.float64)
@@ -92,21 +76,11 @@ def annotations_of(
     *,
     keep_incomplete: bool = False,
 ) -> list[Annotation]:
-    """Checks records and makes annotations of them.
+    """Checks records with sizes and returns their `Annotation`s.
 
-    An image that lost an object is left out: training would treat that object as background. A box without
-    area marks no object: only the box is left out, unless its image would then have none.
-
-    Args:
-        records: list of `Record` with sizes.
-        boxes: `BoxFormat` of their numbers.
-        classes: names of the classes.
-        policy: "clip" mends what it can; else faulty objects are left out.
-        problems: list that takes `Problem`s.
-        keep_incomplete: keep those images all the same, to look at them.
-
-    Returns:
-        List of `Annotation`.
+    An image that lost an object is left out, since training would treat that object as background; `keep_incomplete`
+    keeps it. Of a box without area, only the box is left out, unless its image would then have none. The policy "clip"
+    repairs what it can; others leave faulty objects out.
     """
     places = {name: place for place, name in enumerate(classes)}
     found = []
@@ -214,18 +188,11 @@ def _note_repeated(rows, places, kept):
 
 
 def with_unique_names(parts: Mapping[str, Iterable[Annotation]], problems: list[Problem]) -> list[Annotation]:
-    """Gives the annotations of several splits names that occur once.
+    """Gives the annotations of several splits, {split: annotations}, different names; returns a list of all.
 
-    The same image in two splits is kept once. Images of a split whose names differ only in their endings keep the
-    endings; images of different splits get their split's name in front. Of images that still share a name within a
+    An image that is in two splits is kept once. Images of a split whose names differ only in their endings keep the
+    endings; images of different splits get their split's name as a prefix. Of images that still share a name within a
     split, the second is left out.
-
-    Args:
-        parts: dictionary from split to list of `Annotation`.
-        problems: list that takes `Problem`s.
-
-    Returns:
-        List of `Annotation`.
     """
     parts = {split: _with_endings(annotations, problems) for split, annotations in parts.items()}
     homes = collections.defaultdict(list)
@@ -260,7 +227,7 @@ def _with_endings(annotations, problems):
 
 
 def _told_apart(annotation, split, homes, book):
-    """The annotation under a name of its own, or None if it is there already."""
+    """The annotation with a unique name, or None if it is a repetition."""
     seen, problems = book
     known = homes[annotation.name]
     if len({image for _, image in known}) > 1 and len({home for home, _ in known}) == len(known):

@@ -22,10 +22,10 @@ _BETWEEN = ("duplicate image",)  # reported when all splits are read at once, fo
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """What a check found.
+    """The result of a check.
 
     Args:
-        splits: dictionary from name to `Dataset`, without what is faulty.
+        splits: dictionary from name to `Dataset`, without faulty images and objects.
         problems: `Problems` of all splits, each once.
     """
 
@@ -34,7 +34,7 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """Whether there is no fault; notes may be there."""
+        """Whether there is no fault; there may be notes."""
         return not self.problems.faults
 
     def text(self, shown: int = 20) -> str:
@@ -65,19 +65,16 @@ def check(
     csv: CsvLayout | None = None,
     progress: bool = False,
 ) -> Checked:
-    """Checks a dataset as it lies on the disk; nothing is changed.
+    """Checks the files of a dataset; nothing is changed.
 
     Args:
-        path: as `keras_ssd.data.read` takes it.
-        decode: whether to decode every image too: broken ones, wrong sizes, copies and look-alikes are found so.
-        format, classes, images, csv: as `keras_ssd.data.read` takes them.
+        path: as in `keras_ssd.data.read`.
+        decode: whether to decode every image, which finds broken ones, wrong sizes, copies and look-alikes.
+        format, classes, images, csv: as in `keras_ssd.data.read`.
         progress: whether to show progress bars on a terminal.
 
-    Returns:
-        `Checked`.
-
     Raises:
-        ValueError, FileNotFoundError: there are no data that could be checked.
+        ValueError, FileNotFoundError: there are no data to check.
 
     Example:
         >>> print(keras_ssd.data.check("BCCD"))
@@ -85,7 +82,7 @@ def check(
     options = {"format": format, "classes": classes, "images": images, "csv": csv, "progress": progress}
     try:
         splits, whole = read_to_check(path, **options)
-    except DataError as error:  # nothing is left of a split
+    except DataError as error:  # a split is empty
         return Checked({}, _plain(error.problems))
     problems = [problem for data in splits.values() for problem in data.problems]
     problems += [problem for problem in whole.problems if problem.kind not in _BETWEEN]
@@ -97,7 +94,7 @@ def check(
 
 
 def _plain(problems):
-    """Each once, and without what reading did about it, since a check changes nothing."""
+    """Each problem once, and without what reading did about it, since a check changes nothing."""
     return Problems(dict.fromkeys(dataclasses.replace(problem, done="") for problem in problems))
 
 
@@ -147,9 +144,9 @@ def _view(annotation):
 
 
 def _unions(homes, splits):
-    """(whole, part) of splits that are made of others, as trainval is of train and val: to share is their purpose.
+    """(whole, part) of splits made of others, as trainval is of train and val: they share images on purpose.
 
-    A split that lies within another, whose rest is in no split, is a leak.
+    A split inside another one whose rest is in no split is a leak.
     """
     members = {split: {digest for digest, where in homes.items() if split in where} for split in splits}
     found = set()

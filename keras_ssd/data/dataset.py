@@ -46,7 +46,7 @@ class Dataset:
 
     name: str
     classes: tuple[str, ...]
-    annotations: Sequence[Annotation]  # a tuple once it is made
+    annotations: Sequence[Annotation]  # stored as a tuple
     format: str = ""
     problems: Problems = Problems()  # noqa: RUF009 - a tuple
     category_ids: tuple[Any, ...] | None = None
@@ -131,7 +131,7 @@ class Dataset:
 
     @checked_arguments
     def report(self, shown: int = 20) -> str:
-        """What was found: images, objects, classes, splits, and the problems (`shown` of each kind) as text."""
+        """A summary as text: images, objects, classes, splits, and the problems (`shown` of each kind)."""
         return summary(self, shown)
 
     @checked_arguments
@@ -183,16 +183,16 @@ class Dataset:
     def with_classes(
         self, classes: Sequence[str], class_map: Mapping[str, str] | None = None, *, others: str = "error"
     ) -> "Dataset":
-        """The same objects under other classes: in another order, renamed, joined or left out.
+        """The same objects with other classes: reordered, renamed, joined or left out.
 
         Args:
-            classes: the new names, in the new order. They may name classes that have no objects here.
-            class_map: dictionary from old names to new ones; old names that it does not hold stay as they are.
+            classes: the new names, in the new order. They may include classes without objects here.
+            class_map: dictionary from old names to new ones; other names stay.
             others: "error" or "drop" for objects whose class is not among the new ones.
 
         Raises:
-            ValueError: an object has none of the new classes and `others` is "error", or `class_map` names an
-                unknown class.
+            ValueError: an object has none of the new classes and `others` is "error", or `class_map` names an unknown
+                class.
 
         Example:
             >>> data.with_classes(["person", "vehicle"], {"car": "vehicle", "bus": "vehicle"}, others="drop")
@@ -236,13 +236,13 @@ class Dataset:
     def split(
         self, *fractions: float, seed: int = 0, group: Callable[[Annotation], Any] | None = None
     ) -> tuple["Dataset", ...]:
-        """Cuts it at random into parts that share no image; the same for the same seed.
+        """Splits it at random into parts without common images; the same for the same seed.
 
         Args:
-            fractions: share of each part. If they leave a rest, it is a part of its own.
+            fractions: share of each part. If their sum is below 1, the rest is another part.
             seed: of the random order.
-            group: function of an annotation; images for which it gives the same (the patient, the film) stay
-                together, since a test on neighbours of training images tells nothing.
+            group: function of an annotation; images with the same result (the patient, the film) stay together, since a
+                test on images like those of training is worthless.
 
         Returns:
             Tuple of datasets.
@@ -263,14 +263,14 @@ class Dataset:
     def merge(
         self, *others: "Dataset", class_map: Mapping[str, str] | None = None, name: str | None = None
     ) -> "Dataset":
-        """One dataset out of several.
+        """Joins several datasets to one.
 
-        Classes of the same name are one class; an image whose name is taken gets its dataset's name in front.
+        Classes of the same name are one class; an image whose name is taken gets its dataset's name as a prefix.
 
         Args:
             others: datasets.
-            class_map: dictionary from names to those that stand for them: {"automobile": "car"}.
-            name: of the whole; the names joined by "+".
+            class_map: dictionary from names to their replacements: {"automobile": "car"}.
+            name: of the result; by default the names joined by "+".
 
         Raises:
             ValueError: `class_map` names a class that none of them has, or one image file is in two of them.

@@ -1,7 +1,8 @@
-"""Bounding-box dictionaries of Keras and KerasCV, and `tf.data` of them, in and out.
+"""Converts to and from bounding-box dictionaries of Keras and KerasCV, and `tf.data` of them.
 
 {"images": ..., "bounding_boxes": {"boxes": ..., "labels": ...}}, one image or a batch, padded with -1 or ragged.
-KerasCV says "classes" for "labels"; both are read. No library is needed: what converts to numpy arrays is taken.
+KerasCV has "classes" instead of "labels"; both are read. No library is needed: anything that converts to numpy arrays
+is accepted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ def from_dictionaries(
     Args:
         source: iterable of dictionaries, or of pairs (images, bounding_boxes), of one image or of batches: a list,
             a generator, a `tf.data.Dataset`, a loader of PyTorch. Images are (H, W, 3) RGB in 0..255.
-        classes: names of the classes that the labels 0..C-1 stand for.
+        classes: names of the classes with the labels 0..C-1.
         bounding_box_format: one of `BOUNDING_BOX_FORMATS`: Keras's names for them; "rel_" for fractions.
         policy: as in `keras_ssd.data.read`.
 
@@ -47,7 +48,7 @@ def from_dictionaries(
 
     Raises:
         DataError: while iterating: an object has faults and the policy is "error".
-        ValueError: an unknown format, or no such dictionary.
+        ValueError: an unknown format, or not such a dictionary.
 
     Example:
         >>> pair = {"images": image, "bounding_boxes": {"boxes": [[4, 8, 9, 12]], "labels": [0]}}
@@ -149,14 +150,14 @@ def to_dictionaries(
     size_hw: tuple[int, int] | None = None,
     max_boxes: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Bounding-box dictionaries, one an image, read while iterating.
+    """Bounding-box dictionaries, one per image, read while iterating.
 
     Args:
         data: a `Dataset`, or annotations.
         bounding_box_format: one of `BOUNDING_BOX_FORMATS`.
         labels: "labels" for Keras, "classes" for KerasCV.
         size_hw: size that all images are resized to, None for their own.
-        max_boxes: pads every image to so many objects with -1, so that images can be batched.
+        max_boxes: pads every image to this number of objects with -1, so that images can be batched.
 
     Yields:
         {"images": (H, W, 3) uint8, "bounding_boxes": {"boxes": (M, 4) float32, labels: (M,) float32}}.

@@ -52,9 +52,6 @@ def hold_out(
         seed: of the choice.
         progress: whether to show a bar on a terminal.
 
-    Returns:
-        `HeldOut`.
-
     Raises:
         ValueError: too few images, or all are copies of one.
     """

@@ -1,4 +1,4 @@
-"""Ids of images, categories and objects in json: 1, 1.0 and "1" are one id, wherever they do not stand side by side."""
+"""Ids of images, categories and objects in json: 1, 1.0 and "1" are one id, unless a file has several of them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,24 +13,24 @@ def is_id(value: Any) -> bool:
 
 
 def plain_id(value: Any) -> int | str | None:
-    """An id as it is kept: a whole number that is written as a float is an int; None for what is no id."""
+    """An id in its stored form: an int for a whole number written as a float; None if it is not an id."""
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < 1 << 53 else None
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
 def _number(key):
-    """The whole number that an id says, as number or as text; else None."""
+    """The whole number of an id, from a number or a text; else None."""
     if isinstance(key, str):
         return int(key.strip().partition(".")[0]) if key.isascii() and _WHOLE.fullmatch(key.strip()) else None
     return key
 
 
 class Ids:
-    """What has an id, found by the id as it stands, and else by the number that it says.
+    """Finds values by id: by the same id, or else by the same number.
 
     Args:
-        items: dictionary from id to what has it.
+        items: dictionary from id to value.
 
     Example:
         >>> Ids({1: "cat", "2": "dog"}).get("1"), Ids({"2": "dog"}).get(2.0)
@@ -48,7 +48,7 @@ class Ids:
         return iter(self._items)
 
     def get(self, value: Any) -> tuple[Any, bool]:
-        """(what has the id, whether the id stands there so); (None, False) if nothing has it, or if two may."""
+        """(value of the id, whether the id is the same); (None, False) if there is none, or if several match."""
         key = plain_id(value)
         if key is None:
             return None, False

@@ -15,7 +15,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(height, width) in pixels as viewers show the image, from the head of its file.
 
     Raises:
-        ImageError: the file is missing or no image.
+        ImageError: the file is missing or not an image.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -38,7 +38,7 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def may_be_turned(path: str | os.PathLike[str]) -> bool:
-    """Whether the head of a file leaves it open that viewers turn the image: most tell at once that they do not.
+    """Whether, by the head of a file, viewers may rotate the image; for most files it shows that they do not.
 
     Raises:
         OSError: it cannot be opened.
@@ -61,13 +61,9 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 
 
 def look(image: np.ndarray) -> int | None:
-    """64 bits that stay when an image is resized or compressed again: which of two neighbours is brighter.
+    """64 bits that stay equal when an image is resized or compressed again: which of two neighbours is brighter.
 
-    Args:
-        image: (H, W, 3) uint8.
-
-    Returns:
-        An int; None for an image in which nothing stands out.
+    Returns an int for a (H, W, 3) uint8 image; None for an image without contrast.
 
     Source: the "difference hash", N. Krawetz, hackerfactor.com, "Kind of like that" (2013).
     """

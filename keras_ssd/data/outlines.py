@@ -1,9 +1,9 @@
-"""The box around an outline as COCO's `segmentation` has it: polygons, or a run-length encoded mask.
+"""The box around an outline in COCO's `segmentation`: polygons, or a run-length encoded mask.
 
-A mask's runs go down its columns, of pixels outside and inside by turns. As text (the compressed form) each run is
-written in characters of 48 + six bits, five of them digits and one that says whether more follow, low digits first and
-signed; from the third run on, only the difference to the run two before is written. The decoder is written here
-because the box alone is wanted: a mask is never made, and COCO's own tools, which need a compiler, are not required.
+The runs of a mask go down its columns, alternately outside and inside. As text (the compressed form), each run is a
+sequence of characters of 48 + six bits: five bits of the number and one that says whether more follow, low bits first
+and signed. From the third run on, it is the difference to the run two before. This decoder computes the box without the
+mask, and needs no COCO tools, which require a compiler.
 
 Source of the format: cocodataset.org, "Data format"; the text form as `pycocotools` reads and writes it.
 """
@@ -21,10 +21,10 @@ _MOST_CHARACTERS = 7  # of a run: 35 bits
 
 
 def box_of(segmentation: Any) -> list[float] | None:
-    """(x, y, width, height) around an outline; None where there is none, [] or null or an empty mask.
+    """(x, y, width, height) around an outline; None for [], null or an empty mask.
 
     Raises:
-        EntryError: it is no outline.
+        EntryError: it is not an outline.
     """
     if segmentation is None or segmentation in ([], {}, ""):
         return None
@@ -41,12 +41,7 @@ def box_of(segmentation: Any) -> list[float] | None:
 
 
 def around_turned(corners: Sequence[float], radians: float) -> list[float]:
-    """(xmin, ymin, xmax, ymax) around a box that is turned about its centre.
-
-    Args:
-        corners: xmin, ymin, xmax, ymax of the box before it is turned.
-        radians: the angle.
-    """
+    """(xmin, ymin, xmax, ymax) around a box that is rotated about its centre."""
     x, y = (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
     width, height = corners[2] - corners[0], corners[3] - corners[1]
     across = (abs(width * math.cos(radians)) + abs(height * math.sin(radians))) / 2
@@ -75,7 +70,8 @@ def _box_of_mask(mask):
     first, last = (ends - runs)[1::2][inside], ends[1::2][inside] - 1
     if not len(first):
         return None
-    tall = first // height != last // height  # a run that goes on in the next column holds its first and last pixel
+    # A run that continues in the next column includes its first and last pixel.
+    tall = first // height != last // height
     top = 0 if tall.any() else int((first % height).min())
     bottom = height - 1 if tall.any() else int((last % height).max())
     left, right = int(first[0]) // height, int(last[-1]) // height

@@ -10,13 +10,7 @@ from keras_ssd.data.annotation import Annotation
 
 
 def random_parts(keys: Sequence[Any], shares: Sequence[float], seed: int) -> list[list[int]]:
-    """Places of images, cut at random into parts of these shares; images of one key stay together.
-
-    Args:
-        keys: one per image.
-        shares: of the parts, with a sum of 1.
-        seed: of the random order.
-    """
+    """Indices of images in random parts of these shares (sum 1); images with the same key stay together."""
     order = list(dict.fromkeys(keys))
     order = [order[place] for place in np.random.default_rng(seed).permutation(len(order))]
     members = {key: [] for key in order}
@@ -38,14 +32,10 @@ class Joined:
         self._files, self._names = {}, set()
 
     def name(self, annotation: Annotation, home: str) -> str:
-        """A name that no other image has: the annotation's own, or with its dataset's name in front.
-
-        Args:
-            annotation: of the dataset.
-            home: the dataset's name.
+        """A unique name for an annotation of the dataset `home`: its own, or with the dataset's name as a prefix.
 
         Raises:
-            ValueError: its image file is in another dataset too.
+            ValueError: its image file is in another dataset, too.
         """
         if isinstance(annotation.image, str):
             path = os.path.abspath(annotation.image)

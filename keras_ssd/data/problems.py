@@ -1,4 +1,4 @@
-"""What is wrong with a dataset, where, and what became of it."""
+"""The problems of a dataset: what is wrong, where, and what was done."""
 
 import collections
 import dataclasses
@@ -9,10 +9,10 @@ from keras_ssd.calling import former_attributes
 POLICIES = ("error", "drop", "clip")
 DEFAULT_POLICY = "error"
 SHOWN = 20  # problems that a message lists
-SHOWN_FILES = 1000  # files and images that it lists besides, since each has to be mended by itself
+SHOWN_FILES = 1000  # files and images that are listed in addition, since each needs its own repair
 WHOLE_FILES = ("file", "missing image", "broken image", "image size")
 
-# Kinds of faults, which a policy decides about, and of notes, which leave the data as it is.
+# Kinds of faults, which a policy handles, and of notes, which do not change the data.
 FAULTS: dict[str, str] = {
     "file": "annotation files that cannot be read",
     "entry": "entries that are no objects",
@@ -45,13 +45,13 @@ NOTES: dict[str, str] = {
 @former_attributes(picture="image")
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem.
 
     Args:
         kind: one of `FAULTS` or `NOTES`.
-        file: the file where it shows.
+        file: the file with the problem.
         what: a sentence without the place.
-        line: of the file, 0 where there are no lines.
+        line: of the file, 0 if it has no lines.
         image: name of the image, if it is about one.
         done: what was done about it: "left out", "clipped"; empty for nothing.
     """
@@ -114,7 +114,7 @@ class Problems(tuple[Problem, ...]):
 
     @property
     def notes(self) -> "Problems":
-        """Those that leave the data as it is."""
+        """Those that do not change the data."""
         return Problems(problem for problem in self if not problem.is_fault)
 
     def of_kind(self, kind: str) -> "Problems":
@@ -127,12 +127,12 @@ class Problems(tuple[Problem, ...]):
         return {kind: found[kind] for kind in (*FAULTS, *NOTES) if found[kind]}
 
     def lines(self, shown: int = SHOWN) -> list[str]:
-        """A line a problem, at most `shown`, and one that tells how many more there are."""
+        """One line per problem, at most `shown`, and one with the number of the others."""
         texts = [f"  {problem}" for problem in self[:shown]]
         return texts + ([f"  ... and {len(self) - shown} more"] if len(self) > shown else [])
 
     def text(self, shown: int = SHOWN) -> str:
-        """By kind: how many, and where the first `shown` of each are."""
+        """For each kind, the number of problems and the places of the first `shown`."""
         lines = []
         for kind, count in self.counts().items():
             lines += [f"{(FAULTS | NOTES)[kind]}: {count}", *self.of_kind(kind).lines(shown)]
@@ -147,6 +147,6 @@ class Problems(tuple[Problem, ...]):
 
 
 def check_policy(policy: str) -> None:
-    """Raises ValueError for what is no policy."""
+    """Raises ValueError for an unknown policy."""
     if policy not in POLICIES:
         raise ValueError(f"policy must be one of {', '.join(map(repr, POLICIES))}. Received: policy={policy!r}")

@@ -13,16 +13,7 @@ T = TypeVar("T")
 
 
 def tracked(items: Sequence[T], title: str, wanted: bool = True) -> Generator[T, None, None]:
-    """The items one by one, with a progress bar on a terminal.
-
-    Args:
-        items: sequence.
-        title: what is done with them.
-        wanted: False for no bar; there is none either when stderr is no terminal.
-
-    Yields:
-        The items.
-    """
+    """The items one by one, with a progress bar if `wanted` and stderr is a terminal."""
     if not wanted or not sys.stderr.isatty():
         yield from items
         return
@@ -43,18 +34,10 @@ def tracked(items: Sequence[T], title: str, wanted: bool = True) -> Generator[T,
 def worked_ahead(
     work: Callable[[T], Any], items: Sequence[T], title: str, wanted: bool = True
 ) -> Iterator[Iterator[tuple[T, "concurrent.futures.Future[Any]"]]]:
-    """Runs `work` on items in threads, with a progress bar on a terminal.
+    """Runs `work` on items in threads, with a progress bar; yields an iterator of (item, future) in order.
 
-    The threads end with the block, whatever ends it. Were that left to the garbage collector, it might wait for them
-    within a thread that is being started, for ever.
-
-    Args:
-        work: function of one item.
-        items: sequence.
-        title, wanted: as `tracked` takes them.
-
-    Yields:
-        An iterator of (item, future) in the order of the items.
+    The threads end with the block. If garbage collection ended them, it could wait for them forever inside a thread
+    that is being started.
     """
     pairs: Any = map_ahead(work, items, workers=min(8, os.cpu_count() or 1), ahead=16)
     with contextlib.closing(pairs), contextlib.closing(tracked(range(len(items)), title, wanted)) as bar:

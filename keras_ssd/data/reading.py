@@ -43,33 +43,33 @@ def read(
     decode: bool = True,
     progress: bool = False,
 ) -> Dataset:
-    """Reads a dataset, whatever its format.
+    """Reads a dataset of any known format.
 
     Args:
         path: a folder of VOC, COCO, YOLO, CSV, CVAT or Label Studio data, or its data.yaml, json, xml or CSV file.
         split: name of a split, such as "train"; None for all images.
-        format: "voc", "coco", "yolo", "csv", "cvat", "labelstudio", "labelme", "createml" or "via" where a folder holds
+        format: "voc", "coco", "yolo", "csv", "cvat", "labelstudio", "labelme", "createml" or "via", if a folder has
             several.
-        classes: names of the classes in the order of their ids, where the files do not say, or say otherwise. A
-            label that is none of them is a fault. By default the order of the files' own list (COCO's
-            categories, data.yaml, classes.txt), or the alphabet's.
-        images: folder of the images, where they are not beside their annotations.
+        classes: names of the classes in the order of their ids, if the files do not state them, or in another order. A
+            label that is not among them is a fault. By default the order of the files' own list (COCO's categories,
+            data.yaml, classes.txt), or alphabetical order.
+        images: folder of the images, if they are not beside their annotations.
         policy: how faults are handled: "error" refuses the data and names all faults; "drop" leaves out images that
-            cannot be read or that have a faulty object, which would otherwise be trained as background (a box without
-            area marks no object: only the box is removed, if its image has others); "clip" cuts boxes to their
-            images, swaps swapped corners back, and does the same with the rest. `Dataset.problems` lists each.
+            cannot be read or have a faulty object, which would otherwise be trained as background (of a box without
+            area, only the box is removed, if its image has others); "clip" clips boxes to their images, swaps swapped
+            corners back, and handles the rest like "drop". `Dataset.problems` lists each.
         csv: `CsvLayout` for CSV files without header or with class numbers.
-        decode: whether to decode every image too, in threads, so that broken ones show now and not in the middle of a
-            training. It takes 1 or 2 ms per image. Of 1000 images or more, whole ones are remembered until they change.
-            False is for work on boxes alone.
+        decode: whether to decode every image too, in threads, so that broken ones are found now and not during a
+            training. It takes 1 or 2 ms per image. With 1000 images or more, the result is remembered until a file
+            changes. Use False to work with boxes alone.
         progress: whether to show progress bars on a terminal.
 
     Returns:
-        `Dataset`; `print` shows what was found.
+        `Dataset`; `print` shows a summary.
 
     Raises:
-        DataError: the data have faults and the policy is "error", or nothing of them can be used.
-        ValueError: no format is found, or several, or there is no such split.
+        DataError: the data have faults and the policy is "error", or none of them can be used.
+        ValueError: no known format, several formats, or no such split.
         FileNotFoundError: there is no such path.
 
     Example:
@@ -95,15 +95,15 @@ def read_splits(
     decode: bool = True,
     progress: bool = False,
 ) -> dict[str, Dataset]:
-    """Reads each split of a dataset: a dictionary from name to `Dataset`, all of the same classes.
+    """Reads each split of a dataset: a dictionary from name to `Dataset`, all with the same classes.
 
-    Data without splits are one, of the name "".
+    Data without splits are one split with the name "".
 
     Args:
-        path, format, classes, images, policy, csv, decode, progress: as `read` takes them.
+        path, format, classes, images, policy, csv, decode, progress: as in `read`.
 
     Raises:
-        DataError, ValueError, FileNotFoundError: as `read` raises them; one `DataError` tells of all splits.
+        DataError, ValueError, FileNotFoundError: as in `read`; one `DataError` for all splits.
 
     Example:
         >>> splits = keras_ssd.data.read_splits("BCCD", policy="drop")
@@ -122,13 +122,10 @@ def read_to_check(
     csv: CsvLayout | None,
     progress: bool,
 ) -> tuple[dict[str, Dataset], Dataset]:
-    """All that can be read, images with faulty objects too: (`read_splits`' dictionary, `read`'s dataset).
-
-    Args:
-        path and those after it: as `read` takes them.
+    """All data that can be read, including images with faulty objects: (`read_splits`' dictionary, `read`'s dataset).
 
     Raises:
-        DataError, ValueError, FileNotFoundError: as `read_splits` raises them.
+        DataError, ValueError, FileNotFoundError: as `read_splits`.
     """
     reading = _Reading(_layout(path, format, classes, images, csv, progress), "drop", False, keep_incomplete=True)
     splits = _every_split(reading)
@@ -148,7 +145,7 @@ def _every_split(reading):
     if problems or not found or (empty and policy == "error"):
         problems += [problem for data in found.values() for problem in data.problems]
         raise DataError(Problems(dict.fromkeys([*empty, *problems])), advice)
-    if empty:  # as where a template's folder for a test set was never filled
+    if empty:  # such as the empty test folder of a template
         first = next(iter(found))
         found[first] = dataclasses.replace(found[first], problems=(*found[first].problems, *empty))
     return found
@@ -190,7 +187,7 @@ def _alike(names, root):
 
 
 def _others(path, format):
-    """A note for each format but this one of which the folder holds data."""
+    """A note for each other format of which the folder has data."""
     for other in FORMATS.values():
         with contextlib.suppress(OSError, ValueError):
             if format != other.NAME and other.find(path):
@@ -222,7 +219,7 @@ class _Reading:
         self.module = FORMATS[layout.format]
         self._parts = {}
         self._names = None
-        self._images = {}  # what is known of each image file
+        self._images = {}  # facts about each image file
 
     def dataset(self, split, parts):
         """The dataset of these parts."""

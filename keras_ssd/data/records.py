@@ -1,4 +1,4 @@
-"""What readers find in files, before it is checked: `Record`; and what the four numbers of a box mean: `BoxFormat`."""
+"""Data of readers before they are checked: `Record`, and the meaning of the four numbers of a box: `BoxFormat`."""
 
 import dataclasses
 import math
@@ -14,12 +14,12 @@ from keras_ssd import boxes as bx
 
 @dataclasses.dataclass(frozen=True)
 class BoxFormat:
-    """What four numbers of a file mean.
+    """The meaning of four numbers in a file.
 
     Args:
-        columns: what the file calls them.
+        columns: their names in the file.
         corners: whether they are xmin, ymin, xmax, ymax.
-        centre: whether the first two are the centre, if they are no corners; else the upper left corner.
+        centre: if they are not corners, whether the first two are the centre; else the upper left corner.
         fractions: whether they are fractions of the image rather than pixels.
         whole: what stands for the whole image where they are fractions: 1, or 100 for percent.
         inclusive: whether they are the first and the last pixel, counted from 1 (VOC).
@@ -33,10 +33,10 @@ class BoxFormat:
     whole: float = 1.0
 
     def to_pixels(self, raw: np.ndarray, size_hw: tuple[int, int] | None) -> np.ndarray:
-        """(M, 4) corners in continuous pixels, float64; `size_hw` may be None where the numbers are pixels.
+        """(M, 4) corners in continuous pixels, float64; `size_hw` may be None if the numbers are pixels.
 
-        VOC's pixels reach from xmin - 1 to xmax. A box whose first pixel is also its last, in either direction, is
-        what a click leaves behind, and has no area here.
+        VOC's pixels reach from xmin - 1 to xmax. A box of one pixel in either direction comes from a click, and has no
+        area here.
         """
         boxes = raw
         if self.centre:
@@ -82,18 +82,18 @@ CENTRE_BOXES: BoxFormat = BoxFormat(("centre x", "centre y", "width", "height"),
 
 @dataclasses.dataclass
 class Record:
-    """One image as a reader found it: numbers are finite, nothing else is checked.
+    """One image of a reader; its numbers are finite, nothing else is checked.
 
     Args:
         name: unique name of the image.
         image: its path, or an array; None if there is none.
         source: the file that annotates it.
-        size_hw: (height, width), None if the source does not say.
+        size_hw: (height, width), None if the source does not state it.
         labels: a class name per object.
-        raw: four numbers per object, as the file has them.
+        raw: four numbers per object, as in the file.
         lines, difficult, truncated, crowd, areas: one per object; `areas` None if the source has none.
         image_id: the source's own id.
-        lost: how many objects of the source could not be read.
+        lost: number of objects of the source that could not be read.
     """
 
     name: str
@@ -137,15 +137,11 @@ class Record:
 
 
 class EntryError(ValueError):
-    """An entry of an annotation file that is no object; the text says why."""
+    """An entry of an annotation file that is not an object; the text explains why."""
 
 
 def finite(value: Any, what: str) -> float:
-    """A finite float from a file's text or number.
-
-    Raises:
-        EntryError: it is none.
-    """
+    """A finite float from a file's text or number; another value raises EntryError."""
     try:
         number = float(value) if _is_plain(value) and len(str(value)) < 64 else math.nan
     except (ValueError, OverflowError):
@@ -156,11 +152,7 @@ def finite(value: Any, what: str) -> float:
 
 
 def flag(value: Any, what: str) -> bool:
-    """A mark that is 0 or 1; nothing at all is 0.
-
-    Raises:
-        EntryError: it is neither.
-    """
+    """A mark that is 0 or 1; empty is 0. Another value raises EntryError."""
     text = "" if value is None else str(value).strip().lower() if _is_plain(value, bool) else "no mark"
     if text in ("", "0", "false", "0.0"):
         return False
@@ -170,10 +162,10 @@ def flag(value: Any, what: str) -> bool:
 
 
 def mark(value: Any) -> tuple[bool, bool]:
-    """What a mark of an object says, and whether it says it as it should: (bool, bool).
+    """(value of a mark of an object, whether it is a valid mark).
 
-    A mark matters little, and never costs its object: a share or a degree above 0 is a mark, and "Unspecified", -1 or
-    other text is none.
+    A mark matters little, so a bad one never drops its object: a share or a degree above 0 is true, and "Unspecified",
+    -1 or other text is false.
 
     Example:
         >>> mark("1"), mark("0.06"), mark("Unspecified"), mark(None)

@@ -86,9 +86,6 @@ class Sample:
 
         Crowd regions count as difficult, as Caffe's SSD reads COCO (`ReadJSONToAnnotatedDatum`).
 
-        Args:
-            annotation: `keras_ssd.data.Annotation`.
-
         Raises:
             ImageError: the image cannot be read.
             ImageSizeError: the image has another size than the annotation says.

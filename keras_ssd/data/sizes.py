@@ -12,16 +12,12 @@ _SHOWN = 5
 
 
 def check_sizes(dataset: Iterable[Annotation], progress: bool = False) -> None:
-    """Refuses images of another size than their annotations say, as `Sample.of` does for one of them.
+    """Refuses images whose size differs from their annotation, as `Sample.of` does for one image.
 
     Images that are missing or cannot be read pass: reading them raises the error.
 
-    Args:
-        dataset: annotations.
-        progress: whether to show a bar on a terminal.
-
     Raises:
-        ValueError: names the first of them, and how many there are.
+        ValueError: with the first of them, and their number.
     """
     told = [annotation for annotation in dataset if annotation.size_hw is not None]
     wrong = []

@@ -1,4 +1,4 @@
-"""What the objects of a dataset are like, and whether the anchors of a model can match them."""
+"""Statistics of the objects of a dataset, and whether a model's anchors can match them."""
 
 import dataclasses
 from typing import Any

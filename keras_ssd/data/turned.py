@@ -24,16 +24,9 @@ _EDGE = 1.0  # pixels
 def as_shown(
     records: Sequence[Record], boxes: BoxFormat, problems: list[Problem], progress: bool = False
 ) -> list[Record]:
-    """Gives records of turned images the size that is shown; those whose boxes lie outside it are left out.
+    """Gives records of rotated images the size that viewers show, and returns the records that stay.
 
-    Args:
-        records: list of `Record`; those without size pass.
-        boxes: `BoxFormat` of their numbers.
-        problems: list that takes `Problem`s.
-        progress: whether to show a bar.
-
-    Returns:
-        The records that stay.
+    Records with boxes outside that size are left out; those without size pass.
     """
     oblong: list[Any] = [record for record in records if record.size_hw and record.size_hw[0] != record.size_hw[1]]
     assumed, lost = Assumed(), set()

@@ -33,10 +33,10 @@ class Unreadable:
             return Problems(problem for _, problem in sorted(self._found.items()))
 
     def sample(self, index: int) -> Sample:
-        """The `Sample` of a place, or of the next one that can be read, whatever the threads do.
+        """The `Sample` at an index, or the next one that can be read, independent of the threads.
 
         Raises:
-            DataError: it cannot be read and the policy is "error", or none can. It names every image that cannot.
+            DataError: it cannot be read and the policy is "error", or none can; the message names every such image.
         """
         count = len(self.dataset)
         for step in range(count):
@@ -50,7 +50,7 @@ class Unreadable:
         raise DataError(self.problems, "No image of the data can be read.")
 
     def note(self, place: int, error: Exception) -> None:
-        """Takes the error of an image that cannot be read.
+        """Records the error of an image that cannot be read.
 
         Raises:
             DataError: the policy is "error". It names every image of the dataset that cannot be read.

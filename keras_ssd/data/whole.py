@@ -1,4 +1,4 @@
-"""Which image files are whole: each is decoded before it is used, and the result is remembered."""
+"""Finds image files that are complete: each is decoded before it is used, and the result is remembered."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from keras_ssd.data.sample import ImageSizeError
 from keras_ssd.images import ImageError, ImageTooLargeError, check_image
 from keras_ssd.zoo.cache import home
 
-REMEMBERED_FROM = 1000  # images; fewer are decoded anew each time, which takes about a second
+REMEMBERED_FROM = 1000  # images; fewer are decoded each time, in about a second
 MOST_REMEMBERED = 2_000_000  # images, at about 100 bytes each
 
 
@@ -23,16 +23,9 @@ def only_whole(
     progress: bool = False,
     known: dict[str, Any] | None = None,
 ) -> list[Annotation]:
-    """The annotations whose images can be decoded and are of the size that the annotation says.
+    """The annotations whose images can be decoded and have the annotated size; the others become problems.
 
-    Args:
-        annotations: list of `Annotation`.
-        problems: list that takes a `Problem` for each of the others.
-        progress: whether to show a bar on a terminal.
-        known: dictionary from path to what was found, which is filled; data with several splits share one.
-
-    Returns:
-        List of `Annotation`.
+    `known` is a dictionary from path to result, which is filled; data with several splits share one.
     """
     known = {} if known is None else known
     paths = dict.fromkeys(a.image for a in annotations if isinstance(a.image, str) and a.image not in known)
@@ -48,12 +41,7 @@ def only_whole(
 
 
 def unusable(annotation: Annotation, error: Exception) -> Problem:
-    """The `Problem` of an annotation whose image cannot be read, or has another size.
-
-    Args:
-        annotation: `Annotation`.
-        error: what reading the image raised.
-    """
+    """The `Problem` of an annotation whose image cannot be read, or has another size."""
     file = annotation.image if isinstance(annotation.image, str) else annotation.name
     if isinstance(error, ImageSizeError):
         file, kind, what = annotation.source or file, "image size", error.reason
@@ -117,9 +105,9 @@ def stamp(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 class _Memory:
-    """The sizes of images that were found whole, by path, bytes and time of the last change.
+    """The sizes of complete images, by path, bytes and time of the last change.
 
-    It lies in the package's folder of caches. Where that cannot be written, nothing is remembered and nothing fails.
+    It is in the package's cache folder. If that cannot be written, nothing is remembered and nothing fails.
     """
 
     def __init__(self) -> None:
@@ -140,11 +128,7 @@ class _Memory:
             self._file.close()
 
     def recall(self, stamps):
-        """Dictionary from path to (height, width) of those that are what they were.
-
-        Args:
-            stamps: dictionary from path to (bytes, time).
-        """
+        """Dictionary from path to (height, width) of unchanged files; `stamps` is one from path to (bytes, time)."""
         found = {}
         if self._file is None:
             return found
@@ -166,6 +150,5 @@ class _Memory:
                 [(os.path.abspath(path), *row) for path, row in rows.items()],
             )
             self._file.execute(
-                "DELETE FROM whole WHERE rowid <= (SELECT max(rowid) FROM whole) - ?",
-                (MOST_REMEMBERED,),
+                "DELETE FROM whole WHERE rowid <= (SELECT max(rowid) FROM whole) - ?", (MOST_REMEMBERED,)
             )

@@ -130,7 +130,7 @@ def detection_rows_arrays(
 
 
 def _one_suppression(ids, scores, boxes_xyxy, limit, options):
-    """Rows (m, 6) of one class (or of all, where they share one suppression), by falling score."""
+    """Rows (m, 6) of one class (or of all classes with one suppression), in descending order of score."""
     candidates = np.flatnonzero(scores > options.floor)
     order = candidates[np.argsort(-scores[candidates], kind="stable")][: options.top_k]
     boxes, scores, ids = boxes_xyxy[order], scores[order], ids[order]
@@ -155,7 +155,7 @@ def _fixed_point(boxes, iou_threshold):
 
 
 def _greedy(boxes, scores, limit, options):
-    """Indices of the kept boxes, and the boxes that stand for them; input sorted by falling score."""
+    """Indices of the kept boxes, and their boxes; the input is in descending order of score."""
     overlap = np.zeros(len(boxes), np.float32)  # largest IoU with a kept box
     threshold = np.float32(options.iou_threshold)
     kept, kept_boxes, current = [], [], 0

@@ -27,8 +27,8 @@ def detection_rows(probabilities: Any, boxes_xyxy: Any, options: DecodeOptions) 
         options: a `DecodeOptions`.
 
     Returns:
-        (B, K, 6) float32 rows [class id 0..C-1, score, xmin, ymin, xmax, ymax] by falling score; the rows behind the
-        last detection hold class -1 and zeros.
+        (B, K, 6) float32 rows [class id 0..C-1, score, xmin, ymin, xmax, ymax] by descending score; the rows after the
+        last detection have class -1 and zeros.
     """
     scores, classes_of_anchor = _candidate_scores(probabilities, options)
     _, num_classes, num_anchors = scores.shape

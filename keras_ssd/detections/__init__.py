@@ -1,4 +1,4 @@
-"""`Detections`: what was found in one image, as a user holds it."""
+"""`Detections`: the objects found in one image."""
 
 from keras_ssd.detections.checks import class_ids_of as class_ids_of
 from keras_ssd.detections.value import Detection as Detection

@@ -44,9 +44,9 @@ class Detections:
     `found[[2, 0]]` are `Detections` again. `found[0]` and iteration give a `Detection`.
 
     Args:
-        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the original image; x runs from 0 at the left
-            edge to the image's width at the right edge.
-        scores: (K,) 0..1. Rows are sorted by falling score.
+        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the original image; x goes from 0 at the left edge to
+            the image's width at the right edge.
+        scores: (K,) 0..1. Rows are sorted by descending score.
         class_ids: (K,) indices into `class_names`, from 0; the background has none.
         class_names: names of all classes that the model knows.
         size_hw: the original image's (height, width) in pixels.
@@ -92,7 +92,7 @@ class Detections:
         source: str | PathLike[str] | None = None,
         image: Any = None,
     ) -> Self:
-        """The `Detections` of an image in which nothing was found."""
+        """The `Detections` of an image without objects."""
         nothing = np.zeros(0)
         (height, width), name = size_hw, None if source is None else os.fspath(source)
         return cls(np.zeros((0, 4)), nothing, nothing.astype(int), tuple(class_names), (height, width), name, image)
@@ -217,14 +217,14 @@ class Detections:
 
         Args:
             image_id: the image's id in the COCO annotations.
-            category_ids: the data set's category id of each class, in the order of `class_names`, or a
-                mapping from name to id. None writes the class ids as they are, from 0.
+            category_ids: the dataset's category id of each class, in the order of `class_names`, or a mapping from name
+                to id. None writes the class ids, from 0.
 
         Returns:
             List of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}.
 
         Raises:
-            ValueError: `category_ids` leaves out a class.
+            ValueError: `category_ids` lacks a class.
         """
         categories = category_ids_of(category_ids, self.class_names)
         rows = []
@@ -241,10 +241,10 @@ class Detections:
         """The image with a box and a label around each object.
 
         Args:
-            image: path, PIL image or array to draw on; by default the one in memory, or the file or URL
-                that `source` names, which is read again. It may have another size than the original.
-            line_width, font_size: in pixels; by default they grow with the image.
-            labels: False draws boxes alone.
+            image: path, PIL image or array to draw on; by default the image in memory, or the file or URL in `source`,
+                which is read again. Its size may differ from the original's.
+            line_width, font_size: in pixels; by default they depend on the image's size.
+            labels: False draws only boxes.
 
         Returns:
             A new PIL image.
@@ -277,7 +277,7 @@ class Detections:
         return "\n".join(lines)
 
     def _repr_png_(self):
-        """What a notebook shows: the drawn image, at most 1,000 pixels wide and high, or else the text."""
+        """The drawn image for notebooks, at most 1,000 pixels wide and high; the text if it cannot be drawn."""
         import io
 
         try:

@@ -1,4 +1,4 @@
-"""How good a detector is: measures, error analysis, reports."""
+"""Measures how good a detector is, analyses its errors, and writes reports."""
 
 from keras_ssd.evaluation.analysis import Analysis as Analysis
 from keras_ssd.evaluation.analysis import analyse as analyse

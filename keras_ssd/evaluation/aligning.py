@@ -1,4 +1,4 @@
-"""Brings detections and a dataset to the same images and classes, so that a measure can compare them."""
+"""Gives detections and a dataset the same images and classes, so that a measure can compare them."""
 
 import logging
 
@@ -14,17 +14,9 @@ log: logging.Logger = logging.getLogger("keras_ssd")
 
 
 def aligned(found: DetectionTable, dataset: Dataset) -> tuple[DetectionTable, ObjectTable]:
-    """Tables of the same images and classes: those of the dataset, in its order.
+    """(`DetectionTable`, `ObjectTable`) with the images and classes of the dataset, in its order, matched by name.
 
-    Images and classes are matched by name. Detections of classes that the dataset does not have change no class's
-    value; they are left out, and a warning is logged.
-
-    Args:
-        found: `DetectionTable`.
-        dataset: `keras_ssd.data.Dataset`.
-
-    Returns:
-        (`DetectionTable`, `ObjectTable`)
+    Detections of classes that the dataset does not have are dropped with a warning; no class's value depends on them.
 
     Raises:
         ValueError: detections of other images, images that the detector has not seen, or objects of classes that it
@@ -46,19 +38,12 @@ def aligned(found: DetectionTable, dataset: Dataset) -> tuple[DetectionTable, Ob
             listed(names),
         )
         found = found[known]
-    table = DetectionTable(
-        truth.images,
-        truth.class_names,
-        images[found.image],
-        classes[found.class_ids],
-        found.scores,
-        found.boxes_xyxy,
-    )
-    return arranged(table), truth
+    columns = images[found.image], classes[found.class_ids], found.scores, found.boxes_xyxy
+    return arranged(DetectionTable(truth.images, truth.class_names, *columns)), truth
 
 
 def _places(names, wanted):
-    """The place of each name in `wanted`; -1 for a name that is not in it."""
+    """The index of each name in `wanted`, or -1."""
     places = {name: place for place, name in enumerate(wanted)}
     return np.array([places.get(name, -1) for name in names], np.int32)
 
@@ -94,6 +79,6 @@ def _check_images(found, truth, places, dataset):
             "Name the split that it has seen, or the files of all workers.",
         )
         raise ValueError(
-            f"The detector has not looked at {len(lost)} of the {len(truth.images)} images of {dataset.name}: "
+            f"The detector has not seen {len(lost)} of the {len(truth.images)} images of {dataset.name}: "
             f"{listed(lost)}. {advice}"
         )

@@ -1,4 +1,4 @@
-"""Detections of many images, collected compactly while the network runs."""
+"""Collects the detections of many images compactly while the network runs."""
 
 import contextlib
 import hashlib
@@ -24,7 +24,7 @@ from keras_ssd.models.belongings import belongings_of
 
 @checked_arguments
 class Collector:
-    """Takes `Detections` image by image and holds 24 bytes for each.
+    """Takes `Detections` image by image and stores 24 bytes for each detection.
 
     Args:
         class_names: names of the class ids, without background.
@@ -45,17 +45,13 @@ class Collector:
         return len(self._counts)
 
     def add(self, image: str, found: Detections) -> None:
-        """Takes the detections of one image.
-
-        Args:
-            image: its name.
-            found: `Detections` with the collector's classes.
+        """Adds the detections of an image, by its name.
 
         Raises:
             ValueError: the image was added before, or the classes differ.
         """
         if image in self._counts:
-            raise ValueError(f"The detections of image {image!r} are here already.")
+            raise ValueError(f"The detections of image {image!r} were added before.")
         if found.class_names != self.class_names:
             raise ValueError(
                 f"The detections of image {image!r} have the classes {', '.join(found.class_names)}. Expected "
@@ -63,7 +59,7 @@ class Collector:
             )
         rows = np.empty(len(found), ROW)
         rows["class_id"], rows["score"], rows["box_xyxy"] = found.class_ids, found.scores, found.boxes_xyxy
-        # Equal scores stand by class, which every file format can tell again.
+        # Equal scores are sorted by class, an order that every file format keeps.
         self._rows += rows[np.lexsort((found.class_ids, -found.scores))].tobytes()
         self._counts[image] = len(rows)
 
@@ -79,7 +75,7 @@ class Collector:
 
 @checked_arguments
 def merge(tables: Iterable[DetectionTable]) -> DetectionTable:
-    """One table of the tables of several workers, each of which looked at other images.
+    """Joins the tables of several workers, each with its own images.
 
     Args:
         tables: `DetectionTable`s of the same classes.
@@ -91,7 +87,7 @@ def merge(tables: Iterable[DetectionTable]) -> DetectionTable:
         ValueError: no table, tables of different classes, or an image in two of them.
 
     Example:
-        >>> halves = [collect(model, data[place::2]) for place in range(2)]  # each in a process of its own
+        >>> halves = [collect(model, data[place::2]) for place in range(2)]  # each in its own process
         >>> result = evaluate(merge(halves), data)
     """
     tables = list(tables)
@@ -109,8 +105,8 @@ def merge(tables: Iterable[DetectionTable]) -> DetectionTable:
         twice = seen & set(table.images)
         if twice:
             raise ValueError(
-                f"{len(twice)} images are in more than one table, such as {min(twice)!r}. Each worker must look at "
-                "images of its own."
+                f"{len(twice)} images are in more than one table, such as {min(twice)!r}. Each worker must process "
+                "other images."
             )
         seen |= set(table.images)
         images += table.images
@@ -137,28 +133,28 @@ def collect(
     engine: str = "auto",
     precision: str = "float32",
 ) -> DetectionTable:
-    """Runs a detector over a dataset and keeps what it finds.
+    """Runs a detector over a dataset and returns all detections.
 
-    With `save`, what was found so far lies beside it in a file that ends in .part. A run that was interrupted or killed
-    goes on after its last whole batch, and gives the same table in the end.
+    With `save`, the detections so far are kept beside it in a file that ends in .part. An interrupted run continues
+    after its last complete batch and gives the same table.
 
     Args:
         model: see `keras_ssd.detect`.
-        dataset: `keras_ssd.data.Dataset`; its images are looked at, its objects are not.
-        confidence: lowest score that is kept, 0..1. A measure needs the unlikely ones, too.
-        batch_size: images that the network sees at once.
-        save: file to write the detections to when all are done, see `write_detections`.
-        save_format: of that file; None goes by its ending.
+        dataset: `keras_ssd.data.Dataset`; its objects are not used.
+        confidence: lowest score that is kept, 0..1. A measure needs low scores, too.
+        batch_size: images per batch.
+        save: file for the detections, written at the end, see `write_detections`.
+        save_format: of that file; None to choose by its ending.
         workers: threads that read images; None is one per processor.
-        progress: whether to show a bar with the time left on a terminal.
+        progress: whether to show a progress bar on a terminal.
         engine, precision: what computes the network, see `keras_ssd.detect`.
 
     Returns:
-        `DetectionTable` of the dataset's images, in its order, and the model's classes. An image that turns out to be
-        unreadable is not among them where the dataset was read under the policy "drop" or "clip"; a warning names it.
+        `DetectionTable` of the dataset's images, in its order, and the model's classes. If the dataset was read with
+        the policy "drop" or "clip", unreadable images are left out with a warning.
 
     Raises:
-        ValueError: the file in progress is of another run; or as `keras_ssd.detect`.
+        ValueError: the .part file is of another run; or as `keras_ssd.detect`.
         DataError: images cannot be read and the dataset's policy is "error"; it names all of them.
     """
     from keras_ssd.detecting import detect, detections_or_errors
@@ -176,7 +172,7 @@ def collect(
             check_target(save, save_format, no_detections(dataset, names), dataset)
             journal = Journal(journal_path(save), _run(model, names, dataset, confidence, (engine, precision)))
             stack.callback(journal.close)
-            journal.keep(len(journal) // batch_size * batch_size)  # batches stay the same, and so does their rounding
+            journal.keep(len(journal) // batch_size * batch_size)  # the same batches, for the same rounding
         done = 0 if journal is None else len(journal)
         for place, earlier in enumerate(() if journal is None else journal.found(names)):
             _take(collector, unreadable, place, earlier)
@@ -192,7 +188,7 @@ def collect(
 
 
 def _take(collector, unreadable, place, found, journal=None):
-    """Takes what was found in an image, or notes that it cannot be read."""
+    """Adds the detections of an image, or notes that it cannot be read."""
     annotation = unreadable.dataset[place]
     error = found if isinstance(found, ImageError) else None
     if found is None:
@@ -208,10 +204,10 @@ def _take(collector, unreadable, place, found, journal=None):
 
 
 def seen_in(table: DetectionTable, dataset: Dataset) -> Dataset:
-    """The images of a dataset that a table knows; all but those that turned out to be unreadable.
+    """The dataset without the images that are not in the table because they are unreadable.
 
     Raises:
-        ValueError: none.
+        ValueError: no image is left.
     """
     names = set(table.images)
     if len(names) == len(dataset):
@@ -222,7 +218,7 @@ def seen_in(table: DetectionTable, dataset: Dataset) -> Dataset:
 
 
 def no_detections(dataset: Dataset, class_names: tuple[str, ...]) -> DetectionTable:
-    """The `DetectionTable` of a dataset in which nothing was found."""
+    """A `DetectionTable` of a dataset, without detections."""
     nothing = np.zeros(0)
     images = tuple(annotation.name for annotation in dataset)
     return DetectionTable(images, class_names, nothing, nothing, nothing, np.zeros((0, 4)))
@@ -232,7 +228,7 @@ def class_names_of(model: Any) -> tuple[str, ...]:
     """The names of a model's classes.
 
     Raises:
-        TypeError: it carries none.
+        TypeError: it has none.
     """
     names = belongings_of(model).class_names
     if not names:
@@ -244,7 +240,7 @@ def class_names_of(model: Any) -> tuple[str, ...]:
 
 
 def _run(model, names, dataset, confidence, computing):
-    """What must be the same for a run to go on: plain values."""
+    """The facts that must be equal for a run to continue: plain values."""
     images = hashlib.blake2b("\n".join(annotation.name for annotation in dataset).encode(), digest_size=8)
     return {
         "the images": f"{len(dataset)}, {images.hexdigest()}",
@@ -263,7 +259,7 @@ def _engine(model, engine, precision):
 
 
 def _decoding(model):
-    """What a model's decoder is asked to do; Keras numbers the names of layers as they are made."""
+    """The options of a model's decoder; names of layers are left out, since Keras numbers them."""
     from keras_ssd.layers import DecodeDetections
 
     options = dict(getattr(model, "decoding", None) or {})

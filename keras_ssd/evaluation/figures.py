@@ -1,4 +1,4 @@
-"""Figures as text, for results, reports and what is printed."""
+"""Numbers as text, for results, reports and the terminal."""
 
 import math
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ NOT_APPLICABLE = "n/a"
 
 
 def number(value: float) -> str:
-    """A whole number with a thin gap at each thousand."""
+    """A whole number with a thin space between thousands."""
     return f"{value:,}".replace(",", "\u202f")
 
 
@@ -28,13 +28,13 @@ def signed(value: float, digits: int = 3) -> str:
 
 
 def bounds(interval: "Interval") -> str:
-    """ "−0.012 to +0.003"; where rounding would turn a bound that is apart from 0 into 0, a digit more."""
+    """ "−0.012 to +0.003", with one more digit if rounding would turn a bound other than 0 into 0."""
     digits = 4 if interval.apart and min(abs(interval.low), abs(interval.high)) < 0.0005 else 3
     return f"{signed(interval.low, digits)} to {signed(interval.high, digits)}"
 
 
 def percent(part: float, whole: float) -> str:
-    """14 %, or "n/a" of nothing; never 0 % for some or 100 % for not quite all."""
+    """14 %, or "n/a" if the whole is 0; "below 1 %" and "above 99 %" instead of 0 % for some and 100 % for not all."""
     if not whole:
         return NOT_APPLICABLE
     share = 100 * part / whole

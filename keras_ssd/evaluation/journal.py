@@ -1,4 +1,4 @@
-"""What a run has found so far, on disk: a file that only grows, so that a killed run loses one image at most."""
+"""The detections of a run so far, in a file that is only appended to: a killed run loses at most one image."""
 
 import contextlib
 import json
@@ -14,40 +14,40 @@ import numpy as np
 from keras_ssd.detections import Detections
 
 ROW = np.dtype([("class_id", "<i4"), ("score", "<f4"), ("box_xyxy", "<f4", 4)])
-_HEAD = struct.Struct("<IIII")  # place of the image, its height and width, how many rows follow
+_HEAD = struct.Struct("<IIII")  # place of the image, its height and width, number of rows
 _SUM = struct.Struct("<I")
 _FORMAT = "keras_ssd detections in progress"
 _VERSION = 1
 _START = json.dumps({"format": _FORMAT}).encode()[:-1]
 _MOST_HEADER = 1 << 20
-UNREAD = (0, 0)  # stands for the size of an image that could not be read
+UNREAD = (0, 0)  # instead of the size, for an image that could not be read
 
 
 def journal_path(save: str | os.PathLike[str]) -> Path:
-    """Where the journal of a run lies that saves its detections as `save`."""
+    """The path of a run's journal, beside the file of its detections."""
     save = Path(save)
     return save.with_name(f"{save.name}.part")
 
 
 class Journal:
-    """Detections of images in a fixed order, appended one image at a time.
+    """Detections of images in a fixed order, appended image by image.
 
-    Each record carries a checksum. When the file is opened again, the records up to the first that is not whole are
-    what was found, and the rest is cut off.
+    Each record has a checksum. When the file is opened again, the complete records at its start are kept, and the rest
+    is cut off.
 
     Args:
-        path: of the file; made if it is missing.
-        run: dictionary of plain values: what must be the same for a run to go on.
+        path: of the file; created if it is missing.
+        run: dictionary of plain values that must be equal for a run to continue.
 
     Raises:
-        ValueError: the file is of another run, or no journal.
+        ValueError: the file is of another run, or not a journal.
         OSError: it cannot be read or written.
     """
 
     def __init__(self, path: str | os.PathLike[str], run: Mapping[str, Any]) -> None:
         self.path: Path = Path(path)
-        self._run = json.loads(json.dumps(run))  # as it will be read: lists for tuples
-        self._records = []  # (size_hw, rows, where the next record begins)
+        self._run = json.loads(json.dumps(run))  # as it will be read: lists instead of tuples
+        self._records = []  # (size_hw, rows, start of the next record)
         if self.path.exists():
             self._file = open(self.path, "r+b", buffering=0)  # noqa: SIM115
             try:
@@ -60,7 +60,7 @@ class Journal:
             self._begin()
 
     def found(self, class_names: tuple[str, ...]) -> Iterator[Detections | None]:
-        """The `Detections` that are in it, in their order; None for an image that could not be read."""
+        """The `Detections` in the file, in order; None for an image that could not be read."""
         for size_hw, rows, _ in self._records:
             yield (
                 None
@@ -69,7 +69,7 @@ class Journal:
             )
 
     def keep(self, count: int) -> None:
-        """Forgets all but the first `count` images."""
+        """Drops all but the first `count` images."""
         if count < len(self._records):
             self._file.seek(self._records[count - 1][2] if count else self._first)
             self._file.truncate()
@@ -89,11 +89,11 @@ class Journal:
         self._done += 1
 
     def close(self) -> None:
-        """Closes the file, which stays for a run that goes on."""
+        """Closes the file and keeps it for a later run."""
         self._file.close()
 
     def remove(self) -> None:
-        """Closes and removes the file: all is done."""
+        """Closes and deletes the file, when a run is complete."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -120,7 +120,7 @@ class Journal:
         self._file.truncate()
 
     def _record_at(self, data, start):
-        """(size_hw, rows, end) of the record at this place; None if it is not whole."""
+        """(size_hw, rows, end) of the record at this place; None if it is not complete."""
         rows_at = start + _HEAD.size
         if rows_at > len(data):
             return None
@@ -138,7 +138,7 @@ class Journal:
             header = json.loads(line)
         if not isinstance(header, dict) or header.get("format") != _FORMAT or header.get("version") != _VERSION:
             raise ValueError(
-                f"{self.path} is in the way: it does not hold what a run has found so far. Remove it, or save under "
+                f"{self.path} exists and does not hold the detections of an interrupted run. Remove it, or save under "
                 "another name."
             )
         before = header.get("run") or {}
@@ -148,8 +148,7 @@ class Journal:
                 f"{name} was {_told(before.get(name))}, now {_told(self._run.get(name))}" for name in other
             )
             raise ValueError(
-                f"{self.path} holds the beginning of another run: {changes}. Remove it to begin anew, or save under "
-                "another name."
+                f"{self.path} is from another run: {changes}. Remove it to start again, or save under another name."
             )
 
 

@@ -1,4 +1,4 @@
-"""One call for all measures."""
+"""One function for all measures."""
 
 import numbers
 
@@ -25,25 +25,22 @@ def measure(
     plus_one: bool = False,
     dataset: Dataset | None = None,
 ) -> Result:
-    """How good detections are.
+    """Measures detections.
 
     Args:
-        found: `DetectionTable`. Of equal scores, the earlier row comes first.
+        found: `DetectionTable`. Of equal scores, the earlier row ranks higher.
         truth: `ObjectTable` of the same images and classes in the same order.
-        measure: "voc07" (11 points), "voc12" (area under the curve), "coco" (twelve numbers), "ilsvrc" (small objects
-            need less overlap).
-        iou_threshold: smallest overlap of a true detection, above 0 to 1. COCO has its own ten; ILSVRC's is for
-            objects that are not small.
-        plus_one: whether both tables hold inclusive pixels, as VOC's files do, with xmax the last pixel of a box and
-            not the edge behind it. Readers of this package give edges, and the same overlaps.
-        dataset: what the objects come from, for reports.
-
-    Returns:
-        `Result`.
+        measure: "voc07" (11 points), "voc12" (area under the curve), "coco" (twelve numbers), "ilsvrc" (less overlap
+            for small objects).
+        iou_threshold: smallest overlap of a true detection, above 0 to 1. COCO has its own ten; ILSVRC's is for objects
+            that are not small.
+        plus_one: whether both tables hold inclusive pixels, as VOC's files do, with xmax the last pixel of a box
+            instead of its edge. This package's readers give edges, with the same overlaps.
+        dataset: the source of the objects, for reports.
 
     Raises:
-        ValueError: another measure, a threshold out of range, tables of other images or classes, or no object that
-            is to be found.
+        ValueError: an unknown measure, a threshold out of range, tables of different images or classes, or no objects
+            to find.
         ImportError: "coco" without the extra `coco`.
 
     Example:
@@ -61,20 +58,13 @@ def measure(
         figures = {"mAP": cv.mean(per_class)}
         settings = {"iou_threshold": float(iou_threshold), "plus_one": bool(plus_one)}
     names = truth.class_names
-    return Result(
-        measure,
-        dict(zip(names, map(float, per_class), strict=True)),
-        {names[class_id]: curve for class_id, curve in curves.items()},
-        figures,
-        settings,
-        found,
-        truth,
-        dataset,
-    )
+    values = dict(zip(names, map(float, per_class), strict=True))
+    named = {names[class_id]: curve for class_id, curve in curves.items()}
+    return Result(measure, values, named, figures, settings, found, truth, dataset)
 
 
 def _by_curve(found, truth, rule, iou_threshold, plus_one):
-    """(C,) average precision of each class, NaN for one without objects, and dictionary from class id to `Curve`."""
+    """(C,) average precision of each class, NaN without objects, and dictionary from class id to `Curve`."""
     wanted = np.bincount(truth.class_ids[~(truth.difficult | truth.crowd)], minlength=len(truth.class_names))
     verdicts = rule.pair(found, truth, iou_threshold, plus_one).verdicts
     curves = cv.class_curves(found, verdicts, wanted)
@@ -97,13 +87,12 @@ def _check(found, truth, measure, iou_threshold, plus_one):
         ours, theirs = getattr(found, what), getattr(truth, what)
         if ours != theirs:
             place = next((i for i, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
-            where = (
-                f"{len(ours)} and {len(theirs)} of them" if place is None else f"{ours[place]!r} and {theirs[place]!r}"
-            )
+            counts = f"{len(ours)} and {len(theirs)} of them"
+            where = counts if place is None else f"{ours[place]!r} and {theirs[place]!r}"
             raise ValueError(f"Both tables must have the same {what} in the same order. Received: {where}")
     if (truth.difficult | truth.crowd).all():
-        kind = "no object" if not len(truth) else "difficult objects and crowds alone"
+        kind = "no object" if not len(truth) else "only difficult objects and crowds"
         raise ValueError(
-            f"There is nothing to be found in the {len(truth.images)} images, so nothing can be measured. "
-            f"Give images with objects. Received: {kind}"
+            f"The {len(truth.images)} images have no objects to find, so nothing can be measured. Give images with "
+            f"objects. Received: {kind}"
         )

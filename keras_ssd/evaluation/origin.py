@@ -1,4 +1,4 @@
-"""Where detections come from: the network, its weights, and how they were trained, as far as files say."""
+"""The network of a result, its weights and their training, as far as files tell."""
 
 import csv
 import dataclasses
@@ -10,8 +10,8 @@ from typing import Any
 
 from keras_ssd.calling import checked_arguments
 
-_LOG, _RUN = "log.csv", "run.json"  # what a training leaves beside its model
-_TAIL = 0.2  # of the epochs, at the end: still rising if these are better than all before
+_LOG, _RUN = "log.csv", "run.json"  # files of a training beside its model
+_TAIL = 0.2  # share of the epochs, at the end: still rising if these are better than all before
 _RISE, _FALL = 0.01, 0.03  # of mAP, and of the loss as a share, that count as progress
 
 
@@ -20,8 +20,8 @@ class Training:
     """How weights were trained.
 
     Args:
-        rows: tuple of dictionaries, an epoch each: "epoch", "loss", and "val_mAP" where it was measured.
-        settings: dictionary of what the training was asked for; empty if unknown.
+        rows: tuple of dictionaries, one per epoch: "epoch", "loss", and "val_mAP" if it was measured.
+        settings: dictionary of the training's settings; empty if unknown.
         data: name and number of images of the training set, "" if unknown.
     """
 
@@ -31,12 +31,14 @@ class Training:
 
     @property
     def epochs(self) -> int:
-        """How many are complete."""
+        """Number of complete epochs."""
         return len(self.rows)
 
     def progress(self) -> tuple[str, float, float] | None:
-        """How the last epochs went: ("val_mAP" or "loss", best value before, best value at the end) where they are
-        still clearly better than all before; None where they are not, or where one epoch is all there is."""
+        """("val_mAP" or "loss", best value before the last epochs, best value in them) if they were still better.
+
+        None if they were not clearly better, or after one epoch.
+        """
         tail = max(1, round(_TAIL * self.epochs))
         measured = [row.get("val_mAP", math.nan) for row in self.rows]
         if any(value > 0 for value in measured):
@@ -49,14 +51,14 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """The detector behind a result.
+    """The detector of a result.
 
     Args:
         network: the model's name.
         input_size: (height, width) in pixels.
         weights: their name or file, None if unknown.
         training: `Training`, None if unknown.
-        confidence: the score from which the model's own threshold shows detections, None if it has none.
+        confidence: the model's own confidence threshold, None if it has none.
     """
 
     network: str
@@ -68,11 +70,11 @@ class Origin:
 
 @checked_arguments
 def origin_of(model: Any, weights: str | os.PathLike[str] | None = None) -> Origin:
-    """The `Origin` of a model, with the training whose log lies beside a file of weights.
+    """The `Origin` of a model, with the training whose log is beside the file of weights.
 
     Args:
         model: `SSD`, or another Keras model.
-        weights: name or path of what was loaded.
+        weights: name or path of the weights.
     """
     size = getattr(model, "input_size", None) or tuple(model.input_shape[1:3])
     own = getattr(model, "confidence", None)
@@ -86,7 +88,7 @@ def origin_of(model: Any, weights: str | os.PathLike[str] | None = None) -> Orig
 
 
 def read_training(weights: str | os.PathLike[str] | None) -> Training | None:
-    """The `Training` of which files lie beside a file of weights, or None; a file that cannot be read tells nothing."""
+    """The `Training` from the files beside a file of weights; None if they are missing or unreadable."""
     if weights is None or not Path(weights).is_file():
         return None
     folder = Path(weights).parent

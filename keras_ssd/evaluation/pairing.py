@@ -16,18 +16,17 @@ from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 TRUE, FALSE, IGNORED = 1, 0, -1
 NONE = -1  # in the place of an object
-_PAIRS = 1 << 19  # pairs that are compared at once, in about 50 MB
+_PAIRS = 1 << 19  # pairs per step, about 50 MB
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pairing:
-    """What a rule decides for each detection; rows are those of the `DetectionTable`.
+    """A rule's decision for each detection; rows are those of the `DetectionTable`.
 
     Args:
-        verdicts: (K,) int8: TRUE, FALSE, or IGNORED for one that counts neither way.
-        objects: (K,) places in the `ObjectTable` of the object that a true or ignored detection is matched to, NONE
-            for the others.
-        nearest: (K,) the object of its class that the detection overlaps most, NONE if it overlaps none.
+        verdicts: (K,) int8: TRUE, FALSE or IGNORED.
+        objects: (K,) indices in the `ObjectTable` of the matched objects, NONE for false detections.
+        nearest: (K,) the object of the same class that the detection overlaps most, NONE if it overlaps none.
         ious: (K,) float64 overlap with the nearest, 0 if there is none.
     """
 
@@ -40,16 +39,16 @@ class Pairing:
 def nearest(
     found: DetectionTable, truth: ObjectTable, *, same_class: bool = True, plus_one: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The object that each detection overlaps most; of several, the first.
+    """The object that each detection overlaps most; the first of equals.
 
     Args:
         found: `DetectionTable` of K rows.
         truth: `ObjectTable` of the same images and classes.
-        same_class: False looks at the objects of all classes.
-        plus_one: whether xmax and ymax are the last pixel of a box, not the edge behind it.
+        same_class: False considers the objects of all classes.
+        plus_one: whether xmax and ymax are the last pixel of a box instead of its edge.
 
     Returns:
-        (K,) int64 places in `truth`, NONE where there is no overlap, and (K,) float64 overlaps 0..1.
+        (K,) int64 indices in `truth`, NONE without overlap, and (K,) float64 overlaps 0..1.
     """
     objects, ious = np.full(len(found), NONE), np.zeros(len(found))
     for pairs in all_pairs(found, truth, same_class, plus_one):
@@ -65,17 +64,14 @@ def pair_nearest(
 ) -> Pairing:
     """VOC's rule: the object that a detection overlaps most decides.
 
-    In falling order of score, a detection is true if it overlaps that object enough and is the first to do so; later
-    ones on the same object are false. A detection on a difficult object or a crowd is ignored.
+    In descending order of score, a detection is true if it is the first that overlaps that object enough; later ones on
+    the same object are false. A detection on a difficult object or a crowd is ignored.
 
     Args:
-        found: `DetectionTable`. Of equal scores, the earlier row is first.
+        found: `DetectionTable`. Of equal scores, the earlier row ranks higher.
         truth: `ObjectTable` of the same images and classes.
         iou_threshold: smallest overlap of a true detection, above 0 to 1, or (M,) one for each object.
         plus_one: as in `nearest`.
-
-    Returns:
-        `Pairing`.
 
     Source: VOCdevkit 2012, VOCevaldet.m.
     """
@@ -103,17 +99,14 @@ def pair_free(
 ) -> Pairing:
     """ILSVRC's and COCO's rule: the free object that a detection overlaps most decides.
 
-    In falling order of score, a detection looks at the free objects of its class that it overlaps enough. It takes
-    the one that it overlaps most, and is true. If there is none, but it overlaps a difficult object or a crowd, it is
-    ignored; any number of detections may share these.
+    In descending order of score, a detection is true if it overlaps a free object of its class enough; it takes the one
+    that it overlaps most. Otherwise, it is ignored if it overlaps a difficult object or a crowd, which any number of
+    detections may share.
 
     Args:
         found, truth, iou_threshold, plus_one: as in `pair_nearest`.
-        crowd_inside: COCO's way with crowds and difficult objects: the share of the detection that lies inside counts
-            as the overlap; and of objects that are overlapped equally the last is taken, not the first.
-
-    Returns:
-        `Pairing`.
+        crowd_inside: COCO's rule for crowds and difficult objects: their overlap is the share of the detection inside;
+            and of equal overlaps, the last object is taken instead of the first.
 
     Source: ILSVRC2014 devkit, eval_detection.m; COCO API, cocoeval.py.
     """
@@ -124,7 +117,7 @@ def pair_free(
     objects = np.full(len(found), NONE)
     taken = np.zeros(len(truth), bool)
     for pairs in _rounds(_candidates(found, truth, thresholds, plus_one, inside), found):
-        rank = np.where(ignored[pairs.objects], pairs.ious - 2, pairs.ious)  # what must be found comes first
+        rank = np.where(ignored[pairs.objects], pairs.ious - 2, pairs.ious)  # objects that count come first
         best, place = _best(np.where(taken[pairs.objects], -np.inf, rank), pairs.starts, last=crowd_inside)
         any_free = best > -np.inf
         chosen = pairs.objects[place[any_free]]
@@ -138,7 +131,7 @@ def pair_free(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pairs:
-    """Detections beside objects. Pairs of one detection stand together; `starts` are the places of the first ones."""
+    """Pairs of detections and objects, grouped by detection; `starts` are the indices of the first pairs."""
 
     rows: np.ndarray
     objects: np.ndarray
@@ -155,8 +148,7 @@ def all_pairs(
 ) -> Iterator[Pairs]:
     """`Pairs` of each detection with each object of its image (and class), some detections at a time.
 
-    Args:
-        inside: (M,) mask of the objects for which the share of the detection inside counts.
+    For the objects of the mask `inside`, the overlap is the share of the detection inside them.
     """
     classes = max(len(truth.class_names), 1) if same_class else 0
     found_keys, truth_keys = (
@@ -187,7 +179,7 @@ def all_pairs(
 
 
 def _share_inside(boxes_xyxy, regions_xyxy):
-    """How much of each box lies in its region, 0..1."""
+    """The share of each box inside its region, 0..1."""
     low = np.maximum(boxes_xyxy[:, :2], regions_xyxy[:, :2])
     high = np.minimum(boxes_xyxy[:, 2:], regions_xyxy[:, 2:])
     common = bx.area(np.concatenate([low, high], axis=1))
@@ -195,7 +187,7 @@ def _share_inside(boxes_xyxy, regions_xyxy):
 
 
 def _candidates(found, truth, thresholds, plus_one, inside):
-    """`Pairs` of all that overlap enough."""
+    """`Pairs` with enough overlap."""
     kept = []
     for pairs in all_pairs(found, truth, True, plus_one, inside):
         enough = (pairs.ious >= thresholds[pairs.objects]) & (pairs.ious > 0)
@@ -205,7 +197,7 @@ def _candidates(found, truth, thresholds, plus_one, inside):
 
 
 def _rounds(pairs, found):
-    """The pairs in rounds, each with at most one detection of an image and class, the best scores first."""
+    """The pairs in rounds with at most one detection per image and class, the best scores first."""
     rows = np.unique(pairs.rows)
     rows = rows[np.lexsort((-found.scores[rows], found.class_ids[rows], found.image[rows]))]
     new = np.ones(len(rows), bool)
@@ -223,7 +215,7 @@ def _rounds(pairs, found):
 
 
 def _best(values, starts, last=False):
-    """The largest value of each run that begins at `starts`, and its place: the first of equal ones, or the last."""
+    """The largest value of each run that starts at `starts`, and its index: the first of equals, or the last."""
     best = np.maximum.reduceat(values, starts)
     lengths = np.diff(np.append(starts, len(values)))
     places = np.arange(len(values))

@@ -1,4 +1,4 @@
-"""What a measure says: a value per class, curves, and the tables that they were computed from."""
+"""The result of a measure: a value per class, curves, and the tables that it was computed from."""
 
 import dataclasses
 import functools
@@ -22,12 +22,7 @@ from keras_ssd.evaluation.pairing import Pairing
 from keras_ssd.evaluation.report import write_report
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
-_TITLES = {
-    "voc07": "VOC, 11 points",
-    "voc12": "VOC, area under the curve",
-    "coco": "COCO",
-    "ilsvrc": "ILSVRC DET",
-}
+_TITLES = {"voc07": "VOC, 11 points", "voc12": "VOC, area under the curve", "coco": "COCO", "ilsvrc": "ILSVRC DET"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -35,19 +30,19 @@ class Result:
     """How good a detector is on a set of images, by one measure.
 
     `print(result)` shows a table of the classes. A class without objects has no value: it is NaN here, "n/a" in print
-    and None in `to_dict`, and stays out of every mean. A class without detections has 0.
+    and None in `to_dict`, and is left out of every mean. A class without detections has 0.
 
     Args:
         measure: "voc07", "voc12", "coco" or "ilsvrc".
         per_class: dictionary from class name to average precision, 0..1.
-        curves: dictionary from class name to `Curve`, of the classes that have objects.
+        curves: dictionary from class name to `Curve`, for classes with objects.
         numbers: dictionary of the measure's own figures, the mean first: "mAP", or COCO's twelve.
-        settings: dictionary of what the figures depend on; "iou_threshold" is that of the curves.
+        settings: dictionary of the measure's settings; "iou_threshold" is that of the curves.
         found: the `DetectionTable` that was measured.
         truth: the `ObjectTable` that it was compared with.
-        dataset: the `Dataset` that the objects come from, if there is one: reports show its images.
-        anchors: the `AnchorSpec` of the detector, where it is a model: the analysis says which objects they can match.
-        origin: `Origin` of the detector, where it is a model: reports name its network, weights and training.
+        dataset: the `Dataset` of the objects, or None: reports show its images.
+        anchors: the `AnchorSpec` of the detector, if it is a model: the analysis tells which objects they can match.
+        origin: `Origin` of the detector, if it is a model: reports name its network, weights and training.
     """
 
     measure: str
@@ -63,12 +58,12 @@ class Result:
 
     @property
     def map(self) -> float:
-        """The mean average precision, 0..1, as papers quote it for this measure; NaN if no class has objects."""
+        """The mean average precision, 0..1, as papers report it for this measure; NaN if no class has objects."""
         return next(iter(self.numbers.values()))
 
     @property
     def objects(self) -> dict[str, int]:
-        """Dictionary from class name to the number of objects that are to be found: not difficult, no crowd."""
+        """Dictionary from class name to the number of objects to find: not difficult, not crowd."""
         counted = ~(self.truth.difficult | self.truth.crowd)
         return _counts(self.truth.class_names, self.truth.class_ids[counted])
 
@@ -79,23 +74,23 @@ class Result:
 
     @functools.cached_property
     def pairing(self) -> Pairing:
-        """What became of each detection: the `Pairing` that the curves come from, at "iou_threshold"."""
+        """The verdict on each detection: the `Pairing` of the curves, at "iou_threshold"."""
         settings = self.settings
         rule = RULES[self.measure]
         return rule.pair(self.found, self.truth, settings["iou_threshold"], settings.get("plus_one", False))
 
     @functools.cached_property
     def analysis(self) -> Analysis:
-        """Why the detector fails: `keras_ssd.evaluation.analysis.Analysis`, made when first asked for."""
+        """Why the detector fails: `keras_ssd.evaluation.analysis.Analysis`, computed on first use."""
         return analyse(self)
 
     @checked_arguments
     def report(self, folder: str | os.PathLike[str], others: Sequence["Result"] = ()) -> Path:
-        """Writes one HTML page that shows what this result means.
+        """Writes one HTML page that explains this result.
 
         Args:
             folder: where the page is written, with its images inside.
-            others: `Result`s of other detectors on the same images, to be compared side by side.
+            others: `Result`s of other detectors on the same images, for comparison.
 
         Returns:
             The path of the page.
@@ -106,7 +101,7 @@ class Result:
         return write_report([self, *others], folder)
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as a dictionary that `json.dumps` takes; None where a figure does not apply."""
+        """The values as a dictionary for `json.dumps`; None if a value does not apply."""
         return {
             "measure": self.measure,
             "map": _or_none(self.map),

@@ -14,23 +14,22 @@ T = TypeVar("T", "DetectionTable", "ObjectTable")
 @former_attributes(pictures="images", picture="image")
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class DetectionTable:
-    """What a detector found in a set of images.
+    """The detections in a set of images.
 
-    Rows stand in the order in which they were found: by image, and within one as the detector gave them. The arrays
-    cannot be written to.
+    Rows are in the order of detection: by image, and within one as the detector gave them. The arrays are read-only.
 
     Args:
-        images: (P) names of all images that were looked at, those without a detection too; each once.
+        images: (P) names of all images that were seen, also those without detections; each once.
         class_names: names of the class ids, without background.
-        image: (K,) places in `images`, int32.
-        class_ids: (K,) places in `class_names`, int32.
+        image: (K,) indices in `images`, int32.
+        class_ids: (K,) indices in `class_names`, int32.
         scores: (K,) float32.
-        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the image, float32; x runs from 0 at the left edge to
-            the image's width at the right edge. A box without area overlaps nothing, also one whose corners are
-            swapped, which a network that predicts corners may give.
+        boxes_xyxy: (K, 4) xmin, ymin, xmax, ymax in pixels of the image, float32; x goes from 0 at the left edge to the
+            image's width at the right edge. A box without area overlaps nothing, also one with swapped corners, which a
+            network that predicts corners may give.
 
     Raises:
-        ValueError: shapes do not agree, a number is not finite, or a place is out of range.
+        ValueError: shapes do not agree, a number is not finite, or an index is out of range.
     """
 
     images: tuple[str, ...]
@@ -47,21 +46,21 @@ class DetectionTable:
         return len(self.scores)
 
     def __getitem__(self, rows: Any) -> "DetectionTable":
-        """The same images with some of the detections: a mask, a slice or an array of places."""
+        """The same images with some of the detections: a mask, a slice or an array of indices."""
         return _some(self, rows, ("image", "class_ids", "scores", "boxes_xyxy"))
 
 
 @former_attributes(pictures="images", picture="image")
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ObjectTable:
-    """The objects that are to be found in a set of images.
+    """The objects to find in a set of images.
 
     Args:
         images: (P) names of all images; each once.
         class_names: names of the class ids, without background.
-        sizes_hw: (P, 2) heights and widths of the images in pixels, int32; 0 where unknown.
-        image: (M,) places in `images`, int32.
-        class_ids: (M,) places in `class_names`, int32.
+        sizes_hw: (P, 2) heights and widths of the images in pixels, int32; 0 if unknown.
+        image: (M,) indices in `images`, int32.
+        class_ids: (M,) indices in `class_names`, int32.
         boxes_xyxy: (M, 4) in pixels of the image, float32, as in `DetectionTable`.
         difficult, truncated, crowd: (M,) bool.
         areas: (M,) square pixels that an object covers, float32.
@@ -99,7 +98,7 @@ class ObjectTable:
         return len(self.class_ids)
 
     def __getitem__(self, rows: Any) -> "ObjectTable":
-        """The same images with some of the objects: a mask, a slice or an array of places."""
+        """The same images with some of the objects: a mask, a slice or an array of indices."""
         return _some(self, rows, ("image", "class_ids", "boxes_xyxy", "difficult", "truncated", "crowd", "areas"))
 
     @classmethod
@@ -127,7 +126,7 @@ def _some(table: T, rows: Any, columns: tuple[str, ...]) -> T:
 
 
 def _freeze(table, columns):
-    """Checks the columns and makes them arrays that cannot be written to."""
+    """Checks the columns and makes them read-only arrays."""
     kind = type(table).__name__
     boxes = np.array(table.boxes_xyxy, np.float32).reshape(-1, 4)
     arrays = {name: np.array(getattr(table, name), dtype).reshape(-1) for name, dtype in columns.items()}
@@ -138,10 +137,10 @@ def _freeze(table, columns):
         array = arrays[name]
         if len(array) and not (array.min() >= 0 and array.max() < len(names)):
             raise ValueError(
-                f"{name} of a {kind} must lie in 0..{len(names) - 1}. Received: {array.min()} to {array.max()}"
+                f"{name} of a {kind} must be in 0..{len(names) - 1}. Received: {array.min()} to {array.max()}"
             )
     if len(set(table.images)) != len(table.images):
-        raise ValueError(f"The images of a {kind} must have names that occur once.")
+        raise ValueError(f"The images of a {kind} must have different names.")
     wrong = np.any(~np.isfinite(boxes), axis=1, keepdims=True)[:, 0]
     for name in arrays.keys() & {"scores", "areas"}:
         wrong |= ~np.isfinite(arrays[name])

@@ -27,12 +27,7 @@ KNOWN_FILTERS = (1, 2, 3, 4, 32000)
 
 @contextmanager
 def opened(source: Any, path: str | PathLike[str]) -> Iterator[Any]:
-    """Opens an HDF5 file for reading. Errors of the library become a `WeightFileError`.
-
-    Args:
-        source: path or binary file object.
-        path: the name for messages.
-    """
+    """Opens an HDF5 file for reading. Errors of the library become a `WeightFileError` that names `path`."""
     try:
         with h5py.File(source, "r") as file:
             yield file

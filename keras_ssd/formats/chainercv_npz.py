@@ -37,9 +37,6 @@ MAX_HEADER_BYTES = 10_000
 def read_chainercv_npz(path: str | PathLike[str]) -> NamedArrays:
     """Reads an SSD300, SSD512 or VGG16 `.npz` of chainercv.
 
-    Args:
-        path: the file.
-
     Returns:
         `NamedArrays` with Caffe's layer names.
 
@@ -107,15 +104,7 @@ def _read_npz(path):
             return {info.filename.removesuffix(".npy"): _read_member(archive, info, budget) for info in members}
     except WeightFileError:
         raise
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        EOFError,
-    ) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, ValueError, TypeError, LookupError, EOFError) as error:
         raise WeightFileError(f"{path} is not a readable .npz file; it is damaged or cut short: {error}") from error
     except (RuntimeError, NotImplementedError, SyntaxError, MemoryError, OverflowError) as error:
         raise WeightFileError(f"{path} is not a readable .npz file: {error}") from error
@@ -125,10 +114,9 @@ def _read_member(archive, info, budget):
     """One array; its header is judged before its values are unpacked."""
     with archive.open(info) as stream:
         version = np.lib.format.read_magic(stream)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
+            version
+        )
         if read_header is None:
             raise WeightFileError(f"{budget.path}: array {info.filename!r} has the unknown .npy version {version}.")
         shape, fortran, dtype = read_header(stream, max_header_size=MAX_HEADER_BYTES)

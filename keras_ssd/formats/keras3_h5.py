@@ -27,10 +27,10 @@ CONFIG_BYTES = 16 << 20
 
 @checked_arguments
 def read_keras3_h5(path: str | PathLike[str]) -> NamedArrays:
-    """Reads what `model.save_weights("name.weights.h5")` of Keras 3 wrote.
+    """Reads a file of Keras 3's `model.save_weights("name.weights.h5")`.
 
     Raises:
-        WeightFileError: the file is damaged or holds layers that cannot be told apart by name.
+        WeightFileError: the file is damaged, or has layers that its names do not distinguish.
     """
     path = Path(path)
     return NamedArrays(_read_layers(path, path), format="keras3_h5", path=path)
@@ -48,15 +48,7 @@ def read_keras_archive(path: str | PathLike[str]) -> NamedArrays:
         with zipfile.ZipFile(path) as archive:
             weights = _member(archive, "model.weights.h5", MAX_TOTAL_BYTES)
             config = json.loads(_member(archive, "config.json", CONFIG_BYTES))
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        ValueError,
-        LookupError,
-        RuntimeError,
-        EOFError,
-        NotImplementedError,
-    ) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, LookupError, RuntimeError, EOFError, NotImplementedError) as error:
         raise WeightFileError(
             f"{path} is not a readable .keras archive (expected members config.json and model.weights.h5): {error}"
         ) from error

@@ -1,8 +1,8 @@
 """`.h5` files of Keras 2 and of ssd_keras: the weights-only layout and that of `model.save`.
 
-A weight lies at `/<layer>/<layer>/kernel:0`, in `model.save` files below `/model_weights`. Names vary with
-the Keras version and with what else was built in the same session (`/conv1_1/conv1_1_2/kernel:0`), so the
-outermost group is the layer, and the last part without `:0` and without the layer's own name is the weight.
+A weight is at `/<layer>/<layer>/kernel:0`; in `model.save` files, below `/model_weights`. Names depend on the Keras
+version and on other models of the same session (`/conv1_1/conv1_1_2/kernel:0`), so the outermost group is the layer,
+and the last part without `:0` and without the layer's name is the weight.
 """
 
 from os import PathLike
@@ -15,7 +15,7 @@ from keras_ssd.formats._hdf5 import child, datasets, opened, read_dataset, text_
 from keras_ssd.formats.model_config import parse_model_config
 from keras_ssd.formats.named_arrays import Budget, NamedArrays, WeightFileError
 
-# ssd_keras turns RGB into BGR in a Lambda of this name in front of its first convolution.
+# ssd_keras converts RGB to BGR in a Lambda of this name before its first convolution.
 CHANNEL_SWAP = "input_channel_swap"
 VGG_FIRST = "conv1_1"
 MAX_NAMES_BYTES = 1 << 20
@@ -24,9 +24,6 @@ MAX_NAMES_BYTES = 1 << 20
 @checked_arguments
 def read_keras_h5(path: str | PathLike[str]) -> NamedArrays:
     """Reads an `.h5` that Keras 2 or ssd_keras wrote (`save_weights` or `save`).
-
-    Args:
-        path: the file.
 
     Returns:
         `NamedArrays`; `config` is filled for files of `model.save`.
@@ -126,12 +123,12 @@ def _layer_names(root):
 
 
 def _first_layer_channels(layers, known, plain_names):
-    """Colour order of the first convolution: from a complete list of layers, else by convention.
+    """Channel order of the first convolution: from a complete list of layers, else by convention.
 
-    The published VGG files come from Caffe and expect BGR behind the swap layer. A complete list of layers
-    (one that names also layers without weights) shows whether the swap was there; the files of the Caffe
-    converter list only layers with weights and were made for models that swap. Keras 3 names weights plainly
-    (`kernel`, not `kernel:0`): such a file was never ssd_keras's.
+    The published VGG files come from Caffe and expect BGR after the swap layer. A complete list of layers (one with
+    layers without weights) shows whether the swap was there; the files of the Caffe converter list only layers with
+    weights and were made for models with the swap. Keras 3 names weights plainly (`kernel`, not `kernel:0`), so such a
+    file is not ssd_keras's.
     """
     if VGG_FIRST not in layers:
         return "bgr" if CHANNEL_SWAP in known else "rgb"

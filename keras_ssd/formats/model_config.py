@@ -9,20 +9,12 @@ MAX_LAYERS = 5_000
 
 
 def parse_model_config(text: str, path: str | PathLike[str]) -> SavedArchitecture:
-    """The facts of a Keras model configuration.
+    """The `SavedArchitecture` of a Keras model configuration (JSON text).
 
-    Only JSON is parsed and only known fields are looked at: classes are not looked up, and the code in Lambda
-    layers is not read.
-
-    Args:
-        text: the JSON text.
-        path: the file, for messages.
-
-    Returns:
-        A `SavedArchitecture`.
+    Only known fields are read: classes are not looked up, and code in Lambda layers is ignored.
 
     Raises:
-        WeightFileError: the text is no JSON, or no functional or sequential model.
+        WeightFileError: the text is not JSON, or not a functional or sequential model.
     """
     try:
         layers = _layers(json.loads(text))
@@ -56,7 +48,7 @@ def _name(layer):
 
 def _input_size(layers):
     for layer in layers:
-        # Keras 2 says batch_input_shape, Keras 3 batch_shape.
+        # batch_input_shape in Keras 2, batch_shape in Keras 3.
         shape = layer["config"].get("batch_input_shape") or layer["config"].get("batch_shape")
         if shape and len(shape) == 4:
             _, height, width, _ = shape

@@ -17,7 +17,7 @@ MAX_ARRAYS = 4096
 
 
 class WeightFileError(ValueError):
-    """A weight file cannot be used. The message says what was expected, what was received, and what to do."""
+    """A weight file cannot be used; the message tells what to do."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ class SavedArchitecture:
         input_size: (height, width) in pixels; an entry is None where the model takes any size.
         anchor_boxes: one entry per anchor layer, in the order of the model.
         layer_names: every layer, also those without weights.
-        lambda_layers: names of layers that hold Python code. The code is not read: what they subtract or
-            divide by must come from whoever knows the model.
+        lambda_layers: names of layers with Python code. The code is not read, so the user must give the numbers in it.
     """
 
     input_size: tuple[int | None, int | None] | None

@@ -23,7 +23,7 @@ class PickleError(ValueError):
 
 
 class Opaque:
-    """Stands for a harmless object that is not needed, such as parsed arguments; nothing of it is kept."""
+    """A harmless object that is not needed, such as parsed arguments; its content is dropped."""
 
 
 def load(stream: Any, names: Mapping[tuple[str, str], Any], persistent: Callable[[Any], Any] | None = None) -> Any:

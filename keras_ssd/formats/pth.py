@@ -51,12 +51,6 @@ def read_state_dict(path: str | PathLike[str]) -> StateDict:
     A file of `torch.save(model.state_dict(), path)`, or a checkpoint that keeps such a dictionary under a usual name
     (`state_dict`, `model`, ...) beside plain data. The prefix `module.` of parallel training is taken off.
 
-    Args:
-        path: the file.
-
-    Returns:
-        `StateDict`.
-
     Raises:
         WeightFileError: the file is damaged, holds code or whole models, or no state dict.
 
@@ -108,7 +102,7 @@ def _is_state_dict(value):
 
 
 def _class_names(value):
-    """What MMDetection's files say of their classes."""
+    """The class names in MMDetection's files, or None."""
     meta = value.get("meta")
     for place, key in ((meta, "CLASSES"), (isinstance(meta, dict) and meta.get("dataset_meta"), "classes")):
         names = place.get(key) if isinstance(place, dict) else None

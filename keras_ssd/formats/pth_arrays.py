@@ -18,15 +18,12 @@ SHOWN = 6
 def read_pth(path: str | PathLike[str]) -> NamedArrays:
     """Reads an SSD of torchvision, amdegroot, lufficc or MMDetection from a `.pth` file.
 
-    Args:
-        path: the file.
-
     Returns:
-        `NamedArrays` with the layer names of this package and the `origin` of the file. Tensors that the network of
-        its layout does not have stand under their own names.
+        `NamedArrays` with the layer names of this package and the `origin` of the file. Tensors that the network of its
+        layout does not have keep their names.
 
     Raises:
-        WeightFileError: the file is damaged, holds code, or an unknown network.
+        WeightFileError: the file is damaged, contains code, or an unknown network.
     """
     path = Path(path)
     tensors = read_state_dict(path)

@@ -55,7 +55,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A view of a storage: where it begins, its shape, and how far apart neighbours are on each axis."""
+    """A view of a storage: its offset, its shape, and the strides of its axes."""
 
     storage: Storage
     offset: int
@@ -262,7 +262,7 @@ _ZIP_FAULTS = (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, ValueError, Lo
 
 
 class LegacyStorages(_Storages):
-    """The layout before PyTorch 1.6: pickles and storages one behind the other in a single stream."""
+    """The layout before PyTorch 1.6: pickles and storages one after the other in a single stream."""
 
     def __init__(self, path: Path):
         super().__init__(path)

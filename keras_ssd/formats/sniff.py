@@ -19,7 +19,7 @@ from keras_ssd.text_files import as_utf8
 
 
 def _read_caffemodel(path):
-    from keras_ssd.caffe.files import read_caffemodel_arrays  # a room of its own, which most never enter
+    from keras_ssd.caffe.files import read_caffemodel_arrays  # large, and most programs do not need it
 
     return read_caffemodel_arrays(path)
 
@@ -46,7 +46,7 @@ READERS: dict[str, Callable[[str | PathLike[str]], NamedArrays]] = {
     "pth": _read_pth,
 }
 
-# What a file may be instead of weights, and what the user can do.
+# Files that are not weights, and what the user can do.
 REFUSED = {
     "empty": "is empty. Download or copy it again.",
     "html": "is a web page, not a weight file: the server sent a page instead of the file. Open the address in a "
@@ -73,9 +73,6 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 @checked_arguments
 def sniff(path: str | PathLike[str]) -> str:
     """The format of a file.
-
-    Args:
-        path: the file.
 
     Returns:
         "keras_h5", "keras3_h5", "keras_archive", "chainercv_npz", "caffemodel", "tflite", "pth", or a key of `REFUSED`.
@@ -109,12 +106,6 @@ def sniff(path: str | PathLike[str]) -> str:
 @checked_arguments
 def read(path: str | PathLike[str]) -> NamedArrays:
     """Reads a weight file of any known format.
-
-    Args:
-        path: the file.
-
-    Returns:
-        `NamedArrays`.
 
     Raises:
         FileNotFoundError: there is no such file.

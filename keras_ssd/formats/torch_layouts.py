@@ -161,7 +161,7 @@ def _block(modules, layer, number):
 
 
 def _torchvision_ssdlite():
-    """The backbone is cut in two behind the expansion of block 13, and numbered anew behind the cut."""
+    """The backbone is split after the expansion of block 13, and the second part is numbered from 0."""
     first, second = "backbone.features.0", "backbone.features.1"
     parts = [_normalised(f"{first}.0", "stem_conv"), _normalised(f"{second}.3", "top_conv")]
     for number in range(1, 16):

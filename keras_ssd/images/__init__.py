@@ -1,7 +1,7 @@
 """Images of every kind in one form, (H, W, 3) RGB uint8.
 
-Everything behind this package may rely on that form: what is odd about an image (grey, transparent, turned
-by a camera, sixteen bits deep, broken, far too large) ends here, with the image's name in the error.
+Other code relies on that form: anything unusual about an image (grey, transparent, rotated by a camera, 16 bits deep,
+broken, far too large) is handled here, with the image's name in the error.
 """
 
 from keras_ssd.images.endings import has_image_ending as has_image_ending

@@ -28,7 +28,7 @@ def array_to_rgb(source: Any, name: str) -> np.ndarray:
 
 
 def _to_numpy(source, name):
-    if hasattr(source, "detach"):  # a PyTorch tensor that may need gradients or lie on another device
+    if hasattr(source, "detach"):  # a PyTorch tensor that may need gradients or be on another device
         source = source.detach().cpu()
     try:
         array = np.asarray(source)

@@ -1,9 +1,9 @@
-"""Which names are those of images: the one list that every folder listing goes by, taken from the decoder."""
+"""File endings of images, from the decoder, for all folder listings."""
 
 import functools
 import os
 
-# Pillow registers endings of these too, and decodes none: EPS runs another program, of MPEG it knows the size alone.
+# Pillow registers these endings and decodes neither: EPS needs another program, of MPEG it reads only the size.
 _NOT_DECODED = ("EPS", "MPEG", "PDF", "PALM")
 
 

@@ -23,14 +23,14 @@ class ImageError(ValueError):
 
 
 class ImageTooLargeError(ImageError):
-    """An image with more pixels than are accepted.
+    """An image with too many pixels.
 
     Attributes:
-        size: what it holds, in words.
-        limit: how many pixels are accepted.
+        size: its size, in words.
+        limit: largest number of pixels.
 
     Args:
-        option: what raises the limit; None where nothing does.
+        option: the option that raises the limit; None if there is none.
     """
 
     def __init__(self, source: Any, size: str, limit: int | None, option: str | None = "max_pixels") -> None:
@@ -52,7 +52,7 @@ class ImagesBelowError(ImageError):
 
     Attributes:
         folder: its path.
-        below: how many images lie there.
+        below: number of images there.
     """
 
     def __init__(self, folder: str, below: int, option: str = "recursive=True") -> None:

@@ -19,20 +19,20 @@ def files_below(
 ) -> Iterator[str]:
     """Paths of the files of a folder by name, then those of the folders below it.
 
-    Hidden files and folders are left out. Linked folders are followed after all others. Each folder is read once,
-    however many links lead to it, so links in a circle end.
+    Hidden files and folders are left out. Linked folders are followed after all others. Each folder is read once, even
+    if many links lead to it, so circular links end.
 
     Args:
-        folder: where to begin.
+        folder: the first folder.
         wanted: function of a file's name: whether the file is listed.
-        recursive: whether to go into the folders below.
-        most_folders: how many folders are read at most; None for no limit.
+        recursive: whether to include the folders below.
+        most_folders: maximum number of folders to read; None for no limit.
 
     Yields:
-        Paths that begin with `folder`.
+        Paths that start with `folder`.
 
     Raises:
-        OSError: `folder` itself cannot be listed. Folders below it that cannot are left out.
+        OSError: `folder` itself cannot be listed. Folders below it that cannot be listed are left out.
         ValueError: there are more than `most_folders`.
     """
     seen = set()
@@ -66,6 +66,6 @@ def images_in(folder: str | os.PathLike[str], recursive: bool = False) -> Iterat
 
 
 def images_below(folder: str | os.PathLike[str]) -> int:
-    """How many images lie in the folders below a folder, its own not counted; at most `MOST_COUNTED`."""
+    """Number of images in the folders below a folder, without its own; at most `MOST_COUNTED`."""
     deep = (path for path in images_in(folder, recursive=True) if os.sep in path)
     return sum(1 for _ in itertools.islice(deep, MOST_COUNTED))

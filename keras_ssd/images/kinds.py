@@ -1,4 +1,4 @@
-"""Recognises files that are no images by their first bytes, and says what to do with them."""
+"""Recognises files that are not images by their first bytes, and gives advice."""
 
 import os
 import re
@@ -50,7 +50,7 @@ _HEIC_ADVICE = (
 
 
 def what_it_is(head: bytes, name: str = "") -> str | None:
-    """What a file is, and what to do, as two sentences; None for what is not known.
+    """What a file is, and what to do, as two sentences; None if unknown.
 
     Args:
         head: its first `HEAD` bytes.
@@ -74,7 +74,7 @@ def _by_magic(head):
 
 
 def _boxed(head):
-    """Files of ISO's base media format, which say their brand: videos, and images of newer cameras."""
+    """Files of ISO's base media format, which state their brand: videos, and images of newer cameras."""
     if head[4:8] != b"ftyp":
         return None
     brand = head[8:12]

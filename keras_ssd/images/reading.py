@@ -1,6 +1,6 @@
-"""Reading images from paths, URLs, PIL images and arrays.
+"""Reads images from paths, URLs, PIL images and arrays.
 
-All files are decoded by Pillow alone, so that the same file gives the same pixels whatever else is installed.
+Pillow decodes all files, so that the same file gives the same pixels in every environment.
 """
 
 import contextlib
@@ -39,21 +39,21 @@ def is_url(source: Any) -> bool:
 def read_image(source: Any, *, name: str | None = None, max_pixels: int | None = MAX_PIXELS) -> np.ndarray:
     """Reads one image as RGB.
 
-    Transparent pixels are laid over white. Of sixteen bits the upper eight are kept, as OpenCV and Pillow do.
-    The camera's EXIF orientation is applied. Of several frames or pages (GIF, TIFF) the first is
-    taken, which is logged as information.
+    Transparent pixels are blended with white. Of 16 bits the upper eight are kept, as in OpenCV and Pillow. The
+    camera's EXIF orientation is applied. Of several frames or pages (GIF, TIFF), the first is used, which is logged as
+    information.
 
     Args:
         source: a path, an http(s) URL, the bytes of an image file, an open binary file, a PIL image, or an array or
-            CPU-readable tensor of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) in RGB(A) order. uint8 is taken as it
-            is, uint16 as 16 bits deep, other integers and floats must lie in 0..255 (floats are rounded; a float image
-            in 0..1 is refused).
-        name: what errors call the image; by default its path, URL or type.
-        max_pixels: images with more pixels are refused before they are decoded, since a small file may
-            unpack into all of the memory. None lifts the limit.
+            CPU-readable tensor of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) in RGB(A) order. uint8 is used
+            unchanged, uint16 as 16 bits deep; other integers and floats must be in 0..255 (floats are rounded; a float
+            image in 0..1 is refused).
+        name: of the image in errors; by default its path, URL or type.
+        max_pixels: images with more pixels are refused before they are decoded, since a small file may fill the memory.
+            None is no limit.
 
     Returns:
-        (H, W, 3) uint8 array. It may share memory with an array that was given.
+        (H, W, 3) uint8 array. It may share memory with a given array.
 
     Raises:
         ImageError: the image is missing, broken, too large (`ImageTooLargeError`), or of a kind that has
@@ -122,7 +122,7 @@ def _read_file(path, name, max_pixels, convert=None):
         raise ImageError(name, "it is a folder.") from None
     except ImageError:
         raise
-    except (OSError, ValueError) as error:  # a ValueError is a path that holds a zero byte
+    except (OSError, ValueError) as error:  # a ValueError is a path with a zero byte
         raise ImageError(name, f"{getattr(error, 'strerror', None) or error}.") from None
 
 
@@ -133,10 +133,10 @@ def _decode_bytes(data, name, max_pixels):
 
 
 def bytes_of(file: Any, name: str) -> bytes:
-    """All bytes of an open file, which goes back to where it was if it can.
+    """All bytes of an open file; its position is restored if possible.
 
     Raises:
-        ImageError: it is closed, opened as text, or holds more than a file of an image may.
+        ImageError: it is closed, opened as text, or larger than an image file may be.
     """
     try:
         start = file.tell() if file.seekable() else None
@@ -195,7 +195,7 @@ def _decode(file, name, max_pixels, convert=None):
 
     if max_pixels is not None and max_pixels <= (Image.MAX_IMAGE_PIXELS or max_pixels):
         return _guarded(work, name, max_pixels, file)
-    with _pillow_limit:  # Pillow knows one limit for the whole process; it is raised for as long as it is needed
+    with _pillow_limit:  # Pillow has one limit for the whole process; it is raised only here
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return _guarded(work, name, max_pixels, file)
@@ -223,7 +223,7 @@ def _guarded(work, name, max_pixels, file=None):
 
 
 def not_an_image(file: BinaryIO, name: str) -> str:
-    """What an open file is that Pillow does not know, and what to do about it."""
+    """What an open file is that Pillow does not know, and what to do."""
     file.seek(0)
     head = file.read(HEAD)
     if not head:
@@ -240,7 +240,7 @@ def _is_pil(source):
 
 
 def _tell_frames(image, name):
-    """Logs, as information, that only the first of several frames was taken. A phone's JPEG holds previews besides."""
+    """Logs that only the first of several frames is used; the previews in a phone's JPEG do not count."""
     with contextlib.suppress(Exception):  # the first frame may be whole and the second not
         if image.format != "MPO" and getattr(image, "is_animated", False):
             log.info("%s has several frames or pages; the first is used.", name)

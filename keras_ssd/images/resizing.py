@@ -17,9 +17,9 @@ def _opencv():
 def resize_bilinear(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """Warps an image to a size by bilinear interpolation, as OpenCV's INTER_LINEAR does.
 
-    SSD was trained and measured on images resized so: two by two neighbours, pixel centres at halves, no
-    smoothing when an image shrinks. Pillow's own `resize` smooths and gives other scores. OpenCV is used
-    where it is installed; without it the result differs by at most one grey level.
+    SSD was trained and measured on images resized like this: from 2 x 2 neighbours, with pixel centres at halves,
+    without smoothing when an image shrinks. Pillow's own `resize` smooths and gives other scores. OpenCV is used if it
+    is installed; without it, the result differs by at most one grey level.
 
     Args:
         image: (H, W, 3) uint8 array.
@@ -38,7 +38,7 @@ def resize_bilinear(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
 
 
 def _neighbours(length, wanted):
-    """For each wanted pixel: index of the pixel before, of the pixel after, and the weight of the latter."""
+    """For each new pixel: index of the pixel before, of the pixel after, and the weight of the latter."""
     centre = (np.arange(wanted) + 0.5) * (length / wanted) - 0.5
     before = np.floor(centre).astype(np.intp)
     weight = (centre - before).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a user names as images, one by one: folders, patterns, URLs, arrays, or lists of these."""
+"""The images that a user names, one by one: folders, patterns, URLs, arrays, or lists of these."""
 
 import collections
 import dataclasses
@@ -40,20 +40,19 @@ class Source:
 
 
 def expand_sources(sources: Any, recursive: bool = False) -> Iterator[Source]:
-    """Every image that the sources name, lazily and in their order.
+    """Every image of the sources, lazily and in order.
 
     Args:
         sources: one of, or a list, tuple or iterator of: an image's path; a folder (its images by name, hidden files
             left out); a glob pattern ("shots/**/*.png"); an http(s) URL; the bytes of an image file; an open binary
             file; a PIL image; an array of one image; a 4-D array (B, H, W, channels) as B images; a `Source`.
-        recursive: whether a folder stands for the images in folders below, too. If not, a warning tells how many lie
-            there.
+        recursive: whether a folder includes the images of folders below it. If not, a warning gives their number.
 
     Yields:
-        `Source`. Files are not opened: whether each is a readable image shows when it is read.
+        `Source`. Files are not opened; unreadable images raise their error when they are read.
 
     Raises:
-        ImageError: a folder holds no image, or a pattern matches none.
+        ImageError: a folder has no image, or a pattern matches none.
 
     Example:
         >>> [source.name for source in expand_sources(["a.jpg", "b.png"])]
@@ -64,7 +63,7 @@ def expand_sources(sources: Any, recursive: bool = False) -> Iterator[Source]:
 
 
 def warn_of_images_below(folder: str, below: int) -> None:
-    """Logs that a folder stands for its own images alone."""
+    """Logs that images in folders below a folder are left out."""
     log.warning("%d images lie in folders below %s and are left out; recursive=True takes them too.", below, folder)
 
 
@@ -162,7 +161,7 @@ def _expand_folder(folder, recursive, tell_below):
 
 
 def _endings_in(folder):
-    """What a folder holds instead of images: the commonest endings of its files."""
+    """The commonest endings of the files in a folder without images."""
     files = [path for path in Path(folder).iterdir() if path.is_file()]
     counts = collections.Counter(path.suffix.lower() or "no ending" for path in files)
     told = ", ".join(f"{count} with {ending}" for ending, count in counts.most_common(4))

@@ -11,16 +11,16 @@ _QUALITY = {"JPEG": 92, "WEBP": 92}
 
 
 def write_image(image: Any, path: str | os.PathLike[str]) -> None:
-    """Writes a PIL image to a file, which is replaced when the new one is whole.
+    """Writes a PIL image to a file, which is replaced when the new one is complete.
 
-    It is encoded in memory first: on a full disk Pillow itself leaves a JPEG cut short and says nothing.
+    It is encoded in memory first: on a full disk, Pillow itself leaves a truncated JPEG without an error.
 
     Args:
         image: the PIL image.
-        path: of the file; its ending tells the format, such as .png or .jpg.
+        path: of the file; its ending chooses the format, such as .png or .jpg.
 
     Raises:
-        ValueError: an ending that is no image's.
+        ValueError: an ending that is not an image's.
         OSError: the file cannot be written; nothing is left behind.
     """
     from PIL import Image

@@ -20,23 +20,23 @@ class AnchorBoxes(keras.layers.Layer):
     """Flattens the heads' maps level by level and appends each anchor and its variances.
 
     It is part of the model, so a decoder needs no anchor parameters and always uses the network's own anchors. It
-    refuses feature maps whose grids are not the spec's. The spec is stored as plain data in the layer's config: a
-    reloaded model has bit-identical anchors. Coordinates are float32 whatever the model's dtype policy is.
+    refuses feature maps whose grids differ from the spec's. The spec is stored as plain data in the layer's config, so
+    a reloaded model has bit-identical anchors. Coordinates are float32 for every dtype policy.
 
     Args:
         spec: an `AnchorSpec`, or the dictionary of its `to_dict`.
-        about: what else belongs to the detector, as plain data: class names, decoding, ... An `SSD` keeps it here too,
-            because Keras hands layers, and nothing else, on to a model that it clones.
-        **kwargs: of `keras.layers.Layer`. Whatever `dtype` says, the layer computes in float32.
+        about: other facts of the detector, as plain data: class names, decoding, ... An `SSD` stores them here, too,
+            because Keras passes only layers on to a model that it clones.
+        **kwargs: of `keras.layers.Layer`. The layer computes in float32 for every `dtype`.
 
     Call arguments:
-        confidence_maps: list of (B, H, W, boxes * (C + 1)), one a level, class fastest, background first.
-        offset_maps: list of (B, H, W, boxes * 4), one a level.
+        confidence_maps: list of (B, H, W, boxes * (C + 1)), one per level, class fastest, background first.
+        offset_maps: list of (B, H, W, boxes * 4), one per level.
 
     Output: (B, N, C + 1 + 12) float32, see `keras_ssd.box_coder.Predictions`.
 
     Raises:
-        ValueError: maps that are not the spec's in number, grid or channels.
+        ValueError: the maps differ from the spec in number, grid or channels.
 
     Example:
         >>> predictions = AnchorBoxes(spec)([conf_a, conf_b], [loc_a, loc_b])

@@ -14,14 +14,14 @@ from keras_ssd.padding import size_pair
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class BilinearResize(keras.layers.Layer):
-    """Resizes a map bilinearly with aligned corners: the first and last cells stay what they are.
+    """Resizes a map bilinearly with aligned corners: the first and last cells keep their values.
 
-    Cell i of the result lies at i * (size - 1) / (new size - 1) of the input; a result of one cell is the first one.
+    Cell i of the result is at i * (size - 1) / (new size - 1) of the input; a result of one cell is the first one.
     Keras's own resizing aligns the edges instead. Only indexing and sums are used, so all backends agree.
 
     Args:
         height, width: size of the result.
-        cropping: rows and columns that are left out before: ((top, bottom), (left, right)).
+        cropping: rows and columns that are cropped first: ((top, bottom), (left, right)).
         **kwargs: of `keras.layers.Layer`.
 
     Input: (B, H, W, C) with a fixed size, channels last; output: (B, height, width, C).
@@ -36,7 +36,7 @@ class BilinearResize(keras.layers.Layer):
         self.cropping = (size_pair(rows, "cropping"), size_pair(columns, "cropping"))
 
     def _sources(self, shape):
-        """For rows and columns: the lower cell, the upper cell, and how far the result lies between them."""
+        """For rows and columns: the lower cell, the upper cell, and the weight of the upper one."""
         found = []
         for size, (before, after), length in zip(shape[1:3], self.cropping, (self.height, self.width), strict=True):
             size = None if size is None else size - before - after

@@ -16,12 +16,12 @@ class ClassColumns(keras.layers.Layer):
     """Puts the background first among the class columns of every box.
 
     Args:
-        num_columns: class columns per box in the input, the background's included if there is one.
-        background: its column; -1 if there is none: then a column with a very low score is added in front.
+        num_columns: class columns per box in the input, including the background's if there is one.
+        background: its column; -1 if there is none: then a column with a very low score is added as the first.
         **kwargs: of `keras.layers.Layer`.
 
-    Input: (B, H, W, boxes * num_columns), class fastest; output: the same, or (B, H, W, boxes * (num_columns + 1))
-    where a background had to be added.
+    Input: (B, H, W, boxes * num_columns), class fastest; output: the same, or (B, H, W, boxes * (num_columns + 1)) with
+    an added background.
     """
 
     def __init__(self, num_columns: int, background: int, **kwargs: Any):
@@ -66,11 +66,11 @@ def head_of(tensor: Any) -> tuple[Any, Any]:
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class BoxesOfClasses(keras.layers.Layer):
-    """The class columns of heads that predict a box of its own for each class (Caffe's `share_location: false`).
+    """The class columns of heads that predict one box per class (Caffe's `share_location: false`).
 
-    There a prior has one box per class. Here each prior becomes one anchor per class; that anchor can only score its
-    class: its column keeps the class's score as the logit of a sigmoid, and all others have a very low score. Such
-    predictions are for detecting; training is not supported.
+    Each prior becomes one anchor per class. That anchor scores only its class: its column keeps the class's score as
+    the logit of a sigmoid, and all others have a very low score. Such predictions are for detecting; training is not
+    supported.
 
     Args:
         num_columns: class columns per prior.
@@ -78,7 +78,7 @@ class BoxesOfClasses(keras.layers.Layer):
         **kwargs: of `keras.layers.Layer`.
 
     Input: (B, H, W, priors * num_columns), class fastest; output: (B, H, W, priors * num_columns * num_columns), logits
-    for a sigmoid, or probabilities where `scores` says so.
+    for a sigmoid, or probabilities if `scores` is "probabilities".
     """
 
     def __init__(self, num_columns: int, scores: str = "softmax", **kwargs: Any):

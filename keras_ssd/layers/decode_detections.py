@@ -18,18 +18,18 @@ class DecodeDetections(keras.layers.Layer):
 
     The order is the original's: softmax; decode; drop scores not above the threshold; per class the `top_k` best
     *before* suppression; suppression per class; the `keep_top_k` best over all classes. Everything is computed in
-    float32 whatever the model's dtype policy is.
+    float32 for every dtype policy.
 
     Args:
-        from_logits: the class columns are raw scores; False for tensors that went through a softmax (ssd_keras), which
-            is the same as `scores="probabilities"`.
+        from_logits: the class columns are raw scores; False for tensors after a softmax (ssd_keras), which is the same
+            as `scores="probabilities"`.
         confidence_threshold and those after it: the fields of `keras_ssd.DecodeOptions`, with its defaults.
-        **kwargs: of `keras.layers.Layer`. Whatever `dtype` says, coordinates and scores are float32.
+        **kwargs: of `keras.layers.Layer`. Coordinates and scores are float32 for every `dtype`.
 
     Input: raw predictions (B, N, C + 1 + 12), see `keras_ssd.box_coder.Predictions`.
 
-    Output: (B, K, 6) float32 rows [class id 0..C-1, score, xmin, ymin, xmax, ymax] by falling score, boxes as fractions
-    of the image; unused rows have class -1 and score 0.
+    Output: (B, K, 6) float32 rows [class id 0..C-1, score, xmin, ymin, xmax, ymax] by descending score, boxes as
+    fractions of the image; unused rows have class -1 and score 0.
 
     Raises:
         ValueError: an option outside its range.

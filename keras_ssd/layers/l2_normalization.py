@@ -11,24 +11,24 @@ from keras_ssd.calling import checked_arguments
 @checked_arguments
 @keras.saving.register_keras_serializable("keras_ssd")
 class L2Normalization(keras.layers.Layer):
-    """Divides each feature vector by its length and multiplies it with learned scales (ParseNet).
+    """Divides each feature vector by its L2 norm and multiplies it by learned scales (ParseNet).
 
-    The features of conv4_3 are far larger than those of deeper layers; without this the heads could not share one
-    learning rate. The length is sqrt(epsilon + sum of squares): `epsilon` stands *inside* the root as in Caffe, so a
-    column of zeros gives zeros and finite gradients. The length is computed in float32 whatever the dtype policy is.
+    The features of conv4_3 are far larger than those of deeper layers; without this, the heads could not share one
+    learning rate. The norm is sqrt(epsilon + sum of squares), with `epsilon` *inside* the root as in Caffe, so a column
+    of zeros gives zeros and finite gradients. The norm is computed in float32 for every dtype policy.
 
     Args:
         scale: initial value of the learned scales.
         epsilon: added to the sum of squares.
-        channel_shared: one scale for all channels instead of one for each.
-        across_spatial: one length for the whole feature map instead of one for each position.
+        channel_shared: one scale for all channels instead of one per channel.
+        across_spatial: one norm for the whole feature map instead of one per location.
         gamma_regularizer: Keras regularizer of the scales.
         **kwargs: of `keras.layers.Layer`.
 
     Input and output: (B, H, W, C), channels last.
 
     Source: weiliu89/caffe, branch ssd, src/caffe/layers/normalize_layer.cpp. Its backward pass is the true gradient
-    only where all scales are equal; this layer has the true gradient.
+    only if all scales are equal; this layer has the true gradient.
     """
 
     def __init__(

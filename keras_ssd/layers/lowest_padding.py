@@ -15,7 +15,7 @@ from keras_ssd.calling import checked_arguments
 class LowestPadding2D(keras.layers.Layer):
     """Pads a feature map with the lowest number of its dtype, for max pooling with Caffe's explicit padding.
 
-    `ZeroPadding2D` would win against negative features, and the paddings that pooling itself knows are other ones.
+    Zeros of `ZeroPadding2D` would exceed negative features, and pooling's own padding modes differ from Caffe's.
 
     Args:
         padding: ((top, bottom), (left, right)) cells, none negative.

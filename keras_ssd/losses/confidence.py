@@ -15,7 +15,7 @@ ACTIVATIONS = ("softmax", "sigmoid")
 LARGEST_SOFTMAX_LOSS = 87.33654475055310898657
 SMALLEST_PROBABILITY = 1e-15  # ssd_keras's; a smaller one would make gradients that overflow
 SMALLEST_FOCAL_BASE = 1e-12  # a power below 1 has no gradient at 0
-LARGEST_LOGIT = 1e30  # the difference of two infinities is no number, and a sum of many must still be finite
+LARGEST_LOGIT = 1e30  # the difference of two infinities is NaN, and a sum of many must still be finite
 
 
 @checked_arguments

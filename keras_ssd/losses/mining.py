@@ -93,15 +93,15 @@ class HardNegatives:
 
 @checked_arguments
 def hardest(losses: Any, candidates: Any, counts: Any) -> Any:
-    """The `counts` candidates with the largest losses in each row; of equal losses those that come first.
+    """The `counts` candidates with the largest losses in each row; the first of equal losses.
 
-    One sort finds the smallest loss that is taken, so shapes stay static. If `counts` is 0, the largest loss is the
-    limit, and no candidate is taken.
+    One sort finds the smallest loss to take, so shapes stay static. If `counts` is 0, the largest loss is the limit,
+    and no candidate is taken.
 
     Args:
         losses: (G, M), above minus infinity; NaN counts as the largest loss, so that it is not hidden.
         candidates: (G, M) bool.
-        counts: (G,) int32; fewer are taken where there are fewer candidates.
+        counts: (G,) int32; rows with fewer candidates take all of them.
 
     Returns:
         (G, M) bool.

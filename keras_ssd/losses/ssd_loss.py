@@ -57,8 +57,8 @@ class SSDLoss(keras.losses.Loss):
         confidence: "softmax" or "sigmoid", see `keras_ssd.losses.ConfidenceLoss`.
         localization: "smooth_l1", "l1", "l2", "giou", "diou" or "ciou", see `keras_ssd.losses.localization_loss`.
         alpha: weight of the localisation loss.
-        mining: "image" (Caffe), "batch" (ssd_keras; with several replicas each one's part of the batch), or None: every
-            background anchor counts, as focal loss needs it.
+        mining: "image" (Caffe), "batch" (ssd_keras; with several replicas, each replica's part of the batch), or None:
+            every background anchor counts, as focal loss requires.
         neg_pos_ratio: negatives for each positive.
         n_neg_min: minimum number of negatives per image, or per batch.
         negative_images: "ignore" or "mine" images without positives, see `keras_ssd.losses.HardNegatives`.
@@ -74,21 +74,21 @@ class SSDLoss(keras.losses.Loss):
         reduction: Keras's. Except for "sum", the share of each image is multiplied by the batch size, so that Keras's
             mean gives the loss and `sample_weight` (B,) weights images; None returns the shares (B,).
         name: Keras's.
-        dtype: Keras's; at least float32 whatever the model's dtype policy is.
+        dtype: Keras's; at least float32 for every dtype policy.
 
     Called with `y_true`, targets (B, N, 1 + 4) or one-hot targets of ssd_keras (B, N, C + 1 + 12), see
     `keras_ssd.box_coder.Targets`; and `y_pred`, raw predictions (B, N, C + 1 + 12).
 
     Several replicas that train one batch (`tf.distribute`, `keras.distribution`, `torch.distributed`) divide by the
     positives of the whole batch, so the gradient is the same as on one device. Loss and gradient are
-    finite where no image has an object, and for any scores; only offsets of a positive anchor near the largest float
-    can make the loss infinite.
+    finite if no image has an object, and for any scores; only offsets of a positive anchor near the largest float can
+    make the loss infinite.
 
     Caffe's HARD_EXAMPLE mining, suppression among negatives, matching by predicted boxes, and variances in targets
-    (whose gradient Caffe gets wrong) are not offered.
+    (with a wrong gradient in Caffe) are not supported.
 
     Raises:
-        ValueError: an unknown choice or a number outside its range; when called, shapes that don't belong together.
+        ValueError: an unknown choice or a number outside its range; when called, shapes that do not fit together.
 
     Example:
         >>> loss = keras_ssd.SSDLoss()
@@ -120,7 +120,7 @@ class SSDLoss(keras.losses.Loss):
         name: str = "ssd_loss",
         dtype: Any = None,
     ):
-        # Coordinates and losses need float32, whatever Keras's default is.
+        # Coordinates and losses need float32, for every default of Keras.
         super().__init__(name=name, reduction=reduction, dtype=dtype or _at_least_float32(keras.config.floatx()))
         check_choice("confidence", confidence, ("softmax", "sigmoid"))
         check_choice("localization", localization, LOCALIZATIONS)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from keras_ssd import boxes as bx
 from keras_ssd.anchors.candidate_search import WINDOW_IOU, GridWindows
-from keras_ssd.anchors.spec import AnchorLevel
+from keras_ssd.anchors.level import AnchorLevel
 from keras_ssd.matching.float64 import there_and_back
 from keras_ssd.matching.rules import MatchRules
 
@@ -122,9 +122,6 @@ def match(boxes_xyxy: ArrayLike, anchors_xyxy: ArrayLike | AnchorOverlaps, rules
         anchors_xyxy: (N, 4) fractions of the image, or their `AnchorOverlaps`, which saves time when many images
             are matched.
         rules: `MatchRules`; None for the original SSD's.
-
-    Returns:
-        `Matches`.
 
     Example:
         >>> spec = keras_ssd.anchors.named_spec("ssd300_voc")

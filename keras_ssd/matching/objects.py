@@ -16,15 +16,15 @@ def checked_objects(
     """Objects as arrays: boxes (M, 4) of `dtype`, class ids (M,) of whole numbers.
 
     Args:
-        boxes_xyxy, class_ids: what `TargetEncoder.encode` was given.
+        boxes_xyxy, class_ids: the arguments of `TargetEncoder.encode`.
         num_classes: classes without background.
         dtype: of the boxes.
         where: start of the error message, such as the index of the image.
 
     Raises:
-        ValueError: arrays that do not fit together, a box without area or not of finite numbers, a class id outside
-            its range, boxes in pixels. Padding is not looked at.
-        TypeError: class ids that are no numbers.
+        ValueError: arrays that do not fit together, a box without area or not of finite numbers, a class id outside its
+            range, boxes in pixels. Padding is not checked.
+        TypeError: class ids that are not numbers.
     """
     boxes, class_ids = np.asarray(boxes_xyxy, dtype), np.asarray(class_ids)
     if boxes.size == 0 and class_ids.size == 0:

@@ -58,7 +58,7 @@ def _places(overlaps, axis):
 
 
 def _one_hot(anchors, overlaps):
-    """(B, M, N) bool: the anchor that each object names; none where it names -1."""
+    """(B, M, N) bool: the anchor of each object; none for -1."""
     return ops.equal(anchors[..., None], _places(overlaps, 2))
 
 
@@ -78,15 +78,14 @@ def _own_anchors(overlaps, valid, rules):
 def _greedy(overlaps, least_iou):
     """Caffe's global greedy matching in few rounds.
 
-    A pair that is the best of its object and of its anchor, among those still free, is one that the greedy order will
-    choose whatever else it chooses before. So each round takes all such pairs at once; two or three rounds suffice for
-    most images.
+    A pair that is the best of its object and of its anchor, among those still free, is chosen by the greedy order in
+    any case. So each round takes all such pairs at once; two or three rounds suffice for most images.
     """
     count = overlaps.shape[1]
     earlier = ops.convert_to_tensor(np.tri(count, k=-1, dtype=bool).T, "bool")  # [rival, object]: the rival comes first
 
     def take(own, free, waiting):
-        # few passes over (B, M, N): they are what this costs
+        # few passes over (B, M, N), which cost most of the time
         anchor = ops.cast(ops.argmax(ops.where(free[:, None, :], overlaps, 0.0), axis=2), "int32")
         wanted = ops.repeat(anchor[:, None, :], count, axis=1)
         rivals = ops.take_along_axis(overlaps, wanted, axis=2)  # (B, rival, object) IoU with each object's anchor

@@ -1,4 +1,4 @@
-"""What belongs to a detector besides its layers, also where Keras wrapped it in another model."""
+"""Facts of a detector besides its layers, also if Keras has wrapped it in another model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,10 @@ from keras_ssd.layers import AnchorBoxes
 
 @dataclass(frozen=True)
 class Belongings:
-    """What `detect` asks a model for.
+    """The facts that `detect` needs of a model.
 
     Attributes:
-        class_names: without background; None where nothing tells.
+        class_names: without background; None if unknown.
         decoding: options of `DecodeDetections`.
         confidence: `Confidence` or None.
     """
@@ -23,10 +23,10 @@ class Belongings:
 
 
 def belongings_of(model: Any) -> Belongings:
-    """What belongs to a model, or to the detector that it was made from or has inside.
+    """The `Belongings` of a model, or of the detector that it was made from or contains.
 
-    Any object with attributes `class_names`, `decoding` and `confidence` speaks for itself. Keras hands only layers on
-    when a model is wrapped in another one, so else the layer `AnchorBoxes` tells.
+    An object's attributes `class_names`, `decoding` and `confidence` come first. Keras passes only layers on to a model
+    that wraps another one, so otherwise the layer `AnchorBoxes` has them.
     """
     if getattr(model, "class_names", None) is not None:
         return Belongings(model.class_names, getattr(model, "decoding", None), getattr(model, "confidence", None))

@@ -65,8 +65,8 @@ def ssd(
         input_size: (height, width) in pixels; None is the model's own, or (300, 300) for a name.
         width: factor of the channels of a MobileNet by name (Keras's `alpha`), and of derived extras.
         weights: of a backbone by name: None, "imagenet" (downloaded by Keras) or a file.
-        preprocessing: "auto", "caffe", "tf", "torch", "unit" or "none": the layers that stand before the backbone.
-        extras: `Extra`s behind the last tap, or how many to derive; None derives as many as the anchors want, or until
+        preprocessing: "auto", "caffe", "tf", "torch", "unit" or "none": the layers before the backbone.
+        extras: `Extra`s after the last tap, or how many to derive; None derives as many as the anchors need, or until
             the grid is 1x1.
         fpn: True adds a feature pyramid of 256 channels, which brings coarse features into finer maps; a number sets
             the channels.
@@ -74,14 +74,14 @@ def ssd(
             `keras_ssd.models.heads` with other numbers.
         style: a `ConvStyle` for extras, pyramid and heads; None is Caffe's xavier without penalty.
         freeze: patterns of layer names that are not trained, such as ("conv1_*", "conv2_*").
-        decoding: options of `DecodeDetections` that the model's predictions want, see `SSD`.
+        decoding: options of `DecodeDetections` for the model's predictions, see `SSD`.
         name: the model's name.
 
     Returns:
         An `SSD` whose output is raw predictions (B, N, C + 1 + 12), see `keras_ssd.box_coder.Predictions`.
 
     Raises:
-        TypeError: no functional model.
+        TypeError: the backbone is not a functional model.
         ValueError: unknown backbone, taps or freeze patterns (possible taps are listed), bad class names, an image
             that is too small, anchors that do not fit the feature maps.
 
@@ -156,7 +156,7 @@ def _extra_filters(head, width):
 
 
 def _extras(extras, anchors, taps, x, separable, filters):
-    """The `Extra`s behind the last tap."""
+    """The `Extra`s after the last tap."""
     if isinstance(extras, (list, tuple)):
         if not all(isinstance(extra, Extra) for extra in extras):
             raise TypeError(f"`extras` must be `Extra`s, a whole number, or None. Received: extras={extras!r}")

@@ -12,7 +12,7 @@ class Composition:
     """One row per level; `str()` is a table.
 
     Args:
-        rows: (`FeatureMap` or None, `AnchorLevel`) of each level; None where nothing tells what the head reads.
+        rows: (`FeatureMap` or None, `AnchorLevel`) of each level; None if the head's input is unknown.
         preprocessing: names of the layers between the images and the first convolution.
         num_anchors: of all levels.
     """

@@ -1,4 +1,4 @@
-"""What PyTorch projects trained their SSDs with besides the weights: anchors, means, and how they read predictions."""
+"""The conventions of PyTorch projects for their SSDs' weights: anchors, means, and decoding."""
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -9,11 +9,11 @@ from keras_ssd.backbones.vgg16 import MEAN_RGB
 
 @dataclass(frozen=True)
 class Conventions:
-    """What goes with the weights of a project's VGG16 SSDs.
+    """The conventions of a project's VGG16 SSDs.
 
     Args:
         mean_rgb: subtracted from RGB images in 0..255.
-        scales: the anchor table, or None where the project has several.
+        scales: the anchor table, or None if the project has several.
         truncate_sizes, clamp_sizes: as of an `AnchorRecipe`.
         decoding: options of `DecodeDetections` other than the original's.
     """

@@ -1,4 +1,4 @@
-"""Extra layers, which make smaller feature maps behind the backbone's last one."""
+"""Extra layers, which make coarser feature maps after the backbone's last one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,22 +36,15 @@ class Extra:
 def derive_extras(
     grid_hw: Sequence[int], count: int | None = None, *, separable: bool = False, filters: int = FILTERS
 ) -> "tuple[Extra, ...]":
-    """The extras that bring a grid down to one cell, or as many as are asked for.
+    """The extras that reduce a grid to one cell, or as many as `count`, named `extra1_2`, `extra2_2`, ...
 
-    Each is a 1x1 convolution that saves work and a 3x3 one: without padding where both sides have 3 to 5 cells, as
-    SSD300 ends, otherwise of stride 2, padded by 1. The first keeps the width, the others squeeze to half of it.
-
-    Args:
-        grid_hw: (height, width) of the map that they start from.
-        count: how many; None goes on until the grid is 1x1.
-        separable: depthwise convolutions with BatchNorm and ReLU6 instead of full ones with ReLU, as in SSDlite.
-        filters: channels of each new map.
-
-    Returns:
-        Tuple of `Extra`, named `extra1_2`, `extra2_2`, ...
+    Each has a 1x1 convolution, which reduces the channels, and a 3x3 one: without padding if both sides have 3 to 5
+    cells, as at the end of SSD300, otherwise with stride 2 and padding 1. The first keeps the width, the others halve
+    it inside. `filters` are the channels of each new map. `separable` replaces full convolutions with ReLU by depthwise
+    ones with BatchNorm and ReLU6, as in SSDlite.
 
     Raises:
-        ValueError: more than there are until 1x1.
+        ValueError: `count` is more than there are until 1x1.
 
     Example:
         >>> [extra.layer for extra in derive_extras((10, 10))]

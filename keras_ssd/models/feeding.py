@@ -7,13 +7,10 @@ from typing import Any
 
 @contextlib.contextmanager
 def telling_failures(*sources: Any) -> Iterator[None]:
-    """Raises the error that ended a source of batches, where the backend made another one of it.
+    """Raises the error that ended a source of batches instead of the error that the backend made of it.
 
-    TensorFlow calls a source from within its graph and tells of "PyFunction errors" and iterators instead.
-
-    Args:
-        sources: what `fit` takes as `x` and `validation_data`. `keras_ssd.data.Batches` keep such an error as
-            `failure`.
+    TensorFlow calls a source inside its graph and reports "PyFunction errors" and iterators. `sources` are `x` and
+    `validation_data` of `fit`; `keras_ssd.data.Batches` keep such an error as `failure`.
     """
     telling = [source for source in sources if hasattr(source, "failure")]
     for source in telling:

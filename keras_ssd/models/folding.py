@@ -8,17 +8,11 @@ from keras_ssd.models.model import SSD
 
 
 def fold_batch_normalization(model: keras.Model) -> keras.Model:
-    """A copy of a model whose batch normalisations are part of the convolutions before them.
+    """A copy of a functional model whose batch normalisations are folded into the convolutions before them.
 
-    A normalisation with fixed averages is a factor and a summand per channel, so a linear convolution can do it on the
-    way: the same outputs up to rounding, fewer layers, less time. Such a model is for detecting; training it goes on
-    without normalisation.
-
-    Args:
-        model: a functional `keras.Model`, for example an `SSD`.
-
-    Returns:
-        A new model of the same class and weights; the given one is unchanged.
+    A normalisation with fixed averages is a scale and bias per channel, which the convolution can include: the outputs
+    are equal up to rounding, with fewer layers and in less time. Such a model is for detecting; training it would
+    continue without normalisation.
     """
     pairs = foldable_pairs(model)
     folded = {conv.name: norm for conv, norm in pairs}

@@ -12,19 +12,10 @@ FILTERS = 256
 
 
 def pyramid(names: Sequence[str], maps: Sequence[Any], style: ConvStyle, filters: int = FILTERS) -> list[Any]:
-    """Feature maps of one width, each with the features of all coarser ones.
+    """Feature maps (B, H, W, filters) of one width, each with the features of all coarser ones, finest first.
 
-    Every map goes through a 1x1 convolution, the coarser sum is enlarged and added, and a 3x3 convolution smoothes.
-    Enlarging repeats cells where the grids halve; grids of another ratio are interpolated.
-
-    Args:
-        names: of the tapped layers; the new maps are called `<name>_fpn`.
-        maps: symbolic maps (B, H, W, C), finest first.
-        style: a `ConvStyle`.
-        filters: channels of the new maps.
-
-    Returns:
-        List of maps (B, H, W, filters), in the order given.
+    Every map passes a 1x1 convolution, the coarser sum is upsampled and added, and a 3x3 convolution smooths. If the
+    grids halve, upsampling repeats cells; for other ratios it interpolates. The new maps are called `<name>_fpn`.
 
     Source: Lin et al., "Feature Pyramid Networks for Object Detection" (arXiv 1612.03144), section 3.
     """

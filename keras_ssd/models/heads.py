@@ -54,7 +54,7 @@ class Tap:
 
 
 def feature_map(tap: Tap, x: Any) -> Any:
-    """The head's input: the tapped feature map, normalised where the tap says so."""
+    """The head's input: the tapped feature map, normalised if the tap requires it."""
     if tap.batch_norm:
         return keras.layers.BatchNormalization(momentum=0.97, epsilon=1e-3, name=tap.source)(x)
     return x if tap.l2_scale is None else L2Normalization(tap.l2_scale, name=tap.source)(x)
@@ -69,16 +69,10 @@ class PlainHead:
     """One convolution for the classes and one for the offsets of each feature map: the original's."""
 
     def maps(self, sources: Sources, num_classes: int, style: ConvStyle) -> Maps:
-        """The heads of all feature maps.
+        """Lists of confidence maps (B, H, W, boxes * (C + 1)) and of offset maps (B, H, W, boxes * 4).
 
-        Args:
-            sources: list of (`Tap`, feature map, boxes per cell).
-            num_classes: without background.
-            style: a `ConvStyle`.
-
-        Returns:
-            The list of confidence maps (B, H, W, boxes * (C + 1)) and that of offset maps (B, H, W, boxes * 4).
-            Channels are box-major, class fastest, background first, as Caffe's permuted heads are.
+        `sources` are (`Tap`, feature map, boxes per cell). Channels are box-major, class fastest, background first, as
+        in Caffe's permuted heads.
         """
         return _by_end(sources, num_classes, lambda tap, x, end, channels: self._end(tap, x, end, channels, style))
 
@@ -90,11 +84,11 @@ class PlainHead:
 class SeparableHead:
     """SSDlite's: a depthwise convolution with BatchNorm and ReLU6, then a 1x1 convolution.
 
-    A fraction of the plain head's weights and work; for mobile backbones. The layers before `<source>_mbox_conf` and
-    `<source>_mbox_loc` are called as these, with `_dw`, `_dw_bn` and `_dw_relu` behind.
+    It has a fraction of the plain head's weights and operations, for mobile backbones. The layers before
+    `<source>_mbox_conf` and `<source>_mbox_loc` have these names with `_dw`, `_dw_bn` and `_dw_relu` appended.
 
     Args:
-        momentum, epsilon: of the BatchNorm, in Keras's meaning.
+        momentum, epsilon: of the BatchNorm, as Keras defines them.
 
     Source: Sandler et al., "MobileNetV2" (arXiv 1801.04381), section 6.2.
     """
@@ -114,10 +108,10 @@ class SeparableHead:
 
 @dataclass(frozen=True)
 class SharedHead:
-    """RetinaNet's: one tower of convolutions for the classes and one for the offsets, the same for all feature maps.
+    """RetinaNet's: one tower of convolutions for the classes and one for the offsets, shared by all feature maps.
 
-    All maps need the same number of boxes per cell. Maps of other widths are first brought to `filters` channels by a
-    1x1 convolution of their own, `<source>_head_in`.
+    All maps need the same number of boxes per cell. Maps of other widths first pass a separate 1x1 convolution to
+    `filters` channels, `<source>_head_in`.
 
     Args:
         depth: 3x3 convolutions with ReLU in a tower, before the last one.
@@ -144,10 +138,7 @@ class SharedHead:
         inputs = [self._brought_in(tap, x, style) for tap, x, _ in sources]
         boxes = sources[0][2]
         conf, loc = ENDS
-        return (
-            self._tower(inputs, conf, boxes * (num_classes + 1), style),
-            self._tower(inputs, loc, boxes * 4, style),
-        )
+        return (self._tower(inputs, conf, boxes * (num_classes + 1), style), self._tower(inputs, loc, boxes * 4, style))
 
     def _brought_in(self, tap, x, style):
         return x if x.shape[-1] == self.filters else style.conv(self.filters, 1, name=f"{tap.source}_head_in")(x)
@@ -174,10 +165,10 @@ HEADS: dict[str, PlainHead | SeparableHead | SharedHead] = {
 
 
 def head_of(head: Any) -> "PlainHead | SeparableHead | SharedHead":
-    """A kind of head by its name; an instance as it is.
+    """The head with this name; an instance is returned unchanged.
 
     Raises:
-        ValueError: no such name.
+        ValueError: unknown name.
         TypeError: neither a name nor a head.
     """
     if isinstance(head, str):

@@ -1,4 +1,4 @@
-"""What Keras offers to every model and cannot do for a detector: one error each, with what does it instead."""
+"""Functions of Keras that do not work for a detector: one error each, which names the alternative."""
 
 import contextlib
 import inspect
@@ -22,8 +22,8 @@ ONNX = "keras_ssd.to_onnx(model, 'model.onnx') writes ONNX on every backend"
 def check_compile(loss: Any, metrics: Any, weighted_metrics: Any) -> None:
     """Raises ValueError for losses and metrics of Keras, which compare tensors of one shape.
 
-    Targets are (B, N, 5) and predictions (B, N, C + 13): such a loss fails or, worse, measures nothing. Losses and
-    metrics that the user wrote pass.
+    Targets are (B, N, 5) and predictions (B, N, C + 13), so such a loss fails or, worse, is meaningless. The user's own
+    losses and metrics are accepted.
     """
     for one in keras.tree.flatten(loss):
         if _is_of_keras(one):
@@ -125,7 +125,7 @@ def check_images(method: str, name: str, given: Any) -> None:
 
 
 def refuse_quantizing(name: str, *args: Any, **kwargs: Any) -> None:
-    """Raises ValueError: Keras would quantize no layer of a detector and say nothing."""
+    """Raises ValueError, since Keras would silently quantize no layer of a detector."""
     raise ValueError(
         f"Keras quantizes Dense, EinsumDense and Embedding layers alone. Model '{name}' computes with convolutions, "
         "so nothing would change. For a smaller file write the weights in float16, keras_ssd.formats.write_keras_h5; "
@@ -208,9 +208,9 @@ def telling_compilation(model: keras.Model) -> Iterator[None]:
 
 
 def check_same_classes(filepath: Any, class_names: Sequence[str]) -> None:
-    """Raises ValueError where a .keras file names other classes than the model that takes its weights.
+    """Raises ValueError if a .keras file has other classes than the model that loads its weights.
 
-    A .weights.h5 file names none.
+    A .weights.h5 file has no class names.
     """
     path = os.fspath(filepath)
     if not path.endswith(".keras") or not zipfile.is_zipfile(path):

@@ -40,11 +40,11 @@ def mobilenet_ssd(
         weights: a catalogue name such as "voc07+12+coco", the path of a .caffemodel of this network or of a .keras
             file, or None.
         classes: class names without background; with weights of other classes the heads are sub-sampled by name.
-        weights_classes: what a weight file was trained on, where that is not VOC.
+        weights_classes: the classes of a weight file, if they are not VOC's.
         input_size: (height, width) in pixels; None is the file's, or (300, 300).
         anchors: an `AnchorRecipe` or an `AnchorSpec`; None is the file's, or the original's.
-        batch_norm: BatchNorm behind each convolution; None is what the weights have, or True. Files for deployment
-            have it merged into the convolutions; for training take the others.
+        batch_norm: BatchNorm after each convolution; None is as in the weights, or True. Files for deployment have it
+            merged into the convolutions; for training, use the others.
         l2: factor of Keras's L2 penalty on the kernels.
         kernel_initializer: of fresh kernels.
         freeze: patterns of layers that are not trained, such as ("conv?", "conv?--*").

@@ -1,4 +1,4 @@
-"""The model class: a functional `keras.Model` that knows its anchors and its classes."""
+"""The model class: a functional `keras.Model` with anchors and classes."""
 
 import functools
 import inspect
@@ -37,12 +37,12 @@ class SSD(keras.Model):
         inputs, outputs, name: as of a functional `keras.Model`.
         class_names: names of the classes without background; none gives `class_0`, `class_1`, ... They can be set
             later.
-        decoding: what `DecodeDetections` does with this model's predictions unless it is told otherwise: some of its
-            options, such as the thresholds of an imported net or `{"scores": "sigmoid"}`. None is the original SSD's.
-        sources: names of the layers whose outputs the heads read, one per level, where a factory knows them.
+        decoding: default options of `DecodeDetections` for this model, such as the thresholds of an imported net or
+            `{"scores": "sigmoid"}`. None is the original SSD's.
+        sources: names of the layers whose outputs the heads read, one per level, if a factory knows them.
 
     Attributes:
-        weights_report: what a factory loaded, sub-sampled and initialised; `print` it. None without `weights`.
+        weights_report: the loaded, sub-sampled and initialised weights; `print` it. None without `weights`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -112,12 +112,12 @@ class SSD(keras.Model):
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """Options of `DecodeDetections` that this model's predictions want, where they are not the original SSD's."""
+        """Options of `DecodeDetections` for this model that differ from the original SSD's."""
         return dict(self._decoding)
 
     @property
     def confidence(self) -> Confidence | None:
-        """The `Confidence` that `detect` uses by default, chosen in training; None where there is none."""
+        """The default `Confidence` of `detect`, chosen in training; None if there is none."""
         return self._confidence
 
     @confidence.setter
@@ -260,7 +260,7 @@ class SSD(keras.Model):
         super().compile(optimizer, loss, *args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """As Keras's, which leaves a class with a `compile` of its own uncompiled."""
+        """As Keras's, which does not compile a class with its own `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
@@ -309,7 +309,7 @@ class SSD(keras.Model):
         return model
 
     def _about(self):
-        """What belongs to a detector besides its layers, as plain data."""
+        """The facts of a detector besides its layers, as plain data."""
         return {
             "class_names": list(self._class_names),
             "decoding": self.decoding,
@@ -324,7 +324,7 @@ class SSD(keras.Model):
     def _tell_layer(self, renamed=False):
         """Copies what is known into the layer of the anchors, because `clone_model` copies only layers."""
         for layer in self.layers:
-            # A decoder's model shares the layer with the raw model, whose word stands.
+            # A decoder's model shares the layer with the raw model, whose facts stay.
             if isinstance(layer, AnchorBoxes) and (renamed or not (layer.about and self.has_decoder)):
                 layer.about = self._about()
 

@@ -1,4 +1,4 @@
-"""Opening trained detectors whose network a factory builds: by catalogue name, or from a file that tells it."""
+"""Opens trained detectors whose network a factory builds: by catalogue name, or from a file that identifies it."""
 
 import logging
 import os
@@ -61,7 +61,7 @@ def open_built(
 
 
 def _catalogued(name, model):
-    """The catalogue's detector of this name; a tag alone means SSD300 where SSD300 has it."""
+    """The catalogue's detector of this name; a tag without a network means SSD300, if SSD300 has it."""
     if model is None and any(entry.tag == name for entry in zoo.entries(model="ssd300")):
         model = "ssd300"
     entry = find_entry(name, model)
@@ -71,7 +71,7 @@ def _catalogued(name, model):
 
 
 def _with_names(model, path, class_names):
-    """A loaded model whose classes are named as asked, if its file did not name them."""
+    """A loaded model with the given class names, if its file has none."""
     if class_names is not None:
         if model.names_classes:
             tell_unused(path, class_names, model.class_names)

@@ -1,4 +1,4 @@
-"""What a factory starts from: its weights, the classes that they know, and the classes of the model to build."""
+"""The start of a factory: its weights, their classes, and the classes of the model to build."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from keras_ssd.zoo.read import load_backbone_into, load_weights_into
 
 @dataclass(frozen=True)
 class Start:
-    """What a factory builds from; see `start_from`.
+    """The start of a factory; see `start_from`.
 
     Args:
-        trained: `TrainedWeights`, or None for a net that is wholly fresh.
-        known: the classes of the trained heads, in order; None where all heads are fresh.
+        trained: `TrainedWeights`, or None for a new network.
+        known: the classes of the trained heads, in order; None if all heads are new.
         classes: those of the model to build.
     """
 
@@ -37,7 +37,7 @@ class Start:
         return None if self.known is None else self.trained
 
     def decoding_or(self, default: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        """Options of `DecodeDetections` that the trained heads' file tells, else the factory's own."""
+        """Options of `DecodeDetections` of the trained heads, else the factory's own."""
         told = self.detector and self.detector.decoding
         return default if told is None else told
 
@@ -58,20 +58,17 @@ def start_from(
     weights_classes: Sequence[str] | None = None,
     backbone: str | None = None,
 ) -> Start:
-    """What `weights=` and `classes=` of a factory mean together.
+    """Combines `weights=` and `classes=` of a factory.
 
     Args:
         weights: as of `read_weights`, or None.
         classes: class names of the model to build; None for those of the weights.
         model: the factory's name, which the weights must be of.
-        weights_classes: what a weight file was trained on, where it does not tell.
-        backbone: "vgg16" where weights of that backbone do as well, "imagenet" among them, under fresh heads.
-
-    Returns:
-        `Start`.
+        weights_classes: the classes of a weight file that does not state them.
+        backbone: "vgg16" if weights of that backbone are accepted, including "imagenet", with new heads.
 
     Raises:
-        ValueError: weights of another network, neither weights nor classes, or classes that nothing tells.
+        ValueError: weights of another network, neither weights nor classes, or unknown classes.
     """
     classes = None if classes is None else class_list("classes", classes)
     trained = None if weights is None else _read(weights, model, backbone)

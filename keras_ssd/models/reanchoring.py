@@ -22,12 +22,12 @@ NEAR = 0.5  # IoU from which a box is near enough to start from; with 0.5 an anc
 
 @dataclass(frozen=True)
 class ReanchoringReport:
-    """Where the heads' rows came from; `str()` says it in words.
+    """The sources of the heads' rows; `str()` describes them.
 
     Args:
         kept: (level, box) of the new spec that the old one has, too.
         adapted: (level, box) that start from the rows of another box.
-        fresh: (level, box) that start from nothing.
+        fresh: (level, box) that start untrained.
         spec: the new `AnchorSpec`.
     """
 
@@ -50,27 +50,26 @@ class ReanchoringReport:
 
 @checked_arguments
 def with_anchors(model: SSD, anchors: AnchorRecipe | AnchorSpec, *, nearest: bool = True) -> SSD:
-    """A copy of a detector with other anchors; what it learnt stays as far as its boxes do.
+    """A copy of a detector with other anchors, which keeps the training of the boxes that stay.
 
-    Anchors can be changed without training anew. A box that stays (sides equal to 1 %) keeps its rows in the heads. A
-    new box starts from the rows of the box of its level that overlaps it most, if that is by an IoU of 0.5: its filters
-    look for objects of about its size. The offsets are rescaled for the new box, so that at first it predicts the very
-    same objects; training then makes it a specialist. Boxes without such a neighbour start fresh. Nothing but the heads
-    changes.
+    Anchors can be changed without training from scratch. A box that stays (sides equal to 1 %) keeps its rows in the
+    heads. A new box starts from the rows of the box of its level that overlaps it most, if the IoU is at least 0.5:
+    those filters detect objects of about its size. The offsets are rescaled, so that the new box predicts the same
+    objects at first; training then adapts it. Other boxes start untrained. Only the heads change.
 
     Args:
         model: an `SSD` of raw predictions.
-        anchors: an `AnchorSpec` for the model's grids and input size, such as `keras_ssd.anchors.fit(data, model)`
-            gives, or an `AnchorRecipe`.
-        nearest: False lets all boxes that do not stay start fresh.
+        anchors: an `AnchorSpec` for the model's grids and input size, such as that of
+            `keras_ssd.anchors.fit(data, model)`, or an `AnchorRecipe`.
+        nearest: False starts all boxes that do not stay untrained.
 
     Returns:
-        A new `SSD`; its `weights_report` says which boxes stayed. The given model is unchanged, and shares no weights
-        with it.
+        A new `SSD`; its `weights_report` lists the boxes that stayed. The given model is unchanged, and shares no
+        weights with it.
 
     Raises:
-        ValueError: anchors for other grids, or heads that are no convolutions with channels for each box.
-        TypeError: no anchors.
+        ValueError: anchors for other grids, or heads that are not convolutions with channels for each box.
+        TypeError: `anchors` is neither a spec nor a recipe.
 
     Example:
         >>> spec = keras_ssd.anchors.fit(train, model, boxes_per_cell=6)
@@ -186,7 +185,7 @@ def _stays(old, new):
 
 @dataclass(frozen=True, eq=False)
 class _Changes:
-    """What makes offsets that were coded for one box mean the same place when they are decoded with another.
+    """Converts offsets from one box to another, so that they decode to the same place.
 
     Args:
         scale: (boxes, 4) factors of the rows.
@@ -198,7 +197,7 @@ class _Changes:
 
     @classmethod
     def between(cls, model, after, levels, rows):
-        """Of a model's boxes and those of another spec; nothing but ones and zeros for codes of corners."""
+        """From a model's boxes to those of another spec; ones and zeros for corner codes."""
         scale, shift = np.ones((len(rows), 4)), np.zeros((len(rows), 4))
         if model.decoding.get("code_type", "center_size") != "center_size":
             return cls(scale, shift)

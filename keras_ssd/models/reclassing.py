@@ -20,20 +20,19 @@ from keras_ssd.zoo.subsample import subsample
 def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
     """A copy of a detector for other classes, its heads sub-sampled by class name.
 
-    For any model of this package, however its layers are called: one of a factory, an imported one, one of your own.
-    Classes that it knows keep their trained rows and detect as before; new ones are to be trained. Everything else,
-    anchors and preprocessing included, stays.
+    It works for any model of this package: of a factory, imported, or your own. Known classes keep their trained rows
+    and detect as before; new ones must be trained. Everything else, including anchors and preprocessing, stays.
 
     Args:
         model: an `SSD` of raw predictions.
         classes: the wanted class names in order, without background.
 
     Returns:
-        A new `SSD`; its `weights_report` says what was kept. The given model is unchanged, and shares no weights with
-        it.
+        A new `SSD`; its `weights_report` lists the kept classes. The given model is unchanged, and shares no weights
+        with it.
 
     Raises:
-        ValueError: bad class names, or heads that are no convolutions with one channel for each class of each box.
+        ValueError: bad class names, or heads that are not convolutions with one channel for each class of each box.
 
     Example:
         >>> plates = keras_ssd.from_caffe("deploy.prototxt", "plates.caffemodel", classes=["plate"])
@@ -69,7 +68,7 @@ def with_classes(model: SSD, classes: Sequence[str]) -> SSD:
 
 
 def _refuse_lora(model):
-    """Raises ValueError where LoRA holds a part of the weights, whose rows belong to no class."""
+    """Raises ValueError if LoRA holds a part of the weights, whose rows do not belong to classes."""
     held = [layer.name for layer in model.layers if getattr(layer, "lora_enabled", False)]
     if held:
         raise ValueError(
@@ -86,7 +85,7 @@ class ClassHead:
     Args:
         boxes: boxes per cell.
         background: the background's column among a box's columns: 0, or the last; -1 if the head has none.
-        adapters: names of the `ClassColumns` layers behind it, which put the background first.
+        adapters: names of the `ClassColumns` layers after it, which put the background first.
     """
 
     boxes: int
@@ -100,10 +99,10 @@ def _columns_config(background, columns):
 
 
 def class_heads_of(model: SSD) -> dict[str, ClassHead]:
-    """{name of a convolution that makes class columns: its `ClassHead`}, found by what feeds the anchors.
+    """{name of a convolution that makes class columns: its `ClassHead`}, found from the inputs of the anchors.
 
     Raises:
-        ValueError: the class columns of a level do not come straight out of a convolution.
+        ValueError: the class columns of a level do not come directly from a convolution.
     """
     if model.has_decoder:
         raise ValueError("`model` must be a keras_ssd model of raw predictions, the one that a decoder was put on.")
@@ -113,7 +112,7 @@ def class_heads_of(model: SSD) -> dict[str, ClassHead]:
     makers = [head_of(tensor) for tensor in tensors]
     heads = {}
     for (layer, adapter), level in zip(makers, levels, strict=True):
-        # A shared head makes the columns of several levels, and must make nothing else.
+        # A shared head makes the columns of several levels, and must have no other reader.
         uses = sum(layer is maker for maker, _ in makers)
         if not isinstance(layer, keras.layers.Conv2D) or len(nodes_of_layer(layer)) != uses:
             raise ValueError(

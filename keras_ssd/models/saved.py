@@ -15,16 +15,16 @@ from keras_ssd.models.model import SSD
 from keras_ssd.models.wrapping import as_detector, detectors_in
 from keras_ssd.names import files_nearby
 
-# An honest file is stored as it is; one that unpacks to many times its size is made to fill the memory.
+# Keras does not compress its files; one that unpacks to many times its size is made to fill the memory.
 MOST_UNPACKED, MOST_GROWTH = 1 << 30, 100
 
 
 @checked_arguments
 def load(path: str | os.PathLike[str], max_map_bytes: int | None = None) -> SSD:
-    """A model that was saved with `model.save("name.keras")` or `.h5`, without `custom_objects` and bit for bit.
+    """Loads a model that was saved with `model.save("name.keras")` or `.h5`, bit for bit and without `custom_objects`.
 
-    Code in the file (Lambda layers, pickles) is never run. `keras.saving.load_model` does the same once keras_ssd is
-    imported; this one has clearer errors.
+    Code in the file (Lambda layers, pickles) is never run. `keras.saving.load_model` works as well once keras_ssd is
+    imported; this function has clearer errors.
 
     Args:
         path: a `.keras` or `.h5` file of a whole model, written on any backend.
@@ -34,8 +34,8 @@ def load(path: str | os.PathLike[str], max_map_bytes: int | None = None) -> SSD:
         `SSD`, compiled if it was.
 
     Raises:
-        FileNotFoundError: no such file, or a folder.
-        ValueError: no `.keras` file, one that is damaged or holds code, or one of another kind of model.
+        FileNotFoundError: there is no such file, or it is a folder.
+        ValueError: the file is not a `.keras` file, is damaged, contains code, or has another kind of model.
 
     Example:
         >>> model = keras_ssd.load("mine.keras")
@@ -102,7 +102,7 @@ def _check_size(path):
 
 
 def _why(error):
-    """What Keras says, in short, and what to do about it."""
+    """Keras's message, shortened, and what to do."""
     said = " ".join(str(error).split()) or type(error).__name__
     said = said.rpartition("Exception encountered: ")[2]  # Keras puts the whole configuration before it
     if "arbitrary code" in said or "safe_mode" in said:

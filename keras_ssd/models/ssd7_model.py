@@ -40,7 +40,7 @@ def ssd7(
         weights: path of a weight file (ssd_keras .h5 in either layout, .keras), or None. A file written by
             `model.save` also tells the input size and the anchors.
         classes: class names without background; with weights of the same number of classes they name those.
-        weights_classes: what a weight file was trained on, where `classes` picks from them.
+        weights_classes: the classes of a weight file, if `classes` selects from them.
         input_size: (height, width) in pixels; None is the file's, or (300, 480).
         anchors: an `AnchorRecipe` or `AnchorSpec`; None is the file's, or ssd_keras's five scales 0.1 to 0.9.
         mean, std: numbers; images (RGB, 0..255) enter as (x - mean) / std. None is what a .keras file does, or
@@ -99,7 +99,7 @@ def _input_size(trained):
 
 
 def _anchors(trained):
-    """What the file states; steps and offsets that it does not state are those of SSD7: image size / grid, 0.5."""
+    """The file's anchors; missing steps and offsets are those of SSD7: image size / grid, 0.5."""
     if trained and trained.spec:
         return trained.spec
     config = trained and trained.arrays.config

@@ -18,14 +18,14 @@ from keras_ssd.models.model import SSD
 from keras_ssd.models.pretrained import start_from
 
 RECIPE = "ssd_mobilenet_v1"
-# (1x1 filters, 3x3 filters) of conv14 .. conv17, each behind the one before
+# (1x1 filters, 3x3 filters) of conv14 .. conv17
 _EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))
 _WIDEST = 1024  # filters of conv13_pointwise at width 1; smaller ones may be at their minimum
 TAPS = tuple(
     Tap(name, kernel_size=1)
     for name in ("conv11_pointwise", "conv13_pointwise", *(f"conv{i}_2" for i in range(14, 14 + len(_EXTRAS))))
 )
-# The published pipelines'; a score is a sigmoid of its own, and an anchor may be several things.
+# The published pipelines'; each score is a separate sigmoid, so an anchor may have several classes.
 DECODING: dict[str, Any] = {"scores": "sigmoid", "iou_threshold": 0.6, "keep_top_k": 100}
 
 
@@ -46,17 +46,17 @@ def ssd_mobilenet_v1(
 ) -> SSD:
     """TensorFlow's SSD on MobileNet V1: heads at strides 16 to 512, sigmoid scores.
 
-    Trained weights come from TensorFlow Lite files, whose whole numbers become floats; TensorFlow is not needed.
+    Trained weights come from TensorFlow Lite files, whose integers become floats; TensorFlow is not needed.
 
     Args:
         weights: a catalogue name such as "coco", the path of a .tflite file of this network or of a .keras file, or
             None.
         classes: class names without background; with weights of other classes the heads are sub-sampled by name.
-        weights_classes: what a weight file was trained on, where that is not COCO.
+        weights_classes: the classes of a weight file, if they are not COCO's.
         input_size: (height, width) in pixels; None is the weights', or (300, 300).
         anchors: an `AnchorRecipe` or an `AnchorSpec`; None is the weights', or TensorFlow's.
         width: factor of the numbers of filters; None is the weights' (0.75 for "coco"), or 1.
-        batch_norm: BatchNorm behind each convolution; None is what the weights have, or True. Files for phones have it
+        batch_norm: BatchNorm after each convolution; None is as in the weights, or True. Files for phones have it
             folded into the convolutions.
         l2: factor of Keras's L2 penalty on the kernels.
         kernel_initializer: of fresh kernels.
@@ -67,7 +67,7 @@ def ssd_mobilenet_v1(
         `SSD` from RGB images (B, H, W, 3), 0..255, to raw predictions (B, N, C + 1 + 12).
 
     Raises:
-        ValueError: weights of another network or width, anchors that are not the file's, neither weights nor classes.
+        ValueError: weights of another network or width, anchors other than the file's, neither weights nor classes.
 
     Example:
         >>> model = keras_ssd.ssd_mobilenet_v1(weights="coco", classes=["person", "dog"])
@@ -94,7 +94,7 @@ def ssd_mobilenet_v1(
 
 
 def _with_extras(body, style):
-    """The body with conv14_1 to conv17_2 behind it."""
+    """The backbone with conv14_1 to conv17_2."""
     x = body.output
     for index, (squeeze, filters) in enumerate(_EXTRAS, start=14):
         x = style.convolution(x, f"conv{index}_1", style.filters(squeeze))
@@ -103,7 +103,7 @@ def _with_extras(body, style):
 
 
 def _width_and_norm(width, batch_norm, trained):
-    """What is asked for; what is not follows from the weights, and must not contradict them."""
+    """The given values; missing ones follow from the weights. Values that contradict the weights are refused."""
     if trained is None:
         return 1.0 if width is None else width, True if batch_norm is None else batch_norm
     folded = "conv0" in trained.arrays

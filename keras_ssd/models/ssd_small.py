@@ -34,13 +34,13 @@ def ssd_small(
 ) -> SSD:
     """A compact SSD of 1.5 million parameters: plain convolutions, heads at strides 8, 16 and 32.
 
-    It is made for training from nothing on a CPU. Its anchors cover objects of about a twelfth to four fifths of the
-    image's height; give others where yours are of other sizes.
+    It is made for training from scratch on a CPU. Its anchors cover objects of about 1/12 to 4/5 of the image's height;
+    give other anchors for objects of other sizes.
 
     Args:
         weights: a catalogue name, the path of a weight file, or None.
         classes: class names without background; with weights of other classes the heads are sub-sampled by name.
-        weights_classes: what a weight file was trained on, where it does not tell.
+        weights_classes: the classes of a weight file that does not state them.
         input_size: (height, width) in pixels; None is the file's, or (240, 320).
         anchors: "general", "cells" (round objects of few sizes), an `AnchorRecipe` or an `AnchorSpec`; None is the
             file's, or "general".
@@ -77,7 +77,7 @@ def ssd_small(
 
 
 def _anchors(anchors, trained):
-    """The recipe or spec: what the user names, else what belongs to the weights."""
+    """The recipe or spec: the user's, else that of the weights."""
     if anchors is None and trained is not None:
         if trained.spec is not None:
             return trained.spec

@@ -17,10 +17,7 @@ from keras_ssd.models.pretrained import start_from
 TAPS = ("block13_expand", "top")
 EXTRAS = tuple(
     Extra(
-        (
-            SeparableRow(f"extra{index}_1", filters // 2, 1),
-            SeparableRow(f"extra{index}_2", filters, 3, stride=2, pad=1),
-        )
+        (SeparableRow(f"extra{index}_1", filters // 2, 1), SeparableRow(f"extra{index}_2", filters, 3, stride=2, pad=1))
     )
     for index, filters in enumerate((512, 256, 256, 128), start=1)
 )
@@ -103,7 +100,7 @@ def ssdlite320(
 
 
 def _reduced_tail(asked, trained):
-    """What is asked for; what is not follows from the weights, and must not contradict them."""
+    """The given value; None follows from the weights. A value that contradicts the weights is refused."""
     kernel = None if trained is None else trained.arrays["top_conv"].get("kernel")
     if trained is None or kernel is None:
         return True if asked is None else asked

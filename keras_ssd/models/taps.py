@@ -1,4 +1,4 @@
-"""Which feature maps of a backbone the heads read: proposed, or found by name."""
+"""The feature maps of a backbone that the heads read: proposed, or found by name."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -14,19 +14,10 @@ L2_SCALE = 20.0  # weiliu89/caffe, branch ssd, examples/ssd/ssd_pascal.py
 
 
 def proposed_taps(body: keras.Model, found: Mapping[str, Any], levels: Mapping[str, str], strides: Any) -> list[Tap]:
-    """Taps of a backbone that nobody has named.
+    """Taps of a backbone, from its `feature_maps`, or the {level: layer name} of KerasHub, at these strides in pixels.
 
-    Where nothing holds the scale of a map, it is normalised: with BatchNormalization, or as in the original with
-    `L2Normalization` if the whole backbone has no normalisation. The coarsest map is left as it is, as in the original.
-
-    Args:
-        body: the backbone.
-        found: its `feature_maps`.
-        levels: {level: layer name} of KerasHub, or empty.
-        strides: of the maps wanted, in pixels.
-
-    Returns:
-        List of `Tap`.
+    A map without fixed scale is normalised: with BatchNormalization, or as in the original with `L2Normalization` if
+    the backbone has no normalisation at all. The coarsest map stays unchanged, as in the original.
 
     Raises:
         ValueError: the backbone has no map coarser than the image.
@@ -47,7 +38,7 @@ def proposed_taps(body: keras.Model, found: Mapping[str, Any], levels: Mapping[s
 
 
 def check_tap(body: keras.Model, found: Mapping[str, Any], tap: Tap) -> None:
-    """Raises ValueError for a tap on no layer, or on one whose output is no map."""
+    """Raises ValueError for a tap on a missing layer, or on a layer whose output is not a map."""
     if tap.layer in found:
         return
     names = [layer.name for layer in body.layers]

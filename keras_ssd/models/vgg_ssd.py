@@ -150,7 +150,7 @@ def _build(architecture, weights, classes, weights_classes, input_size, anchors,
 
 
 def _mean_rgb(trained):
-    """What was subtracted from the images that the weights saw."""
+    """The mean that was subtracted from the training images of the weights."""
     if trained is None or trained.preprocessing is None:
         return MEAN_RGB
     return tuple(-value for value in trained.preprocessing[1])

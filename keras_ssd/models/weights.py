@@ -30,16 +30,16 @@ FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras", ".caffemodel", ".tflite", ".pt
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """Arrays of a trained network and what is known of them.
+    """Arrays of a trained network, and facts about them.
 
     Args:
         arrays: `keras_ssd.formats.NamedArrays`.
-        kind: "ssd300", "ssd512", "ssd7", "vgg16", or None where the layer names tell nothing.
-        entry: the catalogue's `WeightSet`, or None for a file that it does not know.
-        classes: the trained classes in order, or None where nothing tells.
-        spec: the `AnchorSpec` of a model of this package that the file held, or None.
-        preprocessing: (scale, offset) of the images, where the file or its project tells, or None.
-        decoding: options of `DecodeDetections` that the file or its project wants; None for the factory's.
+        kind: "ssd300", "ssd512", "ssd7", "vgg16", or None if the layer names do not show it.
+        entry: the catalogue's `WeightSet`, or None for a file that is not in it.
+        classes: the trained classes in order, or None if unknown.
+        spec: the `AnchorSpec` of a model of this package in the file, or None.
+        preprocessing: (scale, offset) of the images, as stated by the file or its project, or None.
+        decoding: options of `DecodeDetections` of the file or its project; None for the factory's.
     """
 
     arrays: formats.NamedArrays
@@ -52,9 +52,9 @@ class TrainedWeights:
 
 
 def is_file(weights: Any) -> bool:
-    """Whether `weights` means a file rather than a catalogue name.
+    """Whether `weights` is a file rather than a catalogue name.
 
-    A folder counts unless the catalogue knows its name: many have one that is called "coco".
+    A folder counts as a file, unless its name is in the catalogue: many folders are called "coco".
 
     Raises:
         TypeError: neither text nor a path.
@@ -87,11 +87,9 @@ def find_entry(name: str, model: str | None) -> zoo.WeightSet:
 
 
 def read_weights(weights: Any, model: str | None = None) -> TrainedWeights:
-    """The arrays behind a catalogue name (downloaded if need be) or a file.
+    """The arrays of a catalogue name (downloaded if necessary) or a file; `TrainedWeights` are returned unchanged.
 
-    Args:
-        weights: catalogue name or path; `TrainedWeights` are returned as they are.
-        model: the factory's name, which a bare catalogue tag needs.
+    `model` is the factory's name, which a catalogue tag needs.
 
     Raises:
         ValueError: unknown name, or a file that cannot be read.
@@ -119,7 +117,7 @@ def read_weights(weights: Any, model: str | None = None) -> TrainedWeights:
 
 
 def read_weight_file(path: Path) -> TrainedWeights:
-    """The arrays of one file, described by the catalogue where it knows the file's name."""
+    """The arrays of one file, with the facts of the catalogue if the file's name is in it."""
     if path.suffix.lower() == ".keras":
         from keras_ssd.models.saved import load
 
@@ -132,7 +130,7 @@ def read_weight_file(path: Path) -> TrainedWeights:
 
 
 def _preprocessing(model):
-    """(scale, offset) of the model's first layer, or None where that is no `Rescaling`."""
+    """(scale, offset) of the model's first layer, or None if that is not a `Rescaling`."""
     [layer] = [layer for layer in model.layers if layer.name == "preprocessing"] or [None]
     return (layer.scale, layer.offset) if isinstance(layer, keras.layers.Rescaling) else None
 
@@ -156,9 +154,9 @@ def _described(arrays, entry):
 
 
 def without_gaps(trained: TrainedWeights) -> TrainedWeights:
-    """Weights whose heads count COCO's identifiers 1..90, cut down to its 80 classes; others as they are.
+    """Weights whose heads have COCO's identifiers 1..90, reduced to its 80 classes; others unchanged.
 
-    TensorFlow's and torchvision's heads have columns for ten numbers that COCO never used.
+    TensorFlow's and torchvision's heads have columns for ten identifiers that COCO does not use.
     """
     slots, names = zoo.slots("coco"), zoo.labels("coco")
     told = None if trained.classes is None else tuple(trained.classes)
@@ -175,14 +173,10 @@ def without_gaps(trained: TrainedWeights) -> TrainedWeights:
 
 
 def named_as_given(trained: TrainedWeights, given: Any) -> TrainedWeights:
-    """Weights whose classes are named as the user says; head columns that no class belongs to are cut away.
-
-    Args:
-        trained: `TrainedWeights`.
-        given: what they were trained on, as `keras_ssd.zoo.label_fitting.listed_names` takes it.
+    """Weights with the user's class names, as `listed_names` takes them; head columns without a class are removed.
 
     Raises:
-        TypeError, ValueError: no class names, or of another number than the weights have classes.
+        TypeError, ValueError: not class names, or not as many as the weights have classes.
     """
     count = count_classes(trained.arrays)
     columns = fitted_columns("weights_classes", given, count)
@@ -195,14 +189,10 @@ def named_as_given(trained: TrainedWeights, given: Any) -> TrainedWeights:
 
 
 def source_classes(trained: TrainedWeights, classes: Sequence[str] | None) -> tuple[str, ...]:
-    """The classes that the weights were trained on.
-
-    Args:
-        trained: `TrainedWeights`.
-        classes: the classes of the new model, or None.
+    """The classes of the weights; `classes` are those of the new model, or None.
 
     Raises:
-        ValueError: nothing tells, or names of another number than the weights have classes.
+        ValueError: the classes are unknown, or not as many as the weights have.
     """
     count = count_classes(trained.arrays)
     if trained.classes is not None:
@@ -241,13 +231,7 @@ def _other_count(source, count, names):
 
 
 def recipe_for(trained: TrainedWeights | None, model: str, anchors: Any) -> AnchorRecipe | AnchorSpec:
-    """The anchors that belong to weights, unless the user names others.
-
-    Args:
-        trained: `TrainedWeights`, or None for a model without trained heads.
-        model: "ssd300" or "ssd512".
-        anchors: None, "voc", "coco", an `AnchorRecipe` or an `AnchorSpec`.
-    """
+    """The anchors of the weights of "ssd300" or "ssd512", unless `anchors` names others."""
     if isinstance(anchors, (AnchorRecipe, AnchorSpec)):
         return anchors
     if anchors is not None:
@@ -288,10 +272,10 @@ def _likely_scales(arrays):
 
 
 def imagenet_arrays() -> TrainedWeights:
-    """The fc_reduced VGG16: from the catalogue, or where no source delivers, thinned out of Keras's own VGG16.
+    """The fc_reduced VGG16: from the catalogue or, if no source delivers it, subsampled from Keras's VGG16.
 
     Raises:
-        DownloadError: neither can be had.
+        DownloadError: neither is available.
     """
     try:
         return read_weights("imagenet", model="vgg16")
@@ -299,7 +283,7 @@ def imagenet_arrays() -> TrainedWeights:
         reason = error
     try:
         full = keras.applications.VGG16(weights="imagenet", include_top=True)
-    except Exception as error:  # Keras raises a bare Exception where a download fails
+    except Exception as error:  # Keras raises a bare Exception if a download fails
         raise zoo.DownloadError(f"{reason}\nKeras's own VGG16, which would do, failed as well: {error}") from error
     log.warning("%s\nTook Keras's own VGG16 instead, with fc6 and fc7 thinned out.", reason)
     return TrainedWeights(reduce_vgg16(arrays_of(full)), "vgg16")

@@ -9,14 +9,14 @@ from keras_ssd.models.model import SSD
 
 
 def as_detector(model: Any, kind: type[Exception] = TypeError) -> SSD:
-    """The `SSD` that a Keras model is, or a new one of the same layers where it was made of a detector's tensors.
+    """The `SSD` that a Keras model is, or a new one of the same layers if it was made of a detector's tensors.
 
     Args:
         model: an `SSD`, or `keras.Model(m.inputs, m.outputs)` of one.
         kind: of the error.
 
     Raises:
-        kind: no detector; where one is inside, the text says how to reach it.
+        kind: not a detector; if one is inside, the message tells how to reach it.
     """
     if isinstance(model, SSD):
         return model

@@ -34,17 +34,14 @@ class _Bounded:
 
 
 def extract(archive: Path, member: str, target: Path, max_bytes: int) -> None:
-    """Writes one member of a tar, tar.gz or zip archive to `target`.
+    """Writes one member of a tar, tar.gz or zip archive to `target`, which is deleted again if anything fails.
 
-    Args:
-        archive: path of the archive.
-        member: its path in the archive, or its file name if only one member has it.
-        target: where to write; an existing file is overwritten, and removed again when anything fails.
-        max_bytes: the most that the archive may unpack to, in bytes.
+    `member` is its path in the archive, or its file name if only one member has it. The archive may unpack to at most
+    `max_bytes`.
 
     Raises:
-        IntegrityError: no archive, damaged, the member is missing, not unique, a link, too large, or named
-            with an absolute path or `..`.
+        IntegrityError: the file is not an archive or damaged; or the member is missing, not unique, a link, too large,
+            or named with an absolute path or `..`.
     """
     try:
         with open(target, "wb") as out:

@@ -116,7 +116,7 @@ def check_form(path: Path, format_name: str) -> None:
     """Checks that a file has its format and is complete.
 
     Raises:
-        IntegrityError: it is a web page, another kind of file, or cut short.
+        IntegrityError: it is a web page, another kind of file, or truncated.
     """
     form = catalog.formats()[format_name]
     with open(path, "rb") as file:
@@ -177,18 +177,10 @@ def read_pins(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def check_pin(path: Path, name: str, folder: Path) -> bool:
-    """Compares a file with its pin.
-
-    Args:
-        path: the file, in any folder.
-        name: its name in the cache.
-        folder: the cache folder.
-
-    Returns:
-        True when it equals its pin, False when it has none.
+    """Compares a file with the pin of this name in the cache folder; False if there is no pin.
 
     Raises:
-        IntegrityError: it differs; the message says how to go on.
+        IntegrityError: it differs; the message tells what to do.
     """
     pin = read_pins(folder).get(name)
     if pin is None:

@@ -15,10 +15,10 @@ def is_caffe_mobilenet(arrays: NamedArrays) -> bool:
 
 
 def keras_names(arrays: NamedArrays) -> NamedArrays:
-    """The arrays under Keras's names, each BatchNorm with the Scale behind it as one layer.
+    """The arrays with Keras's names, each BatchNorm and the Scale after it as one layer.
 
     Raises:
-        PortError: a BatchNorm without its Scale, or the other way round.
+        PortError: a BatchNorm without its Scale, or a Scale without its BatchNorm.
     """
     layers = {}
     for layer, weights in arrays.layers.items():

@@ -44,21 +44,13 @@ class _Page(HTMLParser):
 
 
 def confirmed_url(page: str, url: str, cookies: Mapping[str, str] | None = None) -> str:
-    """The address behind Drive's "cannot scan this file for viruses" page.
+    """The url of the file behind Drive's "cannot scan this file for viruses" page, always on a Drive host.
 
-    Three forms of that page are known: a form with hidden fields (`confirm`, `uuid`), a link with
-    `confirm=` in it, and a cookie `download_warning...` that holds the token.
-
-    Args:
-        page: the page's text.
-        url: where it came from.
-        cookies: a mapping of cookie names to values.
-
-    Returns:
-        The url that delivers the file; always on a Drive host.
+    Three forms of that page are known: a form with hidden fields (`confirm`, `uuid`), a link with `confirm=` in it, and
+    a cookie `download_warning...` with the token.
 
     Raises:
-        DownloadError: the quota is used up, the file is not public, or the page says nothing known.
+        DownloadError: the quota is used up, the file is not public, or the page is unknown.
     """
     folded = page.casefold()
     if any(phrase in folded for phrase in QUOTA):

@@ -81,13 +81,10 @@ def discard(path: Path) -> None:
 
 
 def fetch(source: Source, path: Path, policy: Policy, report: Any) -> None:
-    """Downloads `source.url` to `path`, which may already hold the beginning from an earlier run.
+    """Downloads `source.url` to `path`, which may have the beginning of the file from an earlier run.
 
-    Args:
-        source: a `Source`.
-        path: the unfinished file; it stays, for resuming, when the download fails half way or is interrupted.
-        policy: a `Policy`.
-        report: an object with `start(total, done)`, `advance(count)` and `say(text)`.
+    If the download fails or is interrupted, the file stays for resuming. `report` has the methods `start(total, done)`,
+    `advance(count)` and `say(text)`.
 
     Raises:
         DownloadError: the source cannot deliver; the message is a reason, without the url.

@@ -24,17 +24,14 @@ _NAMES = ("names", "id2label", "categories", "classes", "labels", "class_names",
 
 
 def read_label_file(path: str | PathLike[str]) -> tuple[str, ...]:
-    """The class names in a label file, in order.
+    """The class names in a label file, in order; `"???"` for numbers without a class.
 
     Args:
         path: a text file with one name per line, numbered or not; a label map (.pbtxt, .prototxt); .json; .yaml.
 
-    Returns:
-        A tuple of strings; numbers without a class are `"???"`.
-
     Raises:
         OSError: it cannot be read.
-        ValueError: no text, or none of these.
+        ValueError: it is not text, or none of these.
     """
     text = _text(path)
     ending = Path(path).suffix.lower()

@@ -28,18 +28,13 @@ def is_background(name: str) -> bool:
 
 
 def listed_names(argument: str, given: Any) -> tuple[str, ...]:
-    """Names as a user gives them: a list, the name of a label set, or a label file.
+    """A user's names as a tuple, with background and fillers: from a list, the name of a label set, or a label file.
 
-    Args:
-        argument: its name in messages.
-        given: list of strings, `"coco"`, or a path.
-
-    Returns:
-        A tuple of strings, a background and fillers included.
+    `argument` is the name in messages.
 
     Raises:
         TypeError: none of these.
-        ValueError: an unknown label set, or a file that names no classes.
+        ValueError: an unknown label set, or a file without class names.
     """
     if isinstance(given, os.PathLike) or (isinstance(given, str) and os.path.isfile(given)):
         return read_label_file(given)
@@ -63,7 +58,7 @@ def listed_names(argument: str, given: Any) -> tuple[str, ...]:
 
 
 def class_list(argument: str, given: Any) -> tuple[str, ...]:
-    """The classes of a model that is to be made, without the background and fillers that label files have.
+    """The classes for a new model, without the background and fillers of label files.
 
     Raises:
         TypeError, ValueError: as `listed_names` and `check_class_names`.
@@ -76,12 +71,9 @@ def class_list(argument: str, given: Any) -> tuple[str, ...]:
 
 
 def fitted_columns(argument: str, given: Any, count: int | None) -> tuple[str | None, ...] | None:
-    """A name for each class that a model has, None for a column that no class belongs to; or None if they do not fit.
+    """A name for each of a model's `count` classes, None for a column without a class; or None if they do not fit.
 
-    Args:
-        argument: its name in messages.
-        given: as `listed_names` takes it.
-        count: classes of the model without background; None where that is not known.
+    `count` is None if it is unknown.
 
     Raises:
         TypeError, ValueError: as `listed_names` and `check_class_names`.

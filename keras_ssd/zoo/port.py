@@ -82,21 +82,16 @@ def port(
 ) -> PortReport:
     """Writes named arrays into a model's weights, strictly.
 
-    Keras's own loading by name silently skips arrays that do not fit, and a partly loaded detector just seems to
-    detect badly. Here everything must fit, or one `PortError` lists all differences and the model is unchanged. If the
-    first convolution of the arrays takes BGR, its channels are reversed to RGB.
+    Keras's own loading by name silently skips arrays that do not fit, and a partly loaded detector just seems to detect
+    badly. Here everything must fit, or one `PortError` lists all differences and the model is unchanged. If the first
+    convolution of the arrays takes BGR, its channels are reversed to RGB.
 
     Args:
-        model: a built `keras.Model` whose layers carry the names of the arrays. Models nested in it are
-            entered.
+        model: a built `keras.Model` whose layers, also in nested models, have the names of the arrays.
         arrays: `NamedArrays`.
         rename: {source layer: target layer} for names that differ.
         ignore: source layers that may stay unused; shell patterns such as "fc8" or "*_mbox_*".
-        keep: target layers that may stay as they are; shell patterns. Layers that match and have a source are
-            written.
-
-    Returns:
-        A `PortReport`.
+        keep: target layers that may stay unchanged; shell patterns. Layers that match and have a source are written.
 
     Raises:
         PortError: something is unused, missing or mis-shaped; nothing was written.
@@ -127,14 +122,9 @@ def port(
 
 
 def arrays_of(model: Any, *, layers: Collection[str] | None = None) -> NamedArrays:
-    """The weights of a model as `NamedArrays`, for example to load them into a model with other classes.
+    """Copies of the weights of a built model as `NamedArrays`, with its `class_names` if it has them.
 
-    Args:
-        model: a built `keras.Model`.
-        layers: names of the layers wanted; None for all.
-
-    Returns:
-        `NamedArrays` of copies, with the model's `class_names` if it has them.
+    `layers` are the names of the layers to copy; None for all.
     """
     found = {}
     for (layer, weight), variable in target_weights(model).items():

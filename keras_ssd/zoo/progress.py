@@ -36,14 +36,9 @@ class _Bar:
 
 @contextlib.contextmanager
 def bar(title: str, wanted: bool) -> Iterator[Any]:
-    """A download's progress bar.
+    """A download's progress bar, an object with `start(total, done)`, `advance(count)` and `say(text)`.
 
-    Args:
-        title: what is downloaded.
-        wanted: whether to show one, if stderr is a terminal.
-
-    Yields:
-        An object with `start(total, done)`, `advance(count)` and `say(text)`.
+    It is shown if `wanted` and stderr is a terminal.
     """
     if not wanted or not sys.stderr.isatty():
         yield Silent()

@@ -29,20 +29,19 @@ def load_weights_into(
     ignore: Sequence[str] = (),
     keep: Sequence[str] = (),
 ) -> PortReport:
-    """Loads a weight file into a model, strictly, sub-sampling the class heads where the classes differ.
+    """Loads a weight file into a model, strictly, sub-sampling the class heads if the classes differ.
 
     Args:
         model: a built detector with the layer names of its kind.
         source: path of a weight file, or `NamedArrays`.
-        source_classes: the classes of the source in order, without background; by default those that the file
-            states.
+        source_classes: the classes of the source in order, without background; by default those in the file.
         classes: the model's classes in order; `model.class_names` by default.
         ignore: source layers that may stay unused, as in `port`.
-        keep: target layers that may stay as they are, as in `port`.
+        keep: target layers that may stay unchanged, as in `port`.
 
     Returns:
-        A `PortReport`. If rows of some classes were newly initialised, it is also logged as a warning, since
-        those classes will not be detected before training.
+        A `PortReport`. Newly initialised rows of classes are also logged as a warning, since those classes will not be
+        detected before training.
 
     Raises:
         WeightFileError: the file cannot be read.
@@ -75,16 +74,13 @@ def load_weights_into(
 def load_backbone_into(
     model: Any, source: str | PathLike[str] | NamedArrays, *, heads: Sequence[str] = ()
 ) -> PortReport:
-    """Loads a VGG16 file into the layers that a detector shares with it; the rest stays as initialised.
+    """Loads an fc_reduced VGG16 file into the layers that a detector shares with it; the `PortReport` names the others.
 
     Args:
         model: a built detector.
-        source: path of a weight file, or `NamedArrays`, of the fc_reduced VGG16.
-        heads: layers of the model that the file has no weights for (shell patterns); every layer beyond
-            conv1_1 to fc7 by default.
-
-    Returns:
-        A `PortReport`; `kept` names the layers that stayed.
+        source: path of a weight file, or `NamedArrays`.
+        heads: layers of the model that the file has no weights for (shell patterns); by default every layer beyond
+            conv1_1 to fc7.
 
     Raises:
         WeightFileError, PortError: as `load_weights_into`.
@@ -111,11 +107,7 @@ SSDLITE320 = ("block13_expand", "top", "extra1_2", "extra2_2", "extra3_2", "extr
 
 
 def identify(arrays: NamedArrays) -> str | None:
-    """The model that arrays belong to, by layer names: "ssd300", "ssd_mobilenet_v1", "vgg16", ..., or None.
-
-    Args:
-        arrays: `NamedArrays`.
-    """
+    """The model that arrays belong to, by layer names: "ssd300", "ssd_mobilenet_v1", "vgg16", ..., or None."""
     if {f"{kind}{i}" for kind in ("conv", "bn") for i in range(1, 8)} <= set(arrays.layers):
         return "ssd7" if "classes4" in arrays else None
     if {f"stage{stride}_mbox_{kind}" for stride in (8, 16, 32) for kind in ("loc", "conf")} <= set(arrays.layers):
@@ -139,14 +131,10 @@ def identify(arrays: NamedArrays) -> str | None:
 
 
 def count_classes(arrays: NamedArrays, *, background: bool = True) -> int | None:
-    """The number of classes, without background, that arrays were trained on; None without class heads.
+    """The number of classes, without background, of arrays; None without class heads.
 
     A localisation head has four channels per box, which gives the boxes per cell; the class head then gives the
     classes. The majority of the heads decides: `port` reports a single head of a wrong shape.
-
-    Args:
-        arrays: `NamedArrays`.
-        background: whether the class heads have a background channel.
     """
     votes = Counter()
     for head, boxes_head in class_heads(arrays).items():

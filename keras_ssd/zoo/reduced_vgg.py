@@ -13,16 +13,11 @@ def is_keras_vgg16(arrays: NamedArrays) -> bool:
 
 
 def reduce_vgg16(arrays: NamedArrays) -> NamedArrays:
-    """The arrays of the fc_reduced VGG16 from those of the full one.
+    """The arrays of the fc_reduced VGG16 (conv1_1 ... conv5_3, fc6, fc7) from those of `keras.applications.VGG16`.
 
     fc6 is equivalent to a 7x7 convolution with 4096 outputs. Every third row and column and every fourth output remain,
-    which gives a 3x3 kernel with dilation that reads the same places. fc7 keeps every fourth input and output.
-
-    Args:
-        arrays: `NamedArrays` of `keras.applications.VGG16` with its top.
-
-    Returns:
-        `NamedArrays` with the layers conv1_1 ... conv5_3, fc6, fc7. Keras's VGG16 was trained on BGR.
+    which gives a 3x3 kernel with dilation that reads the same places. fc7 keeps every fourth input and output. Keras's
+    VGG16 was trained on BGR.
 
     Source: the decimation that the SSD paper (section 3, "Base network") takes from DeepLab-LargeFOV.
     """

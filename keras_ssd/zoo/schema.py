@@ -17,18 +17,8 @@ SCALES = ("voc", "coco", "cells")
 
 # Table -> field -> (type, required)
 FIELDS: dict[str, dict[str, tuple[Any, bool]]] = {
-    "formats": {
-        "title": (str, True),
-        "extension": (str, True),
-        "readable": (bool, True),
-        "magic": (list, False),
-    },
-    "models": {
-        "title": (str, True),
-        "available": (bool, True),
-        "input_size": (list, False),
-        "note": (str, False),
-    },
+    "formats": {"title": (str, True), "extension": (str, True), "readable": (bool, True), "magic": (list, False)},
+    "models": {"title": (str, True), "available": (bool, True), "input_size": (list, False), "note": (str, False)},
     "preprocessing": {"colour": (str, True), "mean_rgb": (list, True), "scale": (NUMBER, True)},
     "weights": {
         "model": (str, True),
@@ -93,13 +83,7 @@ def _known(value, known, what, where):
 
 
 def check_document(document: dict[str, Any]) -> dict[str, Any]:
-    """Checks the whole parsed catalogue; each error names its row.
-
-    Args:
-        document: the dictionary that tomllib gave.
-
-    Returns:
-        The same dictionary.
+    """Checks and returns the whole parsed catalogue; each error names its row.
 
     Raises:
         ValueError: the first thing that is wrong.
@@ -160,14 +144,11 @@ def _check_row(document, row, where):
 
 
 def check_source(source: Any) -> None:
-    """Checks the fields of a source. `Source` calls it, so sources made in code are checked too.
-
-    Args:
-        source: a `Source`.
+    """Checks the fields of a `Source`, which calls it, so that sources made in code are checked, too.
 
     Raises:
-        ValueError: a file name with a folder in it, a url that is not http(s), a file that is neither bundled nor
-            has a url, a malformed checksum or size.
+        ValueError: a file name with a folder in it, a url that is not http(s), a file that is neither bundled nor has a
+            url, a malformed checksum or size.
     """
     for field in ("file", "archive"):
         name = getattr(source, field)

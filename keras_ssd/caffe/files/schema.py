@@ -8,11 +8,7 @@ from typing import Any
 
 from keras_ssd.caffe.files.messages import DETECTION_AND_DATA, ENUMS, LAYERS, NET
 
-INTEGERS = {
-    "int32": (-(1 << 31), (1 << 31) - 1),
-    "uint32": (0, (1 << 32) - 1),
-    "int64": (-(1 << 63), (1 << 63) - 1),
-}
+INTEGERS = {"int32": (-(1 << 31), (1 << 31) - 1), "uint32": (0, (1 << 32) - 1), "int64": (-(1 << 63), (1 << 63) - 1)}
 SCALARS = (*INTEGERS, "float", "double", "bool", "string", "bytes")
 ENTRY = re.compile(r"(\w+) (\d+|-) (\w+)(\*last|\*p|\*)?(?: = (\S+))?")
 

@@ -50,10 +50,6 @@ def write_caffemodel(net: CaffeNet, path: str | os.PathLike[str]) -> None:
 
     Settings that caffe.proto does not have are left out; Caffe takes them from the prototxt.
 
-    Args:
-        net: a `CaffeNet`.
-        path: the file.
-
     Raises:
         ValueError: such a file cannot hold an array or a layer, or it would be larger than 2 GB, the most that Caffe
             and OpenCV read.

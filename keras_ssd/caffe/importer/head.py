@@ -76,10 +76,7 @@ def _detection_output(layer):
 
 def _multibox_loss(layer):
     s = layer.settings("multibox_loss_param")
-    decoding = {
-        "code_type": s["code_type"].lower(),
-        "variance_encoded_in_target": s["encode_variance_in_target"],
-    }
+    decoding = {"code_type": s["code_type"].lower(), "variance_encoded_in_target": s["encode_variance_in_target"]}
     scores = "sigmoid" if s["conf_loss_type"] == "LOGISTIC" else "softmax"
     return Ending(s["num_classes"], s["background_label_id"], s["share_location"], decoding, scores)
 

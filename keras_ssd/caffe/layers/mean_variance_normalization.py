@@ -25,12 +25,7 @@ class MeanVarianceNormalization(keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        normalize_variance: bool = True,
-        *,
-        across_channels: bool = False,
-        epsilon: float = 1e-9,
-        **kwargs: Any,
+        self, normalize_variance: bool = True, *, across_channels: bool = False, epsilon: float = 1e-9, **kwargs: Any
     ):
         super().__init__(**kwargs)
         self.normalize_variance = bool(normalize_variance)

@@ -22,9 +22,6 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
         seed: of the run, 0 or above.
         epoch: 0 or above.
         index: of the sample in its dataset, 0 or above.
-
-    Returns:
-        `numpy.random.Generator`.
     """
     return np.random.default_rng((seed, epoch, index))
 
@@ -63,10 +60,6 @@ class Block:
 
     def draw(self, labels: Labels, rng: np.random.Generator) -> tuple[Sequence[Step], Labels]:
         """Decides what to do to an image with these labels.
-
-        Args:
-            labels: `Labels`.
-            rng: `numpy.random.Generator`.
 
         Returns:
             (steps, labels after them).

@@ -163,10 +163,7 @@ class Drop(Step):
         if big.all():
             return labels
         return dataclasses.replace(
-            labels,
-            boxes_xyxy=labels.boxes_xyxy[big],
-            class_ids=labels.class_ids[big],
-            difficult=labels.difficult[big],
+            labels, boxes_xyxy=labels.boxes_xyxy[big], class_ids=labels.class_ids[big], difficult=labels.difficult[big]
         )
 
 

@@ -54,9 +54,6 @@ def read(layout: lay.Layout, part: Path, problems: list[Problem]) -> lay.Content
         layout: what `find` gave.
         part: path of the file.
         problems: list that takes `Problem`s.
-
-    Returns:
-        `Contents`.
     """
     book = _Book(part, problems)
     try:
@@ -76,7 +73,7 @@ def read(layout: lay.Layout, part: Path, problems: list[Problem]) -> lay.Content
 
 
 class _Book:
-    """What is reported of a file: faults, and what is assumed."""
+    """The problems and assumptions about a file."""
 
     def __init__(self, path, problems) -> None:
         self.path, self.problems, self.assumed = str(path), problems, lay.Assumed()
@@ -100,15 +97,10 @@ def _load(path):
 
 
 def _name_only_class(data, classes, book):
-    """Gives annotations that name no category, as VIA may write them, the only category that they can have.
-
-    Args:
-        data: of the file; it is changed.
-        classes: the caller's names, or None.
-        book: takes what is assumed.
+    """Gives annotations without category, as VIA may write them, the only possible category, and changes `data`.
 
     Raises:
-        ValueError: several categories may be meant, or none is there.
+        ValueError: there are several categories, or none.
     """
     rows = data["annotations"]
     if not rows or any(isinstance(row, dict) and row.get("category_id") is not None for row in rows):
@@ -140,7 +132,7 @@ def _finder(layout, path):
 
 
 def _records(rows, finder, root, book):
-    """{id: `Record`} of the images; without `image` where it is not there."""
+    """{id: `Record`} of the images; without `image` if the file is missing."""
     records, homes = {}, {}
     for number, row in enumerate(rows):
         key, file = (plain_id(row.get("id")), row.get("file_name")) if isinstance(row, dict) else (None, None)
@@ -167,7 +159,7 @@ def _records(rows, finder, root, book):
 
 
 def write(splits: Mapping[str, Any], target: Any) -> None:
-    """Writes images/ and annotations/instances_SPLIT.json, or instances.json where there is one nameless split.
+    """Writes images/ and annotations/instances_SPLIT.json; instances.json if there is one split without a name.
 
     Args:
         splits: dictionary from a split's name ("" for none) to its dataset.

@@ -12,7 +12,7 @@ from keras_ssd.data.records import COCO_BOXES, EntryError, finite, mark, shorten
 from keras_ssd.names import listed
 
 MARKS: dict[str, str] = {"crowd": "iscrowd", "difficult": "difficult", "truncated": "truncated"}
-_HALF = re.compile(r"[\ud800-\udfff]")  # of a character that takes two in UTF-16: no text alone
+_HALF = re.compile(r"[\ud800-\udfff]")  # half of a character in UTF-16, which is not valid text
 _MOST_AREA = 1e12  # square pixels: more than any image has
 _NO_PARENT = (None, "", "none", "None")
 
@@ -20,12 +20,8 @@ _NO_PARENT = (None, "", "none", "None")
 def read_categories(rows: Iterable[Any], annotations: Iterable[Any], book: Any) -> dict[Any, str]:
     """{id: class name}, without roots of a tree of categories that no annotation uses.
 
-    Args:
-        rows, annotations: lists of the file.
-        book: takes faults and what is assumed.
-
     Raises:
-        ValueError: a category without id or name, or two of one id or name.
+        ValueError: a category without id or name, or two with the same id or name.
     """
     names, parents = {}, {}
     for number, row in enumerate(rows):
@@ -56,7 +52,7 @@ def read_categories(rows: Iterable[Any], annotations: Iterable[Any], book: Any) 
 
 
 def _unused_roots(names, parents, annotations):
-    """Ids of categories without objects that others lie under, or whose name another has."""
+    """Ids of categories without objects that have subcategories, or share their name with another."""
     above = {parent for parent in parents.values() if isinstance(parent, str)}
     counts = collections.Counter(names.values())
     roots = [k for k in names if parents[k] in _NO_PARENT and (names[k] in above or counts[names[k]] > 1)]
@@ -68,14 +64,7 @@ def _unused_roots(names, parents, annotations):
 
 
 def add_objects(records: Mapping[Any, Any], rows: Iterable[Any], names: Mapping[Any, str], book: Any) -> None:
-    """Adds the annotations to the records of their images.
-
-    Args:
-        records: {id: `Record`}.
-        rows: list of the file.
-        names: {id: class name}.
-        book: takes faults and what is assumed.
-    """
+    """Adds the annotations to the records of their images, {id: `Record`}."""
     images, classes = Ids(records), Ids(names)
     seen, empty = {}, {}
     for number, row in enumerate(rows):
@@ -109,7 +98,7 @@ def add_objects(records: Mapping[Any, Any], rows: Iterable[Any], names: Mapping[
 
 
 def _named(ids, row, key, book):
-    """What an annotation names by id; None for nothing."""
+    """The entry that an annotation refers to by id; None if there is none."""
     found, exact = ids.get(row.get(key))
     if found is not None and not exact:
         book.assume(f"{key} is written as number here and as text there", f"{row[key]!r}")
@@ -141,7 +130,7 @@ def _equal(one, other):
 
 
 def _add_object(record, row, label, book):
-    """Adds an annotation to its record; False if it marks nothing."""
+    """Adds an annotation to its record; False if it has no box."""
     raw = _box(row, book, record)
     if raw is None:
         return False
@@ -161,7 +150,7 @@ def _line(row):
 
 
 def _box(row, book, record):
-    """x, y, width, height of an annotation, or of its outline where it has no bbox; None if it has neither."""
+    """x, y, width, height of an annotation, or of its outline if it has no bbox; None if it has neither."""
     box, raw = row.get("bbox"), None
     if box is not None and box != []:
         if not isinstance(box, list) or len(box) != 4:

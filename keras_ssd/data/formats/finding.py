@@ -1,8 +1,8 @@
-"""Finds the image that an annotation names, by a path of another machine if need be.
+"""Finds the image that an annotation names, also by a path of another machine.
 
-Labelling tools write names as they stood where the labelling was done: with backslashes, a drive or a home folder in
-front, as a URL with percent escapes, in another Unicode form or another case. The longest tail of such a path that
-exactly one image has is the image that is meant.
+Labelling tools write the names of the machine on which they ran: with backslashes, a drive or a home folder, as a URL
+with percent escapes, in another Unicode form or another case. The image is the one that matches the longest end of such
+a path, if there is only one.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from keras_ssd.names import listed
 BY_TAIL = "an image is found by the end of the path that names it"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: c:// is a drive
 _DRIVE = re.compile(r"^[A-Za-z]:")
-_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front of the names of uploads
+_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # the prefix of Label Studio for uploads
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What became of a name.
+    """The result of a search.
 
     Args:
-        path: of the image, None if there is none or several might be meant.
-        exact: whether it lies where the name says.
-        candidates: paths that might be meant, where those are several.
+        path: of the image, None if there is none or several match.
+        exact: whether it is where the name says.
+        candidates: paths of the images that match, if there are several.
     """
 
     path: str | None = None
@@ -51,14 +51,12 @@ class _File(typing.NamedTuple):
 
 
 class ImageFinder:
-    """Finds images by what annotations call them.
+    """Finds images by their names in annotations.
 
     Args:
-        folders: where names are looked up as they stand, the likeliest first.
-        own: those of them that belong to the split that is read: of several images that a path of another machine may
-            mean, one in them is meant.
-        below: folders in which images are looked for, with all folders below them, where a name does not fit; by
-            default `folders`.
+        folders: where names are looked up unchanged, the likeliest first.
+        own: those of them that belong to the split being read: of several matches, the one in them is taken.
+        below: folders that are searched with all folders below them if a name is not found; by default `folders`.
     """
 
     def __init__(
@@ -73,7 +71,7 @@ class ImageFinder:
         self._files = None
 
     def by_stem(self, stem: str) -> Found:
-        """The image `stem`.jpg, or of another ending, where its name says: a `Found`."""
+        """The image `stem` with the ending .jpg or another one: a `Found`."""
         usable = stem.strip("./") and not lay.leaves(stem)
         paths = self._index.by_stem(stem) if usable else ()
         return Found(paths[0], exact=True) if len(paths) == 1 else Found(candidates=paths)
@@ -104,13 +102,10 @@ class ImageFinder:
     def path_of(
         self, name: str, record_name: str, place: tuple[Any, int], told: tuple[list[Problem], Any]
     ) -> str | None:
-        """The path of the image of a name, or None; faults and what is assumed are reported.
+        """The path of the image with this name, or None; problems and assumptions are reported.
 
-        Args:
-            name: what the annotation says.
-            record_name: the name under which the image is known.
-            place: (file, line) of the annotation.
-            told: (list that takes `Problem`s, `Assumed`).
+        `place` is the (file, line) of the annotation, `told` (list of `Problem`s, `Assumed`), `record_name` the name of
+        the image in the dataset.
         """
         found = self.find(name)
         self.tell(found, name, record_name, place, told)
@@ -131,7 +126,7 @@ class ImageFinder:
             assumed.add(BY_TAIL, *place, record_name, f"{name} is {found.path}")
 
     def _by_tail(self, way, stems):
-        """The one image with the longest tail of a path: as it is written, and else without regard to case."""
+        """The only image with the longest end of a path: with its case, then without."""
         if self._files is None:
             self._files = self._listed()
         files = self._files[stems].get(way[-1].casefold())
@@ -150,7 +145,7 @@ class ImageFinder:
         """Images by their folded names, and by those without ending: two dictionaries of lists of `_File`."""
         paths = {}
         for folder in filter(os.path.isdir, self._below):
-            with contextlib.suppress(ValueError):  # a home folder, say: too much lies below it
+            with contextlib.suppress(ValueError):  # a home folder, for example: too many files
                 paths |= {os.path.abspath(path): path for path in lay.files_below(folder, is_image_name)}
         files = {}, {}
         for path in paths.values():

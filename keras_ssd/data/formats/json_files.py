@@ -20,10 +20,10 @@ _FOLDERS = ("annotations", "Annotations", "labels", "json", "jsons", "labelme")
 
 
 def load_json(path: str | os.PathLike[str]) -> Any:
-    """What a json file holds.
+    """The content of a json file.
 
     Raises:
-        ValueError: it is no json, or nests too deeply.
+        ValueError: the file is not json, or too deeply nested.
         OSError: it cannot be opened.
     """
     try:
@@ -37,9 +37,9 @@ class Named:
     """An image of a json file.
 
     Args:
-        file: what the file calls it.
-        regions: its regions as the file has them; None for an image that nobody has annotated, which is left out.
-        size_hw: (height, width), None if the file does not say.
+        file: its name in the file.
+        regions: its regions, unchanged; None for an image that nobody has annotated, which is left out.
+        size_hw: (height, width), None if unknown.
     """
 
     file: str
@@ -49,16 +49,15 @@ class Named:
 
 @dataclasses.dataclass(frozen=True)
 class JsonFormat:
-    """A format whose json files name each image with its regions; it can be read and not written.
+    """A format whose json files name each image with its regions; it is only read.
 
     Args:
         NAME: of the format, also of its kind in `kinds`.
         boxes: `BoxFormat` of the numbers.
-        images: function of what a file holds and its path that gives `Named`s. It raises EntryError for what is no such
-            file.
-        region: function of a region that gives (label or None, four numbers, marks). It raises EntryError for what is
-            no object. A mark "assumed" is what was taken for granted, in words.
-        one_each: whether there is a file for each image, with the image's name.
+        images: function of a file's content and path that returns `Named`s. It raises EntryError for another format.
+        region: function of a region that returns (label or None, four numbers, marks). It raises EntryError if it is
+            not an object. The mark "assumed" describes an assumption in words.
+        one_each: whether there is one file per image, with the image's name.
     """
 
     NAME: str
@@ -90,16 +89,7 @@ class JsonFormat:
         return ()
 
     def read(self, layout: lay.Layout, part: Sequence[Path], problems: list[Problem]) -> lay.Contents:
-        """Reads json files.
-
-        Args:
-            layout: what `find` gave.
-            part: their paths.
-            problems: list that takes `Problem`s.
-
-        Returns:
-            `Contents`.
-        """
+        """Reads the json files of a part."""
         records, finders, assumed = {}, {}, lay.Assumed()
         only = layout.classes[0] if layout.classes and len(layout.classes) == 1 else None
         for path in tracked(part, "reading annotations", layout.progress):
@@ -147,7 +137,7 @@ class JsonFormat:
 
 
 def _named(files):
-    """Names of splits: of the files, or of what tells their paths apart."""
+    """Names of splits: of the files, or of the parts in which their paths differ."""
     return {lay.stem(file.name).removesuffix(".createml").strip("_"): file for file in files}
 
 
@@ -160,33 +150,21 @@ def _finder(layout, folder):
 
 
 def listed_of(value: Any, what: str) -> list[Any]:
-    """A list of a json file.
-
-    Raises:
-        EntryError: it is none.
-    """
+    """A list of a json file; another value raises EntryError."""
     if not isinstance(value, list):
         raise EntryError(f"{what} must be a list, and is {shortened(value)}")
     return value
 
 
 def table_of(value: Any, what: str) -> dict[Any, Any]:
-    """An object of a json file as a dictionary.
-
-    Raises:
-        EntryError: it is none.
-    """
+    """An object of a json file as a dictionary; another value raises EntryError."""
     if not isinstance(value, dict):
         raise EntryError(f"{what} must be a json object, and is {shortened(value)}")
     return value
 
 
 def file_of(value: Any) -> str:
-    """The name of an image in a json file.
-
-    Raises:
-        EntryError: it is none.
-    """
+    """The name of an image in a json file; another value raises EntryError."""
     if not isinstance(value, str) or not value.strip():
         raise EntryError(f"an image needs the name of its file, and has {shortened(value)}")
     return value

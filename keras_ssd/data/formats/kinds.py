@@ -1,4 +1,4 @@
-"""Recognises the tool that wrote an annotation file, and says what to do with files that are not read."""
+"""Recognises the tool that wrote an annotation file, and gives advice for files that are not read."""
 
 import functools
 import json
@@ -11,7 +11,7 @@ from keras_ssd.data.formats.table_columns import EXAMPLE
 from keras_ssd.text_files import beginning
 
 _HEAD = 1 << 16
-_LARGEST = 32 << 20  # bytes of a file that is looked through where an embedded image fills its beginning
+_LARGEST = 32 << 20  # bytes that are searched if an embedded image fills the start of a file
 _MOST_FILES = 50  # of a folder that are looked at
 COCO, LABELME, CREATEML, VIA = "coco", "labelme", "createml", "via"
 CVAT, LABEL_STUDIO = "cvat", "labelstudio"
@@ -68,7 +68,7 @@ def _key(*names):
     return rf'"(?:{"|".join(names)})"\s*:'
 
 
-# What the beginning of a json file holds: (kind, its first character, patterns that all occur), the first that fits.
+# The start of json files: (kind, first character, patterns that all occur); the first that matches.
 _JSON = (
     (VIA, "{", (_key("_via_img_metadata", "_via_settings"),)),
     (VIA, "{", (_key("filename"), _key("regions"), _key("shape_attributes", "file_attributes"))),
@@ -146,7 +146,7 @@ def _kind_of_json(head, path):
 
 
 def _is_notes(head):
-    """Whether a json is what Label Studio lays beside its YOLO files: classes and no more."""
+    """Whether a json file is Label Studio's notes.json, with classes alone."""
     try:
         return {*json.loads(head)} == {"categories", "info"}
     except (ValueError, RecursionError, TypeError):
@@ -154,10 +154,9 @@ def _is_notes(head):
 
 
 def refusal(path: str | os.PathLike[str]) -> str | None:
-    """The message about a file that comes from a known tool and is not read; None if there is no such file.
+    """The message about a file of a known tool that is not read; None if there is no such file.
 
-    Args:
-        path: a file, or a folder of which the files and those of two levels below are looked at.
+    A folder is searched with two levels below it.
     """
     for file in [Path(path)] if os.path.isfile(path) else _files(Path(path), 2):
         kind = kind_of(file)

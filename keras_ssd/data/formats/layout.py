@@ -1,4 +1,4 @@
-"""Where the parts of a dataset lie: which files belong to which split, and where its images are."""
+"""The files of a dataset: which belong to which split, and where the images are."""
 
 import collections
 import dataclasses
@@ -19,18 +19,18 @@ MAX_FOLDERS = 100_000
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """A dataset of one format as it lies on the disk.
+    """The files of a dataset of one format.
 
     Args:
         format: its name.
         root: its folder; names of images are paths below it.
-        splits: dictionary from a split's name to what the format needs to know of it.
-        whole: what it needs to know of all images: a dictionary of the same kind. By default all splits.
+        splits: dictionary from a split's name to the format's data about it.
+        whole: the format's data about all images, a dictionary of the same kind. By default all splits.
         images: folder of the images, if the caller named one.
         classes: class names, if the caller gave them.
-        options: what else is known, for one format.
-        absent: dictionary from a split that the data name, and that is not there, to its `Problem`: a note, unless
-            that split is asked for.
+        options: further facts of one format.
+        absent: dictionary from a missing split that the data name to its `Problem`: a note, unless the split is asked
+            for.
         notes: `Problem`s of the layout itself.
         progress: whether to show a progress bar.
     """
@@ -47,7 +47,7 @@ class Layout:
     notes: tuple[Problem, ...] = ()
 
     def chosen(self, split: str | None) -> dict[str, Any]:
-        """What belongs to a split, or to all of the data if `split` is None: a dictionary.
+        """The data of a split, or all data if `split` is None: a dictionary.
 
         Raises:
             ValueError: there is no such split.
@@ -63,12 +63,12 @@ class Layout:
 
 @dataclasses.dataclass
 class Contents:
-    """What a reader found: `Record`s, and what the files say of all of them.
+    """The result of a reader: `Record`s, and facts that hold for all of them.
 
     Args:
         records: list of `keras_ssd.data.records.Record`.
         boxes: `BoxFormat` of their numbers.
-        classes: class names in order, None if the files do not say.
+        classes: class names in order, None if the files do not state them.
         category_ids: the files' own ids of the classes.
         classes_source: the file that names the classes, for messages.
     """
@@ -81,7 +81,7 @@ class Contents:
 
 
 class Assumed:
-    """What a reader assumes. Each assumption is counted, and reported once, at the first place where it is made."""
+    """The assumptions of a reader. Each is counted, and reported once, at its first place."""
 
     def __init__(self) -> None:
         self._first, self._counts = {}, collections.Counter()
@@ -162,7 +162,7 @@ def exists(path: str | os.PathLike[str]) -> bool:
 
 
 def below(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> str:
-    """`path` relative to `root` with "/"; as it is if it lies elsewhere."""
+    """`path` relative to `root` with "/"; unchanged if it is elsewhere."""
     relative = os.path.relpath(path, root).replace(os.sep, "/")
     return Path(path).name if relative.startswith("../") else relative
 
@@ -178,10 +178,10 @@ def subfolders(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def split_folders(folder: str | os.PathLike[str]) -> tuple[dict[str, tuple[Path]], tuple[Problem, ...]]:
-    """The folders directly below that may be splits, each place on the disk once, and notes of the links left out.
+    """The folders directly below that may be splits, each once, and notes about omitted links.
 
-    A link to a folder that holds another one, or lies in it, would give the same images in two splits. A folder that is
-    called like an image is no split.
+    A link to a folder that contains another one, or is inside it, would give the same images in two splits. A folder
+    with the name of an image is not a split.
     """
     parts = [part for part in subfolders(folder) if not is_image_name(part.name)]
     places, notes = {}, []
@@ -210,7 +210,7 @@ def files_ending(folder: str | os.PathLike[str], *endings: str) -> list[Path]:
 
 
 def files_below(folder: str | os.PathLike[str], wanted: Callable[[str], object]) -> Iterator[str]:
-    """What `keras_ssd.images.folders.files_below` gives; nothing for a folder that is not there.
+    """The files of `keras_ssd.images.folders.files_below`; none for a missing folder.
 
     Raises:
         ValueError: there are more folders than any dataset has.
@@ -219,12 +219,12 @@ def files_below(folder: str | os.PathLike[str], wanted: Callable[[str], object])
 
 
 def line_of(error: Exception) -> int:
-    """The line of a file in which reading it ended, 0 if the error does not say."""
+    """The line of a file at which reading failed, 0 if unknown."""
     return getattr(error, "line", 0) or getattr(error, "lineno", 0)
 
 
 def reason(error: Exception) -> str:
-    """What an error of reading a file says, without the file's name."""
+    """The message of an error in reading a file, without the file's name."""
     return getattr(error, "strerror", None) or str(error)
 
 
@@ -241,7 +241,7 @@ def names_of(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """The class names of a text file, one per line.
 
     Raises:
-        ValueError: it holds none, or is no text.
+        ValueError: there are none, or it is not text.
     """
     try:
         names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
@@ -253,14 +253,10 @@ def names_of(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 
 def unique_names(names: Any, source: str | os.PathLike[str]) -> Any:
-    """The names of classes, of which none may be there twice: their objects would become one class in silence.
-
-    Args:
-        names: in order, or a dictionary from class number to name.
-        source: the file that has them.
+    """The names of classes, in order or by number; a repeated name would silently join two classes.
 
     Raises:
-        ValueError: one is.
+        ValueError: a name occurs twice.
     """
     numbers = collections.defaultdict(list)
     for number, name in names.items() if isinstance(names, dict) else enumerate(names):

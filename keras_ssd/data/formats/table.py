@@ -1,8 +1,8 @@
-"""CSV: a header, then a line per object; the header says what the columns mean.
+"""CSV: a header, then a line per object; the header names the columns.
 
-Known headers are those of ssd_keras, of TensorFlow's detection tutorials, of VoTT, of Open Images, of the VGG Image
-Annotator, of Kaggle's contests, and what `write` writes. Files without header are read as keras-retinanet, makesense.ai
-and Google's AutoML write them, and lines of keras-yolo3. A line whose box is empty is an image without objects.
+Known headers are those of ssd_keras, TensorFlow's detection tutorials, VoTT, Open Images, the VGG Image Annotator,
+Kaggle's contests, and `write`. Without a header, the files of keras-retinanet, makesense.ai and Google's AutoML are
+read, and the lines of keras-yolo3. A line with an empty box is an image without objects.
 """
 
 import collections
@@ -45,12 +45,12 @@ _SPLITS = {"training": "train", "validate": "validation", "": "unassigned"}
 @checked_arguments
 @dataclasses.dataclass(frozen=True)
 class CsvLayout:
-    """How a CSV file is to be understood where its header does not tell.
+    """The columns of a CSV file whose header does not name them.
 
     Args:
-        columns: names of the columns of a file without header; each must have a meaning that `read` knows.
-        first_label: number of the first class, where classes are numbers: 1 in the files of ssd_keras, in which 0 is
-            the background, and 0 in others. None stands for 1.
+        columns: names of the columns of a file without header; `read` must know the meaning of each.
+        first_label: number of the first class, if classes are numbers: 1 in the files of ssd_keras, in which 0 is the
+            background, and 0 in others. None means 1.
 
     Example:
         >>> keras_ssd.data.read("boxes.csv", csv=CsvLayout(("image", "x1", "y1", "x2", "y2", "class")))
@@ -90,7 +90,7 @@ def _layout(root, files, notes=()):
 
 
 def _values(path):
-    """The splits that a column of a file names, in their order; none where there is no such column, or it is empty."""
+    """The splits in a column of a file, in order; none if the column is missing or empty."""
     try:
         if not is_table(path, True):
             return ()
@@ -129,15 +129,12 @@ def read(layout: lay.Layout, part: tuple[Path, str], problems: list[Problem]) ->
     """Reads a CSV file.
 
     Args:
-        layout: what `find` gave; its options are a `CsvLayout`.
-        part: (path of the file, the split whose lines are wanted; "" for all).
+        layout: of `find`; its options are a `CsvLayout`.
+        part: (path of the file, the split to read; "" for all).
         problems: list that takes `Problem`s.
 
-    Returns:
-        `Contents`.
-
     Raises:
-        ValueError: the file has no header, or one that does not say where image, box and class are.
+        ValueError: the file has no header, or its header does not name image, box and class.
     """
     options = layout.options or CsvLayout()
     path, split = part
@@ -232,7 +229,7 @@ class _Table:
         self.inside[bool(sides) and max(raw) <= 1.5 and min(raw) >= -0.5] += 1
 
     def _add_nothing(self, label, line):
-        """A line without a box: an image without objects, if its class says no more."""
+        """A line without a box: an image without objects, unless it names a class."""
         if label and fold(label) not in _NOTHING:
             raise EntryError("it has a class and no box")
         if label:
@@ -269,7 +266,7 @@ class _Table:
         return self.records.get(found)
 
     def _name(self, file, found):
-        """The image's name: as the file has it, or, where that is a path of another machine, its path beside it."""
+        """The image's name in the file; if that is a path of another machine, the path that was found."""
         usable = not lay.leaves(file) and "\\" not in file and "%" not in file
         plain = file if usable else lay.below(found, self.path.parent)
         parts = (lay.stem(plain) if has_image_ending(plain) else plain).split("/")
@@ -278,7 +275,7 @@ class _Table:
 
 
 def write(splits: Mapping[str, Any], target: Any) -> None:
-    """Writes images/, classes.txt and SPLIT.csv, or annotations.csv where there is one nameless split.
+    """Writes images/, classes.txt and SPLIT.csv; annotations.csv if there is one split without a name.
 
     Args:
         splits: dictionary from a split's name ("" for none) to its dataset.

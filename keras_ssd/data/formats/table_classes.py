@@ -25,7 +25,7 @@ def name_numbers(table: Any, classes: Sequence[str] | None, first_label: int | N
 
 
 def _class_of(label, first, classes):
-    """The name of a class number, or the `EntryError` that says why it has none."""
+    """The name of a class number, or the `EntryError` that explains why it has none."""
     try:
         number = finite(label, "the class number")
     except EntryError as error:
@@ -42,7 +42,7 @@ def _class_of(label, first, classes):
 
 
 def name_machine_ids(table: Any, folders: Iterable[str | os.PathLike[str]]) -> None:
-    """Gives Open Images' ids of classes, such as /m/01yrx, the names of a class-descriptions file beside them."""
+    """Replaces Open Images' ids of classes, such as /m/01yrx, by the names of a class-descriptions file beside them."""
     labels = {label for record in table.records.values() for label in record.labels}
     if not labels or not all(label.startswith(("/m/", "/g/", "/t/")) for label in labels):
         return

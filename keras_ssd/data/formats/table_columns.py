@@ -1,4 +1,4 @@
-"""What the columns of a CSV file mean, from its header or, where it has none, from its first line."""
+"""The columns of a CSV file, from its header or, without one, from its first line."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ _SETS = ("", "train", "training", "validation", "validate", "val", "test", "unas
 MARKS = ("difficult", "truncated", "crowd")
 EXAMPLE = "image,width,height,xmin,ymin,xmax,ymax,class"
 
-# What columns are called, in lower case and without spaces, underscores and hyphens.
+# Names of columns, in lower case and without spaces, underscores and hyphens.
 _MEANINGS = {
     "image": (
         *("image", "imagename", "filename", "frame", "picture", "path", "imagepath", "filepath", "imageid"),
@@ -57,12 +57,12 @@ _OF_SIDES = (*CORNERS, *SIZES, "cx", "cy", "box", "corners")
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Where a file has what.
+    """The columns of a file.
 
     Args:
-        places: dictionary from a meaning to the place of its column.
-        width: how many columns the header has; None where the caller named them.
-        headless: whose file it is, where the first line is data already.
+        places: dictionary from a meaning to the index of its column.
+        width: number of columns of the header; None if the caller named them.
+        headless: the program that wrote the file, if it has no header.
     """
 
     places: dict[str, int]
@@ -71,7 +71,7 @@ class Columns:
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """What the four numbers of a box are; none where a column holds shapes."""
+        """The meaning of the four numbers of a box; empty if a column has shapes."""
         if "shape" in self.places:
             return ()
         if "xmin" in self.places or "corners" in self.places:
@@ -84,13 +84,10 @@ class Columns:
         return _BOXES.get(self.sides, CORNER_BOXES)
 
     def numbers(self, cell: Mapping[str, str]) -> dict[str, str]:
-        """Dictionary from each of `sides` to its text.
-
-        Args:
-            cell: dictionary from a meaning to the text of its cell.
+        """Dictionary from each of `sides` to its text, from that of a meaning to the text of its cell.
 
         Raises:
-            EntryError: a cell that should hold four numbers holds more or fewer.
+            EntryError: a cell for four numbers has more or fewer.
         """
         joined = next((cell[name] for name in ("corners", "box") if name in self.places), None)
         if joined is None:
@@ -102,21 +99,12 @@ class Columns:
 
 
 def columns_of(
-    first: Sequence[str],
-    path: str | os.PathLike[str],
-    given: Sequence[str] | None = None,
-    one_class: bool = False,
+    first: Sequence[str], path: str | os.PathLike[str], given: Sequence[str] | None = None, one_class: bool = False
 ) -> Columns:
-    """The `Columns` of a file.
-
-    Args:
-        first: cells of its first line.
-        path: for messages.
-        given: names of the columns, where the caller knows them.
-        one_class: whether no column needs to hold a class.
+    """The `Columns` of a file, from the cells of its first line or the given names.
 
     Raises:
-        ValueError: nothing says where image, box and class are.
+        ValueError: image, box or class cannot be found; with `one_class`, no column needs to have a class.
     """
     header = given or first
     places = _places(header)
@@ -173,7 +161,7 @@ def _advice(first, lost):
 
 
 def _trimmed(places):
-    """Without the columns of a second way to tell the box."""
+    """Without the columns of a second description of the box."""
     if "shape" in places:
         return {name: place for name, place in places.items() if name in ("image", "shape", "attributes")}
     ways = (CORNERS, ("corners",), SIZES, CENTRES, ("box",))

@@ -15,7 +15,7 @@ _YOLO3 = re.compile(rf"(\S.*?\.\w+)((?:{_YOLO3_BOX})*)\s*$")  # "shots/a.jpg 10,
 
 
 def is_yolo3(path: str | os.PathLike[str]) -> bool:
-    """Whether a text file holds keras-yolo3's lines: an image, and behind it its boxes and class numbers."""
+    """Whether a text file has keras-yolo3's lines: an image, then its boxes and class numbers."""
     if Path(path).suffix.lower() != ".txt":
         return False
     try:
@@ -28,7 +28,7 @@ def is_yolo3(path: str | os.PathLike[str]) -> bool:
 
 
 def is_table(path: str | os.PathLike[str], one_class: bool = False) -> bool:
-    """Whether the first line says what the columns mean; an unreadable file is reported later."""
+    """Whether the first line names the columns; an unreadable file is reported later."""
     if Path(path).suffix.lower() == ".txt":
         return is_yolo3(path)
     try:
@@ -79,6 +79,6 @@ def _parsed(text):
 
 
 def _point(cell):
-    """ "0,5" as "0.5"; all else as it is."""
+    """ "0,5" as "0.5"; other text unchanged."""
     whole, comma, decimals = cell.strip().partition(",")
     return f"{whole}.{decimals}" if comma and decimals.isdecimal() and whole.lstrip("+-").isdecimal() else cell

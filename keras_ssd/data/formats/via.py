@@ -17,13 +17,10 @@ _UNKNOWN = ("", "unknown", "not_defined", "undefined")
 
 
 def corners_of(shape: Mapping[Any, Any]) -> list[float]:
-    """(xmin, ymin, xmax, ymax) of a region's shape.
-
-    Args:
-        shape: dictionary of its attributes.
+    """(xmin, ymin, xmax, ymax) of a region's shape, a dictionary of its attributes.
 
     Raises:
-        EntryError: it is no shape, or one without area.
+        EntryError: it is not a shape, or has no area.
     """
     kind = shape.get("name")
     if kind == "rect":
@@ -61,10 +58,7 @@ def _numbers(values, what):
 
 
 def label_of(attributes: Mapping[Any, Any]) -> tuple[str | None, str | None]:
-    """(class name, attribute that holds it) of a region; (None, None) where it has no attributes.
-
-    Args:
-        attributes: dictionary.
+    """(class name, attribute that has it) of a region's attributes; (None, None) if it has none.
 
     Raises:
         EntryError: none of several attributes is known to name a class.
@@ -92,10 +86,10 @@ def _chosen(value):
 
 
 def cell_of(text: str, what: str) -> dict[Any, Any]:
-    """The dictionary in a cell of a CSV file; an empty one for an empty cell.
+    """The dictionary in a cell of a CSV file; empty for an empty cell.
 
     Raises:
-        EntryError: it holds none.
+        EntryError: it is not a dictionary.
     """
     try:
         found = json.loads(text) if text.strip() else {}

@@ -1,7 +1,7 @@
 """PASCAL VOC: an xml file per image, with pixels counted from 1.
 
-Read as they lie in VOCdevkit/VOC2007 (Annotations, JPEGImages, ImageSets/Main), with the xml files beside the
-images, or with a folder of these a split. Source of the format: the VOC2007 development kit's documentation.
+Three layouts are read: VOCdevkit/VOC2007 (Annotations, JPEGImages, ImageSets/Main), xml files beside the images, and
+one folder of these per split. Source of the format: the VOC2007 development kit's documentation.
 """
 
 import math
@@ -79,9 +79,6 @@ def read(layout: lay.Layout, part: Any, problems: list[Problem]) -> lay.Contents
         layout: what `find` gave.
         part: (folder of the xml files, list file or None).
         problems: list that takes `Problem`s.
-
-    Returns:
-        `Contents`.
     """
     folder, listed = part
     beside = [folder.parent / name for name in lay.IMAGE_FOLDERS]
@@ -170,7 +167,7 @@ class _Files:
         return record
 
     def _image(self, name, path, root):
-        """The image of the file's own name, or of what the file says: of several, the one that both mean."""
+        """The image with the file's own name, or with the name in the file; of several, the one that both match."""
         told = [text for tag in ("filename", "path") if (text := root.get(tag))]
         found = self.images.by_stem(name)
         last = {os.path.basename(text.replace("\\", "/")).casefold() for text in told}
@@ -207,7 +204,7 @@ class _Files:
             raise EntryError("it has no <name>")
         raw, line = _box(element)
         degrees = _degrees(element)
-        if degrees:  # the first and the last pixel are turned as one box
+        if degrees:  # the box of the first and the last pixel is rotated
             first = around_turned([raw[0] - 1, raw[1] - 1, *raw[2:]], math.radians(degrees))
             raw = [first[0] + 1, first[1] + 1, *first[2:]]
             self.assumed.add(TURNED, record.source, line, record.name)
@@ -258,13 +255,13 @@ def _polygon(element):
 
 
 def _turned(element):
-    """Around a turned box of roLabelImg: centre, sides, and an angle in radians."""
+    """Around a rotated box of roLabelImg: centre, sides, and an angle in radians."""
     x, y, width, height, angle = (finite(element.get(tag), tag) for tag in ("cx", "cy", "w", "h", "angle"))
     return around_turned([x - width / 2, y - height / 2, x + width / 2, y + height / 2], angle)
 
 
 def _degrees(element):
-    """By how much CVAT turned the box of an object: its attribute `rotation`."""
+    """The rotation of an object's box in CVAT: its attribute `rotation`."""
     attributes = element.find("attributes")
     for attribute in attributes.all("attribute") if attributes else ():
         if (attribute.get("name") or "").lower() == "rotation":

@@ -27,10 +27,10 @@ _OF_SEVERAL_BYTES: dict[str, str] = {
 
 
 class XmlError(ValueError):
-    """A file that is no XML, or XML that is refused.
+    """A file that is not XML, or XML that is refused.
 
     Attributes:
-        line: where.
+        line: of the error.
     """
 
     def __init__(self, what: str, line: int = 0) -> None:
@@ -40,7 +40,7 @@ class XmlError(ValueError):
 
 @dataclasses.dataclass
 class Element:
-    """A tag with its attributes, its own text without white space around it, and what it holds."""
+    """A tag with its attributes, its own text without surrounding white space, and its children."""
 
     tag: str
     line: int
@@ -102,7 +102,7 @@ class _Tree:
 
     def characters(self, text):
         element = self.open[-1]
-        if not element.children:  # what stands between elements is white space
+        if not element.children:  # between elements, there is only white space
             element.text += text
 
     def declaration(self, version, encoding, standalone):
@@ -121,11 +121,8 @@ def read_xml(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Elemen
         path: of the file.
         max_bytes: larger files are refused.
 
-    Returns:
-        `Element`.
-
     Raises:
-        XmlError: it is no XML, declares a document type or entities, or is too large.
+        XmlError: the file is not XML, declares a document type or entities, or is too large.
         OSError: it cannot be opened.
     """
     with open(path, "rb") as file:
@@ -170,7 +167,7 @@ def _unknown_encoding(data):
 
 
 def _undeclared(data, declared):
-    """A hint where text is not in the encoding that XML has by itself."""
+    """A hint for text that is not in XML's default encoding."""
     if declared or encoding_of(data) != "utf-8":
         return ""
     try:

@@ -14,10 +14,10 @@ _TAGS = (None, "!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "null", "m
 
 
 class YamlError(ValueError):
-    """Text that is no YAML, or YAML that is refused.
+    """Text that is not YAML, or YAML that is refused.
 
     Attributes:
-        line: where.
+        line: of the error.
     """
 
     def __init__(self, what: str, line: int = 0) -> None:
@@ -29,9 +29,9 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one whe
 
 
 class _TextLoader(_Loader):
-    """Builds tables, lists, texts and None alone, and refuses a key that occurs twice."""
+    """Builds only tables, lists, texts and None, and refuses repeated keys."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say which texts are more than text
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own table of texts that are not plain text
         first: [(tag, pattern) for tag, pattern in pairs if tag.rpartition(":")[2] in ("null", "merge")]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -46,20 +46,17 @@ class _TextLoader(_Loader):
 
 
 def read_yaml(text: str) -> dict[Any, Any]:
-    """The table that a file holds.
-
-    Args:
-        text: of the file.
+    r"""The table in the text of a YAML file.
 
     Returns:
-        Dictionary from keys to values: texts, None, lists and dictionaries of these. An empty file is an empty one.
+        Dictionary from keys to values: texts, None, lists and dictionaries of these; empty for an empty file.
 
     Raises:
-        YamlError: it is no YAML, no table, holds a key twice or builds objects; or it is too large or too deep, also
-            by aliases of aliases.
+        YamlError: the text is not YAML, not a table, repeats a key or builds objects; or it is too large or too deep,
+            also by aliases of aliases.
 
     Example:
-        >>> read_yaml("train: images  # a folder\\nnames: [men's shoe, 'no']")
+        >>> read_yaml("train: images  # a folder\nnames: [men's shoe, 'no']")
         {'train': 'images', 'names': ["men's shoe", 'no']}
     """
     if len(text) > MAX_TEXT:
@@ -102,7 +99,7 @@ def _check_bounds(text):
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
         elif isinstance(event, yaml.AliasEvent):
-            inside = any(event.anchor == anchor for anchor, _ in open_nodes)  # it holds itself, without end
+            inside = any(event.anchor == anchor for anchor, _ in open_nodes)  # it contains itself
             anchor, size = None, MAX_NODES + 1 if inside else sizes.get(event.anchor, 1)
         else:
             continue

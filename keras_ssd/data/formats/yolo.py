@@ -1,7 +1,7 @@
 """YOLO: a text file per image, a line per object: class number, centre and size as fractions of the image.
 
-A line with more numbers is an outline (segmentation, turned boxes); the box around it is taken.
-An image without a text file has no objects. `yolo_layout` tells where the files lie.
+A line with more numbers is an outline (segmentation, rotated boxes); the box around it is used. An image without a text
+file has no objects. `yolo_layout` finds the files.
 """
 
 import dataclasses
@@ -32,15 +32,12 @@ def read(layout: lay.Layout, part: Sequence[Path], problems: list[Problem]) -> l
     """Reads the label files of the images of a part.
 
     Args:
-        layout: what `find` gave.
+        layout: of `find`.
         part: tuple of folders of images and lists of images.
         problems: list that takes `Problem`s.
 
-    Returns:
-        `Contents`.
-
     Raises:
-        ValueError: nothing tells the names of the classes.
+        ValueError: the names of the classes are unknown.
     """
     options = layout.options or (yolo_layout.YoloOptions() if layout.classes else _listed(layout, part))
     if layout.classes:
@@ -66,7 +63,7 @@ def read(layout: lay.Layout, part: Sequence[Path], problems: list[Problem]) -> l
 
 
 def _no_labels(layout, part, texts):
-    """The problem of a split none of whose images has a label file: they lie elsewhere, or are of another format."""
+    """The problem of a split without any label file: they are elsewhere, or in another format."""
     image, text = next(iter(texts.items()))
     what = f"none of its {len(texts)} images has a label file: {text} would be that of {os.path.basename(image)}"
     stem = os.path.basename(lay.stem(image))
@@ -128,7 +125,7 @@ def _name_orphans(part, known, problems):
 
 
 def _there_instead(image):
-    """What is there of an image's name and is not read as one, as a HEIC file, and what to do about it."""
+    """A file with an image's name that is not read as one, such as a HEIC file, and advice."""
     try:
         names = sorted(name for name in os.listdir(image.parent) if image.name in (name, lay.stem(name)))
     except OSError:

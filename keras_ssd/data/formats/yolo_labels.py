@@ -1,4 +1,4 @@
-"""Which text file holds the objects of which image of a YOLO dataset."""
+"""The text file with the objects of each image of a YOLO dataset."""
 
 import collections
 import os
@@ -15,9 +15,9 @@ LOOSELY = "a label file has its image's name in another case or Unicode form"
 
 
 def label_file(image: str | os.PathLike[str]) -> Path:
-    """Where the objects of an image are written: `labels` for the last `images` of its path, or beside it.
+    """The label file of an image: with `labels` for the last `images` of its path, or beside it.
 
-    a.jpg.txt, which can be of a.jpg alone, comes before a.txt.
+    a.jpg.txt, which can only belong to a.jpg, comes before a.txt.
     """
     usual = _usual(image)
     places = [path for plain in usual for path in (Path(f"{plain}{Path(image).suffix}.txt"), Path(f"{plain}.txt"))]
@@ -25,7 +25,7 @@ def label_file(image: str | os.PathLike[str]) -> Path:
 
 
 def _usual(image):
-    """The path without ending in `labels`, and that beside the image."""
+    """The path without ending in `labels`, and the one beside the image."""
     path = Path(image)
     beside = path.with_name(path.stem)
     places = [place for place, part in enumerate(path.parts[:-1]) if part in _IMAGE_FOLDERS]
@@ -35,15 +35,9 @@ def _usual(image):
 
 
 def label_files(images: Iterable[str], told: tuple[list[Problem], Any]) -> tuple[dict[str, Path], set[str]]:
-    """The label file of each image, and which files are taken.
+    """(dictionary from an image to the path of its label file, set of the absolute paths that are in use).
 
-    Args:
-        images: paths of images.
-        told: (list that takes `Problem`s, `Assumed`).
-
-    Returns:
-        (dictionary from an image to the path of its label file, which need not be there: images that have to share
-        one are left out, set of the absolute paths that are taken).
+    A label file may be missing. Images that would share one are left out. `told` is (list of `Problem`s, `Assumed`).
     """
     problems, assumed = told
     texts = {image: label_file(image) for image in dict.fromkeys(images)}
@@ -68,7 +62,7 @@ def label_files(images: Iterable[str], told: tuple[list[Problem], Any]) -> tuple
 
 
 def _loosely(missing, owners, taken):
-    """(image, label file) where only case or Unicode form keeps them apart, and nothing else is meant."""
+    """(image, label file) that differ only in case or Unicode form, if nothing else matches."""
     wanted = collections.Counter(_folded(text) for text in missing)
     held = {}
     for folder in dict.fromkeys(text.parent for text in missing):

@@ -82,7 +82,7 @@ def _folders(path):
 
 
 def _pair(path):
-    """Whether a split's folder holds `images` and `labels`, as where its data.yaml got lost."""
+    """Whether a split's folder has `images` and `labels`, as in a dataset without its data.yaml."""
     return (path / "images").is_dir() and bool(lay.files_ending(path / "labels", ".txt"))
 
 
@@ -155,7 +155,7 @@ def _layout(path, data, bases, options):
 
 
 def _unnamed(splits, path, root):
-    """Folders of images beside those of the splits that no split names, as where a key is misspelt."""
+    """Folders of images beside those of the splits that no split names, as after a misspelt key."""
     named = {place.resolve() for places in splits.values() for place in places if place.is_dir()}
     beside = set()
     for place in named:
@@ -174,9 +174,9 @@ def _plain(place):
 
 
 def _place(place, bases):
-    """A folder or list of images, found by the longest tail of what a file calls it; None if there is none.
+    """A folder or list of images, found by the longest end of its name in a file; None if there is none.
 
-    Roboflow's files say ../train/images for train/images, and others give paths of the machine that they come from.
+    Roboflow's files have ../train/images for train/images, and others have paths of the machine that wrote them.
     """
     direct = [base / _plain(place) for base in bases]
     return next((each for each in [*direct, *_tails(place, bases)] if lay.exists(each)), None)
@@ -220,7 +220,7 @@ def _class_names(data, path):
 
 
 def _keypoints(shape):
-    """Numbers of a keypoint from data.yaml's `kpt_shape`; 0 where it says none."""
+    """Numbers of a keypoint from data.yaml's `kpt_shape`; 0 without it."""
     known = isinstance(shape, list) and len(shape) == 2 and shape[1] in ("2", "3")
     return int(shape[1]) if known else 0
 
@@ -236,7 +236,7 @@ def _darknet_keys(path):
 
 
 def _darknet_layout(path):
-    """Darknet's paths count from where it is started, above the data; they are found by their tails."""
+    """Darknet's paths are relative to its working folder, above the data; they are found by their ends."""
     keys = _darknet_keys(path)
     if "names" not in keys:
         raise ValueError(f"{path}: it names no file of class names. Expected lines such as names = data/obj.names.")

@@ -1,4 +1,4 @@
-"""Why a detector fails: kinds of errors and what they cost, what is missed, where to cut, what scores mean."""
+"""Why a detector fails: kinds of errors and their cost, missed objects, the best threshold, calibration."""
 
 from keras_ssd.evaluation.analysis.analysing import Analysis as Analysis
 from keras_ssd.evaluation.analysis.analysing import analyse as analyse

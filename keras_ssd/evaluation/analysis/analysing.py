@@ -1,4 +1,4 @@
-"""Why a detector fails: `analyse` and the `Analysis` that it gives."""
+"""Why a detector fails: `analyse` and its result, `Analysis`."""
 
 import dataclasses
 import functools
@@ -27,24 +27,24 @@ class Analysis:
     """Why a detector fails, at one IoU threshold.
 
     Args:
-        iou_threshold: overlap of a true detection: the result's, for COCO 0.5, for ILSVRC that of large objects.
+        iou_threshold: overlap of a true detection: the result's; 0.5 for COCO; for ILSVRC that of large objects.
         table: the detections.
         per_class: dictionary from class name to average precision at that IoU, NaN without objects.
-        kinds: (K,) int8, what each detection is: a place in `ERRORS`, or `FOUND` for a true one, or `UNCOUNTED`.
-        fates: (M,) int8, what became of each object: `FOUND`; or `CLASSIFICATION`, `LOCALISATION` where a detection
-            would have found it if its class or its box had been right; or `MISSED`, or `UNCOUNTED` (difficult, crowd).
-        partners, ious: (K,) the object that each detection found, spoilt or repeated (-1 for none), and the overlap.
+        kinds: (K,) int8, the kind of each detection: an index in `ERRORS`, `FOUND` for a true one, or `UNCOUNTED`.
+        fates: (M,) int8, the fate of each object: `FOUND`; `CLASSIFICATION` or `LOCALISATION` if a detection would have
+            found it with the right class or box; `MISSED`; or `UNCOUNTED` (difficult, crowd).
+        partners, ious: (K,) the object that belongs to each detection (-1 for none), and the overlap.
         finders: (M,) the detection that found each object or would have, -1 for none.
-        accepted: (K,) bool, detections that reach the working point of their class.
-        counts: dictionary from kind of error to how many there are among all detections (missed: among objects).
-        accepted_counts: the same at the working points; missed are there all objects that are not found.
-        costs: dictionary from kind of error to what average precision would gain without it.
+        accepted: (K,) bool, detections that reach the threshold of their class.
+        counts: dictionary from kind of error to its number among all detections (missed: among objects).
+        accepted_counts: the same for accepted detections; missed counts all objects that they do not find.
+        costs: dictionary from kind of error to the average precision that would be gained without it.
         class_costs: the same for each class: dictionary from kind to dictionary from class name.
         working_points: dictionary from class name to `WorkingPoint`, the threshold of the highest F1.
-        working_point: the best threshold for all classes alike.
+        working_point: the best threshold for all classes together.
         confusion: (C + 1, C + 1) at the working points; rows are true classes, then false alarms; columns are the
-            classes said, then missed.
-        calibration: `Calibration`, or None where scores are no probabilities.
+            predicted classes, then missed.
+        calibration: `Calibration`, or None if scores are not probabilities.
         misses: tuple of `Split`s of the objects.
         sizes: dictionary from "small", "medium", "large" to `SizeValues`.
     """
@@ -76,14 +76,14 @@ class Analysis:
 
     @functools.cached_property
     def curves(self) -> dict[str, cv.Curve]:
-        """Dictionary from class name to `Curve` at `iou_threshold`, of the classes that have objects."""
+        """Dictionary from class name to `Curve` at `iou_threshold`, for classes with objects."""
         verdicts = np.select([self.kinds == er.FOUND, self.kinds == er.UNCOUNTED], [pr.TRUE, pr.IGNORED], pr.FALSE)
         wanted = np.array([point.wanted for point in self.working_points.values()])
         curves = cv.class_curves(self.table, verdicts, wanted)
         return {self.table.class_names[class_id]: curve for class_id, curve in curves.items()}
 
     def at(self, threshold: float) -> wk.WorkingPoint:
-        """The `WorkingPoint` of one score from which detections of all classes count."""
+        """The `WorkingPoint` of one threshold for all classes."""
         counted = self.kinds != er.UNCOUNTED
         true = self.kinds[counted] == er.FOUND
         return wk.point_at(self.table.scores[counted], true, self.working_point.wanted, threshold)
@@ -119,15 +119,12 @@ class Analysis:
 
 @checked_arguments
 def analyse(result: "Result", anchors: Any = None) -> Analysis:
-    """Finds out why a detector fails.
+    """Analyses why a detector fails.
 
     Args:
         result: `Result`. COCO's is analysed at IoU 0.5.
-        anchors: `AnchorSpec` of the detector, or its model, to tell which objects its anchors could match; None takes
-            what the result knows.
-
-    Returns:
-        `Analysis`.
+        anchors: `AnchorSpec` of the detector, or its model, to tell which objects its anchors can match; None for those
+            of the result.
 
     Example:
         >>> print(analyse(result, model))

@@ -1,4 +1,4 @@
-"""Whether a score of 0.8 means that 8 of 10 such detections are true."""
+"""Whether 8 of 10 detections with score 0.8 are true."""
 
 import dataclasses
 
@@ -10,18 +10,18 @@ BINS = 10
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Calibration:
-    """How often detections of a score are true.
+    """How often detections with a score are true.
 
     Args:
-        edges: (BINS + 1,) bounds of the scores of a bin.
-        counts: (BINS,) detections in each bin.
-        scores, precision: (BINS,) mean score of a bin and share of its detections that are true; NaN for an empty one.
-        ece: expected calibration error: the mean distance of the two, each bin counting as it has detections; NaN
+        edges: (BINS + 1,) bounds of the bins of scores.
+        counts: (BINS,) detections per bin.
+        scores, precision: (BINS,) mean score of a bin and share of true detections in it; NaN for an empty bin.
+        ece: expected calibration error: the mean distance of the two, weighted by the detections of each bin; NaN
             without detections.
-        bias: mean score minus share of true detections; above 0 the scores promise too much.
+        bias: mean score minus share of true detections; above 0, scores are too high.
 
-    Source: Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks"; for detections Küppers et
-    al. 2020, "Multivariate Confidence Calibration for Object Detection".
+    Source: Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks"; for detections Küppers et al.
+    2020, "Multivariate Confidence Calibration for Object Detection".
     """
 
     edges: np.ndarray
@@ -33,11 +33,9 @@ class Calibration:
 
 
 def calibration(scores: ArrayLike, true: np.ndarray) -> Calibration | None:
-    """The `Calibration` of detections that count, or None if their scores are no probabilities.
+    """The `Calibration` of detections with (K,) scores and (K,) bool `true`; None if the scores are not probabilities.
 
-    Args:
-        scores: (K,) numbers; a bin holds its lower edge, the last bin 1 too.
-        true: (K,) bool.
+    A bin includes its lower edge, the last bin also 1.
     """
     scores = np.asarray(scores, np.float64)
     if len(scores) and not (scores.min() >= 0 and scores.max() <= 1 + 1e-6):

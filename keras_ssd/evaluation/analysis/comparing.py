@@ -1,4 +1,4 @@
-"""Whether one detector is better than another, or luckier with these images: the paired bootstrap."""
+"""Whether one detector is better than another, or only lucky with these images: the paired bootstrap."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from keras_ssd.evaluation.result import Result
 
 _REPLICATES = 200, 1000  # at least, at most
-_SHOWN = 30  # letters; what is longer, an error does not repeat
-_WORK = 2e8  # numbers to go through, which decides between them: some seconds
+_SHOWN = 30  # letters; an error does not repeat longer values
+_WORK = 2e8  # values to process, some seconds; more detections mean fewer replicates
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A figure and where it would lie, in 95 of 100 cases, on other images of the same kind.
+    """A value and its 95 % interval for other images of the same kind.
 
     Args:
-        value: the figure.
-        low, high: bounds of the interval; NaN where nothing can be said (fewer than two images).
+        value: the value.
+        low, high: bounds of the interval; NaN with fewer than two images.
     """
 
     value: float
@@ -35,20 +35,20 @@ class Interval:
 
     @property
     def apart(self) -> bool:
-        """Whether 0 lies outside: for a difference, whether it is more than luck."""
+        """Whether the interval excludes 0: for a difference, whether it is significant."""
         return bool(self.low > 0 or self.high < 0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """How good several detectors are on the same images.
+    """Values of several detectors on the same images.
 
     Args:
         maps: an `Interval` of the mean average precision for each result.
         per_class: for each result a dictionary from class name to `Interval`.
-        differences: for each result that of its mean to the first result's.
+        differences: an `Interval` of the difference to the first result, for each result.
         class_differences: the same for each class.
-        replicates: how often the images were drawn anew.
+        replicates: number of times that the images were resampled.
     """
 
     maps: tuple[Interval, ...]
@@ -60,21 +60,18 @@ class Comparison:
 
 @checked_arguments
 def compare(results: "Sequence[Result]", replicates: int | None = None, seed: int = 0) -> Comparison:
-    """Compares results with each other, and says how sure each figure is.
+    """Compares results with each other and gives a confidence interval for each value.
 
-    Images are drawn anew with replacement, as many as there are, the same ones for every detector; detections and
-    objects stay with their image. The middle 95 % of what comes out, moved to lie around the figure, is the interval.
+    Images are resampled with replacement, the same ones for every detector; detections and objects stay with their
+    image. The interval is the middle 95 % of the resampled values, shifted so that their mean is the value.
 
     Args:
         results: `Result`s of the same measure, images, classes and objects; one is enough for its own interval.
-        replicates: how often images are drawn; None for 1000, and down to 200 where there are many detections.
-        seed: of the draws.
-
-    Returns:
-        `Comparison`.
+        replicates: number of resamplings; None for 1000, or down to 200 if there are many detections.
+        seed: of the resampling.
 
     Raises:
-        ValueError: the results are not of the same measure, settings, images, classes and objects.
+        ValueError: the results differ in measure, settings, images, classes or objects.
 
     Example:
         >>> better = compare([before, after]).differences[1]
@@ -108,7 +105,7 @@ def compare(results: "Sequence[Result]", replicates: int | None = None, seed: in
 
 
 def check_comparable(results: "Sequence[Result]") -> None:
-    """Raises ValueError unless all results are of one measure, and of the same images, classes and objects."""
+    """Raises ValueError unless all results have the same measure, settings, images, classes and objects."""
     if not results:
         raise ValueError("There is no result to compare. Give at least one.")
     first = results[0]
@@ -124,7 +121,7 @@ def check_comparable(results: "Sequence[Result]") -> None:
             if ours != theirs:
                 seen = f" Received: {ours!r} and {theirs!r}" if len(str(ours)) < _SHOWN else ""
                 raise ValueError(
-                    "Results can be compared if they were measured alike on the same data; results 1 and "
+                    "Only results with the same measure, settings and data can be compared; results 1 and "
                     f"{number} differ in their {what}. Evaluate both with one dataset and the same options.{seen}"
                 )
 
@@ -134,14 +131,14 @@ def _objects(truth):
 
 
 def _means(values):
-    """Means over the classes (last axis) of what is not NaN; NaN where nothing is."""
+    """Means over the classes (last axis), without NaN; NaN if all are NaN."""
     some = ~np.isnan(values)
     count = some.sum(axis=-1)
     return np.where(count > 0, np.where(some, values, 0).sum(axis=-1) / np.maximum(count, 1), np.nan)
 
 
 def _interval(value, drawn, lowest=-1):
-    """Images that come twice make curves smoother and their values a little higher: the middle is moved back."""
+    """Repeated images make curves smoother and their values slightly higher, so the interval is shifted back."""
     drawn = drawn[~np.isnan(drawn)]
     if not len(drawn):
         return Interval(float(value), float("nan"), float("nan"))
@@ -154,12 +151,7 @@ def _by_name(names, values, drawn, lowest=-1):
 
 
 class _Resampled:
-    """A result whose average precision can be worked out again with images that count several times or not at all.
-
-    Args:
-        result: `Result`.
-        ious: thresholds to take the mean of; None for the result's own.
-    """
+    """A result whose average precision can be recomputed with a weight per image, as the mean over IoU thresholds."""
 
     def __init__(self, result, ious):
         rule, threshold, plus_one = rule_of(result)
@@ -179,15 +171,11 @@ class _Resampled:
 
     @property
     def size(self):
-        """How many numbers a draw goes through, about."""
+        """The approximate number of values per resampling."""
         return len(self._image) + sum(line.size for line in self._lines)
 
     def values(self, weights):
-        """(C,) average precision of each class, NaN without objects.
-
-        Args:
-            weights: (P,) how often each image counts.
-        """
+        """(C,) average precision of each class, NaN without objects, for (P,) image weights."""
         wanted = weights @ self._wanted
         each = weights[self._image]
         sums = _sums(each)
@@ -195,11 +183,11 @@ class _Resampled:
 
 
 class _Line:
-    """What one threshold says of detections that stand by class and falling score: the true ones and the ignored ones.
+    """The true and the ignored detections at one threshold, sorted by class and descending score.
 
     Args:
         verdicts: (K,) of the detections.
-        bounds: (C + 1,) where the classes begin and end.
+        bounds: (C + 1,) bounds of the classes.
     """
 
     def __init__(self, verdicts, bounds):

@@ -1,4 +1,4 @@
-"""What each kind of error costs: average precision with these errors corrected, minus average precision."""
+"""The cost of each kind of error: average precision with these errors corrected, minus average precision."""
 
 import dataclasses
 from collections.abc import Callable
@@ -24,19 +24,12 @@ def class_values(
 def costs(
     found: DetectionTable, truth: ObjectTable, sorted_: er.Sorted, value: Callable[[cv.Curve], float]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Average precision as it is, and what it would gain.
+    """(C,) average precision of each class, NaN without objects, and a dictionary from `KINDS` to (C,) gains.
 
-    Of the classification and localisation errors, the best detection per object that has no correct one is counted as
-    correct; all other errors of that kind are removed. Missed objects are no longer counted as objects. "all false
-    alarms" removes every false detection, and "all misses" every object that was not found.
-
-    Args:
-        found, truth: the two tables.
-        sorted_: `Sorted` of them.
-        value: function of a `Curve`.
-
-    Returns:
-        (C,) values of the classes, NaN without objects, and dictionary from `KINDS` to (C,) gains.
+    Classification and localisation errors: the best detection of each object without a correct one is counted as
+    correct; the others of that kind are removed. All other false detections of a kind are removed. Missed objects are
+    no longer counted as objects. "all false alarms" removes every false detection, and "all misses" every object not
+    found.
 
     Source: TIDE (see `errors`), section 2.3. There a class whose objects are all missed gains nothing; here it gains
     all that it lacks.

@@ -1,4 +1,4 @@
-"""What kind of error each false detection and each object not found is.
+"""The kind of error of each false detection and each missed object.
 
 Source: Bolya, Foley, Hays, Hoffman 2020, "TIDE: A General Toolbox for Identifying Object Detection Errors", 2.2.
 """
@@ -11,7 +11,7 @@ from keras_ssd.evaluation import pairing as pr
 from keras_ssd.evaluation.analysis.overlaps import overlaps
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
-BACKGROUND_IOU = 0.1  # a detection that overlaps every object less than this lies on background
+BACKGROUND_IOU = 0.1  # a detection that overlaps every object less than this is on background
 ERRORS: tuple[str, ...] = ("classification", "localisation", "both", "duplicate", "background")
 KINDS: tuple[str, ...] = (*ERRORS, "missed")
 CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND, MISSED, FOUND, UNCOUNTED = range(8)
@@ -19,16 +19,16 @@ CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND, MISSED, FOUND, UNCOUN
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sorted:
-    """Every detection and every object with what became of it.
+    """The kind of every detection and the fate of every object.
 
     Args:
-        kinds: (K,) int8, a detection's place in `ERRORS`, or FOUND for a true one, or UNCOUNTED for one that the
-            measure ignores.
-        partners: (K,) the object that a detection found, spoilt or repeated; -1 for none.
-        ious: (K,) overlap with that object; where there is none, the highest with any.
-        fates: (M,) int8, FOUND; or CLASSIFICATION or LOCALISATION where a detection would have found the object if its
-            class or its box had been right; or MISSED; or UNCOUNTED for difficult objects and crowd regions.
-        finders: (M,) the detection that found an object, or would have; -1 for none.
+        kinds: (K,) int8, an index in `ERRORS`, FOUND for a true detection, or UNCOUNTED for one that the measure
+            ignores.
+        partners: (K,) the object that belongs to each detection; -1 for none.
+        ious: (K,) overlap with that object; without one, the highest with any.
+        fates: (M,) int8, FOUND; CLASSIFICATION or LOCALISATION if a detection would have found the object with the
+            right class or box; MISSED; or UNCOUNTED for difficult objects and crowd regions.
+        finders: (M,) the detection that found each object, or would have; -1 for none.
     """
 
     kinds: np.ndarray
@@ -41,24 +41,21 @@ class Sorted:
 def sort_errors(
     found: DetectionTable, truth: ObjectTable, pairing: pr.Pairing, thresholds: np.ndarray, plus_one: bool = False
 ) -> Sorted:
-    """Gives every detection its kind and every object its fate, each exactly one.
+    """Assigns one kind to every detection and one fate to every object.
 
-    A false detection is the first of these that fits:
+    The kind of a false detection is the first that applies:
 
-    - localisation: it overlaps an object of its class, but none of them enough;
+    - localisation: it overlaps objects of its class, but none of them enough;
     - classification: it overlaps an object of another class enough;
-    - duplicate: it overlaps an object of its class enough, which is another detection's;
+    - duplicate: it overlaps an object of its class enough, which another detection has found;
     - background: it overlaps every object less than `BACKGROUND_IOU`;
-    - both: all others: another class, and not enough overlap.
+    - both: any other: another class, and not enough overlap.
 
     Args:
         found, truth: the two tables.
         pairing: the measure's `Pairing` of them.
         thresholds: (M,) the IoU from which a detection finds each object.
         plus_one: whether a pixel is added to boxes, as for the pairing.
-
-    Returns:
-        `Sorted`.
     """
     count = len(found)
     counted = ~(truth.difficult | truth.crowd)
@@ -86,11 +83,11 @@ def sort_errors(
 
 
 def _fates(scores, counted, kinds, partners):
-    """(M,) what became of each object, and (M,) the best detection that found it, or else would have."""
+    """(M,) the fate of each object, and (M,) the best detection that found it or would have."""
     fates = np.where(counted, MISSED, UNCOUNTED).astype(np.int8)
     finders = np.full(len(counted), pr.NONE)
     near = np.flatnonzero((kinds == CLASSIFICATION) | (kinds == LOCALISATION))
-    near = near[np.lexsort((-near, scores[near]))]  # the best last, of equals the first: what is written last stays
+    near = near[np.lexsort((-near, scores[near]))]  # the best last, the first of equals, so that it overwrites others
     for rows in (near, np.flatnonzero(kinds == FOUND)):
         finders[partners[rows]] = rows
         fates[partners[rows]] = kinds[rows]

@@ -1,4 +1,4 @@
-"""Which objects are not found: by size, shape, truncation, crowding, and whether an anchor could match them."""
+"""Which objects are missed: by size, shape, truncation, crowding, and whether an anchor could match them."""
 
 import dataclasses
 
@@ -12,19 +12,19 @@ from keras_ssd.evaluation.tables import ObjectTable
 from keras_ssd.matching import MatchRules
 from keras_ssd.matching.arrays import AnchorOverlaps, match
 
-_EDGE = 2  # pixels: an object that ends nearer to the image's edge is taken for cut off
+_EDGE = 2  # pixels: an object that ends nearer to the image's edge counts as cut off
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Objects that have something in common.
+    """Objects with a common property.
 
     Args:
-        name: what they have in common, such as "small (area below 32²)".
+        name: of the property, such as "small (area below 32²)".
         short: the same in a word or two, for sentences.
-        objects: how many there are.
-        missed: how many of them no accepted detection finds.
-        never: how many no detection finds, however low its score.
+        objects: number of objects.
+        missed: number of objects that no accepted detection finds.
+        never: number of objects that no detection of any score finds.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """All objects that count, sorted into groups by one property.
+    """All objects that count, grouped by one property.
 
     Args:
         name: of the property, such as "size".
-        groups: the `Group`s that have objects, in the property's order.
-        unknown: how many objects the property is not known of.
+        groups: the `Group`s with objects, in the property's order.
+        unknown: number of objects without a known property.
     """
 
     name: str
@@ -50,20 +50,16 @@ class Split:
 
     @property
     def missed(self) -> int:
-        """How many objects of all groups are missed."""
+        """Number of missed objects in all groups."""
         return sum(group.missed for group in self.groups)
 
 
-# Names of the groups, and in a word or two.
-_SIZE = (
-    ("small: area below 32²", "small"),
-    ("medium: 32² to 96²", "medium-sized"),
-    ("large: 96² and more", "large"),
-)
+# (name, short name) of the groups.
+_SIZE = (("small: area below 32²", "small"), ("medium: 32² to 96²", "medium-sized"), ("large: 96² and more", "large"))
 _SHARE = (  # of the root of the image's area
     ("below 5 % of the image's side", "tiny in the image"),
     ("5 to 10 %", "small in the image"),
-    ("10 to 20 %", "of middling size in the image"),
+    ("10 to 20 %", "medium-sized in the image"),
     ("20 to 40 %", "large in the image"),
     ("40 % and more", "very large in the image"),
 )
@@ -87,7 +83,7 @@ _CROWD = (
     ("overlap 0.5 and more", "overlapped by another (IoU above 0.5)"),
 )
 _ANCHOR = (
-    ("no anchor matches it", "out of every anchor's reach"),
+    ("no anchor matches it", "matched by no anchor"),
     ("one anchor at most, IoU below 0.3", "badly covered by anchors (IoU below 0.3)"),
     ("one anchor, IoU 0.3 to 0.5", "badly covered by anchors (IoU below 0.5)"),
     ("best anchor's IoU 0.5 to 0.7", "fairly covered by anchors"),
@@ -103,11 +99,11 @@ def split_misses(
     anchors: AnchorSpec | None = None,
     plus_one: bool = False,
 ) -> tuple[Split, ...]:
-    """Tuple of `Split`s; a property that says nothing of these objects is left out.
+    """Tuple of `Split`s; a property that is unknown for these objects is left out.
 
     Args:
         truth: `ObjectTable`.
-        counted, accepted, ever: (M,) bool: objects that count; found by a detection that is accepted; by any.
+        counted, accepted, ever: (M,) bool: objects that count; found by an accepted detection; found by any.
         anchors: `AnchorSpec` of the model, or None.
         plus_one: whether a pixel is added to boxes.
     """
@@ -158,7 +154,7 @@ def _by_truncation(truth):
 
 
 def _by_crowding(truth, plus_one):
-    """By the highest IoU with another object of the image, of any class; crowd regions are no objects."""
+    """By the highest IoU with another object of the image, of any class; crowd regions are not objects."""
     objects = np.flatnonzero(~truth.crowd)
     pairs = overlaps(truth[objects], truth[objects], plus_one)
     most, _ = pairs[pairs.rows != pairs.others].best(len(objects))
@@ -168,7 +164,7 @@ def _by_crowding(truth, plus_one):
 
 
 def _by_anchor(truth, anchors):
-    """Groups by what training would do: how many anchors are matched to the object, and how well the best fits."""
+    """By the result of matching in training: whether an anchor is matched to the object, and the best IoU."""
     rules = MatchRules()
     known = AnchorOverlaps(anchors.anchors_xyxy(), rules, anchors.levels)
     places = np.full(len(truth), -1)

@@ -1,4 +1,4 @@
-"""Which boxes of an image overlap: long lists of pairs instead of a matrix per image."""
+"""Which boxes of an image overlap: lists of pairs instead of a matrix per image."""
 
 import dataclasses
 from typing import Any
@@ -11,7 +11,7 @@ from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Overlaps:
-    """Pairs of rows of two tables of boxes that share something, in no order that matters.
+    """Overlapping pairs of rows of two tables of boxes, in any order.
 
     Args:
         rows, others: (Q,) rows of the first and of the second table.
@@ -26,7 +26,7 @@ class Overlaps:
         return Overlaps(self.rows[mask], self.others[mask], self.ious[mask])
 
     def best(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """For each of `count` rows the highest IoU (0 for none) and whose it is (-1 for none), of equals the first."""
+        """The highest IoU of each of `count` rows (0 for none), and the other table's row (-1; first of equals)."""
         ious = np.zeros(count)
         np.maximum.at(ious, self.rows, self.ious)
         top = np.flatnonzero(self.ious == ious[self.rows])
@@ -38,12 +38,7 @@ class Overlaps:
 def overlaps(
     table: DetectionTable | ObjectTable, others: DetectionTable | ObjectTable, plus_one: bool = False
 ) -> Overlaps:
-    """All pairs of boxes of one image that overlap, whatever their classes.
-
-    Args:
-        table, others: a `DetectionTable` or an `ObjectTable` each, of the same images.
-        plus_one: boxes are a pixel wider and higher, as inclusive pixels have it.
-    """
+    """All overlapping pairs of boxes of the same image, of any classes; `plus_one` widens boxes by a pixel."""
     kept = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for pairs in pairing.all_pairs(table, others, False, plus_one):
         touching = pairs.ious > 0

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def rule_of(result: "Result") -> tuple[Rule, float, bool]:
-    """The `Rule` of a result's measure, its IoU threshold (of COCO's ten the first), and whether a pixel is added.
+    """The `Rule` of a result's measure, its IoU threshold (for COCO the first of ten), and whether a pixel is added.
 
     Raises:
-        ValueError: there is no such measure.
+        ValueError: the measure is unknown.
     """
     if result.measure not in RULES:
         raise ValueError(unknown_name("measure", result.measure, RULES))

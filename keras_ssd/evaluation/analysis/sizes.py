@@ -1,4 +1,4 @@
-"""Average precision of small, medium and large objects apart, for every measure."""
+"""Average precision of small, medium and large objects, for every measure."""
 
 import dataclasses
 from collections.abc import Callable
@@ -21,9 +21,9 @@ class SizeValues:
     """Average precision of the objects of one size.
 
     Args:
-        objects: how many there are.
-        value: mean of the classes that have some, NaN if none has.
-        per_class: dictionary from class name to average precision, NaN where there are none.
+        objects: number of objects.
+        value: mean of the classes with objects, NaN if there are none.
+        per_class: dictionary from class name to average precision, NaN without objects.
     """
 
     objects: int
@@ -36,12 +36,8 @@ def values_by_size(
 ) -> dict[str, SizeValues]:
     """Dictionary from the name of a size to `SizeValues`.
 
-    As COCO does, objects of other sizes are ignored with the detections that find them, and so are false detections
-    of another size.
-
-    Args:
-        found, truth, sorted_: the tables and what became of their rows.
-        value: function of a `Curve`.
+    As in COCO, objects of other sizes are ignored with the detections that find them, and so are false detections of
+    another size.
     """
     counted = sorted_.fates != er.UNCOUNTED
     areas = bx.area(found.boxes_xyxy)

@@ -1,4 +1,4 @@
-"""The best score threshold, and what a detector confuses at it."""
+"""The best score threshold, and the confusion of classes at it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ NAN = float("nan")
 
 @dataclasses.dataclass(frozen=True)
 class WorkingPoint:
-    """The lowest score to accept for the highest F1, and its results.
+    """A score threshold, such as that of the highest F1, and its results.
 
     Args:
-        threshold: detections of this score or a higher one count; NaN where no threshold gives a true detection.
-        f1, precision, recall: 0..1 at this threshold; without one, 0, NaN and 0. NaN without objects.
+        threshold: detections with this score or a higher one count; NaN if no threshold gives a true detection.
+        f1, precision, recall: 0..1 at this threshold; 0, NaN and 0 without one. NaN without objects.
         found, wrong, wanted: numbers of true and of false detections, and of objects.
     """
 
@@ -32,13 +32,9 @@ class WorkingPoint:
 
 
 def working_point(scores: np.ndarray, true: np.ndarray, wanted: int, within: float = 0.0) -> WorkingPoint:
-    """The `WorkingPoint` of some detections.
+    """The `WorkingPoint` of the highest F1; `wanted` is the number of objects.
 
-    Args:
-        scores: (K,) in any order.
-        true: (K,) bool.
-        wanted: how many objects there are.
-        within: of the thresholds whose F1 is at most this much below the highest F1, take the highest threshold.
+    Of the thresholds whose F1 is at most `within` below the highest, the highest threshold is taken.
     """
     order = np.argsort(-scores, kind="stable")
     scores, true = scores[order], true[order]
@@ -47,7 +43,7 @@ def working_point(scores: np.ndarray, true: np.ndarray, wanted: int, within: flo
     if not wanted:
         return WorkingPoint(NAN, NAN, NAN, NAN, 0, 0, 0)
     if not found.any():
-        return WorkingPoint(float("nan"), 0.0, float("nan"), 0.0, 0, 0, int(wanted))
+        return WorkingPoint(NAN, 0.0, NAN, 0.0, 0, 0, int(wanted))
     f1 = 2 * found / (last + 1 + wanted)
     best = int(np.argmax(f1 >= f1.max() - within))
     count, hits = int(last[best]) + 1, int(found[best])
@@ -62,7 +58,7 @@ def point_at(scores: np.ndarray, true: np.ndarray, wanted: int, threshold: float
     taken = scores >= np.float32(threshold)
     count, hits = int(taken.sum()), int(true[taken].sum())
     f1 = 2 * hits / (count + wanted)
-    precision = hits / count if count else float("nan")
+    precision = hits / count if count else NAN
     return WorkingPoint(float(threshold), f1, precision, float(hits / wanted), hits, count - hits, int(wanted))
 
 
@@ -95,21 +91,18 @@ def confusion(
     thresholds: np.ndarray,
     plus_one: bool = False,
 ) -> np.ndarray:
-    """What objects are taken for.
+    """The confusion matrix, (C + 1, C + 1).
 
-    Each object that counts is in one cell and so is each accepted detection: true detections on the diagonal; of the
-    rest, a detection and an object of another class that overlap enough make a pair, the highest score first; what is
-    left was missed, or is a false alarm.
+    Rows are the true classes, then false alarms; columns are the predicted classes, then missed. Each object that
+    counts and each accepted detection is in one cell: true detections on the diagonal. Of the rest, a detection and an
+    object of another class that overlap enough make a pair, the highest score first. The others are missed or false
+    alarms.
 
     Args:
-        found, truth, sorted_: the tables and what became of their rows.
+        found, truth, sorted_: the tables, and the kinds and fates of their rows.
         accepted: (K,) bool, detections that count.
         thresholds: (M,) the IoU from which a detection finds each object.
         plus_one: whether a pixel is added to boxes.
-
-    Returns:
-        (C + 1, C + 1) numbers; rows are the true classes, the last one none at all (false alarms); columns are the
-        classes said, the last one nothing (missed).
     """
     classes = len(truth.class_names)
     table = np.zeros((classes + 1, classes + 1), np.int64)
@@ -129,7 +122,7 @@ def confusion(
 
 
 def _pairs_of_other_classes(found, truth, thresholds, plus_one):
-    """(detection, object) that overlap enough and are of two classes; each once, the highest score first."""
+    """(detection, object) of different classes that overlap enough; each once, the highest score first."""
     pairs = overlaps(found, truth, plus_one)
     other = found.class_ids[pairs.rows] != truth.class_ids[pairs.others]
     pairs = pairs[other & (pairs.ious >= thresholds[pairs.others])]

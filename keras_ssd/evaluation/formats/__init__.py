@@ -1,4 +1,4 @@
-"""Files of detections: our own json, COCO's results, VOC's and ILSVRC's servers, CSV."""
+"""Files of detections: this package's json, COCO's results, files for VOC's and ILSVRC's servers, CSV."""
 
 from keras_ssd.evaluation.formats.files import FORMATS as FORMATS
 from keras_ssd.evaluation.formats.files import check_target as check_target

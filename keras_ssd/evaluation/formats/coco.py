@@ -1,7 +1,7 @@
 """COCO's results: one json list of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}.
 
-The ids are those of the annotations, `Annotation.image_id` and `Dataset.category_ids`, and where the data have none,
-the numbers from 1 that `keras_ssd.data.write` gives them. Source of the format: cocodataset.org, "Results format".
+The ids are those of the annotations, `Annotation.image_id` and `Dataset.category_ids`; without them, the numbers from 1
+that `keras_ssd.data.write` uses. Source of the format: cocodataset.org, "Results format".
 """
 
 import json
@@ -48,12 +48,11 @@ def _rows(table):
 
 
 def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
-    """The table of a results file; it does not tell images without detections from those that were not looked at."""
+    """Reads a results file; it does not distinguish images without detections from images not seen."""
     content = read_json(path)
     if not isinstance(content, list):
         raise ValueError(
-            f"{path} holds no list of detections, as a COCO results file does. Annotations are read with "
-            "keras_ssd.data.read."
+            f"{path} is not a list of detections, as a COCO results file is. Read annotations with keras_ssd.data.read."
         )
     rows = Rows(path, dataset, strictness, "detection")
     images = Ids({key: place for place, key in enumerate(image_ids(dataset))})
@@ -73,7 +72,7 @@ def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness)
 
 
 def image_ids(dataset: Dataset) -> Sequence[int | str]:
-    """The images' own ids if all have one, and else numbers from 1."""
+    """The images' own ids if all have one, else numbers from 1."""
     ids = [annotation.image_id for annotation in dataset]
     return ids if all(is_id(key) for key in ids) and len(set(ids)) == len(ids) else range(1, len(ids) + 1)
 

@@ -1,4 +1,4 @@
-"""Writing and reading detections in every format."""
+"""Writes and reads detections in every format."""
 
 import os
 from pathlib import Path
@@ -20,26 +20,26 @@ _ENDINGS = {".json": "json", ".zip": "voc", ".txt": "ilsvrc", ".csv": "csv"}  # 
 def write_detections(
     found: DetectionTable, path: str | os.PathLike[str], format: str | None = None, *, dataset: Dataset | None = None
 ) -> Path:
-    """Writes detections to a file; `read_detections` gives them back equal.
+    """Writes detections to a file; `read_detections` returns the same detections.
 
-    Scores and coordinates are float32, and are written as the shortest decimals that give the same float32 back when
-    they are read. What reading gives back stands image by image, best first, which is how `collect` makes a table.
+    Scores and coordinates are float32; they are written as the shortest decimals that read back as the same float32.
+    Detections are read back image by image, best first, the order of `collect`.
 
     Args:
         found: `DetectionTable`.
         path: of the file; for "voc" a new folder, or a .zip as the evaluation server takes it.
-        format: "json" (ours: knows the classes, and the images in which nothing was found), "coco" (results), "voc"
-            (comp4_det_test_CLASS.txt), "ilsvrc" (text) or "csv". None goes by the ending: .json is ours, .zip and no
-            ending VOC's, .txt ILSVRC's, .csv CSV.
+        format: "json" (this package's, with the classes and the images without detections), "coco" (results), "voc"
+            (comp4_det_test_CLASS.txt), "ilsvrc" (text) or "csv". None chooses by the ending: "json" for .json, "voc"
+            for .zip and no ending, "ilsvrc" for .txt, "csv" for .csv.
         dataset: `keras_ssd.data.Dataset` of the images: "coco" and "ilsvrc" write its ids.
 
     Returns:
-        The path. The file appears when it is whole.
+        The path. The file appears when it is complete.
 
     Raises:
-        ValueError: a name that the format cannot hold, a format that is unknown or needs the dataset, or a folder in
-            use.
-        OSError: nothing can be written there.
+        ValueError: a name that the format cannot store, an unknown format, a missing dataset, or a folder that is not
+            empty.
+        OSError: the file cannot be written.
 
     Example:
         >>> write_detections(result.found, "comp4.zip")
@@ -63,19 +63,19 @@ def read_detections(
 
     Args:
         path: file or folder, as `write_detections` or `keras-ssd detect` writes them.
-        dataset: `keras_ssd.data.Dataset` of the images that they are about.
-        format: as `write_detections` takes it; None looks at the file.
-        outside: "error", "clip" or "keep" for boxes that leave their image by more than a pixel: refuse the file,
-            cut them as SSD does, or measure them as they are, as the tools of VOC and COCO do.
+        dataset: `keras_ssd.data.Dataset` of the images.
+        format: as in `write_detections`; None detects it.
+        outside: for boxes that leave their image by more than a pixel: "error" refuses the file, "clip" clips them as
+            SSD does, "keep" keeps them as the tools of VOC and COCO do.
         others: "error" or "drop" for detections of images or classes that the dataset does not have.
 
     Returns:
-        `DetectionTable`, its images in the order of the dataset. From json it has those that the file names; the
-        other formats do not tell an image in which nothing was found from one that was not looked at, so it has all.
+        `DetectionTable`, its images in the order of the dataset. From json it has the images that the file names; the
+        other formats do not distinguish images without detections from images not seen, so it has all.
 
     Raises:
-        ValueError: what cannot be used, with file and line: an image or class that is unknown, a number that is not
-            finite, a box outside, a file that was cut off.
+        ValueError: an unknown image or class, a number that is not finite, a box outside, a truncated file; the message
+            gives file and line.
         FileNotFoundError: there is no such file.
 
     Example:
@@ -97,14 +97,11 @@ def check_target(
     found: DetectionTable | None = None,
     dataset: Dataset | None = None,
 ) -> str:
-    """Tries whether detections could be written, before any work is done.
+    """Checks that detections can be written, before any work is done; returns the format's name.
 
     Args:
-        path, format, dataset: as `write_detections` takes them.
-        found: `DetectionTable`, which may be an empty one of the images and classes to come; or None.
-
-    Returns:
-        The format's name.
+        path, format, dataset: as in `write_detections`.
+        found: `DetectionTable`, perhaps an empty one with the images and classes to come; or None.
 
     Raises:
         ValueError, OSError: as `write_detections`.
@@ -113,9 +110,8 @@ def check_target(
     if format is None:
         if path.suffix and path.suffix.lower() not in _ENDINGS:
             raise ValueError(
-                f"The ending of {path} tells no format. Expected "
-                f"{listed(_ENDINGS)}, no ending (a folder of VOC's files), or one of "
-                f"{', '.join(map(repr, FORMATS))} as the format."
+                f"The ending of {path} is not that of a format. Expected {listed(_ENDINGS)}, no ending (a folder of "
+                f"VOC's files), or one of {', '.join(map(repr, FORMATS))} as the format."
             )
         format = _ENDINGS.get(path.suffix.lower(), "voc")
     _known(format)
@@ -123,7 +119,7 @@ def check_target(
         raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} into.")
     folder = format == "voc" and path.suffix.lower() != ".zip"
     if path.exists() and (path.is_dir() and any(path.iterdir()) if folder else path.is_dir()):
-        raise ValueError(f"{path} is there already. Name a new {'folder' if folder else 'file'}, or remove it first.")
+        raise ValueError(f"{path} exists already. Name a new {'folder' if folder else 'file'}, or remove it first.")
     if folder and path.is_file():
         raise ValueError(f"{path} is a file, and VOC's detections need a folder, or a name that ends in .zip.")
     if format in WITH_IDS and dataset is None:
@@ -154,12 +150,12 @@ def _known(format):
 
 
 def _format_of(path):
-    """The format of a file that is there."""
+    """The format of an existing file."""
     if path.is_dir() or path.suffix.lower() == ".zip" or (path.suffix.lower() == ".txt" and voc.class_of(path.name)):
         return "voc"
     if path.suffix.lower() == ".json":
         return json_files.kind(path)
     if path.suffix.lower() not in _ENDINGS:
         hint = python_or_shell(f"Pass format=..., one of {listed(FORMATS)}.", f"Expected {listed(_ENDINGS)}")
-        raise ValueError(f"The ending of {path} tells no format. {hint}")
+        raise ValueError(f"The ending of {path} is not that of a format. {hint}")
     return _ENDINGS[path.suffix.lower()]

@@ -1,8 +1,7 @@
 """ILSVRC DET: one text file, `image_index class_id score xmin ymin xmax ymax` per line.
 
-The index of an image is its line in the list of the dataset, from 1; class ids are 1..200 in the order of the
-challenge, and for data of other classes the place in the dataset's classes, from 1. Source: the ILSVRC2015 development
-kit's readme.
+The index of an image is its place in the dataset, from 1. Class ids are 1..200 in the order of the challenge; for data
+of other classes, the place in the dataset's classes, from 1. Source: the ILSVRC2015 development kit's readme.
 """
 
 import os
@@ -35,7 +34,7 @@ def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset)
 
 
 def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
-    """The table of a file; it does not tell images without detections from those that were not looked at."""
+    """Reads a file; it does not distinguish images without detections from images not seen."""
     rows = Rows(path, dataset, strictness)
     images = Ids({index: index - 1 for index in range(1, len(dataset) + 1)})
     classes = Ids({key: place for place, key in enumerate(class_numbers(dataset.classes))})
@@ -56,7 +55,7 @@ def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness)
 
 
 def class_numbers(names: Sequence[str]) -> list[int]:
-    """The challenge's number of each class, by name or WordNet id; places from 1 where one is none of its classes."""
+    """The challenge's number of each class, by name or WordNet id; numbers from 1 if it does not have one of them."""
     known = {fold(name): place for place, name in enumerate(labels("ilsvrc"), 1)}
     known |= {key: place for place, key in enumerate(label_ids("ilsvrc"), 1)}
     numbers: list[Any] = [known.get(fold(name)) for name in names]

@@ -1,4 +1,4 @@
-"""Reading json files of detections: whole ones, in little memory."""
+"""Reads json files of detections in little memory."""
 
 import json
 import os
@@ -14,22 +14,22 @@ def read_json(path: str | os.PathLike[str], object_hook: Callable[[dict[str, Any
     """The content of a json file.
 
     Raises:
-        ValueError: it is no whole json file; the text says where it ends to be one.
+        ValueError: the file is not complete json; the message gives line and column.
     """
     with opened(path) as file:
         try:
             return json.load(file, object_hook=object_hook)
         except json.JSONDecodeError as error:
             raise ValueError(
-                f"{path} is no whole json file: {error.msg} at line {error.lineno}, column {error.colno}. If it was "
-                "cut off, write or copy it again."
+                f"{path} is not a complete json file: {error.msg} at line {error.lineno}, column {error.colno}. If it "
+                "was truncated, write or copy it again."
             ) from None
         except RecursionError:
-            raise ValueError(f"{path} nests too deeply for a file of detections.") from None
+            raise ValueError(f"{path} is nested too deeply for a file of detections.") from None
 
 
 def kind(path: str | os.PathLike[str]) -> str:
-    """Which format a json file has, from its beginning: "coco" or "json"."""
+    """The format of a json file, from its first bytes: "coco" or "json"."""
     with opened(path) as file:
         head = file.read(_HEAD)
     return "coco" if '"image_id"' in head or head.split() in (["[]"], ["[", "]"]) else "json"

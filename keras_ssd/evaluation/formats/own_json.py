@@ -1,10 +1,10 @@
-"""Our own json: it also holds the images in which nothing was found, and the detector's classes.
+"""This package's json, which also stores the images without detections and the detector's classes.
 
-    {"format": "keras_ssd detections", "version": 1, "class_names": ["cat", "dog"], "images": [
-    {"name": "street", "class_ids": [1], "scores": [0.9], "boxes_xyxy": [[10.0, 20.0, 30.0, 60.0]]}
-    ]}
+{"format": "keras_ssd detections", "version": 1, "class_names": ["cat", "dog"], "images": [
+{"name": "street", "class_ids": [1], "scores": [0.9], "boxes_xyxy": [[10.0, 20.0, 30.0, 60.0]]}
+]}
 
-What `keras-ssd detect --format json` writes is read as well.
+The files of `keras-ssd detect --format json` are read, too.
 """
 
 import json
@@ -44,14 +44,14 @@ def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset 
 
 
 def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
-    """The table that a file holds; its images are those that the file names, in the order of the dataset."""
+    """Reads a file; the images are those that the file names, in the order of the dataset."""
     content = read_json(path, _compact)
     if isinstance(content, list):
         return _read_detect(path, content, dataset, strictness)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} holds no detections. Expected a json file that keras-ssd or COCO's tools write.")
+        raise ValueError(f"{path} has no detections. Expected a json file of keras-ssd or COCO's tools.")
     if content.get("version") != VERSION:
-        raise ValueError(f"{path} is of version {content.get('version')!r} of its format. Expected {VERSION}")
+        raise ValueError(f"{path} has the format version {content.get('version')!r}. Expected {VERSION}")
     names = _class_names(path, content.get("class_names"))
     entries = content.get("images", content.get("pictures"))  # its former name
     if not isinstance(entries, list):
@@ -71,7 +71,7 @@ def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness)
 
 
 def _read_detect(path, content, dataset, strictness):
-    """What `keras-ssd detect` wrote: a list of the results of `Detections.to_dict`."""
+    """Reads the file of `keras-ssd detect`: a list of `Detections.to_dict`."""
     first = content[0] if content and isinstance(content[0], dict) else {}
     names = _class_names(path, first.get("class_names")) if content else tuple(dataset.classes)
     rows, places = Rows(path, dataset, strictness, "image"), set()
@@ -85,7 +85,9 @@ def _read_detect(path, content, dataset, strictness):
                 f"detections. Received: {shortened(entry)}"
             ) from None
         if own != names:
-            raise ValueError(f"{rows.where(count)}: it has other classes than the first: {', '.join(map(str, own))}")
+            raise ValueError(
+                f"{rows.where(count)}: its classes differ from the first image's: {', '.join(map(str, own))}"
+            )
         try:
             ids, scores = np.array([row[:2] for row in found], np.float64).reshape(-1, 2).T
             boxes = np.array([row[2] for row in found], np.float64).reshape(-1, 4)
@@ -100,12 +102,12 @@ def _take(rows, places, count, called, found, names):
     if place is None:
         return
     if place in places:
-        raise ValueError(f"{rows.where(count)}: image {called!r} is there twice.")
+        raise ValueError(f"{rows.where(count)}: image {called!r} occurs twice.")
     places.add(place)
     for class_id, score, box in found:
         if not (0 <= class_id < len(names) and class_id == int(class_id)):
             raise ValueError(
-                f"{rows.where(count)}: class ids must lie in 0..{len(names) - 1}, the places in class_names. "
+                f"{rows.where(count)}: class ids must be in 0..{len(names) - 1}, the places in class_names. "
                 f"Received: {class_id:g}"
             )
         rows.add(count, place, int(class_id), score, box)
@@ -119,7 +121,7 @@ def _class_names(path, names):
 
 
 def _compact(entry):
-    """Makes arrays of an image's lists as soon as it is read: a tenth of the memory."""
+    """Converts an image's lists to arrays as soon as they are read, for a tenth of the memory."""
     for name in _COLUMNS if "boxes_xyxy" in entry else ():
         if isinstance(entry.get(name), list):
             try:

@@ -1,4 +1,4 @@
-"""float32 as decimal numbers: the fewest digits that give the same float32 back when they are read."""
+"""float32 as the shortest decimal numbers that read back as the same float32."""
 
 from collections.abc import Iterator
 
@@ -7,32 +7,25 @@ from numpy.typing import ArrayLike
 
 from keras_ssd.evaluation.tables import DetectionTable
 
-PART = 1 << 16  # rows that become text at once: text takes ten times the memory
+PART = 1 << 16  # rows that are converted at once: text takes ten times the memory
 
 
 def parts(table: DetectionTable) -> Iterator[DetectionTable]:
-    """A `DetectionTable` in tables of few rows."""
+    """Splits a `DetectionTable` into tables of few rows."""
     for start in range(0, len(table), PART):
         yield table[start : start + PART]
 
 
 def shortest(values: ArrayLike) -> np.ndarray:
-    """float64 numbers whose shortest decimal is that of the float32 `values`: 0.9, not 0.8999999761581421."""
+    """float64 numbers with the shortest decimals of the float32 `values`: 0.9, not 0.8999999761581421."""
     return np.asarray(values, np.float32).astype("U").astype(np.float64)
 
 
 def shortest_from(values: ArrayLike, start: float | np.ndarray) -> np.ndarray:
-    """Numbers with few decimals that give float32 `values` when they are added to `start` in float64.
+    """float64 numbers with few decimals that give the float32 `values` when added to `start` in float64.
 
-    Widths and VOC's pixels are such numbers: from what the file says, a sum must give the float32 back.
-
-    Args:
-        values: float32 array.
-        start: float64 number or array.
-
-    Returns:
-        float64 array; where no number does it, since a value is lost beside a start that is 10**9 times larger, the
-        nearest.
+    Widths and VOC's pixels are such numbers: their sum must read back as the same float32. If no number does, since
+    `start` is 10**9 times larger than the value, the nearest is used.
     """
     values = np.asarray(values, np.float32)
     exact = shortest(values) - start

@@ -1,4 +1,4 @@
-"""What readers of detections share: they find images by name and check rows; errors name file and line."""
+"""Shared by all readers of detections: finds images by name and checks rows; errors give file and line."""
 
 import array
 import contextlib
@@ -20,7 +20,7 @@ from keras_ssd.text_files import TextError, open_text
 
 OUTSIDE = ("error", "clip", "keep")
 OTHERS = ("error", "drop")
-EDGE = 1.0  # pixels by which a box may leave its image: tools round and count pixels differently
+EDGE = 1.0  # pixels by which a box may leave its image, since tools round and count pixels differently
 MAX_BYTES = 4 << 30
 
 log: logging.Logger = logging.getLogger("keras_ssd")
@@ -28,7 +28,7 @@ log: logging.Logger = logging.getLogger("keras_ssd")
 
 @dataclasses.dataclass(frozen=True)
 class Strictness:
-    """What becomes of rows that do not fit the dataset.
+    """The treatment of rows that do not fit the dataset.
 
     Args:
         outside: "error", "clip" or "keep" for boxes that leave their image by more than a pixel.
@@ -47,11 +47,7 @@ class Strictness:
 
 
 class ImageNames:
-    """Finds images of a dataset by their names in files: name, file name, or path.
-
-    Args:
-        dataset: `keras_ssd.data.Dataset`.
-    """
+    """Finds images of a dataset by name, file name, or path."""
 
     def __init__(self, dataset: Dataset) -> None:
         self.names: list[str] = [annotation.name for annotation in dataset]
@@ -69,7 +65,7 @@ class ImageNames:
         """The image's place in the dataset.
 
         Raises:
-            ValueError: there is none; the text gives the nearest.
+            ValueError: there is no such image; the message gives the nearest name.
         """
         called = called if isinstance(called, str) else shortened(called)
         if called in self._places:
@@ -87,55 +83,54 @@ class ImageNames:
 
 
 class Rows:
-    """Detections as read from a file, checked together when the table is made.
+    """Detections read from a file; they are checked together when the table is made.
 
     Args:
         path: of the file, for messages.
         dataset: `keras_ssd.data.Dataset`.
         strictness: `Strictness`.
-        unit: what the file counts its rows in, for messages: "line", or "detection".
+        unit: of the rows in messages: "line", "image" or "detection".
     """
-
-    path: str | os.PathLike[str]
-    dataset: Dataset
-    strictness: Strictness
-    unit: str
 
     def __init__(
         self, path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness, unit: str = "line"
     ) -> None:
-        self.path, self.dataset, self.strictness, self.unit = path, dataset, strictness, unit
+        self.path: str | os.PathLike[str] = path
+        self.dataset: Dataset = dataset
+        self.strictness: Strictness = strictness
+        self.unit: str = unit
         self._names = ImageNames(dataset)
         self._image, self._class_ids, self._lines = array.array("i"), array.array("i"), array.array("q")
         self._numbers = array.array("d")  # score, xmin, ymin, xmax, ymax
         self._sources = []  # (first row, path) where a format has several files
 
     def start_file(self, path: str | os.PathLike[str]) -> None:
-        """The rows that follow are of this file."""
+        """The next rows are from this file."""
         self.path = path
         self._sources.append((len(self._lines), path))
 
     def image(self, line: int, called: Any) -> int | None:
-        """The place of an image in the dataset; None for one that is to be left out."""
+        """The place of an image in the dataset; None for one to be dropped."""
         try:
             return self._names.place(called)
         except ValueError as error:
             return self.unknown(line, error)
 
     def place(self, line: int, what: str, key: Any, known: Ids) -> int | None:
-        """The place that an id stands for among `known` ids; None for one that is to be left out."""
+        """The place of an id among `known` ids; None for one to be dropped."""
         place, _ = known.get(key)
         return self.unknown(line, unknown_name(what, key, known)) if place is None else place
 
     def unknown(self, line: int, error: object) -> None:
-        """Refuses an image or class that the dataset does not have, unless those are left out."""
+        """Refuses an image or class that the dataset does not have, unless those are dropped."""
         if self.strictness.others == "error":
             raise ValueError(
-                f"{self.where(line)}: {error} others='drop' leaves out the detections of what the data do not have."
+                f"{self.where(line)}: {error} others='drop' leaves out detections of images and classes that the data "
+                "do not have."
             ) from None
 
     def add(self, line: int, image: int, class_id: int, score: float, box_xyxy: Iterable[float]) -> None:
-        """Takes a row: places of image and class, and numbers in pixels."""
+        """Adds a row: places of image and class, score, and box in pixels."""
         self._image.append(image)
         self._class_ids.append(class_id)
         self._lines.append(line)
@@ -151,14 +146,14 @@ class Rows:
 
         Args:
             class_names: of the class ids; None for the dataset's.
-            places: of the images that were looked at; None for all.
+            places: of the images that were seen; None for all.
 
         Raises:
-            ValueError: a number that is not finite, or a box outside; the text gives file and line.
+            ValueError: a number that is not finite, or a box outside; the message gives file and line.
         """
         image = np.array(self._image, np.int32)
         numbers = np.array(self._numbers, np.float64).reshape(-1, 5)
-        with np.errstate(over="ignore"):  # what float32 cannot hold is found next
+        with np.errstate(over="ignore"):  # values beyond float32 are refused next
             scores, boxes = numbers[:, 0].astype(np.float32), numbers[:, 1:].astype(np.float32)
         self._refuse(~(np.isfinite(boxes).all(axis=1) & np.isfinite(scores)), numbers, "a number is NaN or infinite")
         self._warn_of_negative_sides(boxes, numbers)
@@ -192,14 +187,14 @@ class Rows:
             size = f"{width:.0f} x {height:.0f} pixels" if np.isfinite(height) else "unknown size"
             what = f"the box leaves its image of {size}"
             advice = (
-                f" {int(away.sum())} boxes of {len(boxes)} do. outside='clip' cuts them to their images, as SSD "
-                "does; outside='keep' measures them as they are, as the tools of VOC and COCO do."
+                f" {int(away.sum())} boxes of {len(boxes)} do. outside='clip' clips them to their images, as SSD "
+                "does; outside='keep' keeps them, as the tools of VOC and COCO do."
             )
             self._refuse(away, numbers, what, advice)
         return boxes
 
     def _warn_of_negative_sides(self, boxes, numbers):
-        """Networks that predict corners give such boxes, and so do files whose columns are in another order."""
+        """Networks that predict corners give such boxes, and so do files with columns in another order."""
         negative = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
         if negative.any():
             what = f"{int(negative.sum())} of {len(boxes)} boxes have a negative side and overlap nothing; the first"
@@ -210,7 +205,7 @@ class Rows:
             raise ValueError(self._of_row(wrong, numbers, what) + advice)
 
     def _of_row(self, mask, numbers, what):
-        """A message about the first row of a mask: file, line and numbers."""
+        """A message about the first row of a mask, with file, line and numbers."""
         row = int(np.flatnonzero(mask)[0])
         for first, path in self._sources:
             if first <= row:
@@ -223,22 +218,22 @@ class Rows:
 
 
 def arranged(table: DetectionTable) -> DetectionTable:
-    """The rows image by image, best first, unless that changed the order of equal scores of one class.
+    """The rows image by image, best first, unless that would reorder equal scores of one class.
 
-    Of equal scores the first counts as the better one, so the order in which a file has them says something.
+    Of equal scores, the first ranks higher, so the order in a file matters.
     """
     order = np.lexsort((table.class_ids, -table.scores, table.image))
-    by_class = np.lexsort((-table.scores, table.class_ids))  # stable: ties stand as they are given
+    by_class = np.lexsort((-table.scores, table.class_ids))  # stable: ties keep their order
     after = order[np.lexsort((-table.scores[order], table.class_ids[order]))]
     return table[order] if np.array_equal(by_class, after) else table
 
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """A text file for reading; what is no text or too large is an error that names it.
+    """A text file for reading.
 
     Raises:
-        ValueError: it cannot be read as text.
+        ValueError: the file is not text, or too large; the message names it.
     """
     try:
         with open_text(path, MAX_BYTES) as file:
@@ -252,7 +247,7 @@ def number(text: Any, where: str, name: str) -> float:
     """A float from a file's text.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a number.
     """
     try:
         return float(text)

@@ -1,6 +1,6 @@
 """CSV: image,class,score,xmin,ymin,xmax,ymax in continuous pixels; other columns are allowed.
 
-What `keras-ssd detect --format csv` writes, with a column `source`, is read as well.
+The files of `keras-ssd detect --format csv`, with a column `source`, are read, too.
 """
 
 import csv
@@ -31,7 +31,7 @@ def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset 
 
 
 def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
-    """The table of a CSV file; it does not tell images without detections from those that were not looked at."""
+    """Reads a CSV file; it does not distinguish images without detections from images not seen."""
     rows = Rows(path, dataset, strictness)
     places = {name: place for place, name in enumerate(dataset.classes)}
     with opened(path) as file:

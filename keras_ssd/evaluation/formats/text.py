@@ -1,7 +1,7 @@
-"""Formats with one detection per line: VOC's and ILSVRC's servers, and CSV.
+"""Formats with one detection per line: those of VOC's and ILSVRC's servers.
 
-VOC and ILSVRC count pixels from 1 and name the first and the last one, as their annotations do: xmin and ymin are one
-larger than ours.
+Both count pixels from 1 and include the last pixel, as their annotations do: xmin and ymin are one larger than in this
+package.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from keras_ssd.evaluation.tables import DetectionTable
 
 
 def inclusive(boxes_xyxy: np.ndarray) -> np.ndarray:
-    """(K, 4) float64 first and last pixels of float32 boxes: `exclusive` gives these back, bit for bit.
+    """(K, 4) float64 first and last pixels of float32 boxes; `exclusive` restores the boxes bit for bit.
 
-    A coordinate that is nearer to 0 than 10**-9 pixels becomes 0.
+    A coordinate nearer to 0 than 10**-9 pixels becomes 0.
     """
     return np.hstack([shortest_from(boxes_xyxy[:, :2], -1.0), shortest(boxes_xyxy[:, 2:])])
 
@@ -24,6 +24,6 @@ def exclusive(xmin: float, ymin: float, xmax: float, ymax: float) -> tuple[float
 
 
 def texts(table: DetectionTable) -> list[str]:
-    """Score, xmin, ymin, xmax, ymax of each detection as text: shortest decimals, whole numbers without a point."""
+    """Score, xmin, ymin, xmax, ymax of each detection as text: shortest decimals, whole numbers without ".0"."""
     numbers = np.hstack([shortest(table.scores)[:, None], inclusive(table.boxes_xyxy)]).tolist()
     return [" ".join(repr(value).removesuffix(".0") for value in row) for row in numbers]

@@ -1,6 +1,7 @@
 """VOC: a text file per class, `comp4_det_test_person.txt`, with `image score xmin ymin xmax ymax` per line.
 
-In a folder, or in a zip as the evaluation server takes it. Source: the VOC2012 development kit's documentation.
+The files are in a folder, or in a zip as the evaluation server takes it. Source: the VOC2012 development kit's
+documentation.
 """
 
 import contextlib
@@ -28,11 +29,11 @@ PREFIX = "comp4_det_test_"
 SERVER_FOLDER = "results/VOC2012/Main"
 _FILE = re.compile(r"(?:\w+_)?comp\d_det_[a-zA-Z0-9]+_(.+)\.txt", re.DOTALL)
 _COLUMNS = ("score", "xmin", "ymin", "xmax", "ymax")
-_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold; equal detections make equal files
+_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of a zip; equal detections make equal files
 
 
 def class_of(name: str) -> str | None:
-    """The class that a file of this name is about; None for a name of another kind."""
+    """The class in a file name, or None."""
     hit = _FILE.fullmatch(PurePosixPath(name).name)
     return hit[1] if hit else None
 
@@ -54,24 +55,26 @@ def write(table: DetectionTable, path: str | os.PathLike[str], dataset: Dataset 
         for name, text in files:
             (part / name).write_text(text, encoding="utf-8", newline="\n")
         if path.is_dir():
-            path.rmdir()  # it is empty, and not every system replaces it
+            path.rmdir()  # an empty folder, which not every system replaces
         os.replace(part, path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
 def check(class_names: Iterable[str], images: Iterable[str]) -> None:
-    """Refuses names that the format cannot hold.
+    """Refuses names that the format cannot store.
 
     Raises:
-        ValueError: a class that is no file name, or an image with a space in its name.
+        ValueError: a class that cannot be in a file name, or an image with a space in its name.
     """
     for name in class_names:
         if re.search(r'[\x00-\x1f<>:"/\\|?*]', name) or name.endswith((" ", ".")):
             raise ValueError(f"VOC has a file for each class, and {name!r} cannot be part of a file name.")
     for name in images:
         if re.search(r"\s", name):
-            raise ValueError(f"VOC parts columns by spaces, and image {name!r} has one in its name. Write json or csv.")
+            raise ValueError(
+                f"VOC separates columns by spaces, and image {name!r} has one in its name. Write json or csv."
+            )
 
 
 def _texts(table):
@@ -87,7 +90,7 @@ def _texts(table):
 
 
 def read(path: str | os.PathLike[str], dataset: Dataset, strictness: Strictness) -> DetectionTable:
-    """The table of a folder, a zip or one class's file; its classes are those that there is a file for."""
+    """Reads a folder, a zip or the file of one class; the table's classes are those that have a file."""
     files = _files(Path(path))
     if not files:
         raise ValueError(f"{path} has no file of detections, such as {PREFIX}{dataset.classes[0]}.txt")
@@ -121,7 +124,7 @@ def _add_lines(rows, lines, class_id):
 
 
 def _files(path):
-    """(class, where, function that opens it) of each file, by name."""
+    """(class, path, function that opens it) of each file, by name."""
     if path.suffix.lower() == ".zip":
         return _in_zip(path)
     paths = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
@@ -135,7 +138,7 @@ def _in_zip(path):
             if sum(info.file_size for info in members) > MAX_BYTES:
                 raise ValueError(f"{path} unpacks to more than {MAX_BYTES >> 30} GiB.")
     except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is no whole zip file: {error}.") from None
+        raise ValueError(f"{path} is not a complete zip file: {error}.") from None
     return [
         (class_of(info.filename), f"{path}/{info.filename}", lambda info=info: _member(path, info)) for info in members
     ]

@@ -1,6 +1,6 @@
 """COCO's measure: the twelve numbers, and its rule at one threshold.
 
-Objects that are difficult count as crowds: COCO knows no other objects that need not be found.
+Difficult objects count as crowds: COCO has no other objects that need not be found.
 
 Source: Lin et al. 2014, "Microsoft COCO: Common Objects in Context"; cocodataset.org, "Detection evaluation".
 """
@@ -15,8 +15,8 @@ from keras_ssd.evaluation.metrics.coco_library import signed_areas, tables
 from keras_ssd.evaluation.pairing import IGNORED, NONE, Pairing, pair_free
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
-IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # as pycocotools has them: 0.9 is a little below 9 / 10
-MAX_DETECTIONS = (1, 10, 100)  # so many of a class in an image count, the best
+IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # as in pycocotools: 0.9 is slightly below 9 / 10
+MAX_DETECTIONS = (1, 10, 100)  # the best detections of a class in an image that count
 RECALLS = np.linspace(0, 1, 101)
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)  # places in AREAS
 AREAS = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))  # square pixels: any, small, medium, large
@@ -25,7 +25,7 @@ AREAS = ((0, 1e10), (0, 32**2), (32**2, 96**2), (96**2, 1e10))  # square pixels:
 def pairing(found: DetectionTable, truth: ObjectTable, iou_threshold: ArrayLike, plus_one: bool = False) -> Pairing:
     """`Pairing` by COCO's rule at one threshold.
 
-    What is beyond the best 100 of a class in an image is ignored, and so are boxes of negative area.
+    Detections beyond the best 100 of a class in an image are ignored, and so are boxes of negative area.
     """
     counted = np.flatnonzero(_within_most(found) & (signed_areas(found) >= 0))
     pairs = pair_free(found[counted], truth, iou_threshold, plus_one=plus_one, crowd_inside=True)
@@ -45,15 +45,15 @@ def hundred_points(curve: cv.Curve) -> float:
 
 
 def evaluate(found: DetectionTable, truth: ObjectTable) -> tuple[np.ndarray, dict[int, cv.Curve], dict[str, float]]:
-    """The twelve numbers, and what they are made of.
+    """The twelve numbers and the data behind them.
 
     Args:
-        found: `DetectionTable`. Of equal scores, the earlier image comes first, and in it the earlier row.
+        found: `DetectionTable`. Of equal scores, the earlier image ranks higher, then the earlier row.
         truth: `ObjectTable` of the same images and classes.
 
     Returns:
-        (C,) average precision of each class at IoU 0.50 to 0.95, NaN for one without objects; dictionary from class
-        id to `Curve` at IoU 0.5; and dictionary of the numbers, NaN where no object is of the size.
+        (C,) average precision of each class at IoU 0.50 to 0.95, NaN without objects; dictionary from class id to
+        `Curve` at IoU 0.5; and dictionary of the numbers, NaN if no object has the size.
 
     Raises:
         ImportError: the extra `coco` is not installed.
@@ -70,10 +70,10 @@ def evaluate(found: DetectionTable, truth: ObjectTable) -> tuple[np.ndarray, dic
 
 
 def _numbers(precision, recall):
-    """COCO's twelve.
+    """COCO's twelve numbers.
 
     Args:
-        precision: (thresholds, recalls, C, areas, most), -1 where no object is of the size.
+        precision: (thresholds, recalls, C, areas, most), -1 if no object has the size.
         recall: (thresholds, C, areas, most), likewise.
     """
     sizes = {"s": _SMALL, "m": _MEDIUM, "l": _LARGE}
@@ -89,13 +89,13 @@ def _numbers(precision, recall):
 
 
 def _mean(values):
-    """The mean without the -1 that stands for no object; NaN if nothing is left."""
+    """The mean without -1, which marks no object; NaN if nothing is left."""
     values = values[values > -1]  # a new array, summed in the order of pycocotools
     return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _within_most(found, most=MAX_DETECTIONS[-1]):
-    """(K,) mask of the best so many detections of each class in each image."""
+    """(K,) mask of the best detections of each class in each image."""
     order = np.lexsort((-found.scores, found.class_ids, found.image))
     new = np.ones(len(order), bool)
     new[1:] = (np.diff(found.image[order]) != 0) | (np.diff(found.class_ids[order]) != 0)

@@ -1,6 +1,6 @@
-"""COCO's tables of precision and recall from faster-coco-eval: the only part that needs it.
+"""COCO's tables of precision and recall from faster-coco-eval, which only this module imports.
 
-pycocotools gives the same, but takes several times as long and as much memory.
+pycocotools gives the same tables, but needs several times as much time and memory.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from keras_ssd import boxes as bx
 from keras_ssd._environment import without_collecting
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
-_ROWS = 100_000  # detections and objects that the library gets at once, as objects of Python: about 100 MB
+_ROWS = 100_000  # detections and objects that the library gets at once, as Python objects: about 100 MB
 
 
 def import_library() -> Any:
     """The package `faster_coco_eval`.
 
     Raises:
-        ImportError: it is not installed; the message says how to get it.
+        ImportError: it is not installed; the message tells how to install it.
     """
     try:
         import faster_coco_eval
@@ -39,17 +39,17 @@ def tables(
     areas: Sequence[Sequence[float]],
     most: Sequence[int],
 ) -> tuple[np.ndarray, ...]:
-    """What pycocotools calls precision, scores and recall, equal to the last bit.
+    """pycocotools's precision, scores and recall, equal to the last bit.
 
     Args:
         found, truth: the two tables, with C classes.
         iou_thresholds: (T,).
-        recalls: (R,) at which precision is wanted.
+        recalls: (R,) of the precision.
         areas: (A, 2) smallest and largest area of an object that counts.
-        most: (D,) how many detections of a class count in an image.
+        most: (D,) numbers of detections of a class that count in an image.
 
     Returns:
-        Precision and scores, (T, R, C, A, D), and recall, (T, C, A, D). Precision and recall are -1 where no object
+        Precision and scores, (T, R, C, A, D), and recall, (T, C, A, D). Precision and recall are -1 if no object
         counts.
     """
     library = import_library()
@@ -61,7 +61,7 @@ def tables(
     parts = []
     for class_ids in _groups(found, truth):
         some = (found[np.isin(found.class_ids, class_ids)], truth[np.isin(truth.class_ids, class_ids)])
-        with without_collecting():  # of the many small dictionaries, none can go before the end
+        with without_collecting():  # none of the many small dictionaries can be freed before the end
             evaluation = library.COCOeval_faster(*_handed_over(library, some, class_ids), iouType="bbox")
             evaluation.params.iouThrs = np.asarray(iou_thresholds, float)
             evaluation.params.recThrs = asked
@@ -75,9 +75,9 @@ def tables(
 
 
 def _with_epsilon(precision, recalls, counts):
-    """Precision as pycocotools has it: it adds 2**-52 to the number of detections, and the library does not.
+    """Precision as in pycocotools, which adds 2**-52 to the number of detections; the library does not.
 
-    That shows only where the number is 1: where the first detection is true, and the second, if any, is not.
+    The difference shows only if that number is 1: the first detection is true, and the second, if any, is not.
     """
     for place, area in np.argwhere(counts):
         count = counts[place, area]
@@ -90,7 +90,7 @@ def _with_epsilon(precision, recalls, counts):
 
 
 def _counts(truth, areas):
-    """(C, A) how many objects are to be found."""
+    """(C, A) numbers of objects to find."""
     counts = np.zeros((len(truth.class_names), len(areas)), int)
     sizes = truth.areas.astype(float)
     for place, (least, largest) in enumerate(areas):
@@ -127,12 +127,12 @@ def _handed_over(library, some, class_ids):
 
 
 def signed_areas(table: DetectionTable | ObjectTable) -> np.ndarray:
-    """(K,) width times height, as COCO's tools have it: a box with one negative side is below 0, and is ignored."""
+    """(K,) width times height, as in COCO's tools: a box with one negative side is below 0 and is ignored."""
     return np.prod(table.boxes_xyxy[:, 2:].astype(float) - table.boxes_xyxy[:, :2], axis=1)
 
 
 def _rows(table, areas, crowd):
-    """A table as COCO's list of dictionaries. Ids start at 1: 0 means "not paired" to COCO's tools."""
+    """A table as COCO's list of dictionaries. Ids start at 1, since 0 means "not paired" in COCO's tools."""
     boxes_xywh = bx.xyxy_to_xywh(table.boxes_xyxy.astype(float))
     columns = (table.image, table.class_ids, boxes_xywh, np.asarray(areas, float), np.asarray(crowd, int))
     return [

@@ -11,12 +11,12 @@ from keras_ssd.evaluation.tables import DetectionTable
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Curve:
-    """Precision over recall of one class, in falling order of score.
+    """Precision over recall of one class, in descending order of score.
 
     Args:
-        recall, precision: (K,) 0..1, each with all detections down to and with the k-th; detections that count
-            neither way are left out. A COCO curve has its 101 recalls instead, and the best precision from there on.
-        scores: (K,) the score of the detection that gives the point; NaN where none reaches the recall.
+        recall, precision: (K,) 0..1, of the first k detections; ignored detections are left out. A COCO curve has its
+            101 recalls instead, with the best precision from there on.
+        scores: (K,) the score at each point; NaN if no detection reaches the recall.
     """
 
     recall: np.ndarray
@@ -25,12 +25,12 @@ class Curve:
 
 
 def class_curves(found: DetectionTable, verdicts: np.ndarray, wanted: np.ndarray) -> dict[int, Curve]:
-    """Dictionary from class id to `Curve`, of the classes that have objects.
+    """Dictionary from class id to `Curve`, for classes with objects.
 
     Args:
-        found: `DetectionTable` of K rows. Of equal scores, the earlier row is first.
+        found: `DetectionTable` of K rows. Of equal scores, the earlier row ranks higher.
         verdicts: (K,) TRUE, FALSE or IGNORED.
-        wanted: (C,) how many objects of each class are to be found.
+        wanted: (C,) numbers of objects to find.
     """
     rows = np.lexsort((-found.scores, found.class_ids))
     rows = rows[verdicts[rows] != IGNORED]
@@ -44,25 +44,19 @@ def class_curves(found: DetectionTable, verdicts: np.ndarray, wanted: np.ndarray
 
 
 def curve(scores: np.ndarray, verdicts: np.ndarray, wanted: int) -> Curve:
-    """The `Curve` of one class.
-
-    Args:
-        scores: (K,) in falling order.
-        verdicts: (K,) TRUE or FALSE.
-        wanted: how many objects are to be found, at least 1.
-    """
+    """The `Curve` of one class, from (K,) descending scores, (K,) verdicts TRUE or FALSE, and at least 1 object."""
     true = np.cumsum(verdicts == TRUE)
     false = np.cumsum(verdicts == FALSE)
     return Curve(true / wanted, true / (true + false), scores)
 
 
 def best_from_here(precision: np.ndarray) -> np.ndarray:
-    """(K,) the highest precision at this recall or a higher one."""
+    """(K,) the highest precision at this recall or higher."""
     return np.maximum.accumulate(precision[::-1])[::-1]
 
 
 def mean(values: Iterable[float]) -> float:
-    """The mean of the values that are not NaN; NaN if there is none."""
+    """The mean without NaN; NaN if nothing is left."""
     values = np.asarray(list(values), float)
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else float("nan")

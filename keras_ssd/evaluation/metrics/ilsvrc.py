@@ -1,10 +1,10 @@
-"""ILSVRC DET's average precision: small objects need less overlap.
+"""ILSVRC DET's average precision, which needs less overlap for small objects.
 
-An object of w x h pixels is found by a detection that overlaps it by at least min(0.5, wh / ((w + 10)(h + 10))), which
-leaves five pixels on each side. Each detection may take an object that is still free. The area under the curve is
-VOC's. Images have no difficult objects there; those of other data are ignored, as VOC does.
+A detection finds an object of w x h pixels if it overlaps it by at least min(0.5, wh / ((w + 10)(h + 10))), which
+allows five pixels on each side. Each detection may take an object that is still free. The area under the curve is
+VOC's. There are no difficult objects in ILSVRC; those of other data are ignored, as in VOC.
 
-The devkit's list of image and class pairs that do not count is for the caller to leave out of both tables.
+The devkit has a list of image and class pairs that do not count; leave them out of both tables.
 
 Source: Russakovsky et al. 2015, "ImageNet Large Scale Visual Recognition Challenge", section 4.3; ILSVRC2014 devkit,
 eval_detection.m.
@@ -25,7 +25,7 @@ def thresholds(boxes_xyxy: ArrayLike, most: float = 0.5, plus_one: bool = False)
     Args:
         boxes_xyxy: (M, 4) in pixels.
         most: the overlap that large objects need.
-        plus_one: whether xmax and ymax are the last pixel of a box, not the edge behind it.
+        plus_one: whether xmax and ymax are the last pixel of a box instead of its edge.
     """
     boxes = np.asarray(boxes_xyxy, float)
     width, height = (boxes[:, i + 2] - boxes[:, i] + plus_one for i in (0, 1))

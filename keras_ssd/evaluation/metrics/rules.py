@@ -19,9 +19,9 @@ class Rule:
     """A measure at one threshold.
 
     Args:
-        pair: function of (found, truth, iou_threshold, plus_one) that gives a `Pairing`.
-        value: function of a `Curve` that gives its average precision.
-        thresholds: function of ((M, 4) boxes, iou_threshold, plus_one) that gives (M,) the overlap that each object
+        pair: function of (found, truth, iou_threshold, plus_one) that returns a `Pairing`.
+        value: function of a `Curve` that returns its average precision.
+        thresholds: function of ((M, 4) boxes, iou_threshold, plus_one) that returns (M,) the overlap that each object
             needs.
     """
 

@@ -1,8 +1,8 @@
 """PASCAL VOC's average precision: the 11-point rule of 2007, and the area of 2010 and later.
 
-The devkit counts a box of inclusive pixels as xmax - xmin + 1 wide. Readers turn VOC's boxes into edges, which are as
-far apart as the devkit's boxes are wide, so nothing is added here and the overlaps are the devkit's. `plus_one` is
-for tables that hold inclusive pixels as they stand in VOC's files.
+The devkit counts a box of inclusive pixels as xmax - xmin + 1 wide. This package's readers convert VOC's boxes to edges
+with the same width, so nothing is added here and the overlaps are the devkit's. `plus_one` is for tables with inclusive
+pixels, as in VOC's files.
 
 Source: VOCdevkit 2007 and 2012, VOCevaldet.m and VOCap.m.
 """
@@ -14,7 +14,7 @@ from keras_ssd.evaluation.metrics import curves as cv
 from keras_ssd.evaluation.pairing import Pairing, pair_nearest
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
-# As the devkit's 0:0.1:1 and numpy's arange have them: the fourth is 0.30000000000000004.
+# As the devkit's 0:0.1:1 and numpy's arange: the fourth is 0.30000000000000004.
 _RECALLS = np.arange(11) * 0.1
 
 
@@ -25,7 +25,7 @@ def eleven_points(curve: cv.Curve) -> float:
 
 
 def area(curve: cv.Curve) -> float:
-    """The area under the curve after precision was made to fall with recall."""
+    """The area under the curve, with precision made to decrease with recall."""
     steps = np.diff(curve.recall, prepend=0)
     return float((cv.best_from_here(curve.precision) * steps).sum())
 

@@ -1,3 +1,3 @@
-"""The page that says how good a detector is, and why it fails."""
+"""The report: how good a detector is, and why it fails."""
 
 from keras_ssd.evaluation.report.writing import write_report as write_report

@@ -1,4 +1,4 @@
-"""Drawings as SVG, whose colours are the page's: they follow light and dark, and print."""
+"""Charts as SVG with the page's colours, for light and dark displays and for print."""
 
 import math
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ def precision_recall(lines: Iterable[tuple[int, Curve | None, WorkingPoint]], la
 
     Args:
         lines: (colour from 1, `Curve` or None, `WorkingPoint`) of each detector.
-        label: what the image shows, for those who do not see it.
+        label: text alternative.
     """
     parts = []
     for number, curve, point in lines:
@@ -37,12 +37,12 @@ def precision_recall(lines: Iterable[tuple[int, Curve | None, WorkingPoint]], la
 
 
 def reliability(calibration: Calibration, number: int, label: str) -> Markup:
-    """How often detections of a score are true, as bars, against what the scores promise, the diagonal.
+    """The share of true detections by score, as bars; the diagonal is perfect calibration.
 
     Args:
         calibration: `Calibration`.
         number: the detector's colour, from 1.
-        label: what the image shows.
+        label: text alternative.
     """
     parts = [f'<line class="promise" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>']
     for low, high, score, true in zip(

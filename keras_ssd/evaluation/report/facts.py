@@ -1,4 +1,4 @@
-"""The facts of a page: date, version, data, and detectors."""
+"""The facts on the page: date, version, data, and detectors."""
 
 import datetime
 import hashlib
@@ -19,21 +19,11 @@ _SETTINGS = ("recipe", "epochs", "batch_size", "learning_rate", "augment", "prec
 
 
 def facts(runs: "Sequence[Run]", measure: str) -> list[tuple[str, str]]:
-    """(what, value) pairs in the order of the page.
-
-    Args:
-        runs: the page's `Run`s.
-        measure: name of the measure.
-    """
+    """(name, value) pairs in the order of the page, for its `Run`s and the name of the measure."""
     first = runs[0].result
     truth = first.truth
-    counts = ", ".join(
-        (
-            counted(len(truth.images), "image"),
-            counted(len(truth), "object"),
-            counted(len(truth.class_names), "class", "classes"),
-        )
-    )
+    sizes = (len(truth.images), "image"), (len(truth), "object"), (len(truth.class_names), "class", "classes")
+    counts = ", ".join(counted(*size) for size in sizes)
     said = [
         ("date", today().isoformat()),
         ("version", f"keras_ssd {__version__}"),
@@ -54,11 +44,7 @@ def today() -> datetime.date:
 
 
 def fingerprint(truth: ObjectTable) -> str:
-    """Sixteen letters that are the same for the same images, classes and boxes in the same order.
-
-    Args:
-        truth: `ObjectTable`.
-    """
+    """Sixteen digits that identify images, classes and boxes in their order."""
     digest = hashlib.sha256(json.dumps([list(truth.class_names), [str(name) for name in truth.images]]).encode())
     for array in (truth.image, truth.boxes_xyxy, truth.class_ids, truth.difficult, truth.crowd):
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -1,4 +1,4 @@
-"""Which misses and false alarms the page shows, and their images: cut out, small, and embedded."""
+"""Selects the misses and false alarms to show, and embeds small cuttings of their images."""
 
 import base64
 import dataclasses
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from keras_ssd.evaluation.result import Result
 
 LIMIT = 24  # images of a gallery
-FINDS = 12  # images of the gallery of what went right
-CHANGES = 12  # images of a gallery of what two detectors do differently
+FINDS = 12  # images of the gallery of true detections
+CHANGES = 12  # images of a gallery of differences between two detectors
 PER_IMAGE = 3
-_SIDE = 320  # pixels of a cutting, at most
+_SIDE = 320  # most pixels of a cutting's side
 _QUALITY = 78
-_BOXES = 40  # that are drawn into one cutting
+_BOXES = 40  # most boxes in one cutting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Shown:
     """A part of an image with boxes.
 
     Args:
-        title, note: what is to be seen, in a line each.
+        title, note: captions, a line each.
         image: the image's name.
-        alt: the same for those who do not see it.
+        alt: text alternative.
         source: data URI of the JPEG.
         width, height: of the JPEG in pixels.
-        boxes: (kind, x, y, width, height) in these pixels; kinds are "truth", "found", and "faint" before either for
-            what else is there.
+        boxes: (kind, x, y, width, height) in these pixels; kinds are "truth" and "found", with "faint" before it for
+            other boxes in view.
     """
 
     title: str
@@ -49,47 +49,43 @@ class Shown:
 
 
 def worst_misses(result: "Result", analysis: an.Analysis, limit: int = LIMIT) -> list[int]:
-    """Rows of objects that no accepted detection finds: of each class in turn, the largest first."""
-    return _in_turn(result.truth, _missed(analysis), limit)
+    """Rows of objects that no accepted detection finds: the largest of each class in turn."""
+    return _in_turn(result.truth, _missed(analysis), limit, (-result.truth.areas,))
 
 
 def only_first_finds(result: "Result", first: an.Analysis, other: an.Analysis, limit: int = CHANGES) -> list[int]:
-    """Rows of objects that one analysis has found and another has not, the largest of each class in turn."""
-    return _in_turn(result.truth, first.found & _missed(other), limit)
+    """Rows of objects that the first analysis has found and the other has not, the largest of each class in turn."""
+    return _in_turn(result.truth, first.found & _missed(other), limit, (-result.truth.areas,))
 
 
 def worst_alarms(result: "Result", analysis: an.Analysis, limit: int = LIMIT) -> list[int]:
-    """Rows of accepted detections that are false, highest scores first."""
+    """Rows of false accepted detections, highest scores first."""
     rows = np.flatnonzero(analysis.accepted & (analysis.kinds < len(an.ERRORS)))
     rows = rows[np.argsort(-result.found.scores[rows], kind="stable")]
     return _spread(rows, result.found.image, limit)
 
 
 def best_finds(result: "Result", analysis: an.Analysis, limit: int = FINDS) -> list[int]:
-    """Rows of accepted detections that are true: of each class in turn the highest score, one of an image."""
-    found = result.found
-    rows = np.flatnonzero(analysis.accepted & (analysis.kinds == an.FOUND))
-    rows = rows[np.lexsort((-analysis.ious[rows], -found.scores[rows], found.class_ids[rows]))]
-    ids = found.class_ids[rows]
-    turn = np.arange(len(rows)) - np.searchsorted(ids, ids)
-    return _spread(rows[np.argsort(turn, kind="stable")], found.image, limit, 1)
+    """Rows of true accepted detections: the highest score of each class in turn, one per image."""
+    mask = analysis.accepted & (analysis.kinds == an.FOUND)
+    return _in_turn(result.found, mask, limit, (-analysis.ious, -result.found.scores), 1)
 
 
 def _missed(analysis):
     return (analysis.fates != an.UNCOUNTED) & ~analysis.found
 
 
-def _in_turn(truth, mask, limit):
+def _in_turn(table, mask, limit, keys, each=PER_IMAGE):
     """Rows of the mask: the largest of each class, then the second of each, and so on."""
     rows = np.flatnonzero(mask)
-    rows = rows[np.lexsort((-truth.areas[rows], truth.class_ids[rows]))]
-    ids = truth.class_ids[rows]
+    rows = rows[np.lexsort([key[rows] for key in (*keys, table.class_ids)])]
+    ids = table.class_ids[rows]
     turn = np.arange(len(rows)) - np.searchsorted(ids, ids)
-    return _spread(rows[np.argsort(turn, kind="stable")], truth.image, limit)
+    return _spread(rows[np.argsort(turn, kind="stable")], table.image, limit, each)
 
 
 def _spread(rows, image, limit, each=PER_IMAGE):
-    """The first rows, at most `each` of one image."""
+    """The first rows, at most `each` per image."""
     seen, kept = {}, []
     for row in rows.tolist():
         name = int(image[row])
@@ -102,21 +98,14 @@ def _spread(rows, image, limit, each=PER_IMAGE):
 
 
 class Images:
-    """Cuts images of a result's dataset; each is read once, however many cuttings it gives.
-
-    Args:
-        results: the `Result`s of the page, of one dataset.
-    """
-
-    there: bool
-    failed: int
+    """Cuts parts out of the images of the results' dataset; each image is read once."""
 
     def __init__(self, results: "Iterable[Result]") -> None:
         dataset = next((one.dataset for one in results if one.dataset is not None), None)
-        self.there = dataset is not None
+        self.there: bool = dataset is not None
         self._annotations = {one.name: one for one in dataset or ()}
         self._last = (None, None)
-        self.failed = 0
+        self.failed: int = 0
 
     def gallery(
         self, rows: Iterable[int], describe: Callable[..., Any], result: "Result", analysis: an.Analysis
@@ -125,12 +114,12 @@ class Images:
 
         Args:
             rows: of objects or detections.
-            describe: function of (row, result, analysis) that gives `_Subject`.
-            result, analysis: what the rows belong to.
+            describe: function of (row, result, analysis) that returns `_Subject`.
+            result, analysis: of the rows.
         """
         subjects = [(place, describe(row, result, analysis)) for place, row in enumerate(rows)]
         shown = []
-        for place, subject in sorted(subjects, key=lambda one: one[1].image):  # an image's cuttings together
+        for place, subject in sorted(subjects, key=lambda one: one[1].image):  # all cuttings of an image together
             pixels = self._read(result.truth.images[subject.image])
             if pixels is None:
                 self.failed += 1
@@ -150,7 +139,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class _Subject:
-    """What one image of a gallery is about: an object (-1 for none) and a detection (-1 for none)."""
+    """The subject of one image of a gallery: an object and a detection (-1 for none)."""
 
     image: int
     object: int
@@ -160,7 +149,7 @@ class _Subject:
 
 
 def of_miss(row: int, result: "Result", analysis: an.Analysis) -> _Subject:
-    """The `_Subject` of an object that is not found."""
+    """The `_Subject` of a missed object."""
     found, truth = result.found, result.truth
     finder = int(analysis.finders[row])
     fate = analysis.fates[row]
@@ -178,7 +167,7 @@ def of_miss(row: int, result: "Result", analysis: an.Analysis) -> _Subject:
 
 
 def of_alarm(row: int, result: "Result", analysis: an.Analysis) -> _Subject:
-    """The `_Subject` of a detection that is false."""
+    """The `_Subject` of a false detection."""
     found, truth = result.found, result.truth
     kind, partner = int(analysis.kinds[row]), int(analysis.partners[row])
     name = found.class_names[found.class_ids[row]]
@@ -195,7 +184,7 @@ def of_alarm(row: int, result: "Result", analysis: an.Analysis) -> _Subject:
 
 
 def of_find(row: int, result: "Result", analysis: an.Analysis) -> _Subject:
-    """The `_Subject` of a detection that is true."""
+    """The `_Subject` of a true detection."""
     found = result.found
     title = f"{found.class_names[found.class_ids[row]]} {found.scores[row]:.2f}"
     note = f"found, IoU {analysis.ious[row]:.2f}"
@@ -246,7 +235,7 @@ def _others(kind, table, image, mask, but):
 
 
 def _window(boxes, size_wh):
-    """Corners in whole pixels of the part to show: the boxes with room around them."""
+    """Corners in whole pixels of the part to show: the boxes with a margin."""
     size = np.array(size_wh)
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     side = max(2.2 * (high - low).max(), 0.3 * size.min(), 48)

@@ -1,4 +1,4 @@
-"""The content of the page, before the template sets it: tables of text, sentences, drawings."""
+"""The content of the page for the template: tables of text, sentences, charts."""
 
 import dataclasses
 import math
@@ -15,11 +15,11 @@ from keras_ssd.evaluation.report import charts, facts, galleries, report_text
 if TYPE_CHECKING:
     from keras_ssd.evaluation.result import Result
 
-CONFUSED = 20  # pairs of classes that are listed
-MATRIX = 20  # classes that a confusion table may have
+CONFUSED = 20  # listed pairs of classes
+MATRIX = 20  # most classes of a confusion table
 COLOURS = 4  # of detectors, in the page's style
-TALL = 16  # rows of a table, from which it scrolls by itself
-CURVES = 12  # drawings before the rest is folded away
+TALL = 16  # longer tables scroll
+CURVES = 12  # charts before the rest is folded
 _MEASURES = {
     "voc07": "PASCAL VOC 2007, 11 points",
     "voc12": "PASCAL VOC 2010 to 2012, area under the curve",
@@ -30,7 +30,7 @@ _MEASURES = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """One detector on the page: its letter, the number of its colour, its name, `Result` and `Analysis`."""
+    """One detector on the page: its letter, colour number, name, `Result` and `Analysis`."""
 
     letter: str
     number: int
@@ -40,12 +40,12 @@ class Run:
 
 
 def contents(results: "Sequence[Result]", names: Sequence[str], anchors: Any = None) -> dict[str, Any]:
-    """Everything that the template sets, as a dictionary.
+    """All values of the template.
 
     Args:
-        results: `Result`s that can be compared, the one that the page is about first.
+        results: `Result`s that can be compared, the page's main one first.
         names: of the detectors.
-        anchors: `AnchorSpec` or model of results that bring none, or None.
+        anchors: `AnchorSpec` or model for results without anchors, or None.
     """
     compared = compare(results)
     runs = [
@@ -92,28 +92,16 @@ def contents(results: "Sequence[Result]", names: Sequence[str], anchors: Any = N
 
 
 def _tiles(first, compared):
-    """(figure, what it is, small print) of what stands at the top."""
+    """(value, name, small print) of the tiles at the top."""
     points = first.analysis.working_points.values()
     found, wrong, wanted = (sum(getattr(point, part) for point in points) for part in ("found", "wrong", "wanted"))
     interval = compared.maps[0]
     spread = "" if math.isnan(interval.low) else f"95 % interval {figure(interval.low)} to {figure(interval.high)}"
     return [
         (figure(first.result.map), "mean average precision", spread),
-        (
-            percent(found, wanted),
-            "of the objects found",
-            f"{number(found)} of {number(wanted)}",
-        ),
-        (
-            percent(wrong, found + wrong),
-            "of the boxes wrong",
-            f"{number(wrong)} of {number(found + wrong)}",
-        ),
-        (
-            number(len(first.result.truth.images)),
-            "images",
-            counted(len(first.result.per_class), "class", "classes"),
-        ),
+        (percent(found, wanted), "of the objects found", f"{number(found)} of {number(wanted)}"),
+        (percent(wrong, found + wrong), "of the boxes wrong", f"{number(wrong)} of {number(found + wrong)}"),
+        (number(len(first.result.truth.images)), "images", counted(len(first.result.per_class), "class", "classes")),
     ]
 
 
@@ -159,7 +147,7 @@ def _classes(first, compared):
 
 
 def _curves(runs):
-    """(class, title, drawing) of each class that has objects, the lowest average precision first."""
+    """(class, title, chart) of each class with objects, the lowest average precision first."""
     per_class = runs[0].analysis.per_class
     names = sorted((name for name in per_class if not math.isnan(per_class[name])), key=per_class.get)
     drawn = []
@@ -176,7 +164,7 @@ def _curves(runs):
 
 
 def _errors(runs):
-    """A dictionary for each kind of error, the costliest of the first detector first."""
+    """A dictionary for each kind of error, by its cost for the first detector."""
     highest = max(run.analysis.costs[kind] for run in runs for kind in KINDS)
     iou = f"{runs[0].analysis.iou_threshold:g}"
     rows = []
@@ -197,7 +185,7 @@ def _errors(runs):
 def _splits(runs):
     """A dictionary for each property of objects, with a row for each group.
 
-    A property that not every run knows is left out: files of detections bring no anchors to compare by.
+    A property that one of the runs does not know is left out: files of detections have no anchors.
     """
     made = []
     known = [{split.name: split for split in run.analysis.misses} for run in runs]
@@ -214,14 +202,12 @@ def _splits(runs):
 
 
 def _sizes(runs):
-    rows = []
-    for name, size in runs[0].analysis.sizes.items():
-        rows.append((name, size.objects, [run.analysis.sizes[name].value for run in runs]))
-    return rows
+    sizes = runs[0].analysis.sizes
+    return [(name, sizes[name].objects, [run.analysis.sizes[name].value for run in runs]) for name in sizes]
 
 
 def _confusion(run):
-    """The table, or for many classes the pairs that are confused most."""
+    """The confusion table, or for many classes the pairs that are confused most."""
     matrix = run.analysis.confusion
     names = run.result.truth.class_names
     sums = np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -267,12 +253,12 @@ def _calibration(run):
 
 
 def _galleries(runs, images):
-    """Dictionaries of title, explanation and images; none without a dataset."""
+    """Dictionaries of title, explanation and images; empty without a dataset."""
     if not images.there:
         return []
     first, made = runs[0], []
     result, analysis, counts = first.result, first.analysis, first.analysis.accepted_counts
-    most = f"at most {galleries.PER_IMAGE} of an image"
+    most = f"at most {galleries.PER_IMAGE} per image"
 
     def add(title, text, count, rows, describe, run=first, short=None):
         items = images.gallery(rows, describe, run.result, run.analysis)
@@ -283,7 +269,7 @@ def _galleries(runs, images):
     text = f"Wrong detections above the thresholds: the highest scores first, {most}."
     alarms = sum(counts[kind] for kind in ERRORS)
     add("Worst false alarms", text, alarms, galleries.worst_alarms(result, analysis), galleries.of_alarm)
-    text = "Right detections above the thresholds: the highest score of each class in turn, one of an image."
+    text = "Right detections above the thresholds: the highest score of each class in turn, one per image."
     finds = int((analysis.accepted & (analysis.kinds == FOUND)).sum())
     add("Found well", text, finds, galleries.best_finds(result, analysis), galleries.of_find)
     for other in runs[1:]:

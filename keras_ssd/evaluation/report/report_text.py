@@ -1,4 +1,4 @@
-"""An analysis in sentences: the verdict, what to try, what the numbers mean. Nothing that the figures do not show."""
+"""The report's sentences: the verdict, the findings, advice, and what numbers mean."""
 
 import dataclasses
 import math
@@ -10,21 +10,21 @@ from keras_ssd.evaluation.analysis.misses import Group, Split
 from keras_ssd.evaluation.figures import bounds, counted, figure, number, percent, signed
 from keras_ssd.evaluation.origin import Origin
 
-NOTHING = 0.005  # mean average precision: a loss below this is not worth a headline
-_STRIKING = 2.0  # standard deviations that a group's misses must lie above what is to be expected
+NOTHING = 0.005  # mean average precision: a smaller loss is not worth a headline
+_STRIKING = 2.0  # standard deviations by which a group's misses must exceed the expected number
 _FEW = 5
-_OFF = 0.05  # of a bar from the diagonal: less is as good as none
-_WORTH = 0.05  # F1 that another threshold must gain to be named
+_OFF = 0.05  # smallest distance of a bar from the diagonal that matters
+_WORTH = 0.05  # smallest gain of F1 by another threshold that is mentioned
 
 
 @dataclasses.dataclass(frozen=True)
 class KindWords:
-    """The name of a kind of error, and what to do about it.
+    """Texts about a kind of error.
 
     Args:
         title: for tables.
         loss: for "Main loss: ...".
-        meaning: what it is, for the table's reader; `{iou}` is the threshold.
+        meaning: its definition, for the table; `{iou}` is the threshold.
         advice: what usually helps.
     """
 
@@ -38,50 +38,50 @@ WORDS = {
     "classification": KindWords(
         "wrong class",
         "objects taken for another class",
-        "the box fits an object (IoU {iou} or more), which is of another class",
-        "The confusion table names the pairs. Images that show both classes side by side help, and so does a look "
-        "at their labels: what people confuse, networks learn to confuse.",
+        "the box fits an object of another class (IoU {iou} or more)",
+        "The confusion table lists the pairs. Add images that show both classes side by side, and check their labels: "
+        "networks learn the confusions of the labels.",
     ),
     "localisation": KindWords(
         "loose box",
         "boxes that fit their object badly",
         "the right class, but the box overlaps the object less than {iou}",
-        "Compare truth and detection in the galleries: labels that are loose themselves teach loose boxes. Anchors "
-        "nearer to the objects' sizes and shapes, a larger input and longer training at a low rate make boxes tighter.",
+        "Compare truth and detection in the galleries: loose labels teach loose boxes. Anchors nearer to the objects' "
+        "sizes and shapes, a larger input and longer training at a low learning rate make boxes tighter.",
     ),
     "both": KindWords(
         "wrong class and loose box",
         "boxes that fit badly and have the wrong class",
         "the box overlaps an object of another class, by less than {iou}",
-        "These are half-seen objects. What helps against wrong classes and loose boxes helps here.",
+        "The advice for wrong classes and for loose boxes applies here, too.",
     ),
     "duplicate": KindWords(
         "second box",
         "several boxes on one object",
-        "the object was found by another detection already",
-        "Lower the IoU of non-maximum suppression (iou_threshold of DecodeOptions) and measure again; it needs no "
-        "training.",
+        "another detection has found the object already",
+        "Lower the IoU of non-maximum suppression (iou_threshold of DecodeOptions) and measure again; no training is "
+        "needed.",
     ),
     "background": KindWords(
         "nothing there",
         "false alarms where no object is",
         "the box overlaps every object by less than 0.1",
-        "Look at the gallery of false alarms first: objects that nobody labelled look the same in the figures. If they "
-        "are truly background, add such images to the training set, also images without any object.",
+        "Look at the gallery of false alarms first: unlabelled objects count as background, too. If they are truly "
+        "background, add such images to the training set, also images without objects.",
     ),
     "missed": KindWords(
         "missed",
-        "objects that nothing finds",
-        "no detection finds the object, not even with a wrong class or a loose box; above the thresholds: all that "
-        "are not found there",
-        "See below what missed objects have in common. Small objects want a larger input or images cut into tiles; "
-        "objects that no anchor fits want other anchors; rare ones want more examples.",
+        "objects without any detection",
+        "no detection finds the object, not even with a wrong class or a loose box; above the thresholds: all objects "
+        "that are not found there",
+        "See below what missed objects have in common. Small objects need a larger input or images cut into tiles; "
+        "objects that no anchor fits need other anchors; rare ones need more examples.",
     ),
 }
 
 
 def main_kind(analysis: Analysis) -> str | None:
-    """The kind of error that costs most, or None if none costs enough to speak of."""
+    """The kind of error with the highest cost, or None if no cost matters."""
     kind = max(KINDS, key=lambda kind: analysis.costs[kind])
     return kind if analysis.costs[kind] >= NOTHING else None
 
@@ -89,8 +89,7 @@ def main_kind(analysis: Analysis) -> str | None:
 def striking_groups(analysis: Analysis) -> list[tuple[Split, Group]]:
     """What misses have in common: none, one or two (split, group) of two properties.
 
-    The first holds the most misses beyond what is to be expected of so many objects, the second is the least likely to
-    be chance.
+    The first has the most misses beyond the expected number, the second is the least likely to be chance.
     """
     found = []
     for split in analysis.misses:
@@ -111,7 +110,7 @@ def striking_groups(analysis: Analysis) -> list[tuple[Split, Group]]:
 
 
 def main_class(analysis: Analysis, kind: str) -> tuple[str, float] | None:
-    """(name, share) of the class that carries most of a kind's cost, or None where there is but one class."""
+    """(name, share) of the class with most of a kind's cost, or None if there is only one class."""
     costs = {name: cost for name, cost in analysis.class_costs[kind].items() if cost > 0}
     valued = sum(not math.isnan(value) for value in analysis.per_class.values())
     if not costs or valued < 2:
@@ -137,7 +136,7 @@ def headline(analysis: Analysis) -> str:
 
 
 def findings(analysis: Analysis) -> tuple[str, ...]:
-    """The findings, most important first: a tuple of sentences."""
+    """The findings as sentences, most important first."""
     points = analysis.working_points.values()
     found, wrong, wanted = (sum(getattr(point, part) for point in points) for part in ("found", "wrong", "wanted"))
     said = [
@@ -148,7 +147,7 @@ def findings(analysis: Analysis) -> tuple[str, ...]:
     kind = main_kind(analysis)
     if kind:
         said.append(
-            f"With the main loss put right, mean AP at IoU {analysis.iou_threshold:g} would rise from "
+            f"Without the main loss, mean AP at IoU {analysis.iou_threshold:g} would rise from "
             f"{figure(analysis.map)} to {figure(analysis.map + analysis.costs[kind])}."
         )
     said += [*_misses(analysis, wanted - found, wanted), calibration_sentence(analysis)]
@@ -161,8 +160,8 @@ def _misses(analysis, missed, wanted):
         return ["No object is missed at these thresholds."]
     if not groups:
         return [
-            f"The {counted(missed, 'missed object')} have nothing in common that stands out: no size, shape, position "
-            "or crowding is missed clearly more often than the others."
+            f"The {counted(missed, 'missed object')} have nothing in common: no size, shape, position or crowding is "
+            "missed clearly more often than the others."
         ]
     return [
         f"Of the objects that are {group.short}, {percent(group.missed, group.objects)} are missed (of all objects, "
@@ -172,9 +171,9 @@ def _misses(analysis, missed, wanted):
 
 
 def calibration_sentence(analysis: Analysis) -> str:
-    """Whether scores can be read as probabilities, as the bars show it; "" where nothing can be said.
+    """Whether scores can be read as probabilities, as the bars show; "" if unknown.
 
-    Neither the expected calibration error nor the mean bias decides: the many weak detections of the first bar outweigh
+    The expected calibration error and the mean bias do not decide: the many weak detections of the first bar outweigh
     all that a user sees.
     """
     said = analysis.calibration
@@ -192,7 +191,7 @@ def calibration_sentence(analysis: Analysis) -> str:
 
 
 def _off(said):
-    """(low, high, bias, mean score, share true) of neighbouring bars that are clearly off to the same side."""
+    """(low, high, bias, mean score, share true) of adjacent bars that are clearly off to the same side."""
     runs = []
     for place, (count, score, share) in enumerate(zip(said.counts, said.scores, said.precision, strict=True)):
         if count < _FEW or abs(score - share) < max(_OFF, _STRIKING * math.sqrt(score * (1 - score) / count)):
@@ -213,19 +212,14 @@ def _off(said):
 
 
 def advice(analysis: Analysis, origin: Origin | None = None) -> tuple[str, ...]:
-    """What to try, the cheapest first: a tuple of sentences.
-
-    Args:
-        analysis: `Analysis`.
-        origin: `Origin` of the detector, or None.
-    """
+    """What to try, the cheapest first, as sentences; `origin` is that of the detector, or None."""
     kind = main_kind(analysis)
     said = [_threshold_advice(analysis, origin), _training_advice(origin), kind and WORDS[kind].advice]
     return tuple(text for text in said if text)
 
 
 def _threshold_advice(analysis, origin):
-    """Compares the best threshold with the one that `detect` uses with this model."""
+    """Compares the best threshold with the one that `detect` uses for this model."""
     best = analysis.working_point
     if analysis.calibration is None or not best.wanted or math.isnan(best.threshold):
         return ""
@@ -238,7 +232,7 @@ def _threshold_advice(analysis, origin):
         f"The cheapest gain is another threshold: {figure(best.threshold, 2)} instead of {now}. "
         f"F1 rises from {figure(used.f1, 2)} to {figure(best.f1, 2)} "
         f"({number(best.found)} instead of {number(used.found)} objects found, {number(best.wrong)} instead of "
-        f"{number(used.wrong)} wrong boxes), and nothing is trained."
+        f"{number(used.wrong)} wrong boxes), without training."
     )
 
 
@@ -258,10 +252,10 @@ def _training_advice(origin):
 
 
 def difference_sentence(name: str, other: str, interval: Interval) -> str:
-    """Which of two detectors is better, and whether one can tell."""
+    """Which of two detectors is better, and whether the difference is significant."""
     if math.isnan(interval.low):
-        return f"{other} has {signed(interval.value)} mean AP against {name}; one image cannot say whether by luck."
+        return f"{other} has {signed(interval.value)} mean AP against {name}; one image cannot show whether by luck."
     said = f"{signed(interval.value)} mean AP, 95\u00a0% interval {bounds(interval)}"
     if not interval.apart:
-        return f"{other} and {name} cannot be told apart by these images: {said}."
+        return f"These images do not show a difference between {other} and {name}: {said}."
     return f"{other} is {'better' if interval.value > 0 else 'worse'} than {name}: {said}."

@@ -1,4 +1,4 @@
-"""Writes one self-contained HTML file that says how good a detector is and why it fails."""
+"""Writes the report: one self-contained HTML file."""
 
 import base64
 import hashlib
@@ -28,22 +28,22 @@ def write_report(
 ) -> Path:
     """Writes the report of one or more detectors on the same images.
 
-    The page holds its images, style and script, and fetches nothing. The script only sorts tables. The page is about
-    the first result; the others stand beside it. If the results know their dataset, galleries show the worst misses
-    and false alarms, and what one detector finds and the other does not.
+    The page contains its images, style and script, and loads nothing. The script only sorts tables. The page is about
+    the first result; the others are shown beside it. If the results know their dataset, galleries show the worst misses
+    and false alarms, and the objects that one detector finds and the other does not.
 
     Args:
         results: a `Result`, a list of them, or a dictionary from the detectors' names to them.
-        folder: where `report.html` is written; it is made if it is missing.
+        folder: where `report.html` is written; it is created if it is missing.
         names: of the detectors; None for the dictionary's, or "detector 1" and so on.
-        anchors: `AnchorSpec` or model of results that were read from files; one of `evaluate` brings its own.
+        anchors: `AnchorSpec` or model for results read from files; results of `evaluate` have their own.
 
     Returns:
         The path of the page.
 
     Raises:
         ImportError: the extra `report` is not installed.
-        ValueError: the results are not of the same measure, images, classes and objects, or do not match the names.
+        ValueError: the results differ in measure, images, classes or objects, or do not match the names.
 
     Example:
         >>> write_report({"before": before, "after": after}, "report", anchors=model)
@@ -95,12 +95,11 @@ def _named(results, names) -> "tuple[list[Result], list[str]]":
     elif not isinstance(results, (list, tuple)):
         results = [results]
     if names is None:
-        names = (
-            ["the detector"] if len(results) == 1 else [f"detector {number}" for number in range(1, len(results) + 1)]
-        )
+        numbered = [f"detector {number}" for number in range(1, len(results) + 1)]
+        names = ["the detector"] if len(results) == 1 else numbered
     names = [str(name) for name in names]
     if len(names) != len(results) or len(set(names)) != len(names):
         raise ValueError(
-            f"`names` must give each of the {len(results)} results a name of its own. Received: names={names}"
+            f"`names` must give each of the {len(results)} results a different name. Received: names={names}"
         )
     return list(results), names

@@ -1,7 +1,7 @@
 """Flatbuffers, read field by field with every offset checked.
 
-A flatbuffer is one block of bytes; a table in it is a position, and a second one (its vtable) that says where each
-field lies. All numbers are little-endian. Nothing is copied before its bounds are known.
+A flatbuffer is one block of bytes. A table is a position in it, and its vtable a second one with the offset of each
+field. All numbers are little-endian. Nothing is copied before its bounds are known.
 
 Source: the format's own description, "FlatBuffers internals".
 """
@@ -16,7 +16,7 @@ MOST_TEXT = 1 << 12  # bytes per name
 
 
 class FlatbufferError(ValueError):
-    """The bytes are no flatbuffer of the expected form."""
+    """The bytes are not a flatbuffer of the expected form."""
 
 
 class Flatbuffer:
@@ -82,11 +82,11 @@ class Table:
         return None if place is None else Table(self._buffer, self._buffer.follow(place))
 
     def text(self, field: int) -> str:
-        """A text, "" where the file has none."""
+        """A text; "" if the file does not have it."""
         return bytes(self._vector(field, 1, MOST_TEXT)).decode("utf-8", "replace")
 
     def array(self, field: int, dtype: Any) -> np.ndarray:
-        """A read-only numpy array that shares the file's bytes; empty where the file has none."""
+        """A read-only numpy array that shares the file's bytes; empty if the file does not have it."""
         dtype = np.dtype(dtype).newbyteorder("<")
         return np.frombuffer(self._vector(field, dtype.itemsize), dtype)
 

@@ -19,16 +19,10 @@ MOST_ENTRIES = 256
 
 
 def read_map(data: Any) -> dict[str, Any]:
-    """A map of names to numbers.
-
-    Args:
-        data: the bytes; numpy's will do.
-
-    Returns:
-        {name: number or bool}; values of other kinds are left out.
+    """{name: number or bool} of a map; values of other kinds are left out.
 
     Raises:
-        FlatbufferError: no such map.
+        FlatbufferError: the bytes are not such a map.
     """
     data = bytes(data)
     if len(data) < 3:

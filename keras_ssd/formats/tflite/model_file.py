@@ -47,9 +47,9 @@ class Operator:
 
     Args:
         kind: "CONV_2D", ...; the name of a custom operation; or "operation 123".
-        inputs, outputs: places in the graph's `tensors`; -1 is an input that is left out.
+        inputs, outputs: indices in the graph's `tensors`; -1 for an omitted input.
         options: of convolutions `padding`, `strides`, `dilations` (height, width), `activation` and, if depthwise,
-            `multiplier`; of custom operations what they say in names and numbers.
+            `multiplier`; of custom operations their named settings.
     """
 
     kind: str
@@ -79,17 +79,11 @@ class TFLiteGraph:
 
 
 def read_tflite(path: str | PathLike[str]) -> TFLiteGraph:
-    """Reads a TensorFlow Lite file. Values stay in the file's bytes until somebody asks for them.
-
-    Args:
-        path: the file.
-
-    Returns:
-        `TFLiteGraph`.
+    """Reads a TensorFlow Lite file. Values stay in the file's bytes until they are needed.
 
     Raises:
         FileNotFoundError: there is no such file.
-        WeightFileError: damaged, cut short, or in a version of the format that is not known.
+        WeightFileError: the file is damaged or truncated, or its version of the format is unknown.
     """
     path = Path(path)
     size = path.stat().st_size

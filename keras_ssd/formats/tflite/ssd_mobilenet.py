@@ -1,18 +1,18 @@
-"""The SSD MobileNet V1 of TensorFlow's Object Detection API in a TensorFlow Lite file, under this package's names.
+"""The SSD MobileNet V1 of TensorFlow's Object Detection API in a TensorFlow Lite file, with this package's names.
 
-What differs, and what is undone here:
+Differences that this reader converts:
 
 - Names: `FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_3_depthwise/...` is conv3_depthwise; the extra layer
   `Conv2d_13_pointwise_1_Conv2d_2_1x1_192` is conv14_1, its 3x3 sister conv14_2, and so on to conv17_2; the heads
   `BoxPredictor_0/ClassPredictor` and `BoxEncodingPredictor` are conv11_pointwise_mbox_conf and ..._mbox_loc.
 - Kernels are (out, height, width, in), and (1, height, width, channels) for depthwise ones.
-- Weights are whole numbers with a scale; batch normalisation is folded into them.
-- The body of a quantised file has no ReLU6 of its own: the range 0..6 of its quantised maps does that work.
+- Weights are integers with a scale; batch normalisation is folded into them.
+- The backbone of a quantised file has no ReLU6: the range 0..6 of its quantised maps has the same effect.
 - Coordinates: a box's four channels are ty, tx, th, tw.
-- Anchors and the settings of the last operation come along as `PostProcessing`.
+- Anchors and the settings of the last operation are returned as `PostProcessing`.
 
-Padding, strides, activations and what follows what are compared with the network that this package builds: weights of
-the right names in another network would fit and detect nothing.
+Padding, strides, activations and the order of layers are compared with the network that this package builds, since
+weights with the right names in another network would fit and detect nothing.
 
 Source: tensorflow/models, research/object_detection: models/ssd_mobilenet_v1_feature_extractor.py,
 models/feature_map_generators.py, predictors/heads, export_tflite_ssd_graph_lib.py.
@@ -60,7 +60,7 @@ class _Convolution:
 
 
 def layer_name(tensor: str) -> str | None:
-    """The layer that a weight tensor's name belongs to, or None.
+    """The layer of a weight tensor's name, or None.
 
     Example:
         >>> layer_name("BoxPredictor_1/ClassPredictor/weights_quant/FakeQuantWithMinMaxVars")
@@ -79,15 +79,12 @@ def layer_name(tensor: str) -> str | None:
 def read_tflite_arrays(path: str | PathLike[str]) -> NamedArrays:
     """Reads the weights of an SSD MobileNet V1 from a TensorFlow Lite file, as real numbers.
 
-    Args:
-        path: the file.
-
     Returns:
-        `NamedArrays`; its `post_processing` holds the anchors and the settings of the file's last operation.
+        `NamedArrays`; its `post_processing` has the anchors and the settings of the file's last operation.
 
     Raises:
         FileNotFoundError: there is no such file.
-        WeightFileError: damaged, another network, or quantised in a way that is not known.
+        WeightFileError: the file is damaged, has another network, or an unknown quantization.
     """
     graph = read_tflite(path)
     found = _convolutions(graph)
@@ -149,7 +146,7 @@ def _check_convolution(graph, item, layer_of):
 
 
 def _activation_is(activation, output_range, is_head):
-    """Whether the convolution ends as ours does: heads in nothing, all others in ReLU6, be it by their range."""
+    """Whether a convolution has this package's activation: none for heads, else ReLU6, perhaps by its range."""
     if is_head:
         return activation == "none"
     if activation == "relu6":

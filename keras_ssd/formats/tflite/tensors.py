@@ -43,11 +43,11 @@ class Tensor:
     """One tensor of a graph.
 
     Args:
-        name: as the file calls it.
+        name: in the file.
         shape: its sides.
-        dtype: "float32", "uint8", ..., or the name of a kind whose values are not read.
+        dtype: "float32", "uint8", ..., or the name of a type that is not read.
         quantization: a `Quantization`, or None.
-        data: a view of the file's bytes, empty where the tensor is computed.
+        data: a view of the file's bytes, empty if the tensor is computed.
         refused: why its values cannot be read, or "".
     """
 
@@ -76,7 +76,7 @@ def raw_values(tensor: Tensor, path: str | PathLike[str]) -> np.ndarray:
     """The stored numbers, read-only.
 
     Raises:
-        WeightFileError: computed, of a kind that is not read, or fewer or more bytes than the shape needs.
+        WeightFileError: the tensor is computed, has a type that is not read, or a size that does not fit its shape.
     """
     if tensor.refused:
         raise WeightFileError(f"{path}: tensor {tensor.name!r} {tensor.refused}")
@@ -96,18 +96,14 @@ def raw_values(tensor: Tensor, path: str | PathLike[str]) -> np.ndarray:
 
 
 def real_values(tensor: Tensor, path: str | PathLike[str], budget: Budget) -> np.ndarray:
-    """The real values of the stored numbers, as float32.
+    """The real values of the stored numbers, as float32; their size is charged to the `Budget`.
 
-    Computed in double precision and rounded once: eight bits times a float32 scale come out exact to the last bit.
-
-    Args:
-        tensor: a `Tensor` with values.
-        path: the file, for messages.
-        budget: a `Budget` that the array is charged to.
+    They are computed in double precision and rounded once, so eight bits times a float32 scale are exact to the last
+    bit.
 
     Raises:
-        WeightFileError: as of `raw_values`; or whole numbers without a scale, a scale that is no positive number, or
-            values that are no finite numbers.
+        WeightFileError: as of `raw_values`; integers without a scale, a scale that is not positive, or values that are
+            not finite.
     """
     values = raw_values(tensor, path)
     budget.spend(tensor.name, tensor.shape, np.dtype(np.float32))
@@ -128,15 +124,10 @@ def real_values(tensor: Tensor, path: str | PathLike[str], budget: Budget) -> np
 
 
 def read_tensor(table: Table, buffers: Sequence[Any], path: str | PathLike[str]) -> Tensor:
-    """The `Tensor` of a table of the schema.
-
-    Args:
-        table: a `Table`.
-        buffers: the bytes of each of the file's buffers.
-        path: the file, for messages.
+    """The `Tensor` of a table of the schema, with the bytes of the file's buffers.
 
     Raises:
-        WeightFileError: a shape or a buffer that no file of a network has.
+        WeightFileError: an invalid shape or buffer.
     """
     name, kind = table.text(3), table.number(1, "<b")
     shape = tuple(int(side) for side in table.array(0, "i4"))
