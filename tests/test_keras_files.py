@@ -61,7 +61,7 @@ def test_values_exports_of_keras_work_or_name_what_does(model, format, tmp_path,
         ValueError, match=f"Keras cannot export model 'ssd' as format='{format}' on the backend"
     ) as told:
         model.export(path, format=format, verbose=False)
-    assert "keras_ssd.to_onnx(model, 'model.onnx')" in str(told.value)
+    assert "keras_ssd.export(model, 'model.onnx')" in str(told.value)
     assert len(str(told.value)) < 700
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().out == ""
@@ -103,6 +103,14 @@ def test_rejects_other_things_than_a_path_and_a_name_without_ending(model, tmp_p
         keras_ssd.load(tmp_path / "good")
     with pytest.raises(TypeError, match=r"`path` must be the path of a \.keras or \.h5 file.* Received: BytesIO"):
         keras_ssd.load(io.BytesIO((tmp_path / "good").read_bytes()))
+
+
+@pytest.mark.parametrize(("format", "ending"), [("onnx", ".onnx"), ("openvino", ".xml"), ("litert", ".tflite")])
+def test_rejects_a_decoder_in_formats_whose_runtimes_lack_its_operations(model, tmp_path, format, ending):
+    message = rf"keras_ssd\.export\(model, 'net\{ending}'\) writes one that they run.* Received: format='{format}'"
+    with pytest.raises(ValueError, match=message):
+        keras_ssd.with_decoder(model).export(tmp_path / f"net{ending}", format=format)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rejects_arguments_of_export(model, tmp_path):

@@ -26,7 +26,7 @@ def named(text, known, mentions=False):
     names = {".".join(words[:count]) for words in parts for count in range(2, len(words) + 1)}
     homes = {f"keras_ssd.{name}": home for name, home in keras_ssd._HOME.items() if home != "keras_ssd"}
     homes |= {f"keras_ssd.training.{name}": f"keras_ssd.training.{home}" for name, home in training._LATER.items()}
-    homes |= {f"keras_ssd.exporting.{name}": f"keras_ssd.exporting.{home}" for name, home in exporting._HOME.items()}
+    homes |= {f"keras_ssd.exporting.{name}": home for name, home in exporting._HOME.items()}
     return {part for name in names for part in (name, homes.get(name))} & known
 
 

@@ -103,7 +103,15 @@ def test_values_every_block_of_the_readme_runs_in_order(folder, monkeypatch, cap
     assert names["again"].anchor_spec == names["model"].anchor_spec
     assert names["own"].class_names == names["small"].class_names == ("cat", "dog")
     assert len(names["fitted"].levels) == len(names["small"].levels)
-    made = {"people.png", "detector.keras", "plates.onnx", "stickers.prototxt", "stickers.caffemodel", "report"}
+    made = {
+        "people.png",
+        "detector.onnx",
+        "detector.keras",
+        "plates.onnx",
+        "stickers.prototxt",
+        "stickers.caffemodel",
+        "report",
+    }
     assert made <= {path.name for path in folder.iterdir()}
 
 

@@ -89,8 +89,9 @@ def compare(
         counts, differences = _compared(ours, theirs, tolerance, floor)
         totals += counts
         largest = np.maximum(largest, differences)
-    numbers = [int(x) for x in totals]
-    return Parity(runtime, len(expected), *numbers, float(largest[0]), float(largest[1]), tolerance)
+    wanted, given, matched = map(int, totals)
+    scores, boxes = map(float, largest)
+    return Parity(runtime, len(expected), wanted, given, matched, scores, boxes, tolerance)
 
 
 def _compared(ours, theirs, tolerance, floor):

@@ -16,7 +16,9 @@ import keras
 OF_KERAS = ("keras", "keras_hub", "keras_cv", "tf_keras")
 INPUTS = ("x", "validation_data")
 EXPORT_ENDINGS = {"openvino": ".xml", "litert": ".tflite", "torch": ".pt2"}  # that Keras insists on
-ONNX = "keras_ssd.to_onnx(model, 'model.onnx') writes ONNX on every backend"
+# Formats whose file of a decoder by Keras no runtime takes: it holds operations of the backend alone.
+OWN = {"onnx": ".onnx", "openvino": ".xml", "litert": ".tflite"}
+ONNX = "keras_ssd.export(model, 'model.onnx') writes ONNX, with suppression, on every backend"
 
 
 def check_compile(loss: Any, metrics: Any, weighted_metrics: Any) -> None:
@@ -128,9 +130,21 @@ def refuse_quantizing(name: str, *args: Any, **kwargs: Any) -> None:
     """Raises ValueError, since Keras would silently quantize no layer of a detector."""
     raise ValueError(
         f"Keras quantizes Dense, EinsumDense and Embedding layers alone. Model '{name}' computes with convolutions, "
-        "so nothing would change. For a smaller file write the weights in float16, keras_ssd.formats.write_keras_h5; "
-        "for whole numbers export with keras_ssd.to_onnx and quantize the ONNX file."
+        "so nothing would change. For a smaller file for another program use keras_ssd.export(model, 'model.onnx', "
+        "precision='float16'); for smaller weights keras_ssd.formats.write_keras_h5. keras_ssd.to_onnx writes a file "
+        "that other tools quantize."
     )
+
+
+def refuse_decoders(name: str, filepath: Any, format: str) -> None:
+    """Raises ValueError for a model with a decoder in a format that Keras writes and no runtime then runs."""
+    if format in OWN:
+        stem = Path(os.fspath(filepath)).stem if isinstance(filepath, (str, os.PathLike)) else "model"
+        raise ValueError(
+            f"Keras writes suppression as operations that only its backend has, so no runtime of the format "
+            f"'{format}' runs the file. keras_ssd.export(model, '{stem}{OWN[format]}') writes one that they run, and "
+            f"compares it with the model. Received: format={format!r} for '{name}', which ends in a decoder"
+        )
 
 
 @contextlib.contextmanager

@@ -274,6 +274,8 @@ class SSD(keras.Model):
         input_signature: Any = None,
         **kwargs: Any,
     ) -> None:
+        if self.has_decoder:
+            checks.refuse_decoders(self.name, filepath, format)
         with checks.telling_exports(self.name, filepath, format):
             if not was_called(self):  # the exporters to ONNX insist on it
                 self(keras.ops.zeros((1, *self.input_shape[1:]), "float32"), training=False)

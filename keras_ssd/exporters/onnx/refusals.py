@@ -9,7 +9,10 @@ from keras_ssd.exporters.onnx.kinds import WRITERS
 from keras_ssd.exporters.onnx.kinds.activations import FUNCTIONS
 from keras_ssd.layer_calls import Call
 
-ADVICE = "Keras's own model.export(..., format='onnx') may know them; it needs another package on each backend."
+ADVICE = (
+    "keras_ssd.export(model, 'model.keras') and, on TensorFlow, a SavedModel hold any layer; Keras's own "
+    "model.export(..., format='onnx') may know these, without suppression."
+)
 
 
 def refuse_what_cannot_be_written(calls: Iterable[Call]) -> None:
