@@ -15,6 +15,7 @@ _CHATTER = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\)"
     rb"|[IW]\d{4} \d\d:\d\d:[\d.]+ "
     rb"|\d{4}-\d\d-\d\d \d\d:\d\d:[\d.]+: [IW] "
+    rb"|INFO: Created TensorFlow Lite "
 )
 
 
@@ -61,25 +62,53 @@ def quiet_backend() -> Iterator[None]:
     if os.environ.get(LEVEL) in ("0", "1"):
         yield
         return
+    with _held_back() as (held, real):
+        try:
+            yield
+        finally:
+            if held is not None:
+                _pass_on(held, real)
+
+
+@contextlib.contextmanager
+def telling_backend() -> Iterator[list[str]]:
+    """Holds back standard error, and drops it, for callers that look there for the reason of a failure.
+
+    The list holds the text when the block has ended.
+    """
+    told: list[str] = []
+    with _held_back() as (held, _):
+        try:
+            yield told
+        finally:
+            if held is not None:
+                sys.stderr.flush()
+                held.seek(0)
+                told.append(held.read().decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[tuple[Any, int]]:
+    """(a file with what is written to standard error, the descriptor of standard error), or (None, -1) without one."""
     with contextlib.ExitStack() as stack:
         try:
             sys.stderr.flush()
             real = os.dup(2)
         except (OSError, AttributeError, ValueError):  # there is no standard error
-            yield
+            yield None, -1
             return
         stack.callback(os.close, real)
         held = stack.enter_context(tempfile.TemporaryFile())
         os.dup2(held.fileno(), 2)
         try:
-            yield
+            yield held, real
         finally:
             sys.stderr.flush()
             os.dup2(real, 2)
-            _pass_on(held, real)
 
 
 def _pass_on(held, descriptor):
+    sys.stderr.flush()
     held.seek(0)
     for line in held:
         if not _CHATTER.match(line):

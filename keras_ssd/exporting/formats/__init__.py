@@ -79,6 +79,15 @@ _ROWS = (
         precisions=("float32", "float16"),
         channels=_EVERY_INPUT,
     ),
+    Format(
+        "tflite",
+        ".tflite",
+        "tflite",
+        "TensorFlow Lite, for LiteRT, Android, MediaPipe and Coral",
+        precisions=("float32", "float16", "int8"),
+        channels=("rgb", "bgr"),
+        free_batch=False,
+    ),
     Format("saved_model", "", "saved_model", "TensorFlow's SavedModel"),
     Format("keras", ".keras", "keras_file", "this package's own model file"),
     Format(

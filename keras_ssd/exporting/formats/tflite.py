@@ -1,0 +1,157 @@
+"""A TensorFlow Lite file, for LiteRT, Android, MediaPipe and Coral."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ssd.anchors import AnchorSpec
+from keras_ssd.box_coder import Predictions, decode
+from keras_ssd.decoding import detection_rows_arrays
+from keras_ssd.exporters.model_graph import ExportError
+from keras_ssd.exporters.onnx.detector import Detector
+from keras_ssd.exporting.describing import description_of
+from keras_ssd.exporting.images import read_for
+from keras_ssd.exporting.options import ExportOptions
+from keras_ssd.exporting.tflite.converting import network_file
+from keras_ssd.exporting.tflite.flat import OUTPUTS, FlatModel, add_post_process, schema
+from keras_ssd.exporting.tflite.metadata import BUFFER, tflite_metadata, with_files
+from keras_ssd.exporting.tflite.plan import BOXES, SCORES, Plan
+from keras_ssd.exporting.tflite.quantizing import Quantized, quantized
+from keras_ssd.exporting.tflite.running import Interpreter
+from keras_ssd.exporting.tflite.suppression import PostProcess, post_process_of
+from keras_ssd.exporting.written import Written
+from keras_ssd.file_metadata import TABLES, TFLITE_DETECTION, FileMetadata
+from keras_ssd.layers import AnchorBoxes
+
+CALIBRATED_ON = 100  # images at most: more change the ranges little
+
+
+def write(model: Any, path: Path, options: ExportOptions) -> Written:
+    """Writes the file: the network, the operation that suppresses, the metadata, the list of labels."""
+    schema()
+    detector, batch = Detector.of(model), options.batch or 1
+    spec = _spec_of(model)
+    post = _post_process(detector, spec, batch) if options.suppression else None
+    images = _calibration_images(model, options) if options.precision == "int8" else ()
+    data, notes = network_file(model, _plan(detector, post, options, batch)), ()
+    if images:
+        made = quantized(data, images, [layer.name for layer in model.layers], _decoder(post, spec))
+        data, notes = made.data, _notes(made)
+    flat = FlatModel(data)
+    places = {name: flat.output(name) for name in (BOXES, SCORES)}
+    if post is None:
+        flat.set_outputs(places)
+    else:
+        add_post_process(flat, places[BOXES], places[SCORES], post)
+    told = description_of(
+        model,
+        options,
+        layout="NHWC",
+        dtype="uint8" if options.precision == "int8" else "float32",
+        output=TABLES if post is None else TFLITE_DETECTION,
+        batch=batch,
+    )
+    flat.set_metadata(BUFFER, tflite_metadata(told))
+    path.write_bytes(with_files(flat.bytes(), told))
+    return Written(told, notes)
+
+
+def _spec_of(model) -> AnchorSpec:
+    [joining] = [layer for layer in model.layers if isinstance(layer, AnchorBoxes)]
+    return joining.spec
+
+
+def _post_process(detector, spec, batch):
+    if batch != 1:
+        raise ExportError(
+            "The operation that suppresses in TensorFlow Lite files takes one image at once. Export with a batch of 1, "
+            f"or without suppression. Received: a batch of {batch}"
+        )
+    return post_process_of(detector.options, spec, Predictions.classes_in(detector.predictions.shape[-1]))
+
+
+def _plan(detector, post, options, batch):
+    return Plan(
+        decoding=dict(vars(detector.options)),
+        kind_of_scores=detector.kind_of_scores,
+        coded=post is not None and post.coded,
+        centred=post is not None and not post.coded,
+        best_only=post is not None and post.best_only,
+        top_k=None if post is None else post.top_k,
+        batch=batch,
+        bgr=options.channels == "bgr",
+        half=options.precision == "float16",
+    )
+
+
+def _calibration_images(model, options):
+    """(H, W, 3) each, as the file will get them."""
+    if options.calibrate is None:
+        raise ValueError(
+            "int8 is calibrated on images like those that the detector will see: `calibrate` must name some, a folder "
+            "of a hundred for example. Received: calibrate=None"
+        )
+    images = read_for(options.calibrate, model.input_size, CALIBRATED_ON)
+    return [image[..., ::-1] for image in images] if options.channels == "bgr" else images
+
+
+def _decoder(post: PostProcess | None, spec):
+    """A function from the network's boxes to [xmin, ymin, xmax, ymax]."""
+    if post is None:
+        return np.asarray
+    settings = post.settings
+    variances = np.float32([1 / settings[f"{side}_scale"] for side in "xywh"])
+    anchors = post.anchors_yxhw[:, [1, 0, 3, 2]]
+    return partial(_decoded, anchors, variances)
+
+
+def _decoded(anchors, variances, boxes):
+    with np.errstate(over="ignore"):
+        return decode(boxes[:, [1, 0, 3, 2]], anchors, variances)
+
+
+def _notes(made: Quantized) -> tuple[str, ...]:
+    if not made.in_float:
+        return ("every layer is in whole numbers",)
+    return (f"left in float, because they would lose too much: {', '.join(made.in_float)}",)
+
+
+class _File:
+    """A file as a `Runner`."""
+
+    def __init__(self, path: Path, told: FileMetadata) -> None:
+        import ai_edge_litert
+
+        self._interpreter, self._told = Interpreter(path.read_bytes()), told
+        self.runtime = f"LiteRT {getattr(ai_edge_litert, '__version__', '')}".strip()
+        self.batch: int | None = self._interpreter.batch
+
+    def rows(self, images: np.ndarray) -> np.ndarray:
+        images = images[..., ::-1] if self._told.channels == "bgr" else images
+        found = self._interpreter.run(images)
+        if self._told.output == TFLITE_DETECTION:
+            return rows_of(*(found[name] for name in OUTPUTS))
+        options = self._told.options
+        return np.stack(
+            [
+                detection_rows_arrays(scores, boxes, options, background=-1)
+                for boxes, scores in zip(found[BOXES], found[SCORES], strict=True)
+            ]
+        )
+
+
+def open_file(path: Path, metadata: FileMetadata) -> _File | None:
+    """The file in LiteRT; None where it is not installed."""
+    return _File(path, metadata)
+
+
+def rows_of(boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Rows (1, K, 6) as of `with_decoder` from the four outputs of the operation that suppresses."""
+    columns = [classes[..., None], scores[..., None], boxes[..., [1, 0, 3, 2]]]
+    rows = np.concatenate(columns, axis=-1).astype(np.float32)
+    unused = np.arange(rows.shape[1]) >= int(count[0])
+    rows[:, unused] = 0
+    rows[:, unused, 0] = -1
+    return rows

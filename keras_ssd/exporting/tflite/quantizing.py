@@ -1,0 +1,231 @@
+"""A file in whole numbers of eight bits, calibrated on images, with the layers that lose too much left in float.
+
+Google's `ai-edge-quantizer` does it: it changes the finished file, so neither TensorFlow nor the model is needed, it
+calibrates once for any number of trials, and it can leave single operations alone. TensorFlow's converter would start
+from the model again for each trial.
+
+Weights have a scale for each channel; maps have one each. What comes behind the heads (softmax, joining the levels)
+stays in float: it costs next to nothing, and 256 scores would make many equal ones.
+"""
+
+import contextlib
+import importlib.util
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_ssd._quiet import quiet_backend
+from keras_ssd.boxes import iou
+from keras_ssd.exporting.tflite.converting import INSTALL
+from keras_ssd.exporting.tflite.flat import FlatModel, take_bytes
+from keras_ssd.exporting.tflite.plan import BOXES, ENDING, SCORES
+from keras_ssd.exporting.tflite.running import Interpreter
+
+SIGNATURE, INPUT = "serving_default", "images"
+ENOUGH = 0.05  # ssd_small.cells has 0.02, and loses no average precision
+TRIAL_IMAGES = 4
+CANDIDATES = 200  # anchors of an image that are compared: those with the highest scores
+MOST_IN_FLOAT = 12  # layers
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A file in whole numbers.
+
+    Args:
+        data: the file; it takes uint8.
+        in_float: names of the layers that were left in float.
+        loss: how far boxes and scores are from those of the file in float, see `loss_of`.
+    """
+
+    data: bytes
+    in_float: tuple[str, ...]
+    loss: float
+
+
+def quantized(
+    data: bytes, images: Sequence[np.ndarray], layers: Sequence[str], decode: Any, enough: float = ENOUGH
+) -> Quantized:
+    """The file of a network in whole numbers.
+
+    Args:
+        data: a file in float32 with the outputs "boxes" and "scores".
+        images: (H, W, 3) RGB in 0..255, of the size of the file's input.
+        layers: names of the model's layers, to name those that stay in float.
+        decode: function from the file's boxes (N, 4) to [xmin, ymin, xmax, ymax].
+        enough: the loss up to which nothing is left in float.
+
+    Raises:
+        ImportError: the package ai-edge-quantizer is not installed.
+    """
+    trials = _Trials(data, images, decode)
+    whole = trials.without(())
+    found = _Trial(whole, trials.loss(whole), ())
+    if found.loss > enough:
+        found = _with_worst_in_float(trials, found, enough)
+    names = [_layer_of(trials.operations[place], layers) for place in sorted(found.left)]
+    return Quantized(found.data, tuple(dict.fromkeys(names)), found.loss)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    data: bytes
+    loss: float
+    left: tuple[int, ...]
+
+
+def _with_worst_in_float(trials, best, enough):
+    """The trial with the fewest operations in float whose loss is small enough, or else with the smallest loss.
+
+    A map is only spared when both who makes it and who reads it stay in float, so operations are left one after the
+    other even where one alone gains nothing; who turns out not to matter goes back.
+    """
+
+    def tried(places):
+        data = trials.without(places)
+        return _Trial(data, trials.loss(data), tuple(places))
+
+    left = ()
+    for place in trials.worst_first()[:MOST_IN_FLOAT]:
+        left = (*left, place)
+        trial = tried(left)
+        best = min(best, trial, key=lambda one: one.loss)
+        if trial.loss <= enough:
+            break
+    allowed = max(enough, best.loss)
+    for place in best.left:
+        trial = tried([other for other in best.left if other != place])
+        if trial.loss <= allowed:
+            best = trial
+    return best
+
+
+class _Trials:
+    """Files in whole numbers, each with other operations left in float."""
+
+    def __init__(self, data, images, decode):
+        self._quantizer, self._keys = _quantizer()
+        self._data, self._decode = bytearray(data), decode
+        flat = FlatModel(data)
+        names = [one.name.decode() for one in flat.graph.tensors]
+        self.operations = [names[operator.outputs[0]] for operator in flat.graph.operators]
+        self._behind_heads = [
+            name for name in self.operations if re.search(rf"(^|/){ENDING}/|^Identity|^Stateful", name)
+        ]
+        self._input = names[flat.graph.inputs[0]]
+        self._shape = tuple(flat.graph.tensors[flat.graph.inputs[0]].shape)
+        self._images = [self._batch(image) for image in images]
+        self._ranges = self._calibrated()
+        self._trial_images = self._images[:: max(len(images) // TRIAL_IMAGES, 1)][:TRIAL_IMAGES]
+        self._expected = [
+            self._results(interpreter, x) for interpreter in [Interpreter(data)] for x in self._trial_images
+        ]
+
+    def _batch(self, image):
+        return np.repeat(np.asarray(image, np.float32)[None], self._shape[0], axis=0)
+
+    def _recipe(self, **only: Any) -> Any:
+        made = self._quantizer(self._data)
+        made.add_static_config(only.get("regex", ".*"), self._keys.all, activation_num_bits=8, weight_num_bits=8)
+        return made
+
+    def _calibrated(self):
+        with _silence():
+            found = self._recipe().calibrate({SIGNATURE: [{INPUT: image} for image in self._images]})
+        # Every level from 0 to 255 is a number of its own.
+        return {**found, self._input: {"min": np.float32([[[[0]]]]), "max": np.float32([[[[255]]]])}}
+
+    def without(self, places: Sequence[int]) -> bytes:
+        """The file with the operations at these places in float."""
+        made = self._recipe()
+        for name in (*self._behind_heads, *(self.operations[place] for place in places)):
+            made.update_quantization_recipe(f"^{re.escape(name)}", self._keys.all, algorithm_key=self._keys.nothing)
+        return self._file(made)
+
+    def _file(self, made):
+        with _silence():
+            flat = FlatModel(bytes(made.quantize(self._ranges).quantized_model))
+        take_bytes(flat)
+        return flat.bytes()
+
+    def worst_first(self) -> list[int]:
+        """Places of the operations by what each costs alone, the others in float."""
+        losses = {}
+        for place, name in enumerate(self.operations):
+            if name in self._behind_heads:
+                continue
+            losses[place] = self.loss(self._file(self._recipe(regex=f"^{re.escape(name)}")))
+        return sorted(losses, key=lambda place: -losses[place])
+
+    def loss(self, data: bytes) -> float:
+        """How far a file is from the one in float, see `loss_of`."""
+        interpreter = Interpreter(data)
+        found = [self._results(interpreter, x) for x in self._trial_images]
+        return float(np.mean([loss_of(*a, *b) for a, b in zip(self._expected, found, strict=True)]))
+
+    def _results(self, interpreter, images):
+        results = interpreter.run(images)
+        return self._decode(results[BOXES][0]), np.maximum(results[SCORES][0], 0)  # -1 is "left out"
+
+
+def loss_of(boxes: np.ndarray, scores: np.ndarray, other_boxes: np.ndarray, other_scores: np.ndarray) -> float:
+    """How far boxes and scores are from others, over the anchors with the highest scores of an image.
+
+    Args:
+        boxes: (N, 4) as [xmin, ymin, xmax, ymax].
+        scores: (N, C).
+        other_boxes, other_scores: the same of the other file.
+
+    Returns:
+        The mean of the largest difference of an anchor's scores, plus the mean of 1 - IoU of its boxes; anchors count
+        by their scores.
+    """
+    best = np.maximum(scores.max(axis=1), other_scores.max(axis=1))
+    order = np.argsort(-best, kind="stable")[:CANDIDATES]
+    weights = best[order] / max(best[order].sum(), 1e-9)
+    differences = np.abs(scores[order] - other_scores[order]).max(axis=1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        overlaps = np.nan_to_num(iou(boxes[order], other_boxes[order]))
+    return float((weights * (differences + 1 - overlaps)).sum())
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Names that the quantizer's package has for "every operation" and for "leave it alone"."""
+
+    all: Any
+    nothing: Any
+
+
+def _quantizer():
+    if importlib.util.find_spec("ai_edge_quantizer") is None:
+        raise ImportError(f"Writing whole numbers needs the package ai-edge-quantizer: {INSTALL}")
+    with quiet_backend():
+        from ai_edge_quantizer import qtyping, quantizer
+
+    keys = _Keys(qtyping.TFLOperationName.ALL_SUPPORTED, quantizer.AlgorithmName.NO_QUANTIZE)
+    return quantizer.Quantizer, keys
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """The quantizer prints its progress and its figures, and warns of how it calibrates."""
+    with (
+        warnings.catch_warnings(),
+        quiet_backend(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _layer_of(operation, layers):
+    """The layer that an operation belongs to, by the names of its outputs; the operation's own name if none is."""
+    found = [name for name in layers if re.search(rf"(^|/){re.escape(name)}(_\d+)?(/|$)", operation)]
+    return max(found, key=len, default=operation)
