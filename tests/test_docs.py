@@ -77,7 +77,7 @@ def test_values_blocks_that_do_not_run_are_python_and_few(path):
 def test_values_every_fence_is_of_a_known_kind(path):
     text = path.read_text(encoding="utf-8")
     fences = FENCE.findall(text)
-    assert {kind.strip() for kind, _ in fences} <= {"python", "pycon", "python no-run", "sh", "text"}
+    assert {kind.strip() for kind, _ in fences} <= {"python", "pycon", "python no-run", "sh", "text", "kotlin"}
     assert text.count("```") == 2 * len(fences)
 
 

@@ -54,7 +54,7 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
         batch=batch,
     )
     flat.set_metadata(BUFFER, tflite_metadata(told))
-    path.write_bytes(with_files(flat.bytes(), told))
+    path.write_bytes(with_files(flat.packed(), told))
     return Written(told, notes)
 
 
@@ -102,7 +102,7 @@ def _decoder(post: PostProcess | None, spec):
     if post is None:
         return np.asarray
     settings = post.settings
-    variances = np.float32([1 / settings[f"{side}_scale"] for side in "xywh"])
+    variances = np.asarray([1 / settings[f"{side}_scale"] for side in "xywh"], np.float32)
     anchors = post.anchors_yxhw[:, [1, 0, 3, 2]]
     return partial(_decoded, anchors, variances)
 

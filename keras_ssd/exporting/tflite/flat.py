@@ -46,7 +46,7 @@ class FlatModel:
                 buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
 
-    def bytes(self) -> bytes:
+    def packed(self) -> bytes:
         """The file."""
         import flatbuffers
 
@@ -149,7 +149,7 @@ def add_post_process(flat: FlatModel, boxes: int, scores: int, post: PostProcess
 
 def _clipped(flat, place, shape):
     for code, limit in ((MAXIMUM, 0.0), (MINIMUM, 1.0)):
-        bound = flat.tensor(f"limit_{limit:.0f}", (1,), values=np.float32([limit]))
+        bound = flat.tensor(f"limit_{limit:.0f}", (1,), values=np.asarray([limit], np.float32))
         clipped = flat.tensor(f"{NAME}_clipped_{limit:.0f}", shape)
         flat.operator(
             code,

@@ -64,20 +64,20 @@ def _image(told):
     size = Table({0: Number("Uint32", width), 1: Number("Uint32", height)})
     space = {0: Number("Int8", RGB)} if told.channels == "rgb" else {}
     # The network subtracts its mean by itself, so that (x - 0) / 1 is what it takes.
-    straight = Table({0: np.float32([0]), 1: np.float32([1])})
+    straight = Table({0: _floats(0), 1: _floats(1)})
     return Table(
         {
             0: "image",
             1: f"Image of {width} x {height} pixels, {told.channels.upper()}, 0 to 255.",
             3: Table({0: Number("Uint8", IMAGE), 1: Table({**space, 1: size})}),
             4: [Table({0: Number("Uint8", NORMALIZATION), 1: straight})],
-            5: Table({0: np.float32([255]), 1: np.float32([0])}),
+            5: Table({0: _floats(255), 1: _floats(0)}),
         }
     )
 
 
 def _detections(told):
-    index = np.uint32(LEFT_TOP_RIGHT_BOTTOM)
+    index = np.asarray(LEFT_TOP_RIGHT_BOTTOM, np.uint32)
     box = Table({0: index, 1: Number("Int8", BOUNDARIES), 2: Number("Int8", 0)})
     location, category, score, number = DETECTIONS
     threshold = told.confidence if told.confidence is not None else told.decoding.get("confidence_threshold")
@@ -128,3 +128,7 @@ def _tables():
 
 def _file(name, description, kind):
     return Table({0: name, 1: description, 2: Number("Int8", kind)})
+
+
+def _floats(value):
+    return np.asarray([value], np.float32)

@@ -49,12 +49,14 @@ def convert(model: keras.Model, plan: Plan) -> bytes:
         with tf.name_scope(ENDING):
             return ending(found, joining.layer, plan)
 
+    traced: Any = computed
     holder: Any = tf.Module()  # the converter finds the weights by it
-    holder.computed = computed
+    holder.computed = traced
     holder.weights = [variable.value for variable in maps.variables]
+    told: list[str] = []
     try:
         with telling_backend() as told:
-            converter = tf.lite.TFLiteConverter.from_concrete_functions([computed.get_concrete_function()], holder)
+            converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], holder)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
             if plan.half:
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]

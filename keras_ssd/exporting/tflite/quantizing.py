@@ -138,7 +138,10 @@ class _Trials:
         with _silence():
             found = self._recipe().calibrate({SIGNATURE: [{INPUT: image} for image in self._images]})
         # Every level from 0 to 255 is a number of its own.
-        return {**found, self._input: {"min": np.float32([[[[0]]]]), "max": np.float32([[[[255]]]])}}
+        return {
+            **found,
+            self._input: {"min": np.full((1,) * 4, 0.0, np.float32), "max": np.full((1,) * 4, 255.0, np.float32)},
+        }
 
     def without(self, places: Sequence[int]) -> bytes:
         """The file with the operations at these places in float."""
@@ -151,7 +154,7 @@ class _Trials:
         with _silence():
             flat = FlatModel(bytes(made.quantize(self._ranges).quantized_model))
         take_bytes(flat)
-        return flat.bytes()
+        return flat.packed()
 
     def worst_first(self) -> list[int]:
         """Places of the operations by what each costs alone, the others in float."""

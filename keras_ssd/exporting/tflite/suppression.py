@@ -70,7 +70,7 @@ def post_process_of(options: DecodeOptions, spec: AnchorSpec, num_classes: int) 
     }
     return PostProcess(
         settings,
-        anchors.astype(np.float32) if coded else np.tile(np.float32(IMAGE_AS_ANCHOR), (len(anchors), 1)),
+        anchors.astype(np.float32) if coded else np.tile(np.asarray(IMAGE_AS_ANCHOR, np.float32), (len(anchors), 1)),
         coded,
         options.class_agnostic,
         candidates if candidates < spec.num_anchors else None,
