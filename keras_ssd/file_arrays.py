@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 
 from keras_ssd.decoding.arrays import detection_rows_arrays
-from keras_ssd.file_metadata import EFFICIENT_NMS, ROWS, SINGLE_TABLES, TABLES, FileMetadata
+from keras_ssd.file_metadata import EFFICIENT_NMS, ROWS, SINGLE_TABLES, TABLES, TFLITE_DETECTION, FileMetadata
 
 IMAGES, DETECTIONS, BOXES, SCORES = "images", "detections", "boxes", "scores"
 PLUGIN_OUTPUTS = ("num_detections", "detection_boxes", "detection_scores", "detection_classes")
+TFLITE_OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 OUTPUT_NAMES = {
     ROWS: (DETECTIONS,),
     TABLES: (BOXES, SCORES),
     SINGLE_TABLES: (BOXES, SCORES),
     EFFICIENT_NMS: PLUGIN_OUTPUTS,
+    TFLITE_DETECTION: TFLITE_OUTPUTS,
 }
 
 
@@ -58,6 +60,9 @@ def rows_of(metadata: FileMetadata, outputs: Mapping[str, Any]) -> np.ndarray:
         return given[0]
     if metadata.output == EFFICIENT_NMS:
         return _of_plugin(*given)
+    if metadata.output == TFLITE_DETECTION:
+        boxes, classes, scores, counts = given
+        return _of_plugin(counts, boxes[..., [1, 0, 3, 2]], scores, classes)
     boxes, scores = (array[None] for array in given) if metadata.output == SINGLE_TABLES else given
     options = metadata.options
     return np.stack([_decoded(b, s, options) for b, s in zip(boxes, scores, strict=True)])

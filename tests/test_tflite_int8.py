@@ -9,6 +9,8 @@ from test_tflite_writing import NEEDED, model, two_levels, written
 from tiny_models import tiny_backbone
 
 import keras_ssd
+from keras_ssd.exporting import door
+from keras_ssd.exporting.parity import TOLERANCES, Tolerance, compare
 from keras_ssd.exporting.tflite.quantizing import loss_of
 from keras_ssd.formats.tflite import read_tflite
 
@@ -74,6 +76,25 @@ def test_values_layers_that_lose_too_much_stay_in_float(tmp_path):
     kept = whole_number_layers(path)
     assert [whole for name, whole in kept.items() if "coarse" in name] == [True, True, True]
     assert [whole for name, whole in kept.items() if "fine" in name and "coarse" not in name] == [False, False, False]
+
+
+def test_roundtrip_through_the_door(model, tmp_path):
+    """Compared on the images of the calibration, by the mean difference."""
+    detector = keras_ssd.with_decoder(model, confidence_threshold=0.3)
+    exported = door.export(detector, tmp_path / "int8.tflite", precision="int8", calibrate=waves(4))
+    assert exported.parity.holds
+    assert (exported.parity.images, exported.parity.tolerance) == (4, TOLERANCES["int8"])
+    assert "mean difference" in str(exported)
+    assert "every layer is in whole numbers" in str(exported)
+
+
+def test_values_mean_differences():
+    ours = np.float32([[0, 0.9, 0, 0, 1, 1], [1, 0.8, 0, 0, 0.5, 0.5]])
+    theirs = np.float32([[0, 0.9, 0, 0, 1, 1], [1, 0.6, 0, 0, 0.5, 0.7]])
+    mean = compare([ours], [theirs], "x", Tolerance(0.11, 0.11, mean=True))
+    assert (mean.scores, mean.boxes) == (pytest.approx(0.1), pytest.approx(0.1))
+    assert mean.holds
+    assert not compare([ours], [theirs], "x", Tolerance(0.11, 0.11)).holds
 
 
 def test_values_loss():

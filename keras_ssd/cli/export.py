@@ -114,7 +114,7 @@ def _add_check(group):
         "--check",
         nargs="+",
         metavar="DATA",
-        help="images, folders, or one set of annotated data (default: drawn images)",
+        help="images, folders, or one set of annotated data (default: drawn images, or those of --calibrate)",
     )
     group.add_argument("--split", metavar="NAME", help="the split of annotated data to check on")
 

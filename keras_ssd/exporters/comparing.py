@@ -16,11 +16,14 @@ class Tolerance:
         scores: difference of the scores of one detection.
         boxes: difference of its box sides, as fractions of the image.
         unmatched: share of the detections that may have no partner.
+        mean: what counts is the mean difference, not the largest: whole numbers move single detections far, where one
+            of two boxes of nearly equal scores is suppressed instead of the other.
     """
 
     scores: float
     boxes: float
     unmatched: float = 0.0
+    mean: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Parity:
         images: number of images.
         expected, found: detections of the model and of the file.
         matched: those that both found.
-        scores, boxes: the largest differences of matched detections; boxes as fractions of the image.
+        scores, boxes: the largest differences of matched detections, or the mean ones, as `tolerance` says; boxes as
+            fractions of the image.
         tolerance: what was allowed.
     """
 
@@ -59,9 +63,10 @@ class Parity:
         count = "1 image" if self.images == 1 else f"{self.images} images"
         if not self.expected and not self.found:
             return f"{self.runtime}, {count}: neither the model nor the file finds anything, so little is compared"
+        which = "mean" if self.tolerance.mean else "largest"
         return (
             f"{self.runtime}, {count}: {self.matched} of {self.expected} detections matched, {self.found} found, "
-            f"largest difference: scores {self.scores:.1e}, boxes {self.boxes:.1e}"
+            f"{which} difference: scores {self.scores:.1e}, boxes {self.boxes:.1e}"
         )
 
 
@@ -84,28 +89,27 @@ def compare(
         floor: the threshold of the scores.
     """
     totals = np.zeros(3, int)
-    largest = np.zeros(2)
+    differences = [np.zeros((0, 2))]
     for ours, theirs in zip(expected, found, strict=True):
-        counts, differences = _compared(ours, theirs, tolerance, floor)
+        counts, found_there = _compared(ours, theirs, tolerance, floor)
         totals += counts
-        largest = np.maximum(largest, differences)
+        differences.append(found_there)
+    scores, boxes = _summed_up(np.concatenate(differences), tolerance)
     wanted, given, matched = map(int, totals)
-    scores, boxes = map(float, largest)
     return Parity(runtime, len(expected), wanted, given, matched, scores, boxes, tolerance)
 
 
 def _compared(ours, theirs, tolerance, floor):
-    """((expected, found, matched), (difference of scores, of boxes)) of one image."""
+    """((expected, found, matched), (difference of scores, of boxes) of each match) of one image."""
     border = max(floor, *(_last_score(rows) for rows in (ours, theirs))) + tolerance.scores
     a, b = (rows[rows[:, 0] >= 0].astype(np.float64) for rows in (ours, theirs))
     partners = _partners(a, b)
     in_a = np.array([i for i, _ in partners], int)
     in_b = np.array([j for _, j in partners], int)
     alone = [_clear(rows, places, border) for rows, places in ((a, in_a), (b, in_b))]
-    differences = np.zeros(2)
-    if partners:
-        differences[0] = _largest(np.abs(a[in_a, 1] - b[in_b, 1]))
-        differences[1] = _largest(np.abs(a[in_a, 2:] - b[in_b, 2:]) / np.maximum(np.abs(a[in_a, 2:]), 1.0))
+    scores = np.abs(a[in_a, 1] - b[in_b, 1])
+    boxes = np.abs(a[in_a, 2:] - b[in_b, 2:]) / np.maximum(np.abs(a[in_a, 2:]), 1.0)
+    differences = np.stack([scores, boxes.max(axis=1, initial=0.0)], axis=1)
     matched = len(partners)
     return (matched + alone[0], matched + alone[1], matched), differences
 
@@ -122,9 +126,13 @@ def _clear(rows, places, border):
     return int((rows[without, 1] > border).sum())
 
 
-def _largest(differences):
-    largest = float(differences.max(initial=0.0))
-    return largest if np.isfinite(largest) else float("inf")
+def _summed_up(differences, tolerance):
+    """(of scores, of boxes): the largest differences, or the mean ones; infinite where one is no number."""
+    if not len(differences):
+        return 0.0, 0.0
+    found = differences.mean(axis=0) if tolerance.mean else differences.max(axis=0)
+    scores, boxes = (float(one) if np.isfinite(one) else float("inf") for one in found)
+    return scores, boxes
 
 
 def _partners(a, b):

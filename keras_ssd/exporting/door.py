@@ -44,8 +44,8 @@ def export(
             the mean from and scaled, in BGR or RGB.
         precision: "float32", "float16" or "int8".
         calibrate: images for int8: paths, folders, arrays, as of `detect`.
-        check: images to compare on, as of `detect`; None for drawn ones. An annotated `Dataset` measures the AP of the
-            model and of the file, too.
+        check: images to compare on, as of `detect`; None for those of `calibrate`, or else drawn ones. An annotated
+            `Dataset` measures the AP of the model and of the file, too.
         licence: of the weights, for the metadata; by default that of the catalogue.
 
     Returns:
@@ -71,7 +71,9 @@ def export(
         module = found.load()
         written: Written = module.write(model, made, options)
         runner = module.open_file(made, written.metadata)
-        parity, ap = (None, None) if runner is None else checked(model, runner, check, precision)
+        parity, ap = (
+            (None, None) if runner is None else checked(model, runner, calibrate if check is None else check, precision)
+        )
         agrees = parity is None or parity.holds
         target = path if agrees else other_name(path)
         files = place(made, target)

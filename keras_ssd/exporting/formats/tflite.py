@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from keras_ssd import file_arrays
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.box_coder import Predictions, decode
-from keras_ssd.decoding import detection_rows_arrays
 from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporters.onnx.detector import Detector
 from keras_ssd.exporting.describing import description_of
 from keras_ssd.exporting.images import read_for
 from keras_ssd.exporting.options import ExportOptions
 from keras_ssd.exporting.tflite.converting import network_file
-from keras_ssd.exporting.tflite.flat import OUTPUTS, FlatModel, add_post_process, schema
+from keras_ssd.exporting.tflite.flat import FlatModel, add_post_process, schema
 from keras_ssd.exporting.tflite.metadata import BUFFER, tflite_metadata, with_files
 from keras_ssd.exporting.tflite.plan import BOXES, SCORES, Plan
 from keras_ssd.exporting.tflite.quantizing import Quantized, quantized
@@ -129,29 +129,9 @@ class _File:
         self.batch: int | None = self._interpreter.batch
 
     def rows(self, images: np.ndarray) -> np.ndarray:
-        images = images[..., ::-1] if self._told.channels == "bgr" else images
-        found = self._interpreter.run(images)
-        if self._told.output == TFLITE_DETECTION:
-            return rows_of(*(found[name] for name in OUTPUTS))
-        options = self._told.options
-        return np.stack(
-            [
-                detection_rows_arrays(scores, boxes, options, background=-1)
-                for boxes, scores in zip(found[BOXES], found[SCORES], strict=True)
-            ]
-        )
+        return file_arrays.rows_of(self._told, self._interpreter.run(file_arrays.fed(self._told, images)))
 
 
 def open_file(path: Path, metadata: FileMetadata) -> _File | None:
     """The file in LiteRT; None where it is not installed."""
     return _File(path, metadata)
-
-
-def rows_of(boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Rows (1, K, 6) as of `with_decoder` from the four outputs of the operation that suppresses."""
-    columns = [classes[..., None], scores[..., None], boxes[..., [1, 0, 3, 2]]]
-    rows = np.concatenate(columns, axis=-1).astype(np.float32)
-    unused = np.arange(rows.shape[1]) >= int(count[0])
-    rows[:, unused] = 0
-    rows[:, unused, 0] = -1
-    return rows

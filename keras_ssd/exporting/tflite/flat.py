@@ -8,12 +8,12 @@ import numpy as np
 
 from keras_ssd.exporting.tflite.converting import INSTALL
 from keras_ssd.exporting.tflite.suppression import NAME, PostProcess
+from keras_ssd.file_arrays import TFLITE_OUTPUTS
 
 IDENTIFIER = b"TFL3"
 MAXIMUM, MINIMUM, QUANTIZE, DEQUANTIZE, CUSTOM = 55, 57, 114, 6, 32  # BuiltinOperator
 MAXIMUM_OPTIONS = 39  # BuiltinOptions.MaximumMinimumOptions
 FLOAT32, UINT8 = 0, 3  # TensorType
-OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores", "num_detections")
 
 
 def schema() -> Any:
@@ -144,7 +144,7 @@ def add_post_process(flat: FlatModel, boxes: int, scores: int, post: PostProcess
     )
     if post.clipped:
         places[0] = _clipped(flat, places[0], shapes[0])
-    flat.set_outputs(dict(zip(OUTPUTS, places, strict=True)))
+    flat.set_outputs(dict(zip(TFLITE_OUTPUTS, places, strict=True)))
 
 
 def _clipped(flat, place, shape):
