@@ -13,7 +13,7 @@ from typing import ClassVar
 
 MODE, FOLDER = sys.argv[1:]
 if MODE == "distribution":
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
