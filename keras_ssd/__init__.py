@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from keras_ssd.detecting import detect as detect
     from keras_ssd.detections import Detections as Detections
     from keras_ssd.encoder import TargetEncoder as TargetEncoder
+    from keras_ssd.evaluation.calibrating import calibrate as calibrate
     from keras_ssd.exporters.onnx import to_onnx as to_onnx
     from keras_ssd.exporting import Exported as Exported
     from keras_ssd.exporting import export as export
@@ -89,6 +90,7 @@ _HOMES = {
     "keras_ssd.detections": ("Detections",),
     "keras_ssd.encoder": ("TargetEncoder",),
     "keras_ssd.caffe.exporter": ("CaffeExport", "to_caffe"),
+    "keras_ssd.evaluation.calibrating": ("calibrate",),
     "keras_ssd.exporters.onnx": ("to_onnx",),
     "keras_ssd.exporting": ("Exported", "export"),
     "keras_ssd.caffe.importer": ("from_caffe",),

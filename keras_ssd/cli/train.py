@@ -177,6 +177,12 @@ def _add_training_arguments(group):
     )
     group.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     group.add_argument("--workers", type=count, help="threads that make batches (default: one per processor)")
+    group.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="calibrate the scores on the validation images at the end: of detections with a score of 0.8, 8 of 10 are "
+        "then true",
+    )
     group.add_argument("--resume", action="store_true", help="go on with the training in --out")
     group.add_argument(
         "--export-float16", metavar="FILE", help="at the end also write the weights as a small .h5, kernels in float16"
@@ -195,6 +201,8 @@ def run(args: argparse.Namespace) -> int:
         output_file(args.export_float16, (".h5", ".hdf5"), "--export-float16")
     if args.epochs and args.minutes:
         raise ValueError("Give --epochs or --minutes, not both: the second works out the first.")
+    if args.calibrate and args.validation_set == "none":
+        raise ValueError("--calibrate needs validation images, and --validation none leaves none.")
     check_names(args)
     data = read_datasets(args)
     print(data.training.report())
@@ -219,6 +227,7 @@ def run(args: argparse.Namespace) -> int:
         stop_after=args.stop_after,
         workers=args.workers,
         planned=planned,
+        calibrate=args.calibrate,
         **settings,
     )
     return _told(history, model, args)

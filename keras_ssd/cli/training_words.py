@@ -58,6 +58,7 @@ def ended(history: Any) -> str:
             + ("before the first epoch" if kept else f"after epoch {int(best['epoch'])}"),
             f"last epoch, {int(last['epoch'])}: {history.last_model.ap:.3f}",
             _threshold(history.best_model),
+            history.best_model.calibrated and str(history.best_model.calibrated),
             _KEPT if kept else _still_rising(history),
         ]
     return "\n".join([*filter(None, lines), *_file(path)])

@@ -41,6 +41,7 @@ def decode_parts(parts: box_coder.Predictions, options: DecodeOptions, *, from_l
         parts: `keras_ssd.box_coder.Predictions`; anchors and variances may be those of one image, (N, 4).
         options, from_logits: see `decode_arrays`.
     """
+    calibration, options = options.calibration, options.before_calibration if options.calibration else options
     kind = options.kind_of_scores(from_logits)
     least = options.least_lead(kind)
     batch, anchors, _ = parts.logits.shape
@@ -56,6 +57,8 @@ def decode_parts(parts: box_coder.Predictions, options: DecodeOptions, *, from_l
         one = box_coder.Predictions(*(column if near is None else column[near] for column in columns))
         found = detection_rows_arrays(SCORING[kind](one.logits), options.boxes(one), options)
         rows[place, : len(found)] = found
+    if calibration:  # of what is kept, so that the order stays
+        rows[..., 1] = calibration.apply(np.clip(rows[..., 1], 0, 1))
     return rows
 
 

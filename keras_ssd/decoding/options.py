@@ -2,13 +2,14 @@
 
 import math
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 import numpy as np
 
 from keras_ssd import box_coder
 from keras_ssd.calling import checked_arguments
+from keras_ssd.decoding.calibration import ScoreCalibration
 from keras_ssd.names import unknown_name
 
 SCORES = ("softmax", "sigmoid", "probabilities")
@@ -37,6 +38,8 @@ class DecodeOptions:
             Caffe net says `clip`).
         scores: how scores are computed from the class columns: "softmax" over them, "sigmoid" of each, or
             "probabilities" if they are probabilities already.
+        temperature, score_shift: the calibration of the scores, see `keras_ssd.calibrate`; the defaults change nothing.
+            Thresholds are of calibrated scores.
 
     Raises:
         ValueError: a value is outside its range.
@@ -54,6 +57,8 @@ class DecodeOptions:
     variance_encoded_in_target: bool = False
     clip_boxes: bool | str = False
     scores: str = "softmax"
+    temperature: float = 1.0
+    score_shift: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("confidence_threshold", "iou_threshold"):
@@ -74,6 +79,10 @@ class DecodeOptions:
         box_coder.check_code_type(self.code_type)
         if self.scores not in SCORES:
             raise ValueError(unknown_name("kind of scores", self.scores, SCORES))
+        if not (_is_number(self.temperature) and self.temperature > 0):
+            raise ValueError(f"`temperature` must be above 0. Received: temperature={self.temperature!r}")
+        if not _is_number(self.score_shift):
+            raise ValueError(f"`score_shift` must be a finite number. Received: score_shift={self.score_shift!r}")
         for name, value in vars(self).items():  # numpy's numbers would not go into a saved config
             if isinstance(value, np.number):
                 object.__setattr__(self, name, value.item())
@@ -100,6 +109,19 @@ class DecodeOptions:
         if kind_of_scores == "probabilities":
             return self.floor
         return math.log(self.floor / (1 - self.floor)) - 1e-3  # room for rounding
+
+    @property
+    def calibration(self) -> ScoreCalibration:
+        """The map of scores."""
+        return ScoreCalibration(self.temperature, self.score_shift)
+
+    @property
+    def before_calibration(self) -> "DecodeOptions":
+        """The same for scores that are not calibrated yet; what they let through is the same."""
+        threshold = self.confidence_threshold
+        if threshold is not None:
+            threshold = self.calibration.undo(threshold)
+        return replace(self, confidence_threshold=threshold, temperature=1.0, score_shift=0.0)
 
     def kind_of_scores(self, from_logits: bool) -> str:
         """`scores`, or "probabilities" if the class columns are not logits."""

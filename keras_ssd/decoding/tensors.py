@@ -113,6 +113,7 @@ def decode_predictions(predictions: Any, options: DecodeOptions, *, from_logits:
     """
     if fastpaths.on_host():
         return _decoded_on_host(predictions, options, from_logits)
+    calibration, options = options.calibration, options.before_calibration if options.calibration else options
     kind = options.kind_of_scores(from_logits)
     predictions, real = _without_hopeless_anchors(predictions, options, kind)
     parts = box_coder.Predictions.split(predictions)
@@ -120,7 +121,12 @@ def decode_predictions(predictions: Any, options: DecodeOptions, *, from_logits:
     if real is not None:
         probabilities = ops.where(real[..., None], probabilities, 0.0)
     boxes = options.boxes(parts, ops)
-    return detection_rows(probabilities, boxes, options)
+    rows = detection_rows(probabilities, boxes, options)
+    if not calibration:
+        return rows
+    # Only what is kept is calibrated, so that the order stays.
+    scores = calibration.apply(ops.clip(rows[..., 1:2], 0.0, 1.0))
+    return ops.concatenate([rows[..., :1], scores, rows[..., 2:]], axis=-1)
 
 
 def _decoded_on_host(predictions, options, from_logits):

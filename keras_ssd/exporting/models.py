@@ -47,6 +47,8 @@ def tables(model: Any) -> keras.Model:
     detector = Detector.of(model)
     parts = Predictions.split(ops.cast(detector.predictions, "float32"))
     scores = SCORING[detector.kind_of_scores](parts.logits)[..., 1:]
+    if detector.options.calibration:
+        scores = detector.options.calibration.apply(ops.clip(scores, 0.0, 1.0))
     return keras.Model(model.inputs[0], {BOXES: detector.options.boxes(parts, ops), SCORES: scores}, name=model.name)
 
 

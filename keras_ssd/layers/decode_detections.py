@@ -57,6 +57,8 @@ class DecodeDetections(keras.layers.Layer):
         variance_encoded_in_target: bool = DecodeOptions.variance_encoded_in_target,
         clip_boxes: bool | str = DecodeOptions.clip_boxes,
         scores: str = DecodeOptions.scores,
+        temperature: float = DecodeOptions.temperature,
+        score_shift: float = DecodeOptions.score_shift,
         **kwargs: Any,
     ):
         super().__init__(**in_float32(kwargs))
@@ -74,6 +76,8 @@ class DecodeDetections(keras.layers.Layer):
             variance_encoded_in_target,
             clip_boxes,
             scores,
+            temperature,
+            score_shift,
         )
 
     def call(self, predictions: Any) -> Any:

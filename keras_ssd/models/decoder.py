@@ -34,6 +34,8 @@ def with_decoder(
     variance_encoded_in_target: bool = OWN,
     clip_boxes: bool | str = OWN,
     scores: str = OWN,
+    temperature: float = OWN,
+    score_shift: float = OWN,
     from_logits: bool = True,
 ) -> SSD:
     """An end-to-end model: images in, detections out. It shares its weights with `model`; export this one.

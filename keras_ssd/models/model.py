@@ -1,5 +1,6 @@
 """The model class: a functional `keras.Model` with anchors and classes."""
 
+import dataclasses
 import functools
 import inspect
 import os
@@ -12,7 +13,7 @@ from keras_ssd._version import __version__
 from keras_ssd.anchors import AnchorSpec, Levels
 from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
-from keras_ssd.decoding import Confidence, DecodeOptions
+from keras_ssd.decoding import Confidence, DecodeOptions, ScoreCalibration
 from keras_ssd.images import MAX_PIXELS
 from keras_ssd.keras_private import was_called
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
@@ -125,6 +126,23 @@ class SSD(keras.Model):
         if not isinstance(confidence, Confidence):
             raise TypeError(f"`confidence` must be a `Confidence`. Received: confidence={confidence!r}")
         self._confidence = confidence
+        self._tell_layer()
+
+    @property
+    def calibration(self) -> ScoreCalibration | None:
+        """The `ScoreCalibration` of the scores that are reported, see `keras_ssd.calibrate`; None without one."""
+        found = DecodeOptions(**self._decoding).calibration
+        return found or None
+
+    @calibration.setter
+    def calibration(self, calibration: ScoreCalibration | None) -> None:
+        before, after = self.calibration or ScoreCalibration(), calibration or ScoreCalibration()
+        told = {"temperature": after.temperature, "score_shift": after.shift} if after else {}
+        kept = {name: value for name, value in self._decoding.items() if name not in ("temperature", "score_shift")}
+        self._decoding = {**kept, **told}
+        if self._confidence is not None:  # of the new scores, so that it lets the same detections through
+            value = float(after.apply(before.undo(self._confidence.value)))
+            self._confidence = dataclasses.replace(self._confidence, value=value)
         self._tell_layer()
 
     @property

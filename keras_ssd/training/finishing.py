@@ -8,6 +8,7 @@ from keras_ssd import models
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.decoding import Confidence
 from keras_ssd.evaluation import evaluate
+from keras_ssd.evaluation.calibrating import Calibrated, calibrate_by
 from keras_ssd.models.model import SSD
 from keras_ssd.training.checkpoint import replacing
 
@@ -24,14 +25,18 @@ class Measured:
         ap: mean average precision, 0..1, by the measure "voc12".
         point: `keras_ssd.evaluation.analysis.WorkingPoint`: the threshold that `measure` chose, precision and recall.
         confidence: the `Confidence` that the model has got, or None where no threshold finds anything.
+        calibrated: `Calibrated`, or None without a calibration.
     """
 
     ap: float
     point: object
     confidence: Confidence | None
+    calibrated: Calibrated | None = None
 
 
-def measure(path: str | os.PathLike[str], validation_set: Dataset, batch_size: int) -> "tuple[SSD, Measured]":
+def measure(
+    path: str | os.PathLike[str], validation_set: Dataset, batch_size: int, calibrate: bool = False
+) -> "tuple[SSD, Measured]":
     """Measures a saved model and stores in it a threshold: the highest with an F1 at most 0.005 below the best F1.
 
     Few images tell the best threshold only roughly: near it F1 hardly changes, but the numbers of missed objects and of
@@ -41,6 +46,7 @@ def measure(path: str | os.PathLike[str], validation_set: Dataset, batch_size: i
         path: of the .keras file; it is replaced.
         validation_set: `Dataset`.
         batch_size: images at once.
+        calibrate: whether to calibrate its scores on the set, too.
 
     Returns:
         (the model, `Measured`).
@@ -48,14 +54,17 @@ def measure(path: str | os.PathLike[str], validation_set: Dataset, batch_size: i
     model = models.load(path)
     result = evaluate(model, validation_set, MEASURE, batch_size=batch_size, progress=False, engine="keras")
     point = result.analysis.cautious_point(WITHIN)
-    found = None
-    if point.found:
-        source = f"F1 within {WITHIN:g} of the best on {len(validation_set)} validation images"
-        found = Confidence(_cut(point.threshold), source)
-        model.confidence = found
-        with replacing(path) as temporary:
-            model.save(temporary)
-    return model, Measured(result.map, point, found)
+    if not point.found:
+        return model, Measured(result.map, point, None)
+    source = f"F1 within {WITHIN:g} of the best on {len(validation_set)} validation images"
+    model.confidence = Confidence(_cut(point.threshold), source)
+    calibrated = calibrate_by(model, result) if calibrate else None
+    if calibrated is not None:
+        value = _cut(calibrated.calibration.apply(float(point.threshold)))
+        model.confidence = Confidence(value, f"{source}, of calibrated scores")
+    with replacing(path) as temporary:
+        model.save(temporary)
+    return model, Measured(result.map, point, model.confidence, calibrated)
 
 
 def _cut(threshold):

@@ -99,6 +99,7 @@ def train(
     stop_after: int | None = None,
     workers: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    calibrate: bool = False,
     display: bool = True,
     planned: Callable[[Plan], Any] | None = None,
 ) -> History:
@@ -127,6 +128,8 @@ def train(
         stop_after: end after this epoch, to be resumed later; the schedule is still made for all `epochs`.
         workers: threads that make batches; None is one a processor.
         callbacks: more Keras callbacks; their `model` is a copy that is trained. `val_mAP` is among their logs.
+        calibrate: whether to calibrate the scores on the validation set at the end, see `keras_ssd.calibrate`. A
+            calibration that the model has before the training is dropped in any case.
         display: whether to show progress.
         planned: function that gets the `Plan` after all checks and before the first step. The plan times a few steps.
 
@@ -156,6 +159,7 @@ def train(
     _check_validation(validation_set, model)
     facts = identity(model, train_set, validation_set, settings, loss)
     _check_folder(out, facts, resume)
+    model.calibration = None  # of the weights as they were
     trained = training_copy_of(model, precision)
     source = _source(train_set, trained, settings, workers)
     _compile(trained, settings, loss, len(source))
@@ -194,7 +198,7 @@ def train(
                 )
     finally:
         source.close()
-    return _finished(model, callback, train_set, validation_set)
+    return _finished(model, callback, train_set, validation_set, calibrate)
 
 
 def _compile(trained, settings, loss, steps):
@@ -209,17 +213,17 @@ def _plan(settings, steps, validation_set, patience, pace):
     return Plan(settings, steps, every, None if validation_set is None else patience, seconds)
 
 
-def _finished(model, callback, train_set, validation_set):
+def _finished(model, callback, train_set, validation_set, calibrate):
     interrupted = callback.interrupted or not callback.has_ended
     history = History(tuple(callback.rows), callback.out, interrupted, callback.left_out, start=callback.start)
     best = None
     if validation_set is not None and not interrupted:
         batch_size = callback.source.batch_size
-        best, best_model = finishing.measure(callback.out / BEST, validation_set, batch_size)
-        _, last_model = finishing.measure(callback.out / LAST, validation_set, batch_size)
+        best, best_model = finishing.measure(callback.out / BEST, validation_set, batch_size, calibrate)
+        _, last_model = finishing.measure(callback.out / LAST, validation_set, batch_size, calibrate)
         history = dataclasses.replace(history, best_model=best_model, last_model=last_model)
         if best.confidence is not None:
-            model.confidence = best.confidence
+            model.calibration, model.confidence = best.calibration, best.confidence
     elif (callback.out / BEST).is_file():
         best = models.load(callback.out / BEST)
     if best is not None:

@@ -107,6 +107,13 @@ def write_heads(
     conf = _layer(net, "mbox_conf", "Concat", confidence, {"concat_param": {"axis": 1}})
     prior = _layer(net, "mbox_priorbox", "Concat", priors, {"concat_param": {"axis": 2}})
     conf = _scores(net, conf, classes, scores)
+    if options.calibration:
+        plain = options.before_calibration
+        net.note(
+            "Caffe's DetectionOutput cannot calibrate scores: the net's are not calibrated, and its threshold is "
+            f"{plain.floor:.3g} instead of {options.floor:.3g}."
+        )
+        options = plain
     return _layer(net, "detection_out", "DetectionOutput", [loc, conf, prior], _detection(options, classes))
 
 

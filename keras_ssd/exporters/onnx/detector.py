@@ -76,7 +76,10 @@ class Detector:
         parts = Predictions.split(ops.convert_to_numpy(raw))
         with np.errstate(over="ignore"):
             boxes = self.options.boxes(parts)
-        return boxes, SCORING[self.kind_of_scores](parts.logits)[..., 1:]
+        scores = SCORING[self.kind_of_scores](parts.logits)[..., 1:]
+        if self.options.calibration:
+            scores = self.options.calibration.apply(np.clip(scores, 0, 1))
+        return boxes, scores
 
     def output_of(self, name: str, images: Any) -> np.ndarray:
         """The output of one layer for images, as a numpy array."""

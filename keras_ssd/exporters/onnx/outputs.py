@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_ssd.box_coder import Predictions
-from keras_ssd.decoding import DecodeOptions
+from keras_ssd.decoding import DecodeOptions, ScoreCalibration
 from keras_ssd.exporters.onnx.kinds.heads import HeadTables
 from keras_ssd.exporters.onnx.onnx_graph import Graph
 
@@ -28,18 +28,25 @@ def decoded_boxes(graph: Graph, tables: HeadTables, options: DecodeOptions) -> "
     return options.boxes(Predictions(None, offsets, anchors, variances), SymbolOperations)
 
 
-def probabilities(graph: Graph, tables: HeadTables, kind: str) -> "Symbol":
+def probabilities(graph: Graph, tables: HeadTables, kind: str, calibration: ScoreCalibration) -> "Symbol":
     """Writes scores (B, N, C + 1) of all classes, the background first.
 
     Args:
         graph: the `Graph`.
         tables: the `HeadTables`.
         kind: "softmax", "sigmoid" or "probabilities", see `DecodeOptions.scores`.
+        calibration: of the scores; of all columns, so that the best class of an anchor stays.
     """
     table = Symbol(graph, tables.confidence, SCORES)
     if kind == "softmax":
-        return table.write("Softmax", table, axis=graph.table_axis(1))
-    return table.write("Sigmoid", table) if kind == "sigmoid" else table
+        table = table.write("Softmax", table, axis=graph.table_axis(1))
+    elif kind == "sigmoid":
+        table = table.write("Sigmoid", table)
+    return _calibrated(table, calibration)
+
+
+def _calibrated(scores, calibration):
+    return calibration.apply(SymbolOperations.clip(scores, 0.0, 1.0)) if calibration else scores
 
 
 def write_tables(graph: Graph, tables: HeadTables, options: DecodeOptions, kind: str) -> None:
@@ -54,9 +61,9 @@ def write_tables(graph: Graph, tables: HeadTables, options: DecodeOptions, kind:
     graph.rename_last(decoded_boxes(graph, tables, options).name, BOXES)
     if kind == "sigmoid":  # of fewer columns than `probabilities` would compute
         scores = Symbol(graph, tables.confidence, SCORES)[..., 1:]
-        scores = scores.write("Sigmoid", scores)
+        scores = _calibrated(scores.write("Sigmoid", scores), options.calibration)
     else:
-        scores = probabilities(graph, tables, kind)[..., 1:]
+        scores = probabilities(graph, tables, kind, options.calibration)[..., 1:]
     graph.rename_last(scores.name, SCORES)
 
 
@@ -98,6 +105,12 @@ class Symbol:
 
     def __truediv__(self, other: Any) -> "Symbol":
         return self.write("Div", self, _floats(other))
+
+    def __rsub__(self, other: Any) -> "Symbol":
+        return self.write("Sub", _floats(other), self)
+
+    def __pow__(self, other: Any) -> "Symbol":
+        return self.write("Pow", self, _floats(other))
 
     __radd__: Callable[..., "Symbol"] = __add__
     __rmul__: Callable[..., "Symbol"] = __mul__

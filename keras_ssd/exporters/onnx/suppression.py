@@ -60,7 +60,7 @@ def write_detections(graph: Graph, tables: HeadTables, options: DecodeOptions, k
     candidates, per_class, keep = options.sizes(tables.spec.num_anchors, classes)
     out = _Writer(graph)
     boxes = decoded_boxes(graph, tables, options).name
-    scores, class_of_anchor = _candidates(out, probabilities(graph, tables, kind).name, options)
+    scores, class_of_anchor = _candidates(out, probabilities(graph, tables, kind, options.calibration).name, options)
     scores, order = out.top_k(scores, candidates, axis=2)  # (B, G, k)
     order = out.reshape(order, (-1, groups * candidates, 1))
     boxes = out.gather(boxes, order)  # (B, G * k, 4)
@@ -156,8 +156,12 @@ def write_plugin(graph: Graph, tables: HeadTables, options: DecodeOptions, kind:
     Source: NVIDIA/TensorRT, plugin/efficientNMSPlugin.
     """
     _, _, keep = options.sizes(tables.spec.num_anchors, tables.columns - 1)
-    logits = kind == "sigmoid"  # of which the plugin takes the sigmoid by itself, for what it keeps
-    table = Symbol(graph, tables.confidence, SCORES) if logits else probabilities(graph, tables, kind)
+    logits = (
+        kind == "sigmoid" and not options.calibration
+    )  # of which the plugin takes the sigmoid by itself, for what it keeps
+    table = (
+        Symbol(graph, tables.confidence, SCORES) if logits else probabilities(graph, tables, kind, options.calibration)
+    )
     inputs, coding = _plugin_boxes(graph, tables, options)
     graph.several(
         PLUGIN,

@@ -1,5 +1,6 @@
 """A Caffe net: a .prototxt, and the .caffemodel beside it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
     options = ExportOptions(**{**vars(options), "batch": options.batch or 1})
     if options.batch != 1:
         raise ValueError(f"A Caffe net takes one image at once. Received: batch={options.batch}")
-    metadata = description_of(model, options, output=ROWS)
+    metadata = _uncalibrated(description_of(model, options, output=ROWS))
     to_caffe(
         model,
         path,
@@ -29,6 +30,15 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
     )
     path.write_text(f"# {KEY}: {metadata.to_json()}\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
     return Written(metadata, (NOTE,))
+
+
+def _uncalibrated(metadata):
+    """The description of a net whose scores are not calibrated: Caffe's layer cannot do it."""
+    calibration = metadata.options.calibration
+    confidence = metadata.confidence
+    if calibration and confidence is not None:
+        confidence = calibration.undo(confidence)
+    return dataclasses.replace(metadata, decoding=vars(metadata.options.before_calibration), confidence=confidence)
 
 
 def open_file(path: Path, metadata: FileMetadata) -> None:
