@@ -40,8 +40,8 @@ def calibrate(model: SSD, dataset: Dataset, *, batch_size: int = 8, progress: bo
     """Calibrates the scores of a detector: 8 of 10 detections with a score of 0.8 are then true.
 
     The calibration is kept in the model (`model.calibration`) and in its files. `detect`, decoders, measures and
-    exported files use it. Boxes, their order and AP stay as they are; `model.confidence` becomes the calibrated score
-    that lets the same detections through.
+    exported files use it. Boxes and their order stay as they are; `model.confidence` becomes the calibrated score that
+    lets the same detections through.
 
     Args:
         model: an `SSD` of raw predictions; it is changed.

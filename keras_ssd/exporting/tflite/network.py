@@ -109,6 +109,9 @@ def _scores(logits, plan):
         scores = ops.sigmoid(logits)
     else:
         scores = logits
+    calibration = plan.options.calibration
+    if calibration:  # of all columns, so that the best class of an anchor stays
+        scores = calibration.apply(ops.clip(scores, 0.0, 1.0))
     scores, background = scores[..., 1:], scores[..., :1]
     if plan.best_only:
         scores = ops.where(scores > background, scores, LEFT_OUT)
