@@ -120,7 +120,9 @@ def test_values_anchors_are_fitted_where_the_usual_ones_match_too_little():
     [
         ("ssd_mobilenet_v1", (), ("mole", "newt"), 0.5),
         ("ssd_mobilenet_v1", (("dog", "dog"),), ("newt",), 0.1),
-        ("ssd_mobilenet_v1", (("dog", "dog"),), (), 0.1),
+        ("ssd_mobilenet_v1", (("dog", "dog"),), (), 0.01),
+        ("ssd_mobilenet_v1", (), (), 0.1),
+        ("ssd300", (("dog", "dog"),), (), 0.1),  # not tried
         ("ssd300", (), ("mole", "newt"), 0.1),  # not tried
     ],
 )

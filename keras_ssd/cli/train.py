@@ -166,8 +166,8 @@ def _add_training_arguments(group):
         "--learning-rate",
         "--rate",
         type=positive,
-        help="highest learning rate (default: the recipe's; with --weights a tenth of it, or half of it for "
-        "ssd_mobilenet_v1 and classes that are all new to it, but for caffe)",
+        help="highest learning rate (default: the recipe's; with --weights a tenth of it; for "
+        "ssd_mobilenet_v1 half of it where all classes are new, a hundredth where none is; all of it for caffe)",
     )
     group.add_argument(
         "--precision",

@@ -18,8 +18,8 @@ ASPECTS = (0.5, 2.0)  # width / height, at most
 SMALL_SIDE = 16.0  # wanted side of an object (10th percentile) in input pixels; the finest map has steps of 8
 STEPS, EPOCHS = 1600, (20, 150)
 PATIENCE = 0.4  # of the epochs
-STARTED_SHARE, NEW_CLASSES_SHARE = 0.1, 0.5  # of the recipe's learning rate
-TESTED_WITH_NEW_CLASSES = ("ssd_mobilenet_v1",)  # networks for which NEW_CLASSES_SHARE was tested
+STARTED_SHARE, NEW_CLASSES_SHARE, KEPT_CLASSES_SHARE = 0.1, 0.5, 0.01  # of the recipe's learning rate
+TESTED_SHARES = ("ssd_mobilenet_v1",)  # networks for which the shares of new and of kept classes were tested
 ENOUGH = 0.97  # share of the objects with an anchor of IoU 0.5, from which fitted anchors do not help
 FITTED_BOXES = (4, 5, 6)  # boxes per cell on the maps of `ssd_small`, finest first
 FITTED_REACH = (2.0, 3.75)  # sides in steps of a map: its cells see enough around such objects
@@ -93,15 +93,19 @@ def epochs(steps: int) -> int:
 def share_of_rate(model: SSD) -> float:
     """The share of a recipe's learning rate for a training that starts from trained weights.
 
-    0.5 for networks that were tested at that rate, when all classes are new; otherwise 0.1.
+    For networks that were tested: 0.5 when all classes are new, and 0.01 when the weights know all of them. Otherwise
+    0.1.
 
     Args:
         model: `SSD` with its `weights_report`.
     """
     report = model.weights_report
     classes = getattr(report, "classes", report)  # after a change of classes, `weights_report` is that part alone
-    learns_all = bool(getattr(classes, "initialised", ())) and not classes.kept
-    return NEW_CLASSES_SHARE if learns_all and model.name in TESTED_WITH_NEW_CLASSES else STARTED_SHARE
+    kept, new = bool(getattr(classes, "kept", ())), bool(getattr(classes, "initialised", ()))
+    if model.name not in TESTED_SHARES or kept == new:
+        return STARTED_SHARE
+    return KEPT_CLASSES_SHARE if kept else NEW_CLASSES_SHARE
+
 
 
 def patience(epochs: int) -> int:
