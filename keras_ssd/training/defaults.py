@@ -107,7 +107,6 @@ def share_of_rate(model: SSD) -> float:
     return KEPT_CLASSES_SHARE if kept else NEW_CLASSES_SHARE
 
 
-
 def patience(epochs: int) -> int:
     """Number of epochs without a better measurement after which a training ends."""
     return max(10, math.ceil(PATIENCE * epochs))
