@@ -1,4 +1,4 @@
-"""Fused operations of single backends, for use where a test shows equal results; only this module names backends.
+"""Fused operations of single backends, for use where a test shows equal results.
 
 Every function here has a counterpart in `keras.ops` for all other cases.
 """

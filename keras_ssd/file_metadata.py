@@ -99,7 +99,7 @@ class FileMetadata:
         try:
             told = json.loads(text)
         except ValueError as error:
-            raise ValueError(f"The description of keras_ssd in the file is no JSON: {error}") from error
+            raise ValueError(f"The description of keras_ssd in the file is not JSON: {error}") from error
         if not isinstance(told, dict):
             raise ValueError(f"The description of keras_ssd in the file must be a JSON object. Received: {told!r:.200}")
         known = {field.name for field in dataclasses.fields(cls)}

@@ -48,7 +48,7 @@ def decoded(data: bytes) -> str:
     except UnicodeDecodeError as error:
         raise _no_text(error, data[: error.start]) from None
     if "\0" in text:
-        raise TextError("it is no text: it holds zero bytes", text[: text.index("\0")].count("\n") + 1)
+        raise TextError("it is not text: it has zero bytes", text[: text.index("\0")].count("\n") + 1)
     return text
 
 
@@ -113,4 +113,4 @@ def _no_text(error, before):
     byte = error.object[error.start : error.start + 1].hex()
     line = before.count(b"\n") + 1 if name == "UTF-8" else 0
     advice = ". Save it as UTF-8" if name == "UTF-8" else ""
-    return TextError(f"it is no {name} text ({error.reason}: byte 0x{byte}){advice}", line)
+    return TextError(f"it is not {name} text ({error.reason}: byte 0x{byte}){advice}", line)

@@ -86,7 +86,7 @@ def test_values_functions_stand_in_chains_and_cannot_be_undone():
     result, track = chain.trace(sample, sample_rng(0, 0, 0))
     np.testing.assert_array_equal(result.image, sample.image // 2)
     np.testing.assert_allclose(result.boxes_xyxy, sample.boxes_xyxy, atol=1e-6)
-    with pytest.raises(ValueError, match=r"cannot be taken back through .*darker"):
+    with pytest.raises(ValueError, match=r"cannot be mapped back through .*darker"):
         track.invert(result.boxes_xyxy)
 
 
@@ -131,7 +131,7 @@ def test_values_of_mixup():
     np.testing.assert_array_equal(result.boxes_xyxy, np.concatenate([light.boxes_xyxy, dark.boxes_xyxy]))
     np.testing.assert_array_equal(result.difficult, np.concatenate([light.difficult, dark.difficult]))
     np.testing.assert_array_equal(track.invert(light.boxes_xyxy), light.boxes_xyxy)
-    with pytest.raises(ValueError, match="cannot be taken back through Mosaic"):
+    with pytest.raises(ValueError, match="cannot be mapped back through Mosaic"):
         Mosaic((9, 9)).trace(light, sample_rng(0, 0, 0), lambda rng: dark)[1].invert(light.boxes_xyxy)
 
 

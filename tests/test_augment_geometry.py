@@ -202,7 +202,7 @@ def test_values_of_quarter_turns(turns, expected, size_hw):
         (lambda: Resize((5, 5), ("bilinear",)), "interpolations is a tuple of names out of"),
         (lambda: Resize((5, 5), "linear"), "interpolations is a tuple"),
         (lambda: Flip("sideways"), 'direction is "horizontal" or "vertical"'),
-        (lambda: Flip(probability=1.5), "A probability lies within 0..1. Received: probability=1.5"),
+        (lambda: Flip(probability=1.5), "A probability must be in 0..1. Received: probability=1.5"),
         (lambda: QuarterTurns(()), "whole numbers of quarters"),
         (lambda: Zoom(2.0, 1.0), "Zoom takes low and high, the smaller first"),
         (lambda: Zoom(0.0, 1.0), "A factor is above 0"),

@@ -121,7 +121,7 @@ def test_rejects_an_archive_without_the_network(files, offer, tmp_path):
 
 def test_rejects_an_archive_whose_network_is_none(files, offer, tmp_path):
     offer(files | {"deploy.prototxt": b"layer { name: 'a' "})
-    with pytest.raises(DownloadError, match="this is no prototxt"):
+    with pytest.raises(DownloadError, match="this is not a prototxt"):
         keras_ssd.open_model("ssd500.ilsvrc")
     assert not list((tmp_path / "home").rglob("*.prototxt"))
     assert not list((tmp_path / "home").rglob("*.caffemodel"))

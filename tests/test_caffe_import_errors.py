@@ -213,7 +213,7 @@ def test_values_report_names_every_layer_and_what_is_unused(net):
     assert report.parameters == model.count_params() == sum(row.parameters for row in report.rows)
     notes = {row.layer: row.note for row in report.rows}
     assert notes["data"] == "the image"
-    assert notes["a"] == "turned from BGR to RGB"
+    assert notes["a"] == "channels reversed from BGR to RGB"
     assert notes["a_loc_perm"] == "no operation"
     assert notes["loc"] == "done by 'predictions'"
     assert notes["soft"] == "done by the decoder"

@@ -112,7 +112,7 @@ def test_values_show(folder, capsys):
         (["report", "data", "--out", "report.txt"], "--out must end in"),
         (["report", "nowhere"], "no file or folder nowhere"),
         (["report", "data", "--anchors", "gone.json"], "gone.json"),
-        (["report", "data", "--anchors", "broken.json"], "broken.json is no description of anchors"),
+        (["report", "data", "--anchors", "broken.json"], "broken.json is not a description of anchors"),
         (["fit", "data", "--out", "spec.toml"], "--out must end in .json"),
         (["fit", "data", "--out", "gone/spec.json"], "There is no folder gone"),
         (["fit", "data", "--boxes-per-cell", "1,2"], "one for each of the 3 levels"),

@@ -50,7 +50,7 @@ def test_rejects_labels(tmp_path):
     with pytest.raises(ValueError, match="is empty"):
         class_names(str(tmp_path / "none.txt"))
     (tmp_path / "image.jpg").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(ValueError, match=r"image.jpg:1 cannot be read: it is no UTF-8 text"):
+    with pytest.raises(ValueError, match=r"image.jpg:1 cannot be read: it is not UTF-8 text"):
         class_names(str(tmp_path / "image.jpg"))
     with as_options({}), pytest.raises(ValueError, match="a list of one is written helmet,$"):
         class_names("helmet")

@@ -102,14 +102,14 @@ def test_values_boxes_that_cvat_turned(tmp_path):
     [(_, turned_box), (_, upright)] = found(dataset)["a"]
     np.testing.assert_allclose(turned_box, [12, 6, 28, 26], atol=1e-4)
     assert upright == CORNERS
-    assert assumed(dataset) == ["a box is turned: the upright box around it is taken: annotation 1"]
+    assert assumed(dataset) == ["a box is rotated: the upright box around it is used: annotation 1"]
     path.unlink()
     attributes = "<attributes><attribute><name>rotation</name><value>90.0</value></attribute></attributes>"
     box = "<bndbox><xmin>11</xmin><ymin>9</ymin><xmax>30</xmax><ymax>24</ymax></bndbox>"
     (tmp_path / "a.xml").write_text(f"<annotation><object><name>nut</name>{attributes}{box}</object></annotation>")
     dataset = data.read(tmp_path)
     np.testing.assert_allclose(dataset[0].boxes_xyxy, [[12, 6, 28, 26]], atol=1e-4)
-    assert assumed(dataset) == ["a box is turned: the upright box around it is taken"]
+    assert assumed(dataset) == ["a box is rotated: the upright box around it is used"]
 
 
 def test_rejects_exports_without_images(tmp_path):

@@ -124,7 +124,7 @@ def test_values_backslashes_are_noted_and_checked(tmp_path):
     assert note.startswith("an image is found by the end of the path that names it: images\\a.jpg is ")
     checked = data.check(tmp_path)
     assert checked.ok
-    assert "things that were taken for granted: 1" in checked.text()
+    assert "assumptions: 1" in checked.text()
     assert note in str(dataset)
 
 
@@ -201,7 +201,7 @@ def test_values_files_as_they_were_found(shared, case):
 
 def test_rejects_the_empty_bbox_as_it_was_found(shared):
     path = shared("cases", "annotation_exports", "12-coco-empty-bbox", "d")
-    assert faults(path) == ["annotation 2 (bolt): it has neither a bbox nor an outline"]
+    assert faults(path) == ["annotation 2 (bolt) of a: it has neither a bbox nor an outline"]
     assert data.read(path, policy="drop").counts() == {"nut": 1, "bolt": 0}
 
 
@@ -222,7 +222,7 @@ def test_rejects_objects_of_the_background(tmp_path):
     rows = [marked(), marked(2, 2, 2)]
     categories = [category(1, "Background"), category(2, "nut")]
     coco_file(tmp_path / "result.json", [image(), image(2, "b.jpg")], rows, categories)
-    what = "object 0 (Background): 'Background' is no class, since it is always there and never counted"
+    what = "object 0 (Background): 'Background' is not a class: every model has it"
     assert faults(tmp_path) == [f"{what}. Rename it, or remove its objects"]
     assert found(data.read(tmp_path, policy="drop")) == {"b": [("nut", CORNERS)]}
 

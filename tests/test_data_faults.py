@@ -114,8 +114,8 @@ ELSEWHERE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><
     [
         (BOMB, "declares a document type", 1),
         (ELSEWHERE, "declares a document type", 1),
-        ("<annotation>\n<object>", "it is no XML", 2),
-        ("", "it is no XML", 1),
+        ("<annotation>\n<object>", "it is not XML", 2),
+        ("", "it is not XML", 1),
         ("<html></html>", "expected <annotation>, and found <html>", 1),
         ("<a>" * 40, "nests deeper than 32", 1),
         (
@@ -125,7 +125,7 @@ ELSEWHERE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><
         ),
         ('<?xml version="1.0" encoding="gbk"?>' + ELSEWHERE, "declares a document type", 1),
         ('<?xml version="1.0" encoding="zip"?><annotation/>', "the encoding zip, which is not known", 1),
-        ("<annotation>&x;</annotation>", "it is no XML", 1),
+        ("<annotation>&x;</annotation>", "it is not XML", 1),
     ],
 )
 def test_rejects_xml(tmp_path, text, what, line):

@@ -166,7 +166,7 @@ def test_rejects_text_in_another_encoding_by_file_and_line(tmp_path):
     }.items():
         (tmp_path / name).write_bytes(text)
         with pytest.raises(
-            DataError, match=rf"{name}:3: it cannot be read: it is no UTF-8 text.*0xe9.*Save it as UTF-8"
+            DataError, match=rf"{name}:3: it cannot be read: it is not UTF-8 text.*0xe9.*Save it as UTF-8"
         ):
             data.read(tmp_path / name)
 
@@ -179,7 +179,7 @@ def test_rejects_texts_of_yolo_in_another_encoding(tmp_path, name):
         (tmp_path / "data.yaml").write_text("train: list.txt\nnames: [cat]\n")
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"# " + WRONG)
     line = 3 if name == "data.yaml" else 2
-    with pytest.raises(ValueError, match=rf"{name}:{line}: it cannot be read: it is no UTF-8 text"):
+    with pytest.raises(ValueError, match=rf"{name}:{line}: it cannot be read: it is not UTF-8 text"):
         data.read(tmp_path)
 
 
@@ -191,7 +191,7 @@ def test_values_encodings_that_xml_declares(tmp_path):
         (tmp_path / "Annotations" / "a.xml").write_bytes((head + text).encode(encoding))
         assert data.read(tmp_path).classes == ("café",)
     (tmp_path / "Annotations" / "a.xml").write_bytes(text.encode("cp1252"))
-    with pytest.raises(DataError, match=r"a.xml:3: .*it is no UTF-8 text and declares no other"):
+    with pytest.raises(DataError, match=r"a.xml:3: .*it is not UTF-8 text and declares no other"):
         data.read(tmp_path)
 
 
@@ -216,7 +216,7 @@ def test_values_encodings_of_several_bytes_that_xml_declares(tmp_path, encoding)
     assert dataset.classes == (name,)
     assert dataset[0].lines.tolist() == [4]
     (tmp_path / "Annotations" / "a.xml").write_bytes((head + text).encode("ascii").replace(b"NAME", b"\x81 "))
-    with pytest.raises(DataError, match=f"a.xml:4: .*no text in the encoding {encoding} .*Save it as UTF-8"):
+    with pytest.raises(DataError, match=f"a.xml:4: .*not text in the encoding {encoding} .*Save it as UTF-8"):
         data.read(tmp_path)
 
 
@@ -228,7 +228,7 @@ def test_values_class_names_that_differ_by_case_are_two_and_told(tmp_path):
     dataset = data.read(voc_folder(tmp_path, {"a": voc_xml(*objects)}))
     assert dataset.classes == ("Cat", "cat", "dog")
     [note] = dataset.problems
-    assert str(note) == f"{tmp_path}: the classes 'Cat' and 'cat' differ by case alone, and are taken for two"
+    assert str(note) == f"{tmp_path}: the classes 'Cat' and 'cat' differ only in case, and are two classes"
 
 
 def test_values_white_space_around_categories_is_left_out(tmp_path):

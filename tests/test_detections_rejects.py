@@ -138,7 +138,7 @@ def test_rejects_broken_archives_and_other_bytes(tmp_path):
     with pytest.raises(ValueError, match=r"d.zip/results/.* cannot be read"):
         read_detections(path, dataset())
     (tmp_path / "d.csv").write_bytes(b"\xff\xf0")
-    with pytest.raises(ValueError, match="it is no UTF-8 text"):
+    with pytest.raises(ValueError, match="it is not UTF-8 text"):
         read_detections(tmp_path / "d.csv", dataset())
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="has no file of detections, such as comp4_det_test_cat.txt"):

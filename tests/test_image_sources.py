@@ -81,7 +81,7 @@ def test_rejects_sources_that_name_nothing(tmp_path):
 
 def test_rejects_what_is_no_url_and_goes_on():
     bad, good = split_sources(["http://[bad/x.jpg", "a.jpg"])
-    with pytest.raises(ImageError, match=r"Cannot read image http://\[bad/x.jpg: it is no URL"):
+    with pytest.raises(ImageError, match=r"Cannot read image http://\[bad/x.jpg: it is not a URL"):
         next(bad())
     assert next(good()).name == "a.jpg"
 

@@ -69,12 +69,12 @@ def test_values_label_files_in_utf16_and_of_the_shelf(tmp_path):
 
 REFUSED = {
     "empty.txt": (b"\n# nothing\n", "is empty"),
-    "image.txt": (b"\xff\xd8\xff\xe0", "cannot be read: it is no UTF-8 text"),
+    "image.txt": (b"\xff\xd8\xff\xe0", "cannot be read: it is not UTF-8 text"),
     "broken.json": (b'["a", ', "holds no class names as json"),
     "other.json": (b'{"a": {"b": 1}}', "Expected a list of names"),
     "nameless.pbtxt": (b"item { id: 1 }", "has an item without a name: id: 1"),
     "letters.pbtxt": (b"item { id: x name: 'a' }", "numbers a class 'x'"),
-    "broken.yaml": (b"names: [a", "is no yaml"),
+    "broken.yaml": (b"names: [a", "is not yaml"),
 }
 
 

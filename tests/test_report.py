@@ -153,9 +153,9 @@ def test_values_one_script_and_its_digest(scene, tmp_path):
     [
         (found(), truth((0, CAT, *BOX)), "0 of 1 object"),  # no detections
         (found((0, CAT, 0.9, *BOX), images=1), truth((0, CAT, *BOX), images=1), "There are no intervals"),
-        (found((0, CAT, 12.5, *BOX)), truth((0, CAT, *BOX)), "their scores are no probabilities"),
+        (found((0, CAT, 12.5, *BOX)), truth((0, CAT, *BOX)), "their scores are not probabilities"),
         (found((0, CAT, 0.9, *BOX)), truth((0, CAT, *BOX), size_hw=(0, 0)), "No object is missed"),
-        (found((0, CAT, 0.9, *BOX)), truth((0, CAT, *BOX), (1, CAT, *BOX), difficult=[1]), "count neither way"),
+        (found((0, CAT, 0.9, *BOX)), truth((0, CAT, *BOX), (1, CAT, *BOX), difficult=[1]), "do not count"),
     ],
 )
 def test_values_odd_results_still_give_a_page(detections, objects, words_, tmp_path):

@@ -114,13 +114,13 @@ def test_values_prototxt_with_a_mark(tmp_path, mark):
 
 def test_rejects_what_is_no_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"cat\xff\n")
-    with pytest.raises(ValueError, match=r"it is no UTF-8 text \(invalid start byte: byte 0xff\)\. Save it as UTF-8"):
+    with pytest.raises(ValueError, match=r"it is not UTF-8 text \(invalid start byte: byte 0xff\)\. Save it as UTF-8"):
         text_files.read_text(tmp_path / "a.txt")
     (tmp_path / "b.txt").write_bytes(codecs.BOM_UTF16_LE + b"a")
-    with pytest.raises(ValueError, match="it is no UTF-16 text"):
+    with pytest.raises(ValueError, match="it is not UTF-16 text"):
         text_files.read_text(tmp_path / "b.txt")
     (tmp_path / "c.txt").write_bytes(b"a\0b")
-    with pytest.raises(ValueError, match="it holds zero bytes"):
+    with pytest.raises(ValueError, match="it has zero bytes"):
         text_files.read_text(tmp_path / "c.txt")
     with pytest.raises(ValueError, match="larger than 0 MiB"):
         text_files.read_text(tmp_path / "c.txt", 2)

@@ -183,13 +183,13 @@ def test_rejects_a_list_that_leaves_the_file(count, fits):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"details": 1}, "way of its own"),
+        ({"details": 1}, "an unknown quantization"),
         ({"sparse": True}, "stored sparse"),
         ({"scales": (0.1,) * 3, "zeros": (0,) * 3}, "3 scales and 3 zero points along axis 0"),
         ({"scales": (0.1,), "zeros": (0, 0)}, "1 scales and 2 zero points"),
         ({"scales": (), "zeros": ()}, "without a scale"),
-        ({"scales": (-1.0,)}, "no positive number"),
-        ({"scales": (float("nan"),)}, "no positive number"),
+        ({"scales": (-1.0,)}, "scale that is not positive"),
+        ({"scales": (float("nan"),)}, "scale that is not positive"),
         ({"scales": (3e38,), "zeros": (-(1 << 40),)}, "not finite"),
         ({"dtype": "string"}, "holds string"),
         ({"shape": (5, 1, 1, 2)}, "bytes. The file is damaged"),
@@ -261,5 +261,5 @@ def test_rejects_a_file_of_another_kind(tmp_path):
     with pytest.raises(WeightFileError, match=r"net\.tflite"):
         formats.read(tmp_path / "net.tflite")
     (tmp_path / "net.tflite").write_bytes(b"\0" * 100)
-    with pytest.raises(WeightFileError, match="no TensorFlow Lite file"):
+    with pytest.raises(WeightFileError, match="not a TensorFlow Lite file"):
         read_tflite(tmp_path / "net.tflite")

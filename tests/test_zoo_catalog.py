@@ -312,7 +312,7 @@ ROW = SMALL.partition("[[weights]]")[2]
         ('format = "ssd_keras_h5"', 'format = "h5"', "Unknown format 'h5'"),
         ("value = 50", "value = 5000", "value must be per cent"),
         ("value = 50, ", "", "result 1 has no 'value'"),
-        ("[[weights]]", "[[weights]]" + ROW + "[[weights]]", "stands twice"),
+        ("[[weights]]", "[[weights]]" + ROW + "[[weights]]", "occurs twice"),
         ('title = "SSD300"', "title = ", "catalog.toml: "),
     ],
 )

@@ -43,7 +43,7 @@ def read_spec(path: str | PathLike[str]) -> AnchorSpec:
     if not os.path.exists(path):
         raise FileNotFoundError(f"There is no file of anchors at {path}.{files_nearby(path)}")
     if os.path.getsize(path) > MOST_BYTES:
-        raise ValueError(f"{path} is no description of anchors: it has {os.path.getsize(path):,} bytes.")
+        raise ValueError(f"{path} is not a description of anchors: it has {os.path.getsize(path):,} bytes.")
     try:
         data = json.loads(read_text(path))
         if not isinstance(data, dict) or "levels" not in data:
@@ -52,7 +52,7 @@ def read_spec(path: str | PathLike[str]) -> AnchorSpec:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         text = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"{path} is no description of anchors, as `keras-ssd anchors fit` writes them: {text}"
+            f"{path} is not a description of anchors, as `keras-ssd anchors fit` writes them: {text}"
         ) from None
     if spec.num_anchors > MOST_ANCHORS:
         raise ValueError(f"{path} describes {spec.num_anchors:,} anchors; at most {MOST_ANCHORS:,} are read.")

@@ -109,7 +109,7 @@ class AnchorRecipe:
                 raise ValueError(
                     "`grids` is needed for an image size other than the reference size "
                     f"{self.image_size}: the sizes of the feature maps follow from the network. "
-                    f"Received: image_size={size}, grids=None. A model factory fills them in by itself."
+                    f"Received: image_size={size}, grids=None. A model factory sets them."
                 )
             grids = [row.grid for row in self.rows]
         if len(grids) != len(self.rows):

@@ -49,7 +49,7 @@ def check_mode(mode: str) -> str:
     if mode not in MODES:
         raise ValueError(
             unknown_name("preprocessing", mode, MODES)
-            + " 'auto' takes that of the backbone's family; for your own, put layers in front of the backbone."
+            + " 'auto' takes that of the backbone's family; for your own, put layers before the backbone."
         )
     return mode
 

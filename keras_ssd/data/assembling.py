@@ -123,7 +123,7 @@ def _annotation(record, boxes, places, policy, problems):
 
 def _no_class(label, places):
     if fold(str(label)) == "background":
-        return f"{label!r} is no class, since it is always there and never counted. Rename it, or remove its objects"
+        return f"{label!r} is not a class: every model has it. Rename it, or remove its objects"
     return unknown_name("class", label, places)
 
 

@@ -90,7 +90,7 @@ def cached(
             raise ValueError(f"size_hw must be (height, width) in pixels. Received: size_hw={size_hw}")
         size_hw = (int(size_hw[0]), int(size_hw[1]))
     if folder.exists() and not (folder / _INDEX).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} holds something that is no cache. Name another folder.")
+        raise ValueError(f"{folder} is not a cache folder. Name another folder.")
     key = _key(data, size_hw)
     index = _index(folder)
     if index is None or index.get("key") != key:

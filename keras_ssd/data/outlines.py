@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_ssd.data.records import EntryError, finite, shortened
 
-TURNED = "a box is turned: the upright box around it is taken"
+TURNED = "a box is rotated: the upright box around it is used"
 _MOST_CHARACTERS = 7  # of a run: 35 bits
 
 

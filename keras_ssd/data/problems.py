@@ -15,14 +15,14 @@ WHOLE_FILES = ("file", "missing image", "broken image", "image size")
 # Kinds of faults, which a policy handles, and of notes, which do not change the data.
 FAULTS: dict[str, str] = {
     "file": "annotation files that cannot be read",
-    "entry": "entries that are no objects",
+    "entry": "entries that are not objects",
     "label": "unknown labels",
     "no area": "boxes without area",
     "swapped": "boxes with swapped corners",
     "outside": "boxes that leave the image",
     "missing image": "images that are missing",
     "broken image": "images that cannot be read",
-    "image size": "images of another size than their annotation says",
+    "image size": "images whose size differs from their annotation",
     "duplicate id": "ids or names that occur twice",
     "leak": "images in more than one split",
     "empty split": "splits without images",
@@ -36,7 +36,7 @@ NOTES: dict[str, str] = {
     "look-alike": "images of different splits that look the same",
     "unlabelled": "images without annotation",
     "unused": "annotation that was not used",
-    "assumed": "things that were taken for granted",
+    "assumed": "assumptions",
     "absent split": "splits that are named and not there",
     "no objects": "splits without any object",
 }

@@ -182,7 +182,7 @@ def _alike(names, root):
     for name in names:
         other = first.setdefault(name.casefold(), name)
         if other != name:
-            what = f"the classes {other!r} and {name!r} differ by case alone, and are taken for two"
+            what = f"the classes {other!r} and {name!r} differ only in case, and are two classes"
             yield Problem("assumed", str(root), what)
 
 

@@ -199,19 +199,25 @@ def _candidates(found, truth, thresholds, plus_one, inside):
 def _rounds(pairs, found):
     """The pairs in rounds with at most one detection per image and class, the best scores first."""
     rows = np.unique(pairs.rows)
-    rows = rows[np.lexsort((-found.scores[rows], found.class_ids[rows], found.image[rows]))]
-    new = np.ones(len(rows), bool)
-    new[1:] = (np.diff(found.image[rows]) != 0) | (np.diff(found.class_ids[rows]) != 0)
-    turn = np.arange(len(rows)) - np.maximum.accumulate(np.where(new, np.arange(len(rows)), 0))
     turns = np.zeros(len(found), int)
-    turns[rows] = turn
+    turns[rows] = ranks(found[rows])
     order = np.argsort(turns[pairs.rows], kind="stable")
-    bounds = np.searchsorted(turns[pairs.rows][order], np.arange(turn.max(initial=-1) + 2))
+    bounds = np.searchsorted(turns[pairs.rows][order], np.arange(turns[rows].max(initial=-1) + 2))
     for low, high in itertools.pairwise(bounds):
         part = order[low:high]
         own = pairs.rows[part]
         starts = np.flatnonzero(np.concatenate([[True], own[1:] != own[:-1]]))
         yield Pairs(own, pairs.objects[part], pairs.ious[part], starts)
+
+
+def ranks(found: DetectionTable) -> np.ndarray:
+    """(K,) rank of each detection in its image and class, from 0; of equal scores, the earlier row first."""
+    order = np.lexsort((-found.scores, found.class_ids, found.image))
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(found.image[order]) != 0) | (np.diff(found.class_ids[order]) != 0)
+    places, ranked = np.arange(len(order)), np.empty(len(order), int)
+    ranked[order] = places - np.maximum.accumulate(np.where(new, places, 0))
+    return ranked
 
 
 def _best(values, starts, last=False):

@@ -166,7 +166,7 @@ class _Machine:
     def _call(self, _):
         function, arguments = self._pop(2)
         if not callable(function) or not isinstance(arguments, tuple):
-            raise PickleError("its pickle is damaged: it calls what is no function")
+            raise PickleError("its pickle is damaged: it calls something that is not a function")
         self._stack.append(function(arguments))
 
     def _build(self, _):

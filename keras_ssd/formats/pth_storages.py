@@ -65,7 +65,7 @@ class Tensor:
     def __post_init__(self) -> None:
         numbers = (self.offset, *self.shape, *self.strides)
         if not all(type(number) is int and 0 <= number <= 1 << 40 for number in numbers):
-            raise PickleError("it has a tensor whose shape or strides are no sizes")
+            raise PickleError("it has a tensor with an invalid shape or strides")
         if len(self.shape) != len(self.strides) or len(self.shape) > MAX_SIDES:
             raise PickleError("it has a tensor with as many strides as it has no sides")
         last = self.offset + sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
@@ -153,7 +153,7 @@ class _Storages:
     def storage(self, identity: Any) -> Storage:
         """The `Storage` of a persistent id ('storage', kind, key, device, count, ...)."""
         if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != "storage":
-            raise PickleError("its pickle is damaged: it refers to data that is no storage")
+            raise PickleError("its pickle is damaged: it refers to data that is not a storage")
         _, kind, key, _, count = identity[:5]
         if len(identity) == 6 and identity[5] is not None:
             raise PickleError("its tensors share storages in the manner of early versions of PyTorch")
@@ -225,7 +225,7 @@ class ZipStorages(_Storages):
         if info.compress_type != zipfile.ZIP_STORED or info.file_size > self.path.stat().st_size:
             raise WeightFileError(
                 f"{self.path}: member {name[:60]!r} is compressed, and PyTorch compresses nothing. "
-                "The file is no PyTorch file, or made to fill the memory."
+                "The file is not a PyTorch file, or made to fill the memory."
             )
         if size is not None and info.file_size != size:
             raise WeightFileError(
@@ -268,7 +268,7 @@ class LegacyStorages(_Storages):
         super().__init__(path)
         with open(path, "rb") as stream:
             if load(stream, {}) != LEGACY_MAGIC or load(stream, {}) != LEGACY_PROTOCOL:
-                raise PickleError("it is no PyTorch file, or of a version before 0.1.10")
+                raise PickleError("it is not a PyTorch file, or of a version before 0.1.10")
             system = load(stream, {})
             little = not isinstance(system, dict) or system.get("little_endian", True)
             self.order: Literal["<", ">"] = "<" if little else ">"
@@ -278,7 +278,7 @@ class LegacyStorages(_Storages):
     def _found(self, keys, stream):
         """{key: position of its first number}, every length compared with what the pickle said."""
         if not isinstance(keys, list) or len(set(map(str, keys))) != len(keys) or set(keys) != set(self.kinds):
-            raise PickleError("the storages behind its pickle are not those that it needs")
+            raise PickleError("the storages after its pickle are not those that it needs")
         end = self.path.stat().st_size
         places = {}
         for key in keys:

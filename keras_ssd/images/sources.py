@@ -191,5 +191,5 @@ def _last_part_of_url(url):
     try:
         path = urlsplit(url).path
     except ValueError as error:  # such as a bracket that opens an IPv6 address and never closes
-        raise ImageError(url, f"it is no URL ({error}).") from None
+        raise ImageError(url, f"it is not a URL ({error}).") from None
     return os.path.basename(unquote(path)) or "image"

@@ -52,7 +52,7 @@ def open_built(
     if kind not in FACTORIES:
         raise ValueError(
             f"The layer names in '{weights}' are those of {kind or 'no network that this package knows'}, which "
-            f"is no detector. If it is one of {', '.join(FACTORIES)} all the same, name that as the model."
+            f"is no detector. If it is one of {', '.join(FACTORIES)} nevertheless, name that as the model."
         )
     if class_names is not None and trained.classes is not None:
         tell_unused(trained.arrays.source, class_names, trained.classes)
@@ -66,7 +66,7 @@ def _catalogued(name, model):
         model = "ssd300"
     entry = find_entry(name, model)
     if entry.model not in FACTORIES:
-        raise ValueError(f"Weights '{entry.name}' are no detector that this version builds.")
+        raise ValueError(f"Weights '{entry.name}' are not a detector that this version builds.")
     return entry
 
 

@@ -54,7 +54,7 @@ def load(path: str | os.PathLike[str], max_map_bytes: int | None = None) -> SSD:
     own_h5 = holds_own_model(path)
     if not own_h5 and not zipfile.is_zipfile(path):
         raise ValueError(
-            f"'{path}' is no .keras file (a zip archive), or it is cut short. Expected what `model.save('x.keras')` "
+            f"'{path}' is not a .keras file (a zip archive), or is truncated. Expected what `model.save('x.keras')` "
             f"writes. For other files use keras_ssd.open_model({str(path)!r}), or give weights to a factory, such as "
             "ssd300(weights=...)."
         )

@@ -149,14 +149,14 @@ def check_form(path: Path, format_name: str) -> None:
         try:
             read_prototxt(path)
         except CaffeFileError as error:
-            raise IntegrityError(f"this is no prototxt: {error}") from error
+            raise IntegrityError(f"this is not a prototxt: {error}") from error
     if form.extension == ".caffemodel":
         from keras_ssd.caffe.files import CaffeFileError, read_caffemodel
 
         try:
             read_caffemodel(path)  # maps the file: every length in it is followed, no number is touched
         except CaffeFileError as error:
-            raise IntegrityError(f"this is no whole caffemodel: {error}") from error
+            raise IntegrityError(f"this is not a complete caffemodel: {error}") from error
 
 
 def read_pins(folder: Path) -> dict[str, dict[str, Any]]:
@@ -171,7 +171,7 @@ def read_pins(folder: Path) -> dict[str, dict[str, Any]]:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IntegrityError(
             f"{path} is damaged, so cached weights cannot be compared with their first use. "
-            "Delete it to pin the files anew as they are now."
+            "Delete it to pin the files again."
         ) from error
     return pins
 

@@ -30,7 +30,7 @@ def keras_names(arrays: NamedArrays) -> NamedArrays:
     wrong = [layer for layer, weights in layers.items() if layer.endswith("/bn") and len(weights) != 4]
     if wrong:
         raise PortError(
-            f"{arrays.source}: a BatchNorm and the Scale behind it must have four arrays together. "
+            f"{arrays.source}: a BatchNorm and the Scale after it must have four arrays together. "
             f"Received: {', '.join(f'{layer} with {sorted(layers[layer])}' for layer in wrong)}"
         )
     return replace(arrays, layers={layer.replace("/", SLASH): weights for layer, weights in layers.items()})

@@ -23,7 +23,7 @@ def _rows(name):
     if len({row[0] for row in rows}) != len(rows) or len({len(row) for row in rows}) > 1:
         raise ValueError(
             f"{path} has a class name twice, or rows of different lengths. Expected one name per line, "
-            "each with or each without an identifier behind a tab."
+            "each with or each without an identifier after a tab."
         )
     return rows
 
@@ -90,7 +90,7 @@ def slots(name: str) -> tuple[str, ...]:
         number: label for number, label in zip(label_ids(name), labels(name), strict=True) if isinstance(number, int)
     }
     if len(known) < len(labels(name)):
-        raise ValueError(f"The identifiers of label set {name!r} are no numbers, so there are no gaps between them.")
+        raise ValueError(f"The identifiers of label set {name!r} are not numbers, so there are no gaps between them.")
     return tuple(known.get(number, f"unused {number}") for number in range(1, max(known) + 1))
 
 

@@ -147,7 +147,7 @@ def _adopt(source, path, form, folder):
         cache.check_form(path, form)
     except IntegrityError as error:
         raise IntegrityError(
-            f"{path} cannot be used: {error}. Delete it to download it anew, or put a good copy there."
+            f"{path} cannot be used: {error}. Delete it to download it again, or put a good copy there."
         ) from error
     try:
         cache.pin(path, path.name, folder, "placed by hand")

@@ -149,7 +149,7 @@ def _transfer(session, source, part, policy, report):
             if done and done == note["total"]:
                 return  # the earlier run got the last byte, but not to the end of its checks
             part.discard()
-            raise TransientError("the server refuses to continue the unfinished file; the download starts anew")
+            raise TransientError("the server refuses to continue the unfinished file; the download starts again")
         if response.status_code == 206:
             total = _continued_total(response, done, note, part)
         else:
@@ -188,7 +188,7 @@ def _continued_total(response, done, note, part):
     if not done or not found or int(found[1]) != done or note["total"] not in (None, int(found[3])):
         part.discard()
         sent = response.headers.get("Content-Range")
-        raise TransientError(f"asked for bytes {done}-, the server sent {sent!r}; the download starts anew")
+        raise TransientError(f"asked for bytes {done}-, the server sent {sent!r}; the download starts again")
     return int(found[3])
 
 

@@ -103,7 +103,7 @@ def _of_yaml(path, text):
     try:
         return _listed(path, yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise ValueError(f"The label file {path} is no yaml. {error}") from None
+        raise ValueError(f"The label file {path} is not yaml. {error}") from None
 
 
 def _listed(path, value):

@@ -105,7 +105,7 @@ def check_document(document: dict[str, Any]) -> dict[str, Any]:
         where = f"weights row {number} ({row.get('model', '?')}.{row.get('tag', '?')})"
         _check_row(document, row, where)
         if where.partition("(")[2] in names:
-            raise ValueError(f"{where}: the name stands twice in the catalogue.")
+            raise ValueError(f"{where}: the name occurs twice in the catalogue.")
         names.add(where.partition("(")[2])
     return document
 
@@ -163,7 +163,7 @@ def check_source(source: Any) -> None:
         )
     if source.bundled == (source.url is not None) or (source.bundled and source.archive):
         raise ValueError(
-            "a source either has a url or is `bundled = true`, a file of its own in this package. "
+            "a source either has a url or is `bundled = true`, a file in this package. "
             f"Received: bundled={source.bundled}, url={source.url!r}, archive={source.archive!r}"
         )
     if not source.bundled:

@@ -148,7 +148,7 @@ class Construction:
         elif any(blob.tensor is made.tensor for blob in inputs):
             note = "no operation"
         elif placed and inputs[0].channels_reversed and not made.channels_reversed:
-            note = "turned from BGR to RGB"
+            note = "channels reversed from BGR to RGB"
         shape = made.shape if made.tensor is not None else ()
         parameters = sum(math.prod(entry.stored.shape) for entry in placed)
         self.rows.append(ReportRow(layer.name, layer.type, shape, parameters, note))

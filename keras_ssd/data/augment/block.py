@@ -42,7 +42,7 @@ class Block:
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
-            raise ValueError(f"A probability lies within 0..1. Received: probability={self.probability}")
+            raise ValueError(f"A probability must be in 0..1. Received: probability={self.probability}")
 
     @property
     def opaque(self) -> bool:

@@ -71,7 +71,7 @@ class KerasLayer(Block):
         if not type(layer).__module__.startswith("keras."):  # KerasCV's of the same names do it right
             return
         if name in _ASTRAY:
-            raise ValueError(f"Keras's {name} cannot stand in a chain: {_ASTRAY[name]}. Received: layer={self.layer!r}")
+            raise ValueError(f"Keras's {name} cannot be in a chain: {_ASTRAY[name]}. Received: layer={self.layer!r}")
         if self.boxes and name in _TURNING and layer.bounding_box_format != "xyxy":
             raise ValueError(
                 f'Keras\'s {name} takes relative boxes for pixels. Make it with bounding_box_format="xyxy". '

@@ -175,7 +175,7 @@ class Opaque(Step):
 
     def invert(self, boxes_xyxy: np.ndarray) -> np.ndarray:
         raise ValueError(
-            f"Boxes cannot be taken back through {self.name}: it does not say where its pixels came from. "
+            f"Boxes cannot be mapped back through {self.name}: it does not say where its pixels came from. "
             "Leave it out of chains whose detections are to be taken back."
         )
 

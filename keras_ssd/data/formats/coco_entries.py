@@ -38,7 +38,7 @@ def read_categories(rows: Iterable[Any], annotations: Iterable[Any], book: Any) 
             raise ValueError(f"category {number} has the id {key!r}, which another has: {shortened(row)}")
         names[key], parents[key] = name, row.get("supercategory")
     for key in _unused_roots(names, parents, annotations):
-        what = f"category {names[key]!r} (id {key!r}) is the root of others and has no objects: it is no class"
+        what = f"category {names[key]!r} (id {key!r}) is the root of others and has no objects: it is not a class"
         book.assume(what, "")
         del names[key]
     told = {}
@@ -187,5 +187,5 @@ def _area(row, raw, book, record):
             return finite(area, "area")
     except EntryError:
         pass
-    book.assume("an area is no number, or a huge one: its box's is taken", shortened(area), record)
+    book.assume("an area is not a number, or is huge: that of its box is used", shortened(area), record)
     return of_box

@@ -74,7 +74,7 @@ def label_of(attributes: Mapping[Any, Any]) -> tuple[str | None, str | None]:
         return value, key
     if not told:
         return None, None
-    raise EntryError(f"none of its attributes {', '.join(told)} says that it is the class. Name one of them class")
+    raise EntryError(f"none of its attributes {', '.join(told)} is known to be the class. Name one of them class")
 
 
 def _chosen(value):

@@ -134,7 +134,7 @@ def read_xml(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Elemen
     try:
         tree.parser.Parse(_decoded(data), True)
     except expat.ExpatError as error:
-        what = f"it is no XML ({expat.ErrorString(error.code)})"
+        what = f"it is not XML ({expat.ErrorString(error.code)})"
         raise XmlError(what + _undeclared(data, tree.declared), error.lineno) from None
     except (LookupError, ValueError) as error:  # an encoding that expat does not decode
         if isinstance(error, XmlError):
@@ -154,7 +154,7 @@ def _decoded(data):
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise XmlError(
-            f"it is no text in the encoding {declared[1].decode()} that it declares. Save it as UTF-8", line
+            f"it is not text in the encoding {declared[1].decode()} that it declares. Save it as UTF-8", line
         ) from None
     except (LookupError, ValueError):
         raise _unknown_encoding(data) from None
@@ -173,7 +173,9 @@ def _undeclared(data, declared):
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        return ': it is no UTF-8 text and declares no other, as <?xml encoding="windows-1252"?> would. Save it as UTF-8'
+        return (
+            ': it is not UTF-8 text and declares no other, as <?xml encoding="windows-1252"?> would. Save it as UTF-8'
+        )
     return ""
 
 

@@ -79,7 +79,7 @@ def _told(error):
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     what = ": ".join(part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
     what = " ".join((what or str(error)).split())[:200]
-    return YamlError(f"it is no YAML ({what})", mark.line + 1 if mark else 0)
+    return YamlError(f"it is not YAML ({what})", mark.line + 1 if mark else 0)
 
 
 def _check_bounds(text):

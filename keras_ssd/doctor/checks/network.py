@@ -78,7 +78,7 @@ def _one_convolution(network, images):
 def check_heads(probe: Probe) -> Finding:
     """Weights that are all zero, and heads that answer the same at every place."""
     silent = _silent_layers(probe.model)
-    advice = "Load the weights again and print model.weights_report: a layer that stayed fresh or empty stands there."
+    advice = "Load the weights again and print model.weights_report: it lists layers without loaded weights."
     if silent:
         text = f"these layers have kernels of nothing but zeros: {listed(silent)}."
         return Finding("heads", FAULT, text, advice)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from keras_ssd.evaluation.metrics import curves as cv
 from keras_ssd.evaluation.metrics.coco_library import signed_areas, tables
-from keras_ssd.evaluation.pairing import IGNORED, NONE, Pairing, pair_free
+from keras_ssd.evaluation.pairing import IGNORED, NONE, Pairing, pair_free, ranks
 from keras_ssd.evaluation.tables import DetectionTable, ObjectTable
 
 IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # as in pycocotools: 0.9 is slightly below 9 / 10
@@ -27,7 +27,7 @@ def pairing(found: DetectionTable, truth: ObjectTable, iou_threshold: ArrayLike,
 
     Detections beyond the best 100 of a class in an image are ignored, and so are boxes of negative area.
     """
-    counted = np.flatnonzero(_within_most(found) & (signed_areas(found) >= 0))
+    counted = np.flatnonzero((ranks(found) < MAX_DETECTIONS[-1]) & (signed_areas(found) >= 0))
     pairs = pair_free(found[counted], truth, iou_threshold, plus_one=plus_one, crowd_inside=True)
     fills = {"verdicts": IGNORED, "objects": NONE, "nearest": NONE, "ious": 0}
     columns = {}
@@ -92,14 +92,3 @@ def _mean(values):
     """The mean without -1, which marks no object; NaN if nothing is left."""
     values = values[values > -1]  # a new array, summed in the order of pycocotools
     return float(np.mean(values)) if len(values) else float("nan")
-
-
-def _within_most(found, most=MAX_DETECTIONS[-1]):
-    """(K,) mask of the best detections of each class in each image."""
-    order = np.lexsort((-found.scores, found.class_ids, found.image))
-    new = np.ones(len(order), bool)
-    new[1:] = (np.diff(found.image[order]) != 0) | (np.diff(found.class_ids[order]) != 0)
-    places = np.arange(len(order))
-    inside = np.empty(len(order), bool)
-    inside[order] = places - np.maximum.accumulate(np.where(new, places, 0)) < most
-    return inside

@@ -99,7 +99,7 @@ def read_tflite(path: str | PathLike[str]) -> TFLiteGraph:
 
 def _graph(buffer, path):
     if bytes(buffer.data[4:8]) != b"TFL3":
-        raise WeightFileError(f"{path} is no TensorFlow Lite file: it does not say TFL3 at its beginning.")
+        raise WeightFileError(f"{path} is not a TensorFlow Lite file: it does not start with TFL3.")
     model = buffer.root()
     version, graphs = model.number(0, "<I"), model.tables(2)
     if version != VERSION or not graphs:
@@ -126,7 +126,7 @@ def _few(tables, what, path):
 
 def _bytes_of(table, path):
     if table.number(1, "<Q") > 1:  # 1 is what the schema calls "not used"
-        raise WeightFileError(f"{path} keeps its weights behind the flatbuffer, as files above 2 GB do; not read.")
+        raise WeightFileError(f"{path} keeps its weights after the flatbuffer, as files above 2 GB do; not read.")
     return table.array(0, "u1").data
 
 

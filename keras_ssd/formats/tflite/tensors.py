@@ -115,7 +115,7 @@ def real_values(tensor: Tensor, path: str | PathLike[str], budget: Budget) -> np
             f"{path}: tensor {tensor.name!r} holds {tensor.dtype} without a scale, and real numbers were expected."
         )
     if not (np.isfinite(scheme.scales) & (scheme.scales > 0)).all():
-        raise WeightFileError(f"{path}: tensor {tensor.name!r} has a scale that is no positive number.")
+        raise WeightFileError(f"{path}: tensor {tensor.name!r} has a scale that is not positive.")
     sides = [1] * len(tensor.shape)
     if not scheme.is_single:
         sides[scheme.axis] = len(scheme.scales)
@@ -147,7 +147,7 @@ def _quantization(table, shape):
         return None, ""
     if table.number(4, "<B"):
         return None, (
-            f"is quantised in a way of its own (details of kind {table.number(4, '<B')}), which is not known. Known "
+            f"has an unknown quantization (details of kind {table.number(4, '<B')}), which is not known. Known "
             "are scales and zero points, one pair for the tensor or one per channel."
         )
     scales, zeros, axis = table.array(2, "f4"), table.array(3, "i8"), table.number(6, "<i")

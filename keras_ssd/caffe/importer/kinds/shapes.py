@@ -71,7 +71,7 @@ def permute(step: Step, x: Blob) -> Blob:
     given = tuple(step.settings("permute_param")["order"])
     order = given + tuple(axis for axis in range(rank) if axis not in given)
     if sorted(order) != list(range(rank)) or order[0] != 0:
-        step.fail(f"needs an order of {rank} different axes with the batch in front. Received: order={list(given)}")
+        step.fail(f"needs an order of {rank} different axes with the batch first. Received: order={list(given)}")
     x = x.straight()
     return Blob(x.tensor, order=x.renamed(order))
 
@@ -83,7 +83,7 @@ def flatten(step: Step, x: Blob) -> Blob:
     first = checked_axis(step, x, s["axis"])
     last = checked_axis(step, x, s["end_axis"], "end_axis")
     if last < first:
-        step.fail(f"end_axis must not lie before axis. Received: axis={s['axis']}, end_axis={s['end_axis']}")
+        step.fail(f"end_axis must not be before axis. Received: axis={s['axis']}, end_axis={s['end_axis']}")
     shape = x.shape
     if first == last:
         return x
@@ -98,7 +98,7 @@ def reshape(step: Step, x: Blob) -> Blob:
     start = s["axis"] if s["axis"] >= 0 else rank + s["axis"] + 1
     stop = rank if s["num_axes"] == -1 else start + s["num_axes"]
     if not 0 <= start <= stop <= rank:
-        step.fail(f"axis {s['axis']} and num_axes {s['num_axes']} do not lie in its input of shape {x.shape}.")
+        step.fail(f"axis {s['axis']} and num_axes {s['num_axes']} are outside its input of shape {x.shape}.")
     copied = [
         x.shape[start + index] if size == 0 and start + index < rank else size for index, size in enumerate(given)
     ]
