@@ -46,7 +46,7 @@ def test_values_from_a_folder_of_images_to_a_detector(folder, capsys):
     ):
         assert line in printed.out
     assert "epoch 2/2: loss" in printed.err
-    assert {path.name for path in (folder / "run").iterdir()} - {"tensorboard"} == FILES
+    assert {path.name for path in (folder / "run").iterdir()} == FILES
     model = keras_ssd.load("run/model.keras")
     assert (model.name, model.class_names, model.input_size) == ("ssd_small", CLASSES, (32, 48))
     assert (folder / "small.h5").stat().st_size < 3.3e6

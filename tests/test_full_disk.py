@@ -32,8 +32,8 @@ def room(size):
 
 
 def contents(folder):
-    """{path: bytes} of all files but TensorBoard's, hidden ones too."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and "tensorboard" not in path.parts]
+    """{path: bytes} of all files, hidden ones too."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 

@@ -16,11 +16,13 @@ ROWS = (
     ("stage32", 192, 2, True),
 )
 SMALLEST = 32
+MULTIPLE = 8  # of filters, where there are more or fewer
 
 
 def small_body(
     input_size: Sequence[int] = (240, 320),
     *,
+    width: float = 1.0,
     style: ConvStyle | None = None,
     scale: float = 1 / 127.5,
     offset: float | Sequence[float] = -1.0,
@@ -32,6 +34,7 @@ def small_body(
 
     Args:
         input_size: (height, width) in pixels.
+        width: factor of the filters, which become multiples of 8.
         style: a `ConvStyle`; None is he_normal.
         scale: factor of the RGB values 0..255.
         offset: added after it; the default pair is (x - 127.5) / 127.5.
@@ -46,8 +49,11 @@ def small_body(
             f"The image is too small: `input_size` needs at least {SMALLEST} pixels a side. "
             f"Received: input_size={tuple(input_size)}"
         )
+    if not width > 0:
+        raise ValueError(f"`width` must be positive. Received: width={width!r}")
     inputs, x = image_input(input_size, scale, offset)
     for row, filters, stride, residual in ROWS:
+        filters = max(MULTIPLE, MULTIPLE * round(filters * width / MULTIPLE))
         last = None if residual else row
         x = _convolution(x, row if last else f"{row}_down", filters, stride, style)
         if residual:

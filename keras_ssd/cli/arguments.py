@@ -107,6 +107,16 @@ def add_policy(parser: argparse._ActionsContainer, default: str = "error") -> No
     )
 
 
+def add_log(parser: argparse._ActionsContainer) -> None:
+    """Adds the option for the services that get the numbers of a training."""
+    parser.add_argument(
+        "--log",
+        type=name_list,
+        metavar="LIST",
+        help="send numbers, settings and files to mlflow, wandb or tensorboard, or to several (default: none)",
+    )
+
+
 def output_file(given: str, endings: Collection[str], option: str = "--out") -> Path:
     """The path of a file to write, checked before any work is done.
 

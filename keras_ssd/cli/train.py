@@ -9,6 +9,7 @@ from pathlib import Path
 from keras_ssd.cli.arguments import (
     DETECTOR_LIST,
     add_class_names,
+    add_log,
     add_map_limit,
     add_policy,
     class_words,
@@ -63,8 +64,8 @@ files in the output folder:
   curves.png       the same as curves
   predictions.png  some images, what is marked in them, and what the model finds
   run.json         the command, the settings, the data and the versions
-  tensorboard/     the log for TensorBoard, where it is installed (TensorFlow
-                   backend)
+  tensorboard/     for TensorBoard, with --log tensorboard
+  log.json         which runs of MLflow and Weights & Biases it is, with --log
 
 Ctrl-C stops after the step in progress and leaves a usable model; --resume
 goes on.
@@ -85,13 +86,22 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("data", metavar="DATA", help="folder or file of annotated images")
     parser.add_argument("--out", "-o", required=True, metavar="DIR", help="folder to write to; made if it is missing")
-    _add_data_arguments(parser.add_argument_group("data"))
+    data = parser.add_argument_group("data")
+    add_data_arguments(data)
+    data.add_argument(
+        "--augment",
+        metavar="NAME",
+        default="light",
+        help="light, light-turns (for images without up and down), mosaic, ssd (for many images and long "
+        "training), satellite, constant, variable, or none (default: light)",
+    )
     _add_model_arguments(parser.add_argument_group("model"))
     _add_training_arguments(parser.add_argument_group("training"))
     parser.set_defaults(run=run)
 
 
-def _add_data_arguments(group):
+def add_data_arguments(group: argparse._ActionsContainer) -> None:
+    """Adds what says which images to train on and to measure on."""
     group.add_argument(
         "--split",
         type=name_list,
@@ -107,13 +117,6 @@ def _add_data_arguments(group):
     )
     group.add_argument("--classes", type=class_words, metavar="LIST", help="learn these classes alone: person,dog")
     add_policy(group)
-    group.add_argument(
-        "--augment",
-        metavar="NAME",
-        default="light",
-        help="light, light-turns (for images without up and down), mosaic, ssd (for many images and long "
-        "training), satellite, constant, variable, or none (default: light)",
-    )
 
 
 def _add_model_arguments(group):
@@ -137,6 +140,11 @@ def _add_model_arguments(group):
         metavar="HEIGHTxWIDTH",
         help="images are warped to this size (default: the weights'; for ssd_small from nothing by the shape of the "
         "images and the size of the objects)",
+    )
+    group.add_argument(
+        "--width",
+        type=positive,
+        help="factor of the filters of ssd_small: 0.5 is quicker, 1.5 more exact (default: 1)",
     )
     group.add_argument("--freeze", type=name_list, metavar="PATTERNS", help="layers to leave as they are: 'conv1_*'")
 
@@ -183,6 +191,7 @@ def _add_training_arguments(group):
         help="calibrate the scores on the validation images at the end: of detections with a score of 0.8, 8 of 10 are "
         "then true",
     )
+    add_log(group)
     group.add_argument("--resume", action="store_true", help="go on with the training in --out")
     group.add_argument(
         "--export-float16", metavar="FILE", help="at the end also write the weights as a small .h5, kernels in float16"
@@ -226,6 +235,7 @@ def run(args: argparse.Namespace) -> int:
         resume=args.resume,
         stop_after=args.stop_after,
         workers=args.workers,
+        log=args.log,
         planned=planned,
         calibrate=args.calibrate,
         **settings,

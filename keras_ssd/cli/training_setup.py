@@ -43,11 +43,13 @@ def check_names(args: argparse.Namespace) -> None:
     from keras_ssd.data.augment import CHAINS
     from keras_ssd.models.opening import FACTORIES
     from keras_ssd.training import recipes
+    from keras_ssd.training.logs.logs import check_logs
 
     for kind, name, known in (("model", args.model, FACTORIES), ("augmentation", args.augment, (*CHAINS, "none"))):
         if name is not None and name not in known:
             raise ValueError(unknown_name(kind, name, known))
     recipes.named(args.recipe)
+    check_logs(args.log)
     check_weights(args.weights)
     _anchor_file(args)
     wanted, splits = args.validation_set, splits_of(args.data)
@@ -173,7 +175,7 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
     spec = _anchor_file(args)
     whole = args.weights and is_file(args.weights) and args.weights.lower().endswith(".keras")
     if whole or (args.weights and is_described(args.weights, kind)):
-        for name in ("anchors", "input_size"):
+        for name in ("anchors", "input_size", "width"):
             if getattr(args, name) and not (name == "anchors" and spec):
                 what = "a .keras model" if whole else "the network of these weights"
                 raise ValueError(f"--{name.replace('_', '-')} is part of {what}, and cannot be given with it.")
@@ -193,6 +195,7 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
         "weights": args.weights,
         "anchors": None if warm else spec or args.anchors,
         "input_size": args.input_size,
+        "width": args.width,
         "freeze": args.freeze,
     }
     if labels is not None:
@@ -202,6 +205,8 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
     options = {name: value for name, value in options.items() if value is not None}
     if kind is not None and kind not in FACTORIES:
         raise ValueError(f"The weights {args.weights} are of {kind}, which is no detector. Say which --model to build.")
+    if args.width is not None and kind not in (None, "ssd_small"):
+        raise ValueError(f"--width is of ssd_small alone, and cannot be given for {kind}.")
     model = FACTORIES[kind or "ssd_small"](classes=classes, **options)
     return _reanchored(model, spec) if warm else model
 

@@ -27,6 +27,7 @@ def ssd_small(
     weights_classes: Sequence[str] | None = None,
     input_size: tuple[int, int] | None = None,
     anchors: AnchorRecipe | AnchorSpec | str | None = None,
+    width: float = 1.0,
     l2: float = 0.0,
     kernel_initializer: str | keras.initializers.Initializer | None = "he_normal",
     freeze: str | Sequence[str] = (),
@@ -44,6 +45,8 @@ def ssd_small(
         input_size: (height, width) in pixels; None is the file's, or (240, 320).
         anchors: "general", "cells" (round objects of few sizes), an `AnchorRecipe` or an `AnchorSpec`; None is the
             file's, or "general".
+        width: factor of the backbone's filters: 0.5 is quicker, 1.5 more exact. Weights fit the width that they were
+            trained with.
         l2: factor of Keras's L2 penalty on the kernels.
         kernel_initializer: of fresh kernels.
         freeze: patterns of layers that are not trained.
@@ -64,7 +67,7 @@ def ssd_small(
     if input_size is None:
         input_size = recipe.image_size
     model = ssd(
-        small_body(input_size, style=style),
+        small_body(input_size, width=width, style=style),
         TAPS,
         start.classes,
         recipe,

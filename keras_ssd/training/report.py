@@ -3,13 +3,9 @@
 Drawn with Pillow, which the package needs anyway: a few lines on axes are no reason to require matplotlib.
 """
 
-import importlib.util
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import keras
 
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.models.model import SSD
@@ -19,7 +15,7 @@ from keras_ssd.training.sheet import sheet
 if TYPE_CHECKING:
     from PIL import Image
 
-CURVES, SHEET, TENSORBOARD = "curves.png", "predictions.png", "tensorboard"
+CURVES, SHEET = "curves.png", "predictions.png"
 FINER = 2  # curves are drawn so much larger and then made smaller, which smooths them
 PANEL_HW = (240 * FINER, 720 * FINER)
 MARGINS = (34 * FINER, 16 * FINER, 30 * FINER, 70 * FINER)  # top, right, bottom, left
@@ -30,13 +26,6 @@ PANELS = (
     ("AP at IoU 0.5 on the validation set", ("val_mAP",)),
     ("learning rate", ("learning_rate",)),
 )
-
-
-def tensorboard(out: Path) -> list[keras.callbacks.Callback]:
-    """A list with Keras's TensorBoard callback where TensorBoard and TensorFlow are installed, else an empty one."""
-    if keras.config.backend() != "tensorflow" or importlib.util.find_spec("tensorboard") is None:
-        return []
-    return [keras.callbacks.TensorBoard(out / TENSORBOARD, write_graph=False, update_freq="epoch")]
 
 
 def write(model: SSD, history: Any, dataset: Dataset) -> None:

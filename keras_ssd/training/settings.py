@@ -103,12 +103,12 @@ def identity(
         **settings.to_dict(),
         "loss": _digest(json.dumps(keras.losses.serialize(loss), default=str, sort_keys=True)),
         "model": f"{model.name}, anchors {_digest(json.dumps(model.anchor_spec.to_dict()))}",
-        "training set": _images(train_set),
-        "validation set": "none" if validation_set is None else _images(validation_set),
+        "training set": images_digest(train_set),
+        "validation set": "none" if validation_set is None else images_digest(validation_set),
     }
 
 
-def _images(dataset):
+def images_digest(dataset: Dataset) -> str:
     """A text that is the same for the same images and boxes in the same order."""
     digest = hashlib.sha256(json.dumps(dataset.classes).encode())
     for annotation in dataset:

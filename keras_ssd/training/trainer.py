@@ -20,6 +20,7 @@ from keras_ssd.training import checkpoint, finishing, report
 from keras_ssd.training.display import display_for
 from keras_ssd.training.fresh import fresh_folder
 from keras_ssd.training.interrupts import Interrupt
+from keras_ssd.training.logs.logs import Logs, check_logs, facts_of
 from keras_ssd.training.pace import measured_pace
 from keras_ssd.training.settings import Settings, identity
 from keras_ssd.training.training_callback import BEST, LAST, TrainingCallback
@@ -100,6 +101,7 @@ def train(
     workers: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     calibrate: bool = False,
+    log: str | Sequence[str] | None = None,
     display: bool = True,
     planned: Callable[[Plan], Any] | None = None,
 ) -> History:
@@ -121,7 +123,7 @@ def train(
         epochs, batch_size, recipe, learning_rate, augment, seed, precision: see `Settings`. Without `epochs` they
             follow from `minutes`.
         minutes: the longest time of the training; it times a few steps and does as many epochs as fit. The schedule of
-            the learning rate ends with them.
+            the learning rate ends with them. With `epochs` too, these are the most.
         patience: end when so many epochs brought no better measurement on the validation set; None for all epochs.
         loss: `SSDLoss`; None is the recipe's.
         resume: go on from the checkpoint in `out`, with the same settings.
@@ -130,6 +132,7 @@ def train(
         callbacks: more Keras callbacks; their `model` is a copy that is trained. `val_mAP` is among their logs.
         calibrate: whether to calibrate the scores on the validation set at the end, see `keras_ssd.calibrate`. A
             calibration that the model has before the training is dropped in any case.
+        log: "mlflow", "wandb" or "tensorboard", or several of them: where else the numbers, settings and files go.
         display: whether to show progress.
         planned: function that gets the `Plan` after all checks and before the first step. The plan times a few steps.
 
@@ -138,7 +141,8 @@ def train(
 
     Raises:
         ValueError: settings out of range, data of other classes, a folder that holds a training already, or none to
-            resume, or one with other settings.
+            resume, or one with other settings; a log that cannot be opened.
+        ImportError: the package of a log is not installed.
         DivergedError: the loss became infinite or NaN; names the images.
         DataError: an image cannot be read, and the data were not read with a policy that leaves it out.
 
@@ -152,9 +156,10 @@ def train(
         raise ValueError("`epochs` or `minutes` must say how long to train. Received: epochs=None, minutes=None")
     if minutes is not None and not minutes > 0:
         raise ValueError(f"`minutes` must be positive. Received: minutes={minutes!r}")
-    if epochs is None and resume:
+    if resume and (epochs is None or minutes is not None):
         epochs = checkpoint.read_facts(out / checkpoint.NAME)["identity"]["epochs"]
     settings = Settings(1 if epochs is None else epochs, batch_size, recipe, learning_rate, augment, seed, precision)
+    log = check_logs(log)
     loss = loss or settings.loss(model.decoding)
     _check_validation(validation_set, model)
     facts = identity(model, train_set, validation_set, settings, loss)
@@ -164,10 +169,12 @@ def train(
     source = _source(train_set, trained, settings, workers)
     _compile(trained, settings, loss, len(source))
     pace = None
-    if epochs is None or planned is not None:
+    timed = minutes is not None and not resume
+    if timed or planned is not None:
         pace = measured_pace(trained, source, validation_set, model)
-    if epochs is None and pace is not None and minutes is not None:
-        settings = dataclasses.replace(settings, epochs=pace.epochs_within(60 * minutes, len(source)))
+    if timed and pace is not None and minutes is not None:
+        fitting = pace.epochs_within(60 * minutes, len(source))
+        settings = dataclasses.replace(settings, epochs=fitting if epochs is None else min(epochs, fitting))
         _compile(trained, settings, loss, len(source))
         facts = identity(model, train_set, validation_set, settings, loss)
     plan = _plan(settings, len(source), validation_set, patience, pace)
@@ -175,30 +182,34 @@ def train(
     if resume:
         callback.restore(trained)
     last = min(settings.epochs, stop_after or settings.epochs)
-    try:
-        with (
-            fresh_folder(out, lambda: callback.rows or callback.interrupted),
-            Interrupt() as interrupt,
-            display_for(display, settings.epochs, len(source)) as shown,
-        ):
-            callback.interrupt = interrupt
-            if planned is not None:
-                planned(plan)
-            if not callback.rows:
-                callback.measure_start()
-            if callback.epochs_done < last and not callback.has_ended:
-                source.epoch = callback.epochs_done
-                trained.fit(
-                    source,
-                    epochs=last,
-                    initial_epoch=callback.epochs_done,
-                    verbose=0,
-                    shuffle=False,
-                    callbacks=[callback, *report.tensorboard(out), *callbacks, *shown],
-                )
-    finally:
-        source.close()
-    return _finished(model, callback, train_set, validation_set, calibrate)
+    with Logs(log, out) as logs:
+        try:
+            with (
+                fresh_folder(out, lambda: callback.rows or callback.interrupted),
+                Interrupt() as interrupt,
+                display_for(display, settings.epochs, len(source)) as shown,
+            ):
+                callback.interrupt = interrupt
+                if planned is not None:
+                    planned(plan)
+                logs.begin(facts_of(model, train_set, validation_set, settings, len(source)), resume)
+                if not callback.rows:
+                    callback.measure_start()
+                if callback.epochs_done < last and not callback.has_ended:
+                    source.epoch = callback.epochs_done
+                    trained.fit(
+                        source,
+                        epochs=last,
+                        initial_epoch=callback.epochs_done,
+                        verbose=0,
+                        shuffle=False,
+                        callbacks=[callback, *logs.callbacks, *callbacks, *shown],
+                    )
+        finally:
+            source.close()
+        history = _finished(model, callback, train_set, validation_set, calibrate)
+        logs.finish(history)
+    return history
 
 
 def _compile(trained, settings, loss, steps):
