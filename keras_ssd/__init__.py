@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from keras_ssd.training import CaffeSGD as CaffeSGD
     from keras_ssd.training import recipes as recipes
     from keras_ssd.training import train as train
+    from keras_ssd.tuning import tune as tune
 
 # {module: what is public of it}, imported when it is first asked for: the block above for programs that run. Nothing
 # here depends on how the process was started.
@@ -105,6 +106,7 @@ _HOMES = {
     ),
     "keras_ssd.opening": ("open_model",),
     "keras_ssd.training": ("CaffeSGD", "recipes", "train"),
+    "keras_ssd.tuning": ("tune",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])

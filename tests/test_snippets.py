@@ -22,6 +22,11 @@ README = ROOT / "README.md"
 PAGES = [README, *DOCS, ROOT / "examples" / "README.md"]
 HELD_BACK = re.compile(r"<!-- not run in tests: (.+) -->\n```sh\n")
 NOT_RUN = []  # (page, reason) of each block that is held back
+# What makes a command of the pages quick.
+SHORT = {
+    "train": ("--stop-after", "1"),
+    "tune": ("--trials", "1", "--epochs", "1", "--input-sizes", "64x96", "--widths", "0.5"),
+}
 MAY_FIND_FAULTS = "doctor"  # of a detector that was trained for one epoch it says so, with the code 1
 
 
@@ -77,8 +82,7 @@ def test_values_every_command_line_runs(folder, path, capsys):
         shutil.rmtree("runs")  # the page makes it
     for words in command_lines(path):
         done = len(list(folder.glob("runs/*/log.csv")))
-        short = ["--stop-after", "1"] if words[0] == "train" else []
-        code = main([*words, *short])
+        code = main([*words, *SHORT.get(words[0], ())])
         said = capsys.readouterr()
         assert code in ((0, 1) if words[0] == MAY_FIND_FAULTS else (0,)), f"{shlex.join(words)}\n{said.out}{said.err}"
         assert "Traceback" not in said.err
