@@ -154,9 +154,8 @@ def run(args: argparse.Namespace) -> int:
         {name: getattr(args, name) for name in ("model", "weights")},
     )
     limits = Limits(args.minutes, args.trials, args.trial_minutes, args.epochs or usual["epochs"])
-    print(
-        f"searched: {', '.join(space.searched) or 'nothing'}; a trial takes at most {limits.each:.3g} min", flush=True
-    )
+    names = ", ".join(page.TITLES[name] for name in space.searched) or "nothing"
+    print(f"searched: {names}; a trial takes at most {limits.each:.3g} min", flush=True)
     search = run_search(work, space, limits, args.out, resume=args.resume)
     _tell(search)
     return 130 if search.interrupted else 0
