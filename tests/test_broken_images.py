@@ -6,7 +6,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from data_files import voc_folder, voc_object, voc_xml
+from data_files import save_image, voc_folder, voc_object, voc_xml
 from PIL import Image
 from training_toys import run as train_toy
 from training_toys import toy
@@ -15,8 +15,10 @@ import keras_ssd
 from keras_ssd import data
 from keras_ssd.cli.main import main
 from keras_ssd.data import DataError, whole
+from keras_ssd.data.reading import WRITTEN
 from keras_ssd.evaluation import collect, evaluate
 
+NAMES = ("truncated", "text", "empty", "gone", "broken")
 BAD = ("truncated.jpg", "text.jpg", "empty.jpg", "gone.jpg", "broken.xml")  # the last two are in validation
 
 
@@ -64,6 +66,48 @@ def test_rejects_all_of_them_in_one_error(spoiled):
     with pytest.raises(DataError) as error:
         data.read(spoiled, "train")
     assert named(str(error.value)) == list(BAD[:3])
+
+
+SPOILT = {  # what stands in the annotation of "broken", and what takes its place
+    "voc": (".xml", "<object>", "<object"),
+    "coco": ("instances_val.json", '"bbox": [7.0, ', '"bbox": ["x", '),
+    "yolo": ("broken.txt", "0 ", "0 x "),
+    "csv": ("val.csv", "7.0,", "x,"),
+    "cvat": ("annotations.xml", 'xtl="7.0"', 'xtl="x"'),
+    "labelstudio": ("val.json", '"x": 14.5833', '"x": "", "y": 14.5833'),
+}
+
+
+@pytest.mark.parametrize("format", WRITTEN)
+def test_values_every_format_names_them(tmp_path, format):
+    def images(*names):
+        boxes = [[7, 5, 20, 20]] if "broken" in names else [[9, 5, 20, 20]]
+        paths = [save_image(tmp_path / "in" / f"{name}.jpg", (32, 48), seed) for seed, name in enumerate(names)]
+        return [data.Annotation(n, path, boxes, [0], (32, 48)) for n, path in zip(names, paths, strict=True)]
+
+    train = data.Dataset("train", ("nut",), images("a", "b", "truncated", "text", "empty"))
+    val = data.Dataset("val", ("nut",), [*images("c", "d", "gone"), *images("broken")])
+    data.write({"train": train, "val": val}, tmp_path / "out", format)
+    truncated, text, empty, gone = (next((tmp_path / "out").rglob(f"{name}.*g")) for name in NAMES[:4])
+    truncated.write_bytes(truncated.read_bytes()[:900])
+    text.write_text("this is no image")
+    empty.write_bytes(b"")
+    gone.unlink()
+    ending, before, after = SPOILT[format]
+    [file] = [path for path in (tmp_path / "out").rglob(f"*{ending}") if format != "voc" or path.stem == "broken"]
+    assert before in file.read_text()
+    file.write_text(file.read_text().replace(before, after))
+    with pytest.raises(DataError) as error:
+        data.read_splits(tmp_path / "out")
+    assert len(error.value.problems.faults) == 5
+    assert {problem.image.split("/")[-1] for problem in error.value.problems.faults} == {*NAMES}
+    splits = data.read_splits(tmp_path / "out", policy="drop")
+    assert {name: [each.name for each in part] for name, part in splits.items()} == {
+        "train": ["a", "b"],
+        "val": ["c", "d"],
+    }
+    named = [[problem.image.split("/")[-1] for problem in part.problems.faults] for part in splits.values()]
+    assert [sorted(each) for each in named] == [["empty", "text", "truncated"], ["broken", "gone"]]
 
 
 def test_values_check_names_them(spoiled, capsys):
