@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _LEFT, _TOP, _RIGHT, _BOTTOM = 34, 10, 12, 30
+_EDGE, _ROOM = 0.04, 0.92  # of the width: what is left free at each side, and the rest
 
 
 def curves(trials: Sequence[Trial], best: Trial | None) -> "Markup":
     """The AP of each trial over its schedule."""
     frame = _Frame(420, 220, top=_highest(trials))
     for share in range(0, 101, 20):
-        frame.mark_x(share / 100, f"{share} %")
+        frame.mark_x(_EDGE + _ROOM * share / 100, f"{share} %")
     for trial in sorted(trials, key=lambda one: one is best):  # the best one on top
-        points = [(0.04 + 0.92 * place / TENTHS, value) for place, value in trial.curve.items()]
+        points = [(_EDGE + _ROOM * place / TENTHS, value) for place, value in trial.curve.items()]
         if points:
             frame.line(points, _kind(trial, best), f"trial {trial.number}")
             frame.dot(*points[-1], _kind(trial, best), _said(trial))
@@ -32,7 +33,7 @@ def in_order(trials: Sequence[Trial], best: Trial | None) -> "Markup":
     frame = _Frame(420, 220, top=_highest(trials))
     last, reached, steps = max(len(trials) - 1, 1), 0.0, []
     for place, trial in enumerate(trials):
-        x = 0.04 + 0.92 * place / last
+        x = _EDGE + _ROOM * place / last
         if trial.ended == "complete" and (trial.ap or 0.0) > reached:
             steps.append((x, reached))
             reached = trial.ap or 0.0
@@ -42,7 +43,7 @@ def in_order(trials: Sequence[Trial], best: Trial | None) -> "Markup":
     frame.line(steps, "run2", "best so far")
     for place, trial in enumerate(trials):
         if trial.ap is not None:
-            frame.dot(0.04 + 0.92 * place / last, trial.ap, _kind(trial, best), _said(trial))
+            frame.dot(_EDGE + _ROOM * place / last, trial.ap, _kind(trial, best), _said(trial))
     return frame.drawn("AP of the trials in order, and the best so far", "trial")
 
 
@@ -53,10 +54,10 @@ def by_setting(trials: Sequence[Trial], best: Trial | None, name: str, title: st
     if name == "learning_rate":
         logs = [math.log(value) for value in values]
         low, high = min(logs), max(logs)
-        places = [0.06 + 0.88 * (value - low) / ((high - low) or 1.0) for value in logs]
-        frame.mark_x(0.06, value_text(name, math.exp(low)))
+        places = [0.12 + 0.76 * (value - low) / ((high - low) or 1.0) for value in logs]
+        frame.mark_x(0.12, value_text(name, math.exp(low)))
         if high > low:
-            frame.mark_x(0.94, value_text(name, math.exp(high)))
+            frame.mark_x(0.88, value_text(name, math.exp(high)))
     else:
         known = sorted(set(values), key=_rank)
         where = {value: (place + 0.5) / len(known) for place, value in enumerate(known)}
