@@ -118,7 +118,8 @@ def test_reference_raw_tables_of_a_batch(model, tmp_path):
     assert told.metadata.output == "tables"
     graph = read_tflite(tmp_path / "raw.tflite")
     assert not any(operator.kind.startswith(("CUSTOM", "Flex", "TFLite")) for operator in graph.operators)
-    assert [graph.tensors[i].shape for i in graph.inputs] == [(3, 40, 56, 3)]
+    assert [(graph.tensors[i].name, graph.tensors[i].shape) for i in graph.inputs] == [("images", (3, 40, 56, 3))]
+    assert [graph.tensors[i].name for i in graph.outputs] == ["boxes", "scores"]
 
 
 @needs_converter

@@ -41,8 +41,11 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
         data, notes = made.data, _notes(made)
     flat = FlatModel(data)
     places = {name: flat.output(name) for name in (BOXES, SCORES)}
+    flat.rename(flat.graph.inputs[0], file_arrays.IMAGES)
     if post is None:
         flat.set_outputs(places)
+        for name, place in places.items():
+            flat.rename(place, name)
     else:
         add_post_process(flat, places[BOXES], places[SCORES], post)
     told = description_of(

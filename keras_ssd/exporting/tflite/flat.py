@@ -114,6 +114,10 @@ class FlatModel:
             told.name, told.tensorIndex = name.encode(), place
             signature.outputs.append(told)
 
+    def rename(self, place: int, name: str) -> None:
+        """Gives a tensor another name: what `Interpreter.get_input_details` and its like show."""
+        self.graph.tensors[place].name = name.encode()
+
     def set_metadata(self, name: str, data: bytes) -> None:
         """Adds an entry to the file's list of metadata."""
         entry = self.schema.MetadataT()
