@@ -88,6 +88,21 @@ def test_roundtrip_through_the_door(model, tmp_path):
     assert "every layer is in whole numbers" in str(exported)
 
 
+def test_values_an_untrained_anchor_stays_silent(model, tmp_path):
+    """Its kernel is nearly zero, so in steps of its scale the bias needs more than 32 bits."""
+    made = keras.models.clone_model(model)
+    made.set_weights(model.get_weights())
+    head = made.get_layer("coarse_mbox_conf")
+    kernel, bias = head.get_weights()
+    kernel[..., :3], bias[:3] = 1e-9, (6.0, -6.0, -6.0)  # background, and two classes
+    head.set_weights([kernel, bias])
+    images = waves(4)
+    _, runner = written(made, tmp_path / "int8.tflite", suppression=False, precision="int8", calibrate=images)
+    scores = runner._interpreter.run(images[0][None])["scores"][0]
+    first = made.anchor_spec.levels[0].num_anchors
+    np.testing.assert_allclose(scores[first], 1 / (2 + np.exp(12)), rtol=0.05)
+
+
 def test_values_mean_differences():
     ours = np.float32([[0, 0.9, 0, 0, 1, 1], [1, 0.8, 0, 0, 0.5, 0.5]])
     theirs = np.float32([[0, 0.9, 0, 0, 1, 1], [1, 0.6, 0, 0, 0.5, 0.7]])

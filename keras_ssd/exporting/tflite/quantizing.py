@@ -25,6 +25,7 @@ from keras_ssd.exporting.tflite.converting import INSTALL
 from keras_ssd.exporting.tflite.flat import FlatModel, take_bytes
 from keras_ssd.exporting.tflite.plan import BOXES, ENDING, SCORES
 from keras_ssd.exporting.tflite.running import Interpreter
+from keras_ssd.exporting.tflite.saturation import mend_saturated_biases
 
 SIGNATURE, INPUT = "serving_default", "images"
 ENOUGH = 0.05  # ssd_small.cells has 0.02, and loses no average precision
@@ -111,7 +112,7 @@ class _Trials:
     def __init__(self, data, images, decode):
         self._quantizer, self._keys = _quantizer()
         self._data, self._decode = bytearray(data), decode
-        flat = FlatModel(data)
+        self._flat = flat = FlatModel(data)
         names = [one.name.decode() for one in flat.graph.tensors]
         self.operations = [names[operator.outputs[0]] for operator in flat.graph.operators]
         self._behind_heads = [
@@ -153,6 +154,7 @@ class _Trials:
     def _file(self, made):
         with _silence():
             flat = FlatModel(bytes(made.quantize(self._ranges).quantized_model))
+        mend_saturated_biases(flat, self._flat)
         take_bytes(flat)
         return flat.packed()
 
