@@ -6,8 +6,9 @@
 
 Each file is written by `keras_ssd.export`, run in its own runtime, and compared with the model on four drawn images
 or the first 16 of `--check`. The limits are 1e-4 for scores and 1e-3 for boxes, as fractions of the image; rows of
-equal scores may swap. Models without a file in `--weights` have fresh weights, seeded, but for ssd_small.cells, whose
-weights are part of the package. A SavedModel needs the backend tensorflow. The exit code is 1 if any file differs.
+equal scores may swap. Models without a file in `--weights` have fresh weights, seeded, with heads that are scaled so
+that scores differ as trained ones do; the weights of ssd_small.cells are part of the package. A SavedModel needs the
+backend tensorflow. The exit code is 1 if any file differs.
 """
 
 import argparse
@@ -18,12 +19,15 @@ import time
 from pathlib import Path
 
 import keras
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 import keras_ssd
 from keras_ssd.exporting import ParityError
 from keras_ssd.exporting.formats import FORMATS
+from keras_ssd.exporting.images import drawn_images
+from keras_ssd.layer_calls import calls_of
 
 VOC = list(keras_ssd.zoo.labels("voc"))
 FRESH = {
@@ -37,6 +41,7 @@ FRESH = {
     "mobilenet_v2": lambda: keras_ssd.ssd("mobilenet_v2", classes=VOC, input_size=(320, 320), head="separable"),
     "efficientnet_v2_b0": lambda: keras_ssd.ssd("efficientnet_v2_b0", classes=VOC, input_size=(320, 320)),
 }
+TRAINED = ("ssd_small.cells",)
 BATCHES = (1, 3)
 CLASS_NAMES = {"ssd7_traffic.h5": ["car", "truck", "person", "bike", "light"]}
 COLUMNS = ("model", "format", "suppression", "batch", "matched", "scores", "boxes", "MB", "seconds", "verdict")
@@ -45,12 +50,25 @@ COLUMNS = ("model", "format", "suppression", "batch", "matched", "scores", "boxe
 def model_of(name, weights):
     keras.utils.set_random_seed(0)
     if name not in weights:
-        return FRESH[name]()
+        return FRESH[name]() if name in TRAINED else spread(FRESH[name]())
     path = Path(weights[name])
     if path.is_dir():
         [net], [values] = list(path.glob("*.prototxt")), list(path.glob("*.caffemodel"))
         return keras_ssd.from_caffe(net, values)
     return keras_ssd.open_model(path, class_names=CLASS_NAMES.get(path.name))
+
+
+def spread(model):
+    """The model with heads whose outputs are as far apart as those of trained nets; fresh ones are all nearly equal."""
+    [joining] = [call for call in calls_of(model) if isinstance(call.layer, keras_ssd.AnchorBoxes)]
+    heads = {call.layer for call in calls_of(model) if any(y is x for y in call.outputs for x in joining.inputs)}
+    image = drawn_images(model.input_size)[:2].astype("float32")
+    outputs = keras.Model(model.inputs[0], list(joining.inputs))(image)
+    largest = max(float(np.abs(keras.ops.convert_to_numpy(output)).max()) for output in outputs)
+    for head in heads:
+        kernel = [weight for weight in head.weights if weight.name.endswith("kernel")][-1]
+        kernel.assign(kernel * (6.0 / largest))
+    return model
 
 
 def row_of(name, model, format, suppression, batch, folder, check):

@@ -94,6 +94,16 @@ def test_values_rows_at_the_threshold_and_at_the_end_of_a_full_list_are_left_to_
     assert compare([full], [other], "x", EXACT, floor=0.1).holds
 
 
+def test_values_of_boxes_of_equal_score_either_may_win():
+    ours, theirs = rows([1, 0.4, 0, 0, 1, 1]), rows([1, 0.4, 0, 0, 1, 0.8])
+    boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 0.8], [0, 0, 1, 0.7]], np.float32)
+    scores = np.array([[0, 0.4], [0, 0.4], [0, 0.3]], np.float32)
+    assert compare([ours], [theirs], "x", EXACT).boxes == pytest.approx(0.2)
+    assert compare([ours], [theirs], "x", EXACT, candidates=lambda place: (boxes, scores)).holds
+    worse = rows([1, 0.4, 0, 0, 1, 0.7])  # the box of another score
+    assert not compare([ours], [worse], "x", EXACT, candidates=lambda place: (boxes, scores)).holds
+
+
 @pytest.mark.parametrize("suppression", [True, False])
 def test_values_a_keras_file_answers_as_the_model(model, tmp_path, suppression):
     done = keras_ssd.export(model, tmp_path / "mine.keras", suppression=suppression)
@@ -221,14 +231,17 @@ def test_rejects_a_saved_model_where_keras_cannot_write_one(model, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suppression", "batch"), [(True, None), (False, 3)])
 def test_values_a_saved_model_answers_as_the_model(model, tmp_path, suppression, batch):
     if keras.config.backend() != "tensorflow":
         pytest.skip("TensorFlow's own format")
-    for _ in range(2):  # the second replaces the first
-        done = keras_ssd.export(model, tmp_path / "mine", suppression=suppression, batch=batch)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "old.pb").write_bytes(b"before")
+    done = keras_ssd.export(model, tmp_path / "mine", suppression=suppression, batch=batch)
     assert done.parity.holds
     assert done.parity.matched > 10
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert not (tmp_path / "mine" / "old.pb").exists()
     told = (tmp_path / "mine" / "assets.extra" / "keras_ssd.json").read_text(encoding="utf-8")
     assert FileMetadata.from_json(told) == done.metadata

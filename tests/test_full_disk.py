@@ -4,7 +4,9 @@ import contextlib
 
 import numpy as np
 import pytest
+from onnx_nets import randomized, tamed
 from PIL import Image
+from tiny_models import tiny_ssd
 from training_toys import run, squares, toy
 
 import keras_ssd
@@ -86,6 +88,21 @@ def test_rejects_a_model_and_keeps_the_old_one(tmp_path):
     with room(20000), pytest.raises(OSError, match=FULL.format("toy.keras")):
         model.save(tmp_path / "toy.keras")
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["mine.onnx", "mine.xml", "mine.prototxt"])
+def test_rejects_an_export_and_keeps_the_old_one(tmp_path, name):
+    """OpenVINO writes in C++, and its .xml is the largest of its files here."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("openvino" if name.endswith("xml") else "onnxruntime")
+    model = keras_ssd.ssd7(classes=["cat"], input_size=(64, 64)) if name.endswith("prototxt") else tiny_ssd()
+    model = tamed(randomized(model))
+    keras_ssd.export(model, tmp_path / name)
+    before = contents(tmp_path)
+    for size in (3000, max(map(len, before.values())) - 1):
+        with room(size), pytest.raises(OSError, match=r"nothing was written, and what was there before stays: '.*mine"):
+            keras_ssd.export(model, tmp_path / name)
+        assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("format", WRITTEN)

@@ -1,7 +1,8 @@
 """How the detections of an exported file compare with those of its model."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,22 +77,27 @@ def compare(
     runtime: str,
     tolerance: Tolerance,
     floor: float = -1.0,
+    candidates: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None,
 ) -> Parity:
     """Compares the rows of a model with those of a file, image by image.
 
     Rows of equal scores may stand in another order. A row that only one has does not count where its score is within
-    the tolerance of the threshold, or of the last row of a full list: rounding decides there.
+    the tolerance of the threshold, or of the last row of a full list: rounding decides there. Of two overlapping boxes
+    of equal score, rounding decides which one suppresses the other; both are right.
 
     Args:
         expected, found: (K, 6) rows of each image.
         runtime: what ran the file.
         tolerance: the `Tolerance`.
         floor: the threshold of the scores.
+        candidates: function of an image's place that gives the model's boxes (N, 4) and scores (N, C) before
+            suppression; it is asked only where two boxes of equal score differ.
     """
     totals = np.zeros(3, int)
     differences = [np.zeros((0, 2))]
-    for ours, theirs in zip(expected, found, strict=True):
-        counts, found_there = _compared(ours, theirs, tolerance, floor)
+    for place, (ours, theirs) in enumerate(zip(expected, found, strict=True)):
+        before = None if candidates is None else functools.partial(candidates, place)
+        counts, found_there = _compared(ours, theirs, tolerance, floor, before)
         totals += counts
         differences.append(found_there)
     scores, boxes = _summed_up(np.concatenate(differences), tolerance)
@@ -99,7 +105,20 @@ def compare(
     return Parity(runtime, len(expected), wanted, given, matched, scores, boxes, tolerance)
 
 
-def _compared(ours, theirs, tolerance, floor):
+def together(parts: Sequence[Parity]) -> Parity:
+    """One `Parity` of those of several sets of images, each with the same runtime and tolerance."""
+    sums = {name: sum(getattr(part, name) for part in parts) for name in ("images", "expected", "found", "matched")}
+    differences = {name: max(getattr(part, name) for part in parts) for name in ("scores", "boxes")}
+    if parts[0].tolerance.mean and sums["matched"]:
+        shares = [part.matched / sums["matched"] for part in parts]
+        for name in differences:
+            differences[name] = sum(
+                share * getattr(part, name) for share, part in zip(shares, parts, strict=True) if share
+            )
+    return replace(parts[0], **sums, **differences)
+
+
+def _compared(ours, theirs, tolerance, floor, candidates):
     """((expected, found, matched), (difference of scores, of boxes) of each match) of one image."""
     border = max(floor, *(_last_score(rows) for rows in (ours, theirs))) + tolerance.scores
     a, b = (rows[rows[:, 0] >= 0].astype(np.float64) for rows in (ours, theirs))
@@ -108,10 +127,27 @@ def _compared(ours, theirs, tolerance, floor):
     in_b = np.array([j for _, j in partners], int)
     alone = [_clear(rows, places, border) for rows, places in ((a, in_a), (b, in_b))]
     scores = np.abs(a[in_a, 1] - b[in_b, 1])
-    boxes = np.abs(a[in_a, 2:] - b[in_b, 2:]) / np.maximum(np.abs(a[in_a, 2:]), 1.0)
-    differences = np.stack([scores, boxes.max(axis=1, initial=0.0)], axis=1)
+    boxes = _of_boxes(a[in_a, 2:], b[in_b, 2:])
+    tied = (boxes > tolerance.boxes) & (scores <= tolerance.scores)
+    if candidates is not None and tied.any():
+        boxes[tied] = np.minimum(boxes[tied], _to_candidates(b[in_b[tied]], *candidates(), tolerance))
     matched = len(partners)
-    return (matched + alone[0], matched + alone[1], matched), differences
+    return (matched + alone[0], matched + alone[1], matched), np.stack([scores, boxes], axis=1)
+
+
+def _of_boxes(a, b):
+    """The largest difference of sides of each pair of boxes; of coordinates beyond 1, as a share of them."""
+    return (np.abs(a - b) / np.maximum(np.abs(a), 1.0)).max(axis=-1, initial=0.0)
+
+
+def _to_candidates(rows, boxes, scores, tolerance):
+    """How far the box of each row is from the nearest one of the model that has its class and its score."""
+    found = np.full(len(rows), np.inf)
+    for place, row in enumerate(rows):
+        same = boxes[np.abs(scores[:, int(row[0])] - row[1]) <= tolerance.scores]
+        if len(same):
+            found[place] = _of_boxes(same, row[2:]).min()
+    return found
 
 
 def _last_score(rows):

@@ -1,5 +1,6 @@
 """A written file beside its model: the detections of both, and on annotated images the AP of both."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -11,7 +12,7 @@ from keras_ssd.detections import Detections
 from keras_ssd.evaluation import Collector, evaluate
 from keras_ssd.exporting import models
 from keras_ssd.exporting.images import Sample, samples
-from keras_ssd.exporting.parity import TOLERANCES, Parity, Runner, compare
+from keras_ssd.exporting.parity import TOLERANCES, Parity, Runner, compare, together
 
 AT_ONCE = 8  # images that are read before both compute
 FREE = 2  # images in a batch of a file that takes any number: more than one, so that this is tried
@@ -30,18 +31,20 @@ def checked(model: Any, runner: Runner, check: Any, precision: str) -> tuple[Par
         The `Parity`, and (AP of the model, AP of the file) where `check` is a `Dataset`.
     """
     detector = models.decoded(model)
+    floor = models.options_of(detector).floor
     seen: list[Sample] = []
-    expected, found = [], []
+    expected, found, parities = [], [], []
     for some in _chunks(samples(check, detector.input_size)):
         images = np.stack([sample.image for sample in some]).astype(np.float32)
         expected.append(models.rows_of(detector, images))
         found.append(rows_in_batches(runner, images))
+        candidates = functools.partial(models.candidates_of, detector, images)
+        parities.append(compare(expected[-1], found[-1], runner.runtime, TOLERANCES[precision], floor, candidates))
         seen += [Sample(sample.image[:0], sample.name, sample.size_hw) for sample in some]
-    ours, theirs = np.concatenate(expected), np.concatenate(found)
-    parity = compare(ours, theirs, runner.runtime, TOLERANCES[precision], models.options_of(detector).floor)
+    parity = together(parities)
     if not isinstance(check, Dataset):
         return parity, None
-    before, after = (_ap(rows, seen, check, detector.class_names) for rows in (ours, theirs))
+    before, after = (_ap(np.concatenate(rows), seen, check, detector.class_names) for rows in (expected, found))
     return parity, (before, after)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from keras_ssd.exporters.comparing import Parity as Parity
 from keras_ssd.exporters.comparing import Tolerance as Tolerance
 from keras_ssd.exporters.comparing import compare as compare
+from keras_ssd.exporters.comparing import together as together
 
 
 class Runner(Protocol):

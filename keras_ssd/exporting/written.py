@@ -48,7 +48,7 @@ class Exported:
         if self.parity is not None:
             lines.append(str(self.parity))
         elif not self.notes:
-            lines.append("not compared with the model: no runtime of this format is installed")
+            lines.append("not compared with the model: its runtime is not installed, see pip install 'keras-ssd[fast]'")
         lines += self.notes
         if self.ap is not None:
             lines.append(f"AP of the model {self.ap[0]:.4f}, of the file {self.ap[1]:.4f}")
@@ -61,7 +61,9 @@ class ParityError(ExportError):
     def __init__(self, exported: Exported):
         self.exported = exported
         super().__init__(
-            f"The file does not answer as the model does. It was kept as {exported.path} to be looked at.\n{exported}"
+            f"The file does not answer as the model does. It was kept as {exported.path} to be looked at. (Untrained "
+            "weights give scores so near each other that the last bit decides what suppression keeps.)\n"
+            f"{exported}"
         )
 
 

@@ -1,5 +1,7 @@
 """OpenVINO's intermediate representation: an .xml with its .bin, made of the ONNX file."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +42,20 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
                 operation.set_attribute("stable", True)
         for key, text in metadata.to_properties().items():
             made.set_rt_info(text, [KEY] if key == KEY else ["model_info", key])
-        openvino.save_model(made, str(path), compress_to_fp16=options.precision == "float16")
+        _save(openvino, made, path, options.precision == "float16")
     finally:
         source.unlink(missing_ok=True)
     return Written(metadata)
+
+
+def _save(openvino, made, path, half):
+    try:
+        openvino.save_model(made, str(path), compress_to_fp16=half)
+    except RuntimeError as error:
+        if "iostream" not in str(error):
+            raise
+        # All that C++ tells of a disk without room.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 class _Compiled:
