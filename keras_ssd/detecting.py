@@ -148,7 +148,9 @@ def _detecting(model, confidence, classes, batch_size, decoding, class_names, wo
 
 
 def _predictor(model, options, insist, engine, precision):
-    """What computes the model: Keras, or an engine."""
+    """What computes the model: Keras, or an engine; a file for another runtime says it itself."""
+    if hasattr(model, "engine_predictor"):
+        return model.engine_predictor(options, insist, engine, precision)
     check_model(model)
     choice = choose(model, engine, precision)
     if choice.engine.is_keras:

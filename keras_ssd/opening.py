@@ -3,11 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from keras_ssd import zoo
 from keras_ssd.caffe.importer import from_caffe
 from keras_ssd.calling import checked_arguments
+from keras_ssd.engines.files import FileDetector, is_engine_file
 from keras_ssd.map_limits import map_limit
 from keras_ssd.models.model import SSD
 from keras_ssd.models.opening import FACTORIES, open_built, tell_unused
@@ -26,11 +27,15 @@ def open_model(
 
     Args:
         weights: "ssd300.voc07+12", or its tag "voc07+12", which without `model` means SSD300 if SSD300 has it, or the
-            path of a .keras, .h5, .npz, .caffemodel, .tflite or .pth file.
+            path of a .keras, .h5, .npz, .caffemodel, .tflite or .pth file, or of a file that `keras_ssd.export`
+            wrote for another runtime.
         model: "ssd300", "ssd512", "ssd7", "ssd_mobilenet_v1", "ssd_small" or "ssdlite320", or a network described in
             the catalogue's archive, "ssd500"; None detects it.
         class_names: names of the classes of the weights, in order, if these do not state them.
         max_map_bytes: the largest feature map of one image that is built, see `keras_ssd.map_limit`.
+
+    Returns:
+        `SSD`; or a `keras_ssd.engines.files.FileDetector` of a file for another runtime.
 
     Raises:
         FileNotFoundError: no such file.
@@ -44,9 +49,19 @@ def open_model(
     known = (*FACTORIES, *dict.fromkeys(entry.model for entry in _described_entries()))
     if model is not None and model not in known:
         raise ValueError(unknown_name("model", model, known))
+    if is_file(weights) and (is_engine_file(weights) or Path(weights).suffix.lower() in (".onnx", ".xml")):
+        return cast(Any, _file_detector(weights, class_names))
     with map_limit(max_map_bytes):
         net = _described_net(weights, model)
         return open_built(weights, model, class_names) if net is None else _imported(*net, weights, class_names)
+
+
+def _file_detector(path, class_names):
+    """A file for another runtime, whose classes are its own."""
+    detector = FileDetector(path)
+    if class_names is not None:
+        tell_unused(str(path), class_names, detector.class_names)
+    return detector
 
 
 def is_described(weights: Any, model: str | None = None) -> bool:

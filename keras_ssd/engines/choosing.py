@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from keras_ssd import fastpaths
@@ -75,6 +76,37 @@ def choose(model: Any, engine: str = AUTO, precision: str = FLOAT32) -> Choice:
         except (ValueError, ImportError) as error:
             raise type(error)(f"{VARIABLE}={named}: {error}") from None
     return _best(model, precision)
+
+
+def file_choice(path: Path, engine: str = AUTO, precision: str = FLOAT32) -> tuple[Engine, str]:
+    """The engine that runs a file, and the precision.
+
+    Raises:
+        ValueError: an unknown name, or an engine that does not run such files.
+        MissingRuntimeError: no engine that does is installed.
+    """
+    check_names(engine, precision)
+    ending = path.suffix.lower()
+    able = [one for one in ENGINES.values() if ending in one.endings]
+    if not able:
+        endings = ", ".join(dict.fromkeys(end for one in ENGINES.values() for end in one.endings))
+        raise EngineError(f"No engine runs files that end in '{ending}'; there are {endings}. Received: {path}")
+    if engine != AUTO:
+        able = [one for one in able if one.name == engine]
+        if not able:
+            runs = " or ".join(one.name for one in ENGINES.values() if ending in one.endings)
+            raise EngineError(f"The engine {engine} does not run '{path.name}'; {runs} does.")
+    elif precision == BFLOAT16:
+        able = [one for one in able if one.name == "openvino"] or able
+    there = [one for one in able if not one.missing(files_only=True)]
+    if not there:
+        able[0].insist(files_only=True)
+    if precision == AUTO:
+        fast = [one for one in there if BFLOAT16 in one.precisions()]
+        return (fast[0], BFLOAT16) if fast else (there[0], FLOAT32)
+    if precision not in there[0].precisions():
+        raise EngineError(_no_precision(there[0], precision))
+    return there[0], precision
 
 
 def _asked(model, engine, precision, reason="asked for"):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_ssd.calling import checked_arguments
@@ -246,7 +247,7 @@ def _run(model, names, dataset, confidence, computing):
         "the images": f"{len(dataset)}, {images.hexdigest()}",
         "the classes": list(names),
         "the confidence": float(confidence),
-        "the model": f"{model.name}, weights {_digest_of_weights(model)}",
+        "the model": f"{model.name}, weights {getattr(model, 'digest', None) or _digest_of_weights(model)}",
         **_engine(model, *computing),
         **{f"the decoder's {name}": str(value) for name, value in _decoding(model).items()},
     }
@@ -254,6 +255,8 @@ def _run(model, names, dataset, confidence, computing):
 
 def _engine(model, engine, precision):
     """What computes, unless it is Keras."""
+    if not isinstance(model, keras.Model):
+        return {}
     choice = choose(model, engine, precision)
     return {} if choice.engine.is_keras else {"the engine": f"{choice.engine.name}, {choice.precision}"}
 
@@ -263,15 +266,13 @@ def _decoding(model):
     from keras_ssd.layers import DecodeDetections
 
     options = dict(getattr(model, "decoding", None) or {})
-    for layer in model.layers:
+    for layer in getattr(model, "layers", ()):
         if isinstance(layer, DecodeDetections):
             options |= {name: value for name, value in layer.get_config().items() if name not in ("name", "dtype")}
     return options
 
 
 def _digest_of_weights(model):
-    import keras
-
     digest = hashlib.blake2b(digest_size=8)
     for weight in model.weights:
         digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())

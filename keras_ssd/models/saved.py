@@ -4,11 +4,13 @@ import os
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 import keras
 
 from keras_ssd import _environment
 from keras_ssd.calling import checked_arguments
+from keras_ssd.engines.files import ENDINGS, FileDetector
 from keras_ssd.formats.keras_h5 import holds_own_model
 from keras_ssd.map_limits import checked_limit, map_limit
 from keras_ssd.models.model import SSD
@@ -23,6 +25,9 @@ MOST_UNPACKED, MOST_GROWTH = 1 << 30, 100
 def load(path: str | os.PathLike[str], max_map_bytes: int | None = None) -> SSD:
     """Loads a model that was saved with `model.save("name.keras")` or `.h5`, bit for bit and without `custom_objects`.
 
+    A file that `keras_ssd.export` wrote for another runtime (.onnx, .xml of OpenVINO, .tflite) opens as a
+    `keras_ssd.engines.files.FileDetector`, which detects and is measured as a model is, and cannot be trained.
+
     Code in the file (Lambda layers, pickles) is never run. `keras.saving.load_model` works as well once keras_ssd is
     imported; this function has clearer errors.
 
@@ -31,7 +36,7 @@ def load(path: str | os.PathLike[str], max_map_bytes: int | None = None) -> SSD:
         max_map_bytes: the largest feature map of one image that is built, see `keras_ssd.map_limit`.
 
     Returns:
-        `SSD`, compiled if it was.
+        `SSD`, compiled if it was; or a `FileDetector`.
 
     Raises:
         FileNotFoundError: there is no such file, or it is a folder.
@@ -46,6 +51,8 @@ def load(path: str | os.PathLike[str], max_map_bytes: int | None = None) -> SSD:
             f"{type(path).__name__}"
         )
     path = Path(os.fspath(path))
+    if path.suffix.lower() in ENDINGS and path.is_file():
+        return cast(Any, FileDetector(path))
     checked_limit(max_map_bytes)
     if not path.is_file():
         if path.is_dir():

@@ -25,7 +25,7 @@ log: logging.Logger = logging.getLogger("keras_ssd")
 
 VGG_MODELS = ("ssd300", "ssd512")
 LABELS_BY_COUNT = {20: "voc", 80: "coco", 200: "ilsvrc"}
-FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras", ".caffemodel", ".tflite", ".pth", ".pt")
+FILE_ENDINGS = (".h5", ".hdf5", ".npz", ".keras", ".caffemodel", ".tflite", ".pth", ".pt", ".onnx", ".xml")
 
 
 @dataclass(frozen=True)

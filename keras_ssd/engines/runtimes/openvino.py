@@ -51,11 +51,15 @@ def _tensor(port):
 
 
 def _properties(model):
-    """What the file says of itself; an IR has it in the section `rt_info`, an ONNX file under `framework`."""
-    told = {}
-    for key, value in model.get_rt_info().items():
-        found = getattr(value, "value", value)
-        told[str(key)] = found if isinstance(found, str) else str(found)
+    """What the file says of itself: an IR has it at the top of `rt_info`, an ONNX file under `framework`."""
+    told, waiting = {}, [model.get_rt_info()]
+    while waiting:
+        for key, value in waiting.pop().items():
+            value = getattr(value, "value", value)
+            if isinstance(value, str):
+                told[str(key)] = value
+            elif hasattr(value, "items"):
+                waiting.append(value)
     return told
 
 
@@ -81,7 +85,7 @@ ENGINE = Engine(
     packages=("openvino", "onnx"),
     runtime="openvino",
     place=20,
-    endings=(".xml",),
+    endings=(".xml", ".onnx"),
     precisions=_precisions,
     refuses=_refuses,
     written=_written,
