@@ -122,7 +122,9 @@ def _pairs(model, engines):
     names = [name for name in reversed(ENGINES) if name not in NEVER_CHOSEN or of_file]
     chosen = [name for name in ("keras", *ENGINES) if name in engines] if engines else names
     able = [name for name in chosen if not of_file or model.path.suffix.lower() in ENGINES[name].endings]
-    return [(name, precision) for precision in PRECISIONS for name in able if precision == FLOAT32 or name == "openvino"]
+    return [
+        (name, precision) for precision in PRECISIONS for name in able if precision == FLOAT32 or name == "openvino"
+    ]
 
 
 def _started(model, engine, precision, batch):
