@@ -18,7 +18,7 @@ from keras_ssd.engines.choosing import NEVER_CHOSEN, Choice, choose, file_choice
 from keras_ssd.engines.compiling import kept_for
 from keras_ssd.evaluation import evaluate
 from keras_ssd.exporters.model_graph import ExportError
-from keras_ssd.images import read_image
+from keras_ssd.images import read_image, resize_bilinear
 
 LOW = 0.01  # scores above this are compared
 
@@ -102,8 +102,8 @@ def benchmark(
     for place in range(rounds):
         for row in timed:
             spent[row].append(_seconds(lambda row=row, place=place: _found(model, row, batches[place % len(batches)])))
-    networks = {row: _network(model, row) for row in timed}
-    stacked = _resized(model, batches[0])
+    networks: dict[Timing, Any] = {row: _network(model, row) for row in timed}
+    stacked = np.stack([resize_bilinear(image, _input_size(model)) for image in batches[0]])
     for _ in range(rounds):
         for row in timed:
             if networks[row] is not None:
@@ -120,7 +120,7 @@ def _pairs(model, engines):
             choose(model, name)  # raises
     of_file = not isinstance(model, keras.Model)
     names = [name for name in reversed(ENGINES) if name not in NEVER_CHOSEN or of_file]
-    chosen = [name for name in ("keras", *ENGINES) if name in engines] if engines else names
+    chosen = [name for name in reversed(ENGINES) if name in engines] if engines else names
     able = [name for name in chosen if not of_file or model.path.suffix.lower() in ENGINES[name].endings]
     return [
         (name, precision) for precision in PRECISIONS for name in able if precision == FLOAT32 or name == "openvino"
@@ -159,11 +159,8 @@ def _network(model, row):
     return kept_for(model, choose(model, row.engine, row.precision)).network().outputs
 
 
-def _resized(model, batch):
-    from keras_ssd.images import resize_bilinear
-
-    size = getattr(model, "input_size", None) or tuple(model.input_shape[1:3])
-    return np.stack([resize_bilinear(image, size) for image in batch])
+def _input_size(model):
+    return getattr(model, "input_size", None) or tuple(model.input_shape[1:3])
 
 
 def _scores(model, row, read):
@@ -171,8 +168,8 @@ def _scores(model, row, read):
 
 
 def _filled(model, row, spent, bare, batch_size, first, read, dataset):
-    count = [min(len(a), len(b)) for a, b in zip(first, ours := _scores(model, row, read), strict=True)]
-    apart = [float(np.abs(a[:n] - b[:n]).max()) for n, a, b in zip(count, first, ours, strict=True) if n]
+    both = [(a, b, min(len(a), len(b))) for a, b in zip(first, _scores(model, row, read), strict=True)]
+    apart = [float(np.abs(a[:count] - b[:count]).max()) for a, b, count in both if count]
     ap = None
     if dataset is not None:
         options = {"engine": row.engine, "precision": row.precision}

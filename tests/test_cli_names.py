@@ -6,6 +6,7 @@ import inspect
 import pytest
 
 import keras_ssd
+from keras_ssd.benchmarking import benchmark
 from keras_ssd.cli.main import make_parser as command_parser
 from keras_ssd.data import contact_sheet, read, write
 from keras_ssd.data.dataset import Dataset
@@ -18,6 +19,7 @@ CALLED = {
     "anchors fit": (keras_ssd.anchors.fit, read, *FACTORIES.values()),
     "anchors report": (keras_ssd.anchors.report, read, *FACTORIES.values()),
     "anchors show": (keras_ssd.anchors.draw_anchors, *FACTORIES.values()),
+    "benchmark": (benchmark, keras_ssd.open_model, read),
     "convert": (keras_ssd.from_caffe, keras_ssd.to_onnx, keras_ssd.open_model),
     "data check": (read, Dataset.report),
     "data convert": (read, write),

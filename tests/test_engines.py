@@ -3,12 +3,16 @@
 import gc
 import importlib
 import logging
+import os
+import subprocess
+import sys
 import threading
 import weakref
 
 import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 from tiny_models import tiny_backbone, tiny_spec, tiny_ssd
 
 import keras_ssd
@@ -279,6 +283,29 @@ def test_values_an_engine_that_fails_unasked_leaves_keras_to_compute(model, imag
     assert record.getMessage().endswith("failed on 'ssd', so Keras computes: illegal instruction")
     with pytest.raises(RuntimeError, match="illegal instruction"):
         list(model.detect(images, engine="onnxruntime"))
+
+
+def test_rejects_keras_on_its_openvino_backend(model, images, monkeypatch):
+    """The other engines compute there; Keras itself says what to take."""
+    monkeypatch.setattr(keras.config, "backend", lambda: "openvino")
+    message = "Keras's OpenVINO backend cannot compute suppression. Use engine='openvino' or 'onnxruntime'"
+    for name in ("keras", "auto"):
+        with pytest.raises(EngineError, match=message):
+            choose(model, name)
+    needs("openvino")
+    assert choose(model, "openvino").engine.name == "openvino"
+
+
+@pytest.mark.slow
+def test_values_a_model_on_the_openvino_backend_detects(tmp_path):
+    needs("openvino")
+    code = "import numpy as np, keras_ssd\nmodel = keras_ssd.ssd7(classes=['a'], input_size=(64, 64))\n"
+    code += "print([one.size_hw for one in model.detect([np.zeros((50, 60, 3), 'uint8')] * 2)])"
+    environment = {**os.environ, "KERAS_BACKEND": "openvino", VARIABLE: "", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False, env=environment
+    )
+    assert done.stdout == "[(50, 60), (50, 60)]\n", done.stderr
 
 
 def test_rejects_unknown_names(model, images):

@@ -46,7 +46,7 @@ FLOORS = (
     ("caffe.exporter", "caffe.importer", "data"),
     ("opening",),
     ("evaluation",),
-    ("callbacks", "demonstration", "doctor", "labelling", "smear", "training", "tuning"),
+    ("benchmarking", "callbacks", "demonstration", "doctor", "labelling", "smear", "training", "tuning"),
     ("exporting",),
     ("cli",),
     ("__init__", "__main__"),

@@ -74,7 +74,8 @@ def add_parser(commands: Commands) -> None:
         required=True,
         action="append",
         help="name from `keras-ssd zoo list` (a tag such as voc07+12 alone is SSD300's), or a .keras, .h5, .npz, "
-        ".caffemodel, .tflite or .pth file, or an exported .onnx or .xml; given several times, the first that can be had is used",
+        ".caffemodel, .tflite or .pth file, or an exported .onnx or .xml; given several times, the first that can "
+        "be had is used",
     )
     parser.add_argument("--model", metavar="NAME", help=f"where the weights do not tell: {DETECTOR_LIST}")
     add_class_names(parser)

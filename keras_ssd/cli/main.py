@@ -15,7 +15,21 @@ from keras_ssd.cli.parsing import Parser
 from keras_ssd.map_limits import map_limit
 
 COMMANDS = (
-    *("demo", "detect", "train", "tune", "evaluate", "label", "data", "anchors", "convert", "export", "zoo", "doctor"),
+    *(
+        "demo",
+        "detect",
+        "train",
+        "tune",
+        "evaluate",
+        "benchmark",
+        "label",
+        "data",
+        "anchors",
+        "convert",
+        "export",
+        "zoo",
+        "doctor",
+    ),
     "completion",
 )
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_ssd import fastpaths
 from keras_ssd.engines.engine import AUTO, BFLOAT16, EXTRA, FLOAT32, PRECISIONS, Engine, EngineError
 from keras_ssd.engines.runtimes import ENGINES
@@ -13,6 +15,7 @@ from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.names import unknown_name
 
 VARIABLE = "KERAS_SSD_ENGINE"  # of the environment: the engine that `auto` stands for
+NO_SUPPRESSION = "openvino"  # the backend of Keras that lacks operations
 NEVER_CHOSEN = ("litert",)  # its conversion takes longer than most runs
 
 
@@ -66,6 +69,17 @@ def choose(model: Any, engine: str = AUTO, precision: str = FLOAT32) -> Choice:
         MissingRuntimeError: the engine that is asked for is not installed; the text names the extra.
     """
     check_names(engine, precision)
+    found = _chosen(model, engine, precision)
+    if found.engine.is_keras and keras.config.backend() == NO_SUPPRESSION:
+        others = "; ".join(f"{name}: {why}" for name, why in found.others.items() if name not in NEVER_CHOSEN)
+        raise EngineError(
+            "Keras's OpenVINO backend cannot compute suppression. Use engine='openvino' or 'onnxruntime', which "
+            f"pip install 'keras-ssd[{EXTRA}]' brings, or another backend.{f' {others}' if others else ''}"
+        )
+    return found
+
+
+def _chosen(model, engine, precision):
     if engine != AUTO:
         return _asked(model, ENGINES[engine], precision)
     named = os.environ.get(VARIABLE) or AUTO
