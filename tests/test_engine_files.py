@@ -57,6 +57,20 @@ def assert_same(found, expected):
         np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=2e-2, rtol=0)
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="elsewhere another process converts, slowly")
+@pytest.mark.parametrize("suppression", [True, False])
+def test_reference_a_tflite_file_detects_as_its_model(suppression, model, images, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("flatbuffers")
+    path = keras_ssd.export(model, tmp_path / "mine.tflite", suppression=suppression).path
+    assert is_engine_file(path)
+    expected = list(model.detect(images, engine="keras"))
+    opened = keras_ssd.open_model(path)
+    assert opened.runtime.startswith("LiteRT")
+    assert opened.class_names == ("cat", "dog")
+    assert_same(list(opened.detect(images)), expected)
+
+
 @pytest.mark.parametrize("name", ["rows.onnx", "tables.onnx", "one.onnx", "rows.xml"])
 def test_reference_a_file_detects_as_its_model(name, files, model, images):
     opened = keras_ssd.load(files[name])
