@@ -130,7 +130,9 @@ def _compared(ours, theirs, tolerance, floor, candidates):
     boxes = _of_boxes(a[in_a, 2:], b[in_b, 2:])
     tied = (boxes > tolerance.boxes) & (scores <= tolerance.scores)
     if candidates is not None and tied.any():
-        boxes[tied] = np.minimum(boxes[tied], _to_candidates(b[in_b[tied]], *candidates(), tolerance))
+        boxes_before, scores_before = candidates()
+        nearest = _to_candidates(b[in_b[tied]], boxes_before, scores_before, tolerance)
+        boxes[tied] = np.minimum(boxes[tied], nearest)
     matched = len(partners)
     return (matched + alone[0], matched + alone[1], matched), np.stack([scores, boxes], axis=1)
 
