@@ -29,6 +29,7 @@ CALLED = {
     "doctor": (keras_ssd.open_model,),
     "evaluate": (evaluate, collect, read, read_detections, keras_ssd.open_model),
     "export": (keras_ssd.export, keras_ssd.open_model, read),
+    "label": (keras_ssd.label, keras_ssd.open_model),
     "train": (keras_ssd.train, keras_ssd.open_model, keras_ssd.data.batches, read, *FACTORIES.values()),
     "zoo download": (keras_ssd.zoo.download,),
     "zoo list": (keras_ssd.zoo.entries,),

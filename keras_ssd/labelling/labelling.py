@@ -85,7 +85,7 @@ class Labelled:
         return "\n".join([*lines, *self.problems.text().splitlines()])
 
 
-@checked_arguments
+@checked_arguments(place="images")
 def label(
     model: keras.Model,
     sources: Any,
