@@ -49,6 +49,8 @@ Give that command more --epochs for a longer training of the same kind.
 exit codes: 0 searched, 2 nothing was searched, 130 interrupted; --resume goes on.
 """
 ARGUMENTS = {"class_names": "--weights-classes", "learning_rate": "--rates", "width": "--widths"}
+# {setting: title of its column}, so short that a line fits into 80 characters
+SHORT = {"input_size": "input", "width": "width", "anchors": "anchors", "augment": "augment", "learning_rate": "rate"}
 LISTS = {"input_size": "input_sizes", "width": "widths", "anchors": "anchors", "augment": "augments"}
 # {option that is handed on to the command of a trial: its default, which needs no word}
 HANDED_ON = {
@@ -222,14 +224,12 @@ def _command(args, values, epochs):
 
 def _tell(search):
     """Prints the table of trials and the command of the best one."""
-    from keras_ssd.cli.tables import print_table
-    from keras_ssd.tuning.page import TITLES
     from keras_ssd.tuning.space import value_text
 
     if not search.trials:
         print("No trial is complete; the same command with --resume goes on.")
         return
-    names = [name for name in TITLES if name in search.trials[0].settings]
+    names = [name for name in SHORT if name in search.trials[0].settings]
     order = sorted(search.trials, key=lambda trial: (trial.ended != "complete", -(trial.ap or 0.0)))
     rows = [
         [
@@ -237,13 +237,14 @@ def _tell(search):
             "n/a" if trial.ap is None else f"{trial.ap:.3f}",
             *(value_text(name, trial.settings[name]) for name in names),
             f"{trial.epochs or 'n/a'}",
-            f"{trial.seconds / 60:.1f}",
             trial.ended,
         ]
         for trial in order
     ]
-    titles = ["trial", "AP50", *(TITLES[name] for name in names), "epochs", "min", "end"]
-    print_table(titles, rows, right=("trial", "AP50", "epochs", "min"), dim=[t.ended != "complete" for t in order])
+    titles = ["trial", "AP50", *(SHORT[name] for name in names), "epochs", "end"]
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):  # closer than a table of the other commands, so that a line fits into 80 characters
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     print(f"{search.page}: the page that compares them")
     if search.best is not None:
         print(f"{search.model}: the model of trial {search.best.number}, AP {search.best.ap:.3f}. Trained by:")
