@@ -31,6 +31,7 @@ CALLED = {
     "export": (keras_ssd.export, keras_ssd.open_model, read),
     "label": (keras_ssd.label, keras_ssd.open_model),
     "train": (keras_ssd.train, keras_ssd.open_model, keras_ssd.data.batches, read, *FACTORIES.values()),
+    "tune": (keras_ssd.tune, keras_ssd.train, keras_ssd.open_model, read, *FACTORIES.values()),
     "zoo download": (keras_ssd.zoo.download,),
     "zoo list": (keras_ssd.zoo.entries,),
 }
@@ -38,6 +39,7 @@ CALLED = {
 SHELL_ALONE = {
     "all", "anchors", "augment", "classes", "compare", "csv_columns", "data", "decode", "detections", "export_float16",
     "first_label", "float16", "format", "int8", "json", "model", "out", "quiet", "report", "to", "traceback",
+    "augments", "input_sizes", "rates", "widths",  # the space of `keras_ssd.tune`
 }  # fmt: skip
 OLD_NAMES = [
     ("anchors fit", ["x", "--iou", "0.4"], "iou_threshold", 0.4),

@@ -35,9 +35,10 @@ PACKAGES = {  # as one imports it -> (as one installs it, extra, what needs it)
     "tensorboard": ("tensorboard", "tensorboard", called("training.logs.logs", "check_logs", "tensorboard")),
     "mlflow": ("mlflow", "mlflow", called("training.logs.logs", "check_logs", "mlflow")),
     "wandb": ("wandb", "wandb", called("training.logs.logs", "check_logs", "wandb")),
+    "ai_edge_quantizer": ("ai-edge-quantizer", "tflite", called("exporting.tflite.quantizing", "_quantizer")),
     "shtab": ("shtab", "completion", None),
 }
-SERVICES = {"mlflow", "wandb"}  # bring so many packages that `full` leaves them out
+APART = {"mlflow", "wandb", "tflite"}  # bring so much that `full` leaves them out
 
 
 def packages_of(extra):
@@ -64,7 +65,7 @@ def test_values_a_missing_package_is_named_with_its_extra(module, monkeypatch, c
     assert f"needs the package `{package}`" in message
     assert f"pip install 'keras-ssd[{extra}]'" in message
     assert package in packages_of(extra)
-    assert (package in packages_of("full")) == (extra not in SERVICES)
+    assert (package in packages_of("full")) == (extra not in APART)
 
 
 def test_values_the_shell_asks_for_the_report_package_before_any_work(monkeypatch, tmp_path):

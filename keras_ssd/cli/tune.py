@@ -43,10 +43,11 @@ files in the output folder:
   trials/          a folder for each trial, with its log and curves
   search.json      what is searched
 
-At the end it prints a table and the `keras-ssd train` command of the best trial.
-Give that command more --epochs for a longer training of the same kind.
+At the end it prints a table and the `keras-ssd train` command of the best
+trial. Give that command more --epochs for a longer training of the same kind.
 
-exit codes: 0 searched, 2 nothing was searched, 130 interrupted; --resume goes on.
+exit codes: 0 searched, 2 nothing was searched, 130 interrupted (--resume goes
+on)
 """
 ARGUMENTS = {"class_names": "--weights-classes", "learning_rate": "--rates", "width": "--widths"}
 # {setting: title of its column}, so short that a line fits into 80 characters

@@ -83,7 +83,7 @@ _ROWS = (
         "tflite",
         ".tflite",
         "tflite",
-        "TensorFlow Lite, for LiteRT, Android, MediaPipe and Coral",
+        "TensorFlow Lite: LiteRT, Android, MediaPipe, Coral",
         precisions=("float32", "float16", "int8"),
         channels=("rgb", "bgr"),
         free_batch=False,

@@ -209,7 +209,7 @@ class _Keys:
 
 def _quantizer():
     if importlib.util.find_spec("ai_edge_quantizer") is None:
-        raise ImportError(f"Writing whole numbers needs the package ai-edge-quantizer: {INSTALL}")
+        raise ImportError(f"Writing whole numbers needs the package `ai-edge-quantizer`: {INSTALL}")
     with quiet_backend():
         from ai_edge_quantizer import qtyping, quantizer
 

@@ -22,7 +22,7 @@ class Interpreter:
 
     def __init__(self, data: bytes, threads: int | None = None):
         if importlib.util.find_spec("ai_edge_litert") is None:
-            raise ImportError(f"Running TensorFlow Lite files needs the package ai-edge-litert: {INSTALL}")
+            raise ImportError(f"Running TensorFlow Lite files needs the package `ai-edge-litert`: {INSTALL}")
         with quiet_backend():
             from ai_edge_litert import interpreter
 
