@@ -4,6 +4,8 @@ It runs files. A model of Keras has to be converted, which takes TensorFlow seco
 engine for files alone.
 """
 
+from __future__ import annotations  # the help of commands imports this without numpy
+
 import io
 import os
 import threading
@@ -11,12 +13,13 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from keras_ssd._quiet import quiet_backend
 from keras_ssd.engines.engine import Engine, EngineError, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST_FILES = 64  # a description has two or three
 
@@ -62,6 +65,8 @@ def _named(interpreter):
 
 
 def _tensor(told):
+    import numpy as np
+
     shape = tuple(None if length < 0 else int(length) for length in told["shape_signature"])
     return Tensor(told["name"], shape, str(np.dtype(told["dtype"])))
 

@@ -1,12 +1,15 @@
 """onnxruntime on the CPU."""
 
+from __future__ import annotations  # the help of commands imports this without numpy
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from keras_ssd.engines.engine import Engine, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(int32)": "int32"}
 _ERRORS_ALONE = 3

@@ -1,14 +1,17 @@
 """OpenVINO on the CPU: the one engine that computes in bfloat16, where the processor has units for it."""
 
+from __future__ import annotations  # the help of commands imports this without numpy
+
 import functools
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from keras_ssd.engines.engine import BFLOAT16, FLOAT32, Engine, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _DEVICE = "CPU"
 _HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
@@ -44,6 +47,8 @@ class _Program:
 
 
 def _tensor(port):
+    import numpy as np
+
     shape = port.get_partial_shape()
     lengths = tuple(axis.get_length() if axis.is_static else None for axis in shape) if shape.rank.is_static else ()
     name = port.get_any_name() if port.get_names() else ""
