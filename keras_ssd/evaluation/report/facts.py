@@ -22,8 +22,8 @@ def facts(runs: "Sequence[Run]", measure: str) -> list[tuple[str, str]]:
     """(name, value) pairs in the order of the page, for its `Run`s and the name of the measure."""
     first = runs[0].result
     truth = first.truth
-    sizes = (len(truth.images), "image"), (len(truth), "object"), (len(truth.class_names), "class", "classes")
-    counts = ", ".join(counted(*size) for size in sizes)
+    classes = counted(len(truth.class_names), "class", "classes")
+    counts = f"{counted(len(truth.images), 'image')}, {counted(len(truth), 'object')}, {classes}"
     said = [
         ("date", today().isoformat()),
         ("version", f"keras_ssd {__version__}"),
