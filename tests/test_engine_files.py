@@ -71,6 +71,21 @@ def test_reference_a_tflite_file_detects_as_its_model(suppression, model, images
     assert_same(list(opened.detect(images)), expected)
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="elsewhere another process converts, slowly")
+def test_values_litert_finds_every_class_on_several_processors(images, tmp_path, monkeypatch):
+    """On two threads its suppression never looks at the third class."""
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("flatbuffers")
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    keras.utils.set_random_seed(0)
+    model = tamed(keras_ssd.with_classes(tiny_ssd(), ["cat", "dog", "newt", "owl"]))
+    model.confidence = Confidence(0.2, "the test")
+    expected = list(model.detect(images, engine="keras"))
+    assert set(np.concatenate([found.class_ids for found in expected])) == {0, 1, 2, 3}
+    path = keras_ssd.export(model, tmp_path / "mine.tflite").path
+    assert_same(list(keras_ssd.load(path).detect(images)), expected)
+
+
 @pytest.mark.parametrize("name", ["rows.onnx", "tables.onnx", "one.onnx", "rows.xml"])
 def test_reference_a_file_detects_as_its_model(name, files, model, images):
     opened = keras_ssd.load(files[name])

@@ -21,6 +21,9 @@ from keras_ssd.engines.engine import Engine, EngineError, Tensor
 if TYPE_CHECKING:
     import numpy as np
 
+# LiteRT's suppression, computed by T > 1 threads, leaves out the class at place T, where there are more than T classes:
+# detection_postprocess.cc counts on from T before it takes the next class (LiteRT 2.3.0).
+LOSES_A_CLASS = b"TFLite_Detection_PostProcess"
 MOST_FILES = 64  # a description has two or three
 
 
@@ -34,7 +37,8 @@ class _Program:
         with quiet_backend():
             from ai_edge_litert import interpreter
 
-            self._interpreter: Any = interpreter.Interpreter(model_content=content, num_threads=os.cpu_count())
+            threads = 1 if LOSES_A_CLASS in content else os.cpu_count()
+            self._interpreter: Any = interpreter.Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
         self._lock = threading.Lock()
         self.inputs = tuple(map(_tensor, self._interpreter.get_input_details()))
