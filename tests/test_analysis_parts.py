@@ -126,7 +126,7 @@ def test_values_misses_by_what_they_have_in_common():
         "overlapped by another (IoU above 0.5)": (2, 1, 1),
     }
     assert groups(analysis, "size in the image") == {
-        "of middling size in the image": (1, 1, 1),
+        "medium-sized in the image": (1, 1, 1),
         "large in the image": (3, 2, 2),
         "very large in the image": (1, 0, 0),
     }

@@ -15,8 +15,7 @@ layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc" inner_product_p
 """
 
 
-@pytest.mark.parametrize("options", [{}, {"packed": False}, {"v1": True}])
-def test_reference_opencv_reads_what_is_written(tmp_path, options):
+def test_reference_opencv_reads_what_is_written(tmp_path):
     cv2 = pytest.importorskip("cv2")
     if not hasattr(cv2.dnn, "readNetFromCaffe"):
         pytest.skip("OpenCV 5 reads no Caffe files")
@@ -26,7 +25,7 @@ def test_reference_opencv_reads_what_is_written(tmp_path, options):
     net = parse_prototxt(NET)
     net = replace(net, layers=tuple(replace(found, blobs=blobs.get(found.name, ())) for found in net.layers))
     (tmp_path / "a.prototxt").write_text(NET)
-    write_caffemodel(net, tmp_path / "a.caffemodel", **options)
+    write_caffemodel(net, tmp_path / "a.caffemodel")
     read = cv2.dnn.readNetFromCaffe(str(tmp_path / "a.prototxt"), str(tmp_path / "a.caffemodel"))
     for name, expected in blobs.items():
         for index, array in enumerate(expected):

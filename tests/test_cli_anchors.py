@@ -145,7 +145,7 @@ def test_roundtrip_of_a_file(tmp_path):
         (lambda data: data.pop("clip"), "'clip' is missing"),
         (lambda data: data.update(version=99), "Update keras_ssd"),
         (lambda data: data.update(levels=[]), "at least one AnchorLevel"),
-        (lambda data: data["levels"][0].update(boxes_hw=[[1, "a"]]), "no description of anchors"),
+        (lambda data: data["levels"][0].update(boxes_hw=[[1, "a"]]), "not a description of anchors"),
         (lambda data: data["levels"][0].update(grid_hw=[9999, 9999]), "at most 1,000,000 are read"),
         (lambda data: data.pop("levels"), "it has no levels"),
     ],
@@ -158,7 +158,7 @@ def test_rejects_broken_files(tmp_path, change, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         read_spec(path)
     path.write_bytes(b"[" * 100_000)
-    with pytest.raises(ValueError, match="no description of anchors"):
+    with pytest.raises(ValueError, match="not a description of anchors"):
         read_spec(path)
     path.write_bytes(b" " * 2_000_000)
     with pytest.raises(ValueError, match="it has 2,000,000 bytes"):

@@ -56,6 +56,8 @@ def test_values_options_reach_the_model(folder, capsys):
         "iou_threshold": 0.2,
         "batch_size": 3,
         "max_pixels": 9999,
+        "engine": "auto",
+        "precision": "float32",
     }
     assert "cat" not in capsys.readouterr().out
 

@@ -189,7 +189,7 @@ def test_values_cache_is_made_again_when_an_image_changes(tmp_path, monkeypatch)
 
 def test_rejects_caches_in_use_and_leaves_nothing_behind(tmp_path):
     given = awkward_dataset(tmp_path / "images")
-    with pytest.raises(ValueError, match="no cache"):
+    with pytest.raises(ValueError, match="is not a cache folder"):
         data.cached(given, tmp_path / "images")
     (tmp_path / "images" / "none.png").write_bytes(b"broken")
     with pytest.raises(ValueError, match="none.png"):

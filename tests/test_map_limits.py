@@ -122,4 +122,6 @@ def test_values_errors_of_memory_advise_only_options_that_the_command_has(error)
         named = set(re.findall(r"--[a-z][a-z-]+", told))
         assert named <= {option for action in leaf._actions for option in action.option_strings}, leaf.prog
         advised += [leaf.prog] if "--batch-size" in named else []
-    assert sorted(advised) == ["keras-ssd detect", "keras-ssd evaluate", "keras-ssd train"]
+    assert sorted(advised) == [
+        f"keras-ssd {name}" for name in ("benchmark", "detect", "evaluate", "label", "train", "tune")
+    ]

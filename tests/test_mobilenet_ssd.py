@@ -157,7 +157,7 @@ def test_rejects_what_is_no_mobilenet_ssd(shared, tmp_path):
     with pytest.raises(ValueError, match="holds ssd7, not mobilenet_ssd"):
         keras_ssd.mobilenet_ssd(weights=tmp_path / "other.keras")
     caffemodel(tmp_path / "half.caffemodel", TRAINED, shared, edit=lambda name: name != "conv3/scale")
-    with pytest.raises(PortError, match="BatchNorm and the Scale behind it.*conv3/bn"):
+    with pytest.raises(PortError, match="BatchNorm and the Scale after it.*conv3/bn"):
         keras_ssd.mobilenet_ssd(weights=tmp_path / "half.caffemodel")
     caffemodel(tmp_path / "cut.caffemodel", MERGED, shared, edit=lambda name: name != "conv4")
     with pytest.raises(PortError, match="not in the file: conv4/kernel"):

@@ -100,7 +100,7 @@ def test_rejects_objects_that_mark_nothing(tmp_path, bbox, segmentation):
     save_image(tmp_path / "a.jpg")
     rows = [marked(bbox=bbox, segmentation=segmentation), marked(2)]
     coco_file(tmp_path / "result.json", [image()], rows, [category()])
-    assert faults(tmp_path) == ["annotation 1 (nut): it has neither a bbox nor an outline"]
+    assert faults(tmp_path) == ["annotation 1 (nut) of a: it has neither a bbox nor an outline"]
     assert found(data.read(tmp_path, policy="drop")) == {"a": [("nut", CORNERS)]}
     coco_file(tmp_path / "result.json", [image()], rows[:1], [category()])  # nothing else: no image without objects
     with pytest.raises(DataError, match="neither a bbox nor an outline"):

@@ -139,7 +139,7 @@ def test_rejects_files_that_are_no_models(saved, tmp_path):
     (tmp_path / "empty.keras").write_bytes(b"")
     (tmp_path / "cut.keras").write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     for name in ("pickle", "empty", "cut"):
-        with pytest.raises(ValueError, match=f"{name}.keras' is no .keras file"):
+        with pytest.raises(ValueError, match=f"{name}.keras' is not a .keras file"):
             keras_ssd.load(tmp_path / f"{name}.keras")
     with pytest.raises(FileNotFoundError, match="nothing.keras"):
         keras_ssd.load(tmp_path / "nothing.keras")

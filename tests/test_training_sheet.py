@@ -44,7 +44,7 @@ def drawn(monkeypatch):
     def draw(data, boxes, scores):
         asked = {}
 
-        def detect(model, sources, *, confidence):
+        def detect(model, sources, *, confidence, engine):
             images = [source.image for source in sources]
             asked.update(images=images, confidence=confidence)
             return [Detections(boxes, scores, [0] * len(boxes), CLASSES, np.shape(one)[:2]) for one in images]

@@ -53,7 +53,7 @@ Power; RELU ReLU; RELU6 ReLU6; SIGMOID Sigmoid; SIGMOID_CROSS_ENTROPY_LOSS Sigmo
 SLICE Slice; SOFTMAX Softmax; SOFTMAX_LOSS SoftmaxWithLoss; SPLIT Split; TANH TanH; THRESHOLD Threshold; WINDOW_DATA
 WindowData
 """
-V1_TYPES: dict[str, str] = {"NONE": "", **dict(re.findall(r"(\w+) (\w+)", _V1))}
+V1_TYPES: dict[str, str] = {"NONE": "", **dict(re.findall(r"(\w+)\s+(\w+)", _V1))}
 
 NET = """
 NetParameter: name 1 string; layers 2 V1LayerParameter*; input 3 string*; input_dim 4 int32*;

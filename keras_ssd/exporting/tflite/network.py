@@ -88,12 +88,16 @@ def ending(maps: Any, joining: Any, plan: Plan) -> dict[str, Any]:
     return {BOXES: _boxes(offsets, joining.spec, plan), SCORES: _scores(logits, plan)}
 
 
+def _constant(array):
+    return ops.convert_to_tensor(array, dtype="float32")
+
+
 def _boxes(offsets, spec, plan):
     if plan.coded:
         return ops.take(offsets, [1, 0, 3, 2], axis=-1)
     anchors = spec.anchors_cxcywh()
     variances = np.broadcast_to(np.asarray(spec.variances, np.float32), anchors.shape)
-    parts = Predictions(None, offsets, ops.convert_to_tensor(anchors), ops.convert_to_tensor(variances))
+    parts = Predictions(None, offsets, _constant(anchors), _constant(variances))
     boxes = plan.options.boxes(parts, ops)
     if not plan.centred:
         return boxes
