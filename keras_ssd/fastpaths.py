@@ -64,6 +64,9 @@ class _Buffer:
     __hash__ = None  # pyright: ignore[reportAssignmentType]: it is compared, never looked up
 
 
+COUNT_OF_CHANGES = "_version"  # of PyTorch's tensors
+
+
 def states_of(variables: Sequence[Any]) -> list[Any] | None:
     """Something for each variable that is equal as long as its values are the same; None where only the values tell.
 
@@ -71,7 +74,7 @@ def states_of(variables: Sequence[Any]) -> list[Any] | None:
     """
     backend = keras.backend.backend()
     if backend == "torch":
-        return [(id(variable.value), variable.value._version) for variable in variables]
+        return [(id(variable.value), getattr(variable.value, COUNT_OF_CHANGES)) for variable in variables]
     if backend == "jax":
         return [_Same(variable.value) for variable in variables]
     if backend != "tensorflow":

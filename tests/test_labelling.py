@@ -95,7 +95,7 @@ def test_values_features_are_means_of_the_maps_that_the_heads_read(tmp_path):
     pixels = keras_ssd.images.resize_bilinear(keras_ssd.images.read_image(images[1]), model.input_size)
     import keras
 
-    maps = keras.Model(model.inputs, model.get_layer("high").output).predict_on_batch(pixels[None])
+    maps = keras.Model(model.inputs[0], model.get_layer("high").output).predict_on_batch(pixels[None])
     np.testing.assert_allclose(found[1], np.asarray(maps).mean(axis=(0, 1, 2)), rtol=1e-4, atol=1e-6)
     assert features_of(keras_ssd.with_decoder(model), images[:1])[0].shape == (16,)
 
