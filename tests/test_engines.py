@@ -1,7 +1,7 @@
 """Engines under `detect`: the same detections, chosen by rules, and new weights noticed."""
 
 import gc
-import importlib
+import importlib.util
 import logging
 import os
 import subprocess
@@ -329,6 +329,10 @@ def test_rejects_a_runtime_that_is_missing(name, model, images, installed):
 @pytest.mark.skipif(ON_TENSORFLOW, reason="there it converts")
 def test_rejects_litert_on_another_backend(model, images):
     pytest.importorskip("ai_edge_litert")
+    if importlib.util.find_spec("tensorflow") is None:
+        with pytest.raises(ImportError, match="needs the package `tensorflow`, which is not installed"):
+            model.detect(images, engine="litert")
+        return
     with pytest.raises(ValueError, match="converts a model itself only where Keras runs on TensorFlow"):
         model.detect(images, engine="litert")
 
