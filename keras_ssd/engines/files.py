@@ -16,7 +16,7 @@ from keras_ssd.decoding import Confidence, DecodeOptions
 from keras_ssd.engines.choosing import file_choice
 from keras_ssd.engines.engine import AUTO, FLOAT32, EngineError
 from keras_ssd.engines.runtimes import ENGINES
-from keras_ssd.file_metadata import KEY, TFLITE_DETECTION, FileMetadata
+from keras_ssd.file_metadata import KEY, FileMetadata
 from keras_ssd.images import MAX_PIXELS
 from keras_ssd.names import files_nearby
 from keras_ssd.results import Results
@@ -259,8 +259,6 @@ class FilePredictor:
 
     def _rows(self, images):
         found = self._program(file_arrays.fed(self._metadata, images))
-        if self._metadata.output == TFLITE_DETECTION:
-            return _of_tflite(*found)
         names = [tensor.name for tensor in self._program.outputs]
         return file_arrays.rows_of(self._metadata, dict(zip(names, found, strict=True)))
 
@@ -269,12 +267,3 @@ def _with_options(metadata, options):
     kept = metadata.decoding.get("scores")  # the file has applied it
     decoding = vars(options) | ({"scores": kept} if kept else {})
     return replace(metadata, decoding=decoding)
-
-
-def _of_tflite(boxes, classes, scores, count):
-    """Rows of the outputs of TFLite_Detection_PostProcess: boxes [ymin, xmin, ymax, xmax]."""
-    rows = np.concatenate([classes[..., None], scores[..., None], boxes[..., [1, 0, 3, 2]]], axis=-1)
-    rows = rows.astype(np.float32)
-    unused = np.arange(rows.shape[1])[None] >= np.asarray(count).reshape(-1, 1)
-    rows[unused] = (-1, 0, 0, 0, 0, 0)
-    return rows

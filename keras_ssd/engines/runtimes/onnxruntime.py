@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_ssd.engines import through_onnx
 from keras_ssd.engines.engine import Engine, Tensor
 
 if TYPE_CHECKING:
@@ -39,25 +40,13 @@ def _tensor(told):
     return Tensor(told.name, shape, _DTYPES.get(told.type) or str(told.type))
 
 
-def _refuses(model):
-    from keras_ssd.exporters.onnx.network import check_network
-
-    check_network(model)
-
-
-def _written(model):
-    from keras_ssd.exporters.onnx.network import onnx_network
-
-    return onnx_network(model)
-
-
 ENGINE = Engine(
     "onnxruntime",
     packages=("onnxruntime", "onnx"),
     runtime="onnxruntime",
     place=10,
     endings=(".onnx",),
-    refuses=_refuses,
-    written=_written,
+    refuses=through_onnx.refuses,
+    written=through_onnx.written,
     opened=_Program,
 )

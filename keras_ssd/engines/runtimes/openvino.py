@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_ssd.engines import through_onnx
 from keras_ssd.engines.engine import BFLOAT16, FLOAT32, Engine, Tensor
 
 if TYPE_CHECKING:
@@ -73,18 +74,6 @@ def _precisions():
     return (FLOAT32, BFLOAT16) if "BF16" in able else (FLOAT32,)
 
 
-def _refuses(model):
-    from keras_ssd.exporters.onnx.network import check_network
-
-    check_network(model)
-
-
-def _written(model):
-    from keras_ssd.exporters.onnx.network import onnx_network
-
-    return onnx_network(model)
-
-
 ENGINE = Engine(
     "openvino",
     packages=("openvino", "onnx"),
@@ -92,7 +81,7 @@ ENGINE = Engine(
     place=20,
     endings=(".xml", ".onnx"),
     precisions=_precisions,
-    refuses=_refuses,
-    written=_written,
+    refuses=through_onnx.refuses,
+    written=through_onnx.written,
     opened=_Program,
 )

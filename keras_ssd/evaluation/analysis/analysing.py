@@ -84,15 +84,16 @@ class Analysis:
 
     def at(self, threshold: float) -> wk.WorkingPoint:
         """The `WorkingPoint` of one threshold for all classes."""
-        counted = self.kinds != er.UNCOUNTED
-        true = self.kinds[counted] == er.FOUND
-        return wk.point_at(self.table.scores[counted], true, self.working_point.wanted, threshold)
+        return wk.point_at(*self._counted(), threshold)
 
     def cautious_point(self, within: float) -> wk.WorkingPoint:
         """The `WorkingPoint` of the highest score whose F1, over all classes, is at most `within` below the best."""
+        return wk.working_point(*self._counted(), within)
+
+    def _counted(self):
+        """(scores, whether true, number of objects) of the detections that count."""
         counted = self.kinds != er.UNCOUNTED
-        true = self.kinds[counted] == er.FOUND
-        return wk.working_point(self.table.scores[counted], true, self.working_point.wanted, within)
+        return self.table.scores[counted], self.kinds[counted] == er.FOUND, self.working_point.wanted
 
     @property
     def found(self) -> np.ndarray:
