@@ -53,7 +53,10 @@ def register_classes() -> None:
 
 
 def _installed(name):
-    return importlib.util.find_spec(name) is not None
+    # `pip uninstall` leaves a package's folder behind where it finds files that it did not write. Python imports such a
+    # folder as an empty package, and Keras then fails inside it.
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
 
 
 def _configured_backend():

@@ -216,12 +216,26 @@ def test_values_an_installed_backend_is_taken(tmp_path, installed):
         "import importlib.util, os, sys\n"
         "sys.orig_argv = ['python', '-m', 'keras_ssd']  # the command imports Keras later\n"
         "from keras_ssd import _environment\n"
-        f"importlib.util.find_spec = lambda name, *rest: object() if name == {installed!r} else None\n"
+        f"importlib.util.find_spec = lambda name, *rest: os.__spec__ if name == {installed!r} else None\n"
         "os.environ.pop('KERAS_BACKEND', None)\n"
         "_environment.choose_backend(); print('chosen', os.environ['KERAS_BACKEND'])"
     )
     result = run_python(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
     assert f"chosen {installed}" in result.stdout, result.stderr
+
+
+def test_rejects_what_an_uninstalled_backend_left_behind(tmp_path):
+    (tmp_path / "torch" / "__pycache__").mkdir(parents=True)
+    left = f"importlib.machinery.PathFinder.find_spec('torch', [{str(tmp_path)!r}])"
+    code = (
+        "import importlib.machinery, importlib.util, os; os.environ.pop('KERAS_BACKEND', None)\n"
+        "real = importlib.util.find_spec; gone = {'tensorflow': None, 'jax': None, 'torch': " + left + "}\n"
+        "importlib.util.find_spec = lambda name, *rest: gone[name] if name in gone else real(name, *rest)\n"
+        "assert gone['torch'] is not None; import keras_ssd"
+    )
+    result = run_python(code, KERAS_HOME=str(tmp_path))
+    assert result.returncode != 0
+    assert "Keras needs a backend: TensorFlow, JAX or PyTorch. None is installed" in result.stderr
 
 
 def test_values_the_command_answers_help_without_keras():
