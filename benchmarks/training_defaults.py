@@ -30,6 +30,7 @@ DEFAULTS = {
     "set": "platelets:128",
     "held": 60,
     "model": "ssd_small",
+    "start": None,
     "weights": None,
     "size": "192x256",
     "anchors": "general",
@@ -78,7 +79,11 @@ def sets(data, options):
             whole = whole.with_classes(CLASSES[kind], others="drop")
             whole = whole[[place for place, a in enumerate(whole) if len(a)]]
     order = np.random.default_rng(options["seed"]).permutation(len(whole))
-    held = int(options["held"])
+    held = options["held"]
+    if isinstance(held, str):  # a file of image names, which come first
+        names = set(Path(held).read_text().split())
+        order = np.array(sorted(order, key=lambda place: Path(str(whole[int(place)].image)).name not in names))
+        held = sum(Path(str(annotation.image)).name in names for annotation in whole)
     chosen = order[held:][: int(count) if count else None]
     return whole[sorted(chosen.tolist())], whole[sorted(order[:held].tolist())]
 
@@ -104,6 +109,10 @@ def model_of(options, train_set):
     elif options["model"] == "ssd_small":
         more["anchors"] = kind
     model = build(classes=classes, input_size=size, **more)
+    if options["start"]:
+        for layer in keras.saving.load_model(options["start"]).layers:
+            if layer.weights:
+                model.get_layer(layer.name).set_weights(layer.get_weights())
     if options["momentum"]:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):

@@ -51,7 +51,7 @@ def ended(history: Any) -> str:
     lines = []
     if history.best_model is not None:
         last, began = history.rows[-1], history.start
-        kept = began is not None and began > best["val_mAP"]
+        kept = best is None  # the start
         lines += [
             "" if began is None else f"before the first epoch: {began:.3f}",
             f"best on the validation set: {_rule(history.best_model.ap)}, "

@@ -17,6 +17,7 @@ from keras_ssd.losses import SSDLossMetric
 from keras_ssd.models.model import SSD
 from keras_ssd.models.wrapping import as_detector
 from keras_ssd.training import checkpoint, finishing, report
+from keras_ssd.training.choosing import kept_row
 from keras_ssd.training.display import display_for
 from keras_ssd.training.fresh import fresh_folder
 from keras_ssd.training.interrupts import Interrupt
@@ -72,11 +73,8 @@ class History:
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The row with the highest val_mAP; None without validation."""
-        measured = [
-            row for row in reversed(self.rows) if math.isfinite(row.get("val_mAP", math.nan))
-        ]  # of equals the later one
-        return max(measured, key=lambda row: row["val_mAP"], default=None)
+        """The row of `model.keras`, see `kept_row`; None without validation, or where the start was better."""
+        return kept_row(self.rows, self.start)
 
 
 @checked_arguments
@@ -109,8 +107,9 @@ def train(
 
     The folder `out` always holds what resuming needs. `checkpoint.h5` is replaced as a whole after each epoch, so a
     killed training loses at most the current epoch. A resumed training ends with the same weights as one that was not
-    stopped, to the bit on a CPU. `model.keras` is the model to use: the best on the validation set, which may be the
-    one that the training began with, or the last without such a set. Where the recipe averages weights, it holds the
+    stopped, to the bit on a CPU. `model.keras` is the model to use: of the epochs whose AP on the validation set is
+    within 0.005 of the best the latest, or the weights that the training began with where these are better; the last
+    epoch without such a set. Where the recipe averages weights, it holds the
     averages. Ctrl-C ends the training after the current step and leaves both files, too. A training that fails before
     the end of its first epoch leaves no folder.
 

@@ -16,6 +16,7 @@ from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation import evaluate
 from keras_ssd.models.model import SSD
 from keras_ssd.training import checkpoint
+from keras_ssd.training.choosing import kept_row
 from keras_ssd.training.interrupts import Interrupt
 from keras_ssd.training.training_copy import write_averaged
 
@@ -171,13 +172,12 @@ class TrainingCallback(keras.callbacks.Callback):
             self._save_model(LAST)
 
     def _is_best(self):
-        """Whether the last row is the best of those that were measured; as long as nothing was, always."""
+        """Whether the last row is the one to keep of those that were measured; as long as nothing was, always."""
         if not any("val_mAP" in row for row in self.rows):
             return self.start is None
         if "val_mAP" not in self.rows[-1]:
             return False
-        *before, now = [row["val_mAP"] for row in self.rows if "val_mAP" in row]
-        return now >= max([self.start or 0.0, *before])
+        return kept_row(self.rows, self.start) is self.rows[-1]
 
     def _save_first(self):
         """Where there is no best model yet: the start if that finds anything, else the one of now."""

@@ -82,9 +82,8 @@ class Logs:
         for name, measured in (("best", history.best_model), ("last", history.last_model)):
             if measured is not None:
                 numbers[f"{name}_AP"] = measured.ap
-        if history.best_model is not None and history.best is not None:
-            kept_start = history.start is not None and history.start > history.best["val_mAP"]
-            numbers["best_epoch"] = 0 if kept_start else history.best["epoch"]
+        if history.best_model is not None:
+            numbers["best_epoch"] = 0 if history.best is None else history.best["epoch"]
             if history.best_model.confidence is not None:
                 numbers["confidence"] = history.best_model.confidence.value
         epoch = int(history.rows[-1]["epoch"]) if history.rows else 0
