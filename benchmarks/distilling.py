@@ -4,9 +4,9 @@
         --out start.keras --steps 3000
 
 The teacher is `ssd_mobilenet_v1` with COCO's weights. No labels are used: on random crops of the photos, and of photos
-with cut-out objects pasted on them, three maps of the small network (strides 8, 16, 32), each through a 1x1 convolution,
-have to give the teacher's features at the same stride, standardised by channel. The result is a Keras file of the
-backbone alone.
+with cut-out objects pasted on them, three maps of the small network (strides 8, 16, 32), each through a 1x1
+convolution, have to give the teacher's features at the same stride, standardised by channel. The result is a Keras file
+of the backbone alone.
 """
 
 import argparse

@@ -8,10 +8,10 @@ CLOSE = 0.005  # of AP: few images tell epochs apart less exactly than that
 
 
 def kept_row(rows: Sequence[dict[str, Any]], start: float | None = None) -> dict[str, Any] | None:
-    """The latest epoch whose AP is at most 0.005 below the highest; None where none was measured or reached `start`.
+    """The latest epoch whose AP is at most 0.005 below the highest; None where there is none.
 
-    The highest of many close measurements is partly luck, and the averaged weights of a later epoch, at a lower learning
-    rate, are better more often than not. docs/training_defaults.md has the trials.
+    The highest of many close measurements is partly luck, and the averaged weights of a later epoch, at a lower
+    learning rate, are better more often than not. docs/training_defaults.md has the trials.
 
     Args:
         rows: one dictionary per epoch, with "val_mAP" where it was measured.

@@ -1,7 +1,6 @@
 """`train` trains a model on annotated images and writes a folder from which the training can be resumed."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
