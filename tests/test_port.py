@@ -182,7 +182,7 @@ def test_values_backbone_alone(tmp_path, shapes):
 
 
 def test_rejects_detector_as_backbone(shapes):
-    with pytest.raises(PortError, match="not the VGG16"):
+    with pytest.raises(PortError, match="not a backbone that detectors can start from"):
         load_backbone_into(model_of(shapes), NamedArrays(random_arrays(shapes), "test"))
 
 

@@ -127,7 +127,12 @@ def _add_model_arguments(group):
         metavar="NAME",
         help=f"{DETECTOR_LIST} (default: that of --weights, or ssd_small)",
     )
-    group.add_argument("--weights", "-w", help="start from these: a name of `keras-ssd zoo list`, imagenet, or a file")
+    group.add_argument(
+        "--weights",
+        "-w",
+        help="start from these: a name of `keras-ssd zoo list`, imagenet, a file, or none (default for ssd_small: a "
+        "backbone that ships with this package; else none)",
+    )
     add_class_names(group, "--weights-classes", "class names of --weights, where they do not tell")
     group.add_argument(
         "--anchors",
@@ -225,7 +230,7 @@ def run(args: argparse.Namespace) -> int:
 
     def planned(plan):
         # Everything is checked, and the folder is there.
-        _record(Path(args.out), args, plan.settings.to_dict(), data.training, data.validation, model)
+        _record(Path(args.out), args, plan, data.training, data.validation, model)
         print(table(args, data, model, plan), flush=True)
 
     history = train(
@@ -262,7 +267,7 @@ def _told(history, model, args):
     return 0
 
 
-def _record(out, args, settings, train_set, validation_set, model):
+def _record(out, args, plan, train_set, validation_set, model):
     """Writes what was asked for into the folder; a resumed training adds its command."""
     import keras
     import numpy as np
@@ -274,7 +279,8 @@ def _record(out, args, settings, train_set, validation_set, model):
     before = json.loads(path.read_text(encoding="utf-8"))["commands"] if args.resume and path.exists() else []
     facts = {
         "commands": [*before, _command(args)],
-        "settings": settings,
+        "settings": plan.settings.to_dict(),
+        "expected_seconds": plan.seconds and round(plan.seconds),
         "model": {"name": model.name, "parameters": model.count_params(), "input_size": model.input_size},
         "classes": train_set.classes,
         "train": {

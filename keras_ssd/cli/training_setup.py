@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from keras_ssd.data import Dataset
 
 BATCH = 16
+SHIPPED = "small_body.distilled"  # of the catalogue; the file is part of this package
 TRAINING_SPLITS = ("train", "training", "trainval")
 VALIDATION_SPLITS = ("val", "valid", "validation")
 MEASURING = ("test", "val")  # beginnings of names of splits that are not trained on unless they are named
@@ -50,7 +51,8 @@ def check_names(args: argparse.Namespace) -> None:
             raise ValueError(unknown_name(kind, name, known))
     recipes.named(args.recipe)
     check_logs(args.log)
-    check_weights(args.weights)
+    if args.weights != "none":
+        check_weights(args.weights)
     _anchor_file(args)
     wanted, splits = args.validation_set, splits_of(args.data)
     if wanted is not None and not (wanted in (*splits, "none") or _share(wanted) or os.path.exists(wanted)):
@@ -157,10 +159,20 @@ def _share(text):
     return value if 0 < value < 1 else None
 
 
+def starting_weights(args: argparse.Namespace) -> str | None:
+    """The weights that a training starts from; None is from nothing.
+
+    Without `--weights` these are the backbone of `ssd_small` that ships with this package, where it fits.
+    """
+    if args.weights is None and args.model in (None, "ssd_small") and args.width in (None, 1):
+        return SHIPPED
+    return None if args.weights == "none" else args.weights
+
+
 def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
     """The model to train, with the weights to start from.
 
-    From nothing, `ssd_small` gets an input of the images' shape and anchors that suit the objects.
+    `ssd_small` with new heads gets an input of the images' shape and anchors that suit the objects.
 
     Raises:
         ValueError, OSError: an unknown model or name, or weights that do not fit.
@@ -172,27 +184,27 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
     from keras_ssd.opening import is_described, open_model
 
     labels, kind, classes = class_names(args.weights_classes), args.model, train_set.classes
-    spec = _anchor_file(args)
-    whole = args.weights and is_file(args.weights) and args.weights.lower().endswith(".keras")
-    if whole or (args.weights and is_described(args.weights, kind)):
+    spec, start = _anchor_file(args), starting_weights(args)
+    whole = start and is_file(start) and start.lower().endswith(".keras")
+    if whole or (start and is_described(start, kind)):
         for name in ("anchors", "input_size", "width"):
             if getattr(args, name) and not (name == "anchors" and spec):
                 what = "a .keras model" if whole else "the network of these weights"
                 raise ValueError(f"--{name.replace('_', '-')} is part of {what}, and cannot be given with it.")
-        model = open_model(args.weights, class_names=labels)
+        model = open_model(start, class_names=labels)
         if model.class_names != tuple(classes):
             model = models.with_classes(model, classes)
         if spec is not None:
             model = _reanchored(model, spec)
         freeze_layers(model, args.freeze or ())
         return model
-    if kind is None and args.weights:
-        file = is_file(args.weights)
-        kind = read_weights(args.weights).kind if file else find_entry(args.weights, None).model
+    of = start and (read_weights(start).kind if is_file(start) else find_entry(start, None).model)
+    kind = kind or ("ssd_small" if of in (None, "small_body") else of)
+    fresh = of in (None, "small_body")
     # Weights of the catalogue have heads for anchors of their own; those of the file come after them.
-    warm = spec is not None and args.weights and not is_file(args.weights) and kind in FACTORIES
+    warm = spec is not None and start and not fresh and not is_file(start) and kind in FACTORIES
     options = {
-        "weights": args.weights,
+        "weights": start,
         "anchors": None if warm else spec or args.anchors,
         "input_size": args.input_size,
         "width": args.width,
@@ -200,19 +212,19 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
     }
     if labels is not None:
         options["weights_classes"] = labels
-    if kind in (None, "ssd_small") and not args.weights:
+    if kind == "ssd_small" and fresh:
         options |= _chosen_for(train_set, args, spec)
     options = {name: value for name, value in options.items() if value is not None}
-    if kind is not None and kind not in FACTORIES:
-        raise ValueError(f"The weights {args.weights} are of {kind}, which is no detector. Say which --model to build.")
-    if args.width is not None and kind not in (None, "ssd_small"):
+    if kind not in FACTORIES:
+        raise ValueError(f"The weights {start} are of {kind}, which is no detector. Say which --model to build.")
+    if args.width is not None and kind != "ssd_small":
         raise ValueError(f"--width is of ssd_small alone, and cannot be given for {kind}.")
-    model = FACTORIES[kind or "ssd_small"](classes=classes, **options)
+    model = FACTORIES[kind](classes=classes, **options)
     return _reanchored(model, spec) if warm else model
 
 
 def _chosen_for(train_set, args, spec):
-    """Options of `ssd_small` from nothing, as the data want it; what the user names stays."""
+    """Options of `ssd_small` with new heads, as the data want it; what the user names stays."""
     from keras_ssd.models import ssd_small
     from keras_ssd.training import defaults
 
@@ -274,7 +286,9 @@ def settings_of(args: argparse.Namespace, images: int, model: Any) -> dict[str, 
     learning_rate = args.learning_rate
     if learning_rate is None:
         learning_rate = inspect.signature(recipes.named(args.recipe)).parameters["learning_rate"].default
-        if args.weights and args.recipe != "caffe":  # whose rate was made for pretrained weights
+        start = starting_weights(args)
+        # The rate of `caffe` was made for trained backbones, those of the others for what is new, as all heads are here.
+        if start not in (None, SHIPPED) and args.recipe != "caffe":
             learning_rate = learning_rate * defaults.share_of_rate(model)
     return {
         "epochs": epochs,

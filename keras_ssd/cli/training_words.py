@@ -104,16 +104,18 @@ def _named(args):
 
 
 def _start(args):
-    if args.weights:
-        return str(args.weights)
-    if args.model not in (None, "ssd_small"):
-        return "none: from nothing"
     from keras_ssd import zoo
+    from keras_ssd.cli.training_setup import SHIPPED, starting_weights
 
+    start = starting_weights(args)
+    if start is None and args.model not in (None, "ssd_small"):
+        return "none: from nothing"
+    if start not in (None, SHIPPED):
+        return str(start)
     reach = "on this disk" if zoo.cached(START) else "a download of 4 MB"
+    own = "none: from nothing" if start is None else f"{SHIPPED}: the backbone, which ships with this package"
     return (
-        f"none: from nothing. Everyday objects are learnt better from COCO's weights ({reach}):\n"
-        f"{'':<{WIDTH}}--weights {START}"
+        f"{own}. Everyday objects are learnt better from COCO's weights ({reach}):\n{'':<{WIDTH}}--weights {START}"
     )
 
 

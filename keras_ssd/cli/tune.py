@@ -109,10 +109,12 @@ def _add_training_arguments(group):
         "--model",
         "-m",
         metavar="NAME",
-        help=f"{DETECTOR_LIST}; only ssd_small from nothing has sizes, widths and anchors to search "
+        help=f"{DETECTOR_LIST}; only ssd_small with new heads has sizes, widths and anchors to search "
         "(default: that of --weights, or ssd_small)",
     )
-    group.add_argument("--weights", "-w", help="start from these: a name of `keras-ssd zoo list`, imagenet, or a file")
+    group.add_argument(
+        "--weights", "-w", help="start from these: a name of `keras-ssd zoo list`, imagenet, a file, or none"
+    )
     add_class_names(group, "--weights-classes", "class names of --weights, where they do not tell")
     group.add_argument("--freeze", type=name_list, metavar="PATTERNS", help="layers to leave as they are: 'conv1_*'")
     add_map_limit(group)
@@ -170,13 +172,13 @@ def _searched(args):
     Raises:
         ValueError: an option for a setting that the model does not have.
     """
-    if args.model in (None, "ssd_small") and not args.weights:
+    if args.model in (None, "ssd_small") and args.weights in (None, "none"):
         return ("input_size", "width", "anchors", "augment")
     for name in ("input_sizes", "widths", "anchors"):
         if getattr(args, name) is not None:
             what = "trained weights" if args.weights else args.model
             raise ValueError(
-                f"--{name.replace('_', '-')} is for ssd_small from nothing, and cannot be given for {what}."
+                f"--{name.replace('_', '-')} is for ssd_small with new heads, and cannot be given for {what}."
             )
     return ("augment",)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_ssd import zoo
 from keras_ssd.models.model import SSD
 from keras_ssd.models.weights import (
     TrainedWeights,
@@ -65,7 +66,7 @@ def start_from(
         classes: class names of the model to build; None for those of the weights.
         model: the factory's name, which the weights must be of.
         weights_classes: the classes of a weight file that does not state them.
-        backbone: "vgg16" if weights of that backbone are accepted, including "imagenet", with new heads.
+        backbone: "vgg16" or "small_body" if weights of that backbone are accepted, with new heads.
 
     Raises:
         ValueError: weights of another network, neither weights nor classes, or unknown classes.
@@ -93,4 +94,6 @@ def start_from(
 def _read(weights, model, backbone):
     if weights == "imagenet" and backbone == "vgg16":
         return imagenet_arrays()
+    if backbone is not None and any(weights in (entry.tag, entry.name) for entry in zoo.entries(model=backbone)):
+        return read_weights(weights, model=backbone)
     return read_weights(weights, model=model)

@@ -61,9 +61,9 @@ def ssd_small(
     Example:
         >>> model = keras_ssd.ssd_small(classes=["RBC", "WBC", "Platelets"], anchors="cells")
     """
-    start = start_from(weights, classes, "ssd_small", weights_classes=weights_classes)
+    start = start_from(weights, classes, "ssd_small", weights_classes=weights_classes, backbone="small_body")
     style = ConvStyle(kernel_initializer, l2)
-    recipe = _anchors(anchors, start.trained)
+    recipe = _anchors(anchors, start.detector)
     if input_size is None:
         input_size = recipe.image_size
     model = ssd(

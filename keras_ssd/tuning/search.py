@@ -95,7 +95,7 @@ def tune(
         trial_minutes: of one trial; None is a tenth of `minutes`, at least one.
         space: {setting: list of values} in place of the usual ones, for "learning_rate" the lowest and the highest. A
             setting with one value is fixed.
-        build: function from {setting: value} to the `SSD` to train; None builds `ssd_small` from nothing. With one of
+        build: function from {setting: value} to the `SSD` to train; None builds `ssd_small`. With one of
             your own, only "learning_rate" and "augment" are searched, and what `space` names.
         epochs: of a trial at most; None is what a plain training would do.
         batch_size, recipe, seed, precision, workers, log: see `keras_ssd.train`.
@@ -129,13 +129,14 @@ def tune(
 
 
 def _small(train_set, values):
-    """`ssd_small` from nothing, with the settings of a trial."""
+    """`ssd_small` with new heads, with the settings of a trial; the backbone that ships is of width 1."""
     size, width = size_of(values["input_size"]), values["width"]
+    weights = "distilled" if width == 1 else None
     anchors = values["anchors"]
     if anchors == "fit":
         usual = models.ssd_small(classes=train_set.classes, input_size=size)
         anchors = defaults.anchors_for(train_set, usual, fit=True).spec
-    return models.ssd_small(classes=train_set.classes, input_size=size, width=width, anchors=anchors)
+    return models.ssd_small(weights, train_set.classes, input_size=size, width=width, anchors=anchors)
 
 
 def run_search(

@@ -74,24 +74,26 @@ def load_weights_into(
 def load_backbone_into(
     model: Any, source: str | PathLike[str] | NamedArrays, *, heads: Sequence[str] = ()
 ) -> PortReport:
-    """Loads an fc_reduced VGG16 file into the layers that a detector shares with it; the `PortReport` names the others.
+    """Loads weights of a backbone into the layers that a detector shares with it; the `PortReport` names the others.
 
     Args:
         model: a built detector.
-        source: path of a weight file, or `NamedArrays`.
+        source: path of a weight file, or `NamedArrays`, of one of `BACKBONES`.
         heads: layers of the model that the file has no weights for (shell patterns); by default every layer beyond
-            conv1_1 to fc7.
+            the backbone's.
 
     Raises:
         WeightFileError, PortError: as `load_weights_into`.
     """
     arrays = source if isinstance(source, NamedArrays) else read_file(os.fspath(source))
-    if identify(arrays) != "vgg16":
+    kind = identify(arrays)
+    if kind not in BACKBONES:
         raise PortError(
-            f"{arrays.source} is not the VGG16 with fully convolutional fc6 and fc7 that detectors need. "
-            f"Received: a file of {identify(arrays) or 'unknown kind'} with {len(arrays.layers)} layers."
+            f"{arrays.source} is not a backbone that detectors can start from: the VGG16 with fully convolutional fc6 "
+            f"and fc7, or that of ssd_small. Received: a file of {kind or 'unknown kind'} with {len(arrays.layers)} "
+            "layers."
         )
-    keep = heads or tuple(layer.name for layer in leaf_layers(model) if layer.name not in VGG16)
+    keep = heads or tuple(layer.name for layer in leaf_layers(model) if layer.name not in BACKBONES[kind])
     return port(model, arrays, ignore=CLASSIFIER, keep=keep)
 
 
@@ -99,6 +101,15 @@ VGG16 = (
     *("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"),
     *("conv4_1", "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"),
 )
+SMALL_BODY = tuple(
+    f"{row}_{layer}"
+    for row in (
+        *("stem1", "stem2", "stem3"),
+        *(f"stage{stride}_{place}" for stride in (8, 16, 32) for place in ("down", "1", "2")),
+    )
+    for layer in ("conv", "bn")
+)
+BACKBONES = {"vgg16": VGG16, "small_body": SMALL_BODY}
 
 
 SSD_MOBILENET_V1 = ("conv11_pointwise", "conv13_pointwise", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
@@ -112,6 +123,8 @@ def identify(arrays: NamedArrays) -> str | None:
         return "ssd7" if "classes4" in arrays else None
     if {f"stage{stride}_mbox_{kind}" for stride in (8, 16, 32) for kind in ("loc", "conf")} <= set(arrays.layers):
         return "ssd_small" if "stem1_conv" in arrays else None
+    if set(arrays.layers) == set(SMALL_BODY):
+        return "small_body"
     if {f"{tap}_mbox_{kind}" for tap in SSD_MOBILENET_V1 for kind in ("loc", "conf")} <= set(arrays.layers):
         return "ssd_mobilenet_v1" if "conv0" in arrays or "conv0_conv" in arrays else None
     if {f"{tap}_mbox_conf" for tap in SSDLITE320} <= set(arrays.layers):
