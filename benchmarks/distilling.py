@@ -1,12 +1,12 @@
 """Trains the backbone of `ssd_small` to see what a trained detector sees: the start of a training from few images.
 
     python benchmarks/distilling.py --photos coco_sample/images backgrounds/ --stamps stamps/ --teacher detect.tflite \\
-        --out start.keras --steps 3000
+        --out start.h5 --steps 3000
 
 The teacher is `ssd_mobilenet_v1` with COCO's weights. No labels are used: on random crops of the photos, and of photos
 with cut-out objects pasted on them, three maps of the small network (strides 8, 16, 32), each through a 1x1
-convolution, have to give the teacher's features at the same stride, standardised by channel. The result is a Keras file
-of the backbone alone.
+convolution, have to give the teacher's features at the same stride, standardised by channel. The result is a weight
+file of the backbone alone.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from PIL import Image, ImageFilter
 
 import keras_ssd
 from keras_ssd.backbones.small import small_body
+from keras_ssd.formats import write_keras_h5
+from keras_ssd.zoo.port import arrays_of
 
 SIDE = 256
 TAPS = {"stage8": "conv5_pointwise", "stage16": "conv11_pointwise", "stage32": "conv13_pointwise"}
@@ -225,11 +227,11 @@ def main():
 
 
 def save(model, optimizer, body, out):
-    """Writes the backbone with its averaged weights."""
-    kept = [variable.numpy() for variable in model.trainable_variables]
+    """Writes the backbone with its averaged weights: kernels in float16, vectors in float32."""
+    kept = [keras.ops.convert_to_numpy(variable) for variable in model.trainable_variables]
     optimizer.finalize_variable_values(model.trainable_variables)
-    temporary = f"{out}.part.keras"
-    body.save(temporary)
+    temporary = Path(f"{out}.part.h5")
+    write_keras_h5(temporary, arrays_of(body).layers)
     os.replace(temporary, out)
     for variable, value in zip(model.trainable_variables, kept, strict=True):
         variable.assign(value)

@@ -30,7 +30,6 @@ DEFAULTS = {
     "set": "platelets:128",
     "held": 60,
     "model": "ssd_small",
-    "start": None,
     "weights": None,
     "size": "192x256",
     "anchors": "general",
@@ -109,10 +108,6 @@ def model_of(options, train_set):
     elif options["model"] == "ssd_small":
         more["anchors"] = kind
     model = build(classes=classes, input_size=size, **more)
-    if options["start"]:
-        for layer in keras.saving.load_model(options["start"]).layers:
-            if layer.weights:
-                model.get_layer(layer.name).set_weights(layer.get_weights())
     if options["momentum"]:
         for layer in model.layers:
             if isinstance(layer, keras.layers.BatchNormalization):

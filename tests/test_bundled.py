@@ -140,7 +140,7 @@ def test_values_the_trained_file_is_there_and_whole():
     assert path.stat().st_size <= 4_000_000
     [source] = zoo.find(NAME).sources
     assert source.checksum == f"sha256:{cache.digest(path, 'sha256')}"
-    assert {file.name for file in path.parent.iterdir()} == {FILE}
+    assert {file.name for file in path.parent.iterdir()} == {FILE, "small_body.distilled.h5"}
 
 
 @pytest.mark.slow

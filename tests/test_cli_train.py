@@ -22,7 +22,7 @@ def folder(training_folder):
 
 
 def test_values_from_a_folder_of_images_to_a_detector(folder, capsys):
-    # From nothing and in bfloat16; the input is as small as ssd_small takes.
+    # In bfloat16; the input is as small as ssd_small takes.
     options = ["--input-size", "32x48", "--anchors", "cells", "--epochs", "2", "--precision", "mixed_bfloat16"]
     assert main(["train", "data", "--out", "run", *options, "--export-float16", "small.h5"]) == 0
     printed = capsys.readouterr()
@@ -31,7 +31,7 @@ def test_values_from_a_folder_of_images_to_a_detector(folder, capsys):
         "model              ssd_small, 1,477,707 parameters",
         "input              32 x 48 pixels (height x width)",
         "anchors            112, cells",
-        "starting weights   none: from nothing",
+        "starting weights   small_body.distilled: the backbone, which ships with this package",
         "--weights ssd_mobilenet_v1.coco",
         "images             8 to train on, 8 objects: bright 4, dark 4",
         "validation         4 images, 4 objects, the split val",
