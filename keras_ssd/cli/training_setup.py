@@ -287,7 +287,7 @@ def settings_of(args: argparse.Namespace, images: int, model: Any) -> dict[str, 
     if learning_rate is None:
         learning_rate = inspect.signature(recipes.named(args.recipe)).parameters["learning_rate"].default
         start = starting_weights(args)
-        # The rate of `caffe` was made for trained backbones, those of the others for what is new, as all heads are here.
+        # The rate of `caffe` was made for trained backbones; under the backbone that ships, all heads are new.
         if start not in (None, SHIPPED) and args.recipe != "caffe":
             learning_rate = learning_rate * defaults.share_of_rate(model)
     return {
