@@ -114,9 +114,7 @@ def _start(args):
         return str(start)
     reach = "on this disk" if zoo.cached(START) else "a download of 4 MB"
     own = "none: from nothing" if start is None else f"{SHIPPED}: the backbone, which ships with this package"
-    return (
-        f"{own}. Everyday objects are learnt better from COCO's weights ({reach}):\n{'':<{WIDTH}}--weights {START}"
-    )
+    return f"{own}. Everyday objects are learnt better from COCO's weights ({reach}):\n{'':<{WIDTH}}--weights {START}"
 
 
 def _validation(data):
