@@ -26,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 
 import keras_ssd
-from keras_ssd.layer_calls import calls_of
+from keras_ssd.pruning import flops_of_model
 
 CLASSES = list(keras_ssd.zoo.labels("voc"))
 SMALL = (
@@ -34,16 +34,6 @@ SMALL = (
     *("efficientnet_v2_b0", "efficientnet_v2_s", "densenet121", "inception_v3", "inception_resnet_v2"),
     *("convnext_tiny", "xception", "nasnet_mobile"),
 )
-
-
-def flops(model):
-    """Two for each multiplication with an addition, of one image."""
-    total = 0
-    for call in calls_of(model):
-        cells = np.prod(call.outputs[0].shape[1:-1], dtype=np.int64)
-        kernels = [w for w in getattr(call.layer, "weights", ()) if w.name.endswith("kernel")]
-        total += 2 * int(cells) * sum(int(np.prod(kernel.shape)) for kernel in kernels)
-    return total
 
 
 def image(model, seed=0):
@@ -95,7 +85,11 @@ def measure(name, size, args):
     keras.utils.set_random_seed(0)
     model = keras_ssd.ssd(name, classes=CLASSES, input_size=size, head=args.head, fpn=args.fpn)
     row = {"name": name, "size": size, "head": args.head, "fpn": args.fpn}
-    row |= {"parameters": model.count_params(), "flops": flops(model), "anchors": model.anchor_spec.num_anchors}
+    row |= {
+        "parameters": model.count_params(),
+        "flops": flops_of_model(model),
+        "anchors": model.anchor_spec.num_anchors,
+    }
     row |= {"grids": model.anchor_spec.grids, "sources": model.sources}
     if args.rounds:
         row["ms"] = milliseconds(model, args.rounds)

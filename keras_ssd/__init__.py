@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from keras_ssd.models import with_classes as with_classes
     from keras_ssd.models import with_decoder as with_decoder
     from keras_ssd.opening import open_model as open_model
+    from keras_ssd.pruning import prune as prune
     from keras_ssd.training import CaffeSGD as CaffeSGD
     from keras_ssd.training import recipes as recipes
     from keras_ssd.training import train as train
@@ -105,6 +106,7 @@ _HOMES = {
         *("ssd_mobilenet_v1", "ssd_small", "ssdlite320", "with_anchors", "with_classes", "with_decoder"),
     ),
     "keras_ssd.opening": ("open_model",),
+    "keras_ssd.pruning": ("prune",),
     "keras_ssd.training": ("CaffeSGD", "recipes", "train"),
     "keras_ssd.tuning": ("tune",),
 }

@@ -113,6 +113,52 @@ def benchmark(
     return Benchmark((*whole, *(row for row in rows if row.reason)), _auto(model), batch_size)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """Two or more detectors in one engine and precision.
+
+    Args:
+        engine, precision: their names.
+        milliseconds: of `detect` for one image, the median, one for each detector; none where the engine is missing.
+        reason: why there are no figures, in words; "" where there are.
+    """
+
+    engine: str
+    precision: str
+    milliseconds: tuple[float, ...] = ()
+    reason: str = ""
+
+
+def side_by_side(
+    models: Sequence[Any], images: Sequence[Any], *, engines: Sequence[str] | None = None, rounds: int = 15
+) -> tuple[Compared, ...]:
+    """Measures `detect` of several detectors in every engine that serves; they take turns, one image each.
+
+    Args:
+        models: models, at least one.
+        images: paths or arrays, at least one; they are read before anything is measured.
+        engines: names; None for all but those whose conversion takes long.
+        rounds: images that each detector gets in each engine.
+
+    Raises:
+        ValueError: no model, no image, or an unknown engine.
+    """
+    if not len(models) or not len(images):
+        raise ValueError("A comparison needs at least one model and one image.")
+    read = [read_image(image) for image in images[:8]]
+    rows = []
+    for pair in _pairs(models[0], engines):
+        started = [_started(model, *pair, read[:1]) for model in models]
+        reason = next((row.reason for row in started if row.reason), "")
+        spent = [[] for _ in models]
+        for place in range(0 if reason else rounds):
+            for model, row, times in zip(models, started, spent, strict=True):
+                batch = [read[place % len(read)]]
+                times.append(_seconds(lambda model=model, row=row, batch=batch: _found(model, row, batch)))
+        rows.append(Compared(*pair, tuple(1e3 * statistics.median(times) for times in spent if times), reason))
+    return tuple(rows)
+
+
 def _pairs(model, engines):
     """(engine, precision) of each row; Keras first, since the others are compared with it."""
     for name in engines or ():

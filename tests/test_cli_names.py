@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 import keras_ssd
-from keras_ssd.benchmarking import benchmark
+from keras_ssd.benchmarking import benchmark, side_by_side
 from keras_ssd.cli.main import make_parser as command_parser
 from keras_ssd.data import contact_sheet, read, write
 from keras_ssd.data.dataset import Dataset
@@ -30,6 +30,7 @@ CALLED = {
     "evaluate": (evaluate, collect, read, read_detections, keras_ssd.open_model),
     "export": (keras_ssd.export, keras_ssd.open_model, read),
     "label": (keras_ssd.label, keras_ssd.open_model),
+    "prune": (keras_ssd.prune, side_by_side, keras_ssd.train, keras_ssd.open_model, read, *FACTORIES.values()),
     "train": (keras_ssd.train, keras_ssd.open_model, keras_ssd.data.batches, read, *FACTORIES.values()),
     "tune": (keras_ssd.tune, keras_ssd.train, keras_ssd.open_model, read, *FACTORIES.values()),
     "zoo download": (keras_ssd.zoo.download,),

@@ -20,6 +20,7 @@ COMMANDS = (
         "detect",
         "train",
         "tune",
+        "prune",
         "evaluate",
         "benchmark",
         "label",

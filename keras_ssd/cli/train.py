@@ -1,10 +1,8 @@
 """`keras-ssd train`: from annotated images to a detector."""
 
 import argparse
-import json
-import platform
-import shlex
 from pathlib import Path
+from typing import Any
 
 from keras_ssd.cli.arguments import (
     DETECTOR_LIST,
@@ -20,6 +18,7 @@ from keras_ssd.cli.arguments import (
     size,
 )
 from keras_ssd.cli.parsing import Commands, notes
+from keras_ssd.cli.run_record import write_run
 from keras_ssd.cli.training_setup import BATCH, build_model, check_names, read_datasets, settings_of
 
 DESCRIPTION = """\
@@ -74,7 +73,10 @@ goes on.
 exit codes: 0 trained, 2 nothing was trained (one error on standard error), 130
 interrupted.
 """
-RUN = "run.json"
+RATE = (
+    "the recipe's; with --weights a tenth of it; for ssd_mobilenet_v1 half of it where all classes are new, a "
+    "hundredth where none is; all of it for caffe"
+)
 ARGUMENTS = {"class_names": "--weights-classes"}  # of Python, and their options
 
 
@@ -89,15 +91,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--out", "-o", required=True, metavar="DIR", help="folder to write to; made if it is missing")
     data = parser.add_argument_group("data")
     add_data_arguments(data)
-    data.add_argument(
-        "--augment",
-        metavar="NAME",
-        default="light",
-        help="light, light-turns (for images without up and down), mosaic, ssd (for many images and long "
-        "training), satellite, constant, variable, or none (default: light)",
-    )
+    add_augment(data)
     _add_model_arguments(parser.add_argument_group("model"))
-    _add_training_arguments(parser.add_argument_group("training"))
+    add_training_arguments(parser.add_argument_group("training"))
     parser.set_defaults(run=run)
 
 
@@ -118,6 +114,17 @@ def add_data_arguments(group: argparse._ActionsContainer) -> None:
     )
     group.add_argument("--classes", type=class_words, metavar="LIST", help="learn these classes alone: person,dog")
     add_policy(group)
+
+
+def add_augment(group: argparse._ActionsContainer) -> None:
+    """Adds what says how training images are changed."""
+    group.add_argument(
+        "--augment",
+        metavar="NAME",
+        default="light",
+        help="light, light-turns (for images without up and down), mosaic, ssd (for many images and long "
+        "training), satellite, constant, variable, or none (default: light)",
+    )
 
 
 def _add_model_arguments(group):
@@ -155,7 +162,8 @@ def _add_model_arguments(group):
     group.add_argument("--freeze", type=name_list, metavar="PATTERNS", help="layers to leave as they are: 'conv1_*'")
 
 
-def _add_training_arguments(group):
+def add_training_arguments(group: argparse._ActionsContainer, rate: str = RATE) -> None:
+    """Adds what says how to train; `rate` says which learning rate is the default."""
     group.add_argument(
         "--epochs",
         "-e",
@@ -180,14 +188,18 @@ def _add_training_arguments(group):
         "--learning-rate",
         "--rate",
         type=positive,
-        help="highest learning rate (default: the recipe's; with --weights a tenth of it; for "
-        "ssd_mobilenet_v1 half of it where all classes are new, a hundredth where none is; all of it for caffe)",
+        help=f"highest learning rate (default: {rate})",
     )
     group.add_argument(
         "--precision",
         choices=("float32", "mixed_bfloat16"),
         default="float32",
         help="mixed_bfloat16 is faster on newer CPUs and GPUs; the saved model is float32 (default: float32)",
+    )
+    group.add_argument(
+        "--qat",
+        action="store_true",
+        help="quantisation-aware training: round as an int8 file does; for a short training of a trained model",
     )
     group.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     group.add_argument("--workers", type=count, help="threads that make batches (default: one per processor)")
@@ -230,7 +242,7 @@ def run(args: argparse.Namespace) -> int:
 
     def planned(plan):
         # Everything is checked, and the folder is there.
-        _record(Path(args.out), args, plan, data.training, data.validation, model)
+        write_run(Path(args.out), args, plan, data.training, data.validation, model)
         print(table(args, data, model, plan), flush=True)
 
     history = train(
@@ -246,10 +258,10 @@ def run(args: argparse.Namespace) -> int:
         calibrate=args.calibrate,
         **settings,
     )
-    return _told(history, model, args)
+    return told(history, model, args)
 
 
-def _told(history, model, args):
+def told(history: Any, model: Any, args: argparse.Namespace) -> int:
     """Says what there is now; the exit code."""
     from keras_ssd.cli.training_words import ended
 
@@ -265,64 +277,3 @@ def _told(history, model, args):
         exported = write_keras_h5(Path(args.export_float16), arrays_of(model).layers)
         print(f"{exported}: {exported.stat().st_size / 1e6:.1f} MB, the same weights with kernels in float16")
     return 0
-
-
-def _record(out, args, plan, train_set, validation_set, model):
-    """Writes what was asked for into the folder; a resumed training adds its command."""
-    import keras
-    import numpy as np
-
-    from keras_ssd._version import __version__
-    from keras_ssd.training.checkpoint import replacing
-
-    path = out / RUN
-    before = json.loads(path.read_text(encoding="utf-8"))["commands"] if args.resume and path.exists() else []
-    facts = {
-        "commands": [*before, _command(args)],
-        "settings": plan.settings.to_dict(),
-        "expected_seconds": plan.seconds and round(plan.seconds),
-        "model": {"name": model.name, "parameters": model.count_params(), "input_size": model.input_size},
-        "classes": train_set.classes,
-        "train": {
-            "name": train_set.name,
-            "images": len(train_set),
-            "objects": train_set.counts(),
-            "left_out": _left_out(train_set),
-        },
-        "validation": validation_set
-        and {
-            "name": validation_set.name,
-            "images": len(validation_set),
-            "objects": validation_set.counts(),
-            "left_out": _left_out(validation_set),
-            "names": [annotation.name for annotation in validation_set],
-        },
-        "versions": {
-            "keras_ssd": __version__,
-            "keras": keras.__version__,
-            "backend": keras.config.backend(),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _left_out(dataset):
-    """A line for each fault of the data that something was left out for."""
-    return [str(problem) for problem in dataset.problems.faults if problem.done]
-
-
-def _command(args):
-    """The command line that means the same."""
-    words = ["keras-ssd", "train", args.data]
-    for name, value in vars(args).items():
-        if name in ("run", "parser", "command", "traceback", "data", "needs_backend") or value in (None, False):
-            continue
-        words.append(f"--{name.replace('_', '-')}")
-        if name == "input_size":
-            words.append("x".join(map(str, value)))
-        elif value is not True:
-            words.append(",".join(value) if isinstance(value, tuple) else str(value))
-    return shlex.join(words)

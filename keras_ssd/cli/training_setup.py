@@ -300,4 +300,5 @@ def settings_of(args: argparse.Namespace, images: int, model: Any) -> dict[str, 
         "augment": None if args.augment == "none" else args.augment,
         "seed": args.seed,
         "precision": args.precision,
+        "qat": args.qat,
     }

@@ -29,7 +29,7 @@ def table(args: argparse.Namespace, data: "Data", model: Any, plan: Any) -> str:
         "schedule": f"{settings.recipe}: highest rate {settings.learning_rate:g}, down to its end in the last epoch"
         if settings.learning_rate
         else f"{settings.recipe}",
-        "augmentation": f"{settings.augment or 'none'}, seed {settings.seed}, {settings.precision}",
+        "augmentation": f"{settings.augment or 'none'}, seed {settings.seed}, {settings.precision}{_qat(settings)}",
         "expected end": _end(plan.seconds),
     }
     return "\n".join(f"{name:<{WIDTH}}{text}" for name, text in rows.items() if text)
@@ -97,6 +97,10 @@ def _still_rising(history):
 def _counts(counts, most=6):
     parts = [f"{name} {count}" for name, count in sorted(counts.items(), key=lambda each: -each[1])]
     return ", ".join(parts[:most]) + (f", ... ({len(parts) - most} more)" if len(parts) > most else "")
+
+
+def _qat(settings):
+    return ", rounding as an int8 file does" if settings.qat else ""
 
 
 def _named(args):

@@ -186,7 +186,7 @@ def _searched(args):
 def _plain(args):
     """The arguments of the plain `keras-ssd train` of these data."""
     left = ("anchors", "input_size", "width", "learning_rate", "patience", "epochs", "minutes")
-    return argparse.Namespace(**{**vars(args), **dict.fromkeys(left), "augment": "light"})
+    return argparse.Namespace(**{**vars(args), **dict.fromkeys(left), "augment": "light", "qat": False})
 
 
 def _of_trial(plain, values):

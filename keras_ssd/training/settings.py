@@ -29,6 +29,7 @@ class Settings:
         augment: a chain's name, a `Block`, or None.
         seed: of images' order and augmentation.
         precision: "float32", or "mixed_bfloat16": weights in float32, products in bfloat16.
+        qat: quantisation-aware training: the network computes as its int8 file will.
 
     Raises:
         ValueError: a number out of range, or an unknown name.
@@ -41,6 +42,7 @@ class Settings:
     augment: Any = "light"
     seed: int = 0
     precision: str = "float32"
+    qat: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -51,6 +53,11 @@ class Settings:
             raise ValueError(f"`learning_rate` must be positive. Received: learning_rate={self.learning_rate!r}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}")
+        if self.qat and self.precision != "float32":
+            raise ValueError(
+                "`qat` needs `precision='float32'`: bfloat16 is as coarse as the levels that the training is to learn "
+                f"with. Received: qat=True, precision={self.precision!r}"
+            )
         if not callable(self.recipe):
             recipes.named(self.recipe)
         elif self.learning_rate is not None:
@@ -85,6 +92,8 @@ class Settings:
             value = values[name] = getattr(self, name)
             if not (value is None or isinstance(value, str)):
                 values[name] = getattr(value, "__qualname__", None) or repr(value)
+        if not self.qat:  # which checkpoints of earlier versions do not know
+            del values["qat"]
         return values
 
 

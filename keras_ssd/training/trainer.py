@@ -93,6 +93,7 @@ def train(
     loss: keras.losses.Loss | None = None,
     seed: int = 0,
     precision: str = "float32",
+    qat: bool = False,
     resume: bool = False,
     stop_after: int | None = None,
     workers: int | None = None,
@@ -120,6 +121,8 @@ def train(
         out: folder to write to; made if it is missing.
         epochs, batch_size, recipe, learning_rate, augment, seed, precision: see `Settings`. Without `epochs` they
             follow from `minutes`.
+        qat: quantisation-aware training: weights and feature maps are rounded as in an int8 file, so that the weights
+            learn to do with it. The model stays an ordinary one in float32. Validation measures the rounding network.
         minutes: the longest time of the training; it times a few steps and does as many epochs as fit. The schedule of
             the learning rate ends with them. With `epochs` too, these are the most.
         patience: end when so many epochs brought no better measurement on the validation set; None for all epochs.
@@ -156,14 +159,16 @@ def train(
         raise ValueError(f"`minutes` must be positive. Received: minutes={minutes!r}")
     if resume and (epochs is None or minutes is not None):
         epochs = checkpoint.read_facts(out / checkpoint.NAME)["identity"]["epochs"]
-    settings = Settings(1 if epochs is None else epochs, batch_size, recipe, learning_rate, augment, seed, precision)
+    numbers = (1 if epochs is None else epochs, batch_size, recipe, learning_rate, augment, seed, precision, qat)
+    settings = Settings(*numbers)
     log = check_logs(log)
     loss = loss or settings.loss(model.decoding)
     _check_validation(validation_set, model)
     facts = identity(model, train_set, validation_set, settings, loss)
     _check_folder(out, facts, resume)
     model.calibration = None  # of the weights as they were
-    trained = training_copy_of(model, precision)
+    trained = training_copy_of(model, precision, qat)
+    measured = training_copy_of(model, qat=True) if qat else model
     source = _source(train_set, trained, settings, workers)
     _compile(trained, settings, loss, len(source))
     pace = None
@@ -176,7 +181,8 @@ def train(
         _compile(trained, settings, loss, len(source))
         facts = identity(model, train_set, validation_set, settings, loss)
     plan = _plan(settings, len(source), validation_set, patience, pace)
-    callback = TrainingCallback(model, source, validation_set, out, facts, settings.epochs, plan.every, plan.patience)
+    limits = (settings.epochs, plan.every, plan.patience)
+    callback = TrainingCallback(model, source, validation_set, out, facts, *limits, measured=measured)
     if resume:
         callback.restore(trained)
     last = min(settings.epochs, stop_after or settings.epochs)

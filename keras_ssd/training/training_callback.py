@@ -52,6 +52,7 @@ class TrainingCallback(keras.callbacks.Callback):
         epochs: of the whole training.
         every: epochs from one measurement on the validation set to the next; the last epoch is always measured.
         patience: epochs without a better measurement after which the training ends; None for all epochs.
+        measured: the model that is measured on the validation set, where that is not `kept`: a copy of its layers.
 
     Attributes:
         start: AP on the validation set of the weights that the training began with, as far as these find anything;
@@ -68,9 +69,11 @@ class TrainingCallback(keras.callbacks.Callback):
         epochs: int,
         every: int = 1,
         patience: int | None = None,
+        measured: SSD | None = None,
     ) -> None:
         super().__init__()
         self.kept: SSD = kept
+        self.measured: SSD = kept if measured is None else measured
         self.source: Batches = source
         self.out: Path = out
         self.facts: dict[str, Any] = facts
@@ -85,7 +88,7 @@ class TrainingCallback(keras.callbacks.Callback):
         self._start_weights = None
         self._evaluation = None
         if validation_set is not None:
-            self._evaluation = Evaluate(validation_set, "voc12", batch_size=source.batch_size, model=kept)
+            self._evaluation = Evaluate(validation_set, "voc12", batch_size=source.batch_size, model=self.measured)
 
     @property
     def epochs_done(self) -> int:
@@ -114,7 +117,9 @@ class TrainingCallback(keras.callbacks.Callback):
         if self._evaluation is None:
             return
         tell = self._evaluation
-        measured = evaluate(self.kept, tell.dataset, tell.measure, progress=False, engine="keras", **tell.options).map
+        measured = evaluate(
+            self.measured, tell.dataset, tell.measure, progress=False, engine="keras", **tell.options
+        ).map
         if measured >= LEAST_START:
             self.start, self._start_weights = measured, self.kept.get_weights()
 
@@ -148,6 +153,8 @@ class TrainingCallback(keras.callbacks.Callback):
             self._diverged(self._steps - 1, "the weights became infinite or NaN")
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(trained.optimizer.learning_rate))
         write_averaged(trained, self.kept)
+        if self.measured is not self.kept:
+            write_averaged(trained, self.measured)
         done = epoch + 1
         if self._evaluation is not None and (done % self.every == 0 or done == self.epochs):
             self._evaluation.on_epoch_end(epoch, logs)
