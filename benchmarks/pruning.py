@@ -1,4 +1,4 @@
-"""Detectors before and after pruning: FLOPs, parameters, size, average precision, milliseconds per image in each engine.
+"""Detectors before and after pruning: FLOPs, parameters, size, average precision, milliseconds in each engine.
 
     python benchmarks/pruning.py BCCD ssd_small.cells runs/half/model.keras     # on BCCD's test list
 

@@ -49,18 +49,17 @@ def test_values_prunes_trains_and_compares(folder, capsys):
     [
         (["nothing.keras", "data"], "There is no weight file at nothing.keras"),
         (["toy.keras", "nowhere"], "nowhere"),
-        (["toy.keras", "data", "--flops", "0.0001"], "`flops=0.0001`|--flops 0.0001 cannot be reached"),
+        (["toy.keras", "data", "--flops", "0.0001"], "A share of 0.0001 of the FLOPs cannot be reached"),
         (
             ["toy.keras", "data", "--classes", "dark"],
-            "data has the classes dark, the model bright, dark. Pruning needs",
+            "data has the classes dark, the model bright, dark.",
         ),
         (["toy.keras", "data", "--minutes", "1"], "Give --epochs or --minutes, not both"),
     ],
 )
 def test_rejects_before_anything_is_written(folder, capsys, arguments, message):
     assert main(["prune", *arguments, *SHORT]) == 2
-    told = capsys.readouterr().err
-    assert any(part in told for part in message.split("|")), told
+    assert message in capsys.readouterr().err
     assert not (folder / "run").exists()
 
 

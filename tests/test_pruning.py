@@ -236,6 +236,20 @@ def test_values_what_cannot_be_followed_is_left_and_named():
     assert str(smaller.weights_report).endswith("with the channels that they read and make: foreign (Foreign)")
 
 
+def test_values_a_part_of_a_layer_may_be_held():
+    x = inputs = keras.Input((32, 32, 3))
+    left, right, both = (layers.Conv2D(c, 3, 8, padding="same", name=f"c{c}")(x) for c in (8, 16, 24))
+    x = layers.Add(name="sum")([layers.Concatenate(name="joined")([left, right]), both])
+    x = layers.Concatenate(name="end")([x, Foreign(name="foreign")(left)])
+    model = keras_ssd.ssd(keras.Model(inputs, x), ["end"], ["cat"], extras=0)
+    traced = trace(model)
+    assert set(traced.makers) == {"c16", "c24"}
+    smaller = keras_ssd.prune(model, 0.8, multiple_of=4, min_channels=4)
+    widths = [smaller.get_layer(name).filters for name in ("c8", "c16", "c24")]
+    assert widths[0] == 8
+    assert widths[2] == 8 + widths[1] < 24
+
+
 @pytest.mark.parametrize("flops", [0, -0.5, 1.2, True, "half"])
 def test_rejects_budgets(model, flops):
     with pytest.raises(ValueError, match=r"`flops` must be the share of the FLOPs that is left, above 0 and up to 1"):
@@ -243,7 +257,9 @@ def test_rejects_budgets(model, flops):
 
 
 def test_rejects_what_cannot_be_done(model):
-    with pytest.raises(ValueError, match=r"`flops=0.01` cannot be reached: .* keeps 0\.\d+ of its FLOPs"):
+    with pytest.raises(
+        ValueError, match=r"A share of 0.01 of the FLOPs cannot be reached: .* keeps 0\.\d+ of its FLOPs"
+    ):
         keras_ssd.prune(model, 0.01)
     with pytest.raises(ValueError, match=r"`min_channels` must be a whole number from 1 on. Received: min_channels=0"):
         keras_ssd.prune(model, 0.5, min_channels=0)

@@ -40,7 +40,7 @@ def sets_of(traced: Traced) -> list[np.ndarray]:
     """The groups that may go, by the layers that make them: a number of channels is chosen for each set."""
     makers = {}
     for layer, groups in traced.makers.items():
-        for group in np.unique(groups):
+        for group in np.setdiff1d(groups, traced.kept):
             makers.setdefault(int(group), []).append(layer)
     sets = {}
     for group, layers in sorted(makers.items()):

@@ -107,8 +107,8 @@ def prune(
         least = flops_of(traced, alive)
         if least > flops * before:
             raise ValueError(
-                f"`flops={flops:g}` cannot be reached: with at least {min_channels} channels a layer, in multiples of "
-                f"{multiple_of}, model '{model.name}' keeps {math.ceil(1000 * least / before) / 1000:g} of its FLOPs. "
+                f"A share of {flops:g} of the FLOPs cannot be reached: with at least {min_channels} channels a layer, in "
+                f"multiples of {multiple_of}, model '{model.name}' keeps {math.ceil(1000 * least / before) / 1000:g} of its FLOPs. "
                 "Give a larger share, or fewer channels in `min_channels` and `multiple_of`."
             )
     smaller = without_channels(model, traced, alive)

@@ -37,7 +37,8 @@ class Traced:
 
     Args:
         num_groups: how many groups there are.
-        makers: {layer that makes channels of its own: their groups}, only those that may go.
+        makers: {layer that makes channels of its own: their groups}, where some of these may go.
+        kept: the groups that cannot go, sorted.
         weights: {layer: {weight: {axis: groups}}}; where a weight has two, the one that is made stands last.
         options: {layer: (entry of its configuration with the number of channels, their groups)}.
         works: the multiplications of all calls.
@@ -46,6 +47,7 @@ class Traced:
 
     num_groups: int
     makers: Mapping[str, np.ndarray]
+    kept: np.ndarray
     weights: Mapping[str, WeightAxes]
     options: Mapping[str, tuple[str, np.ndarray]]
     works: tuple[Work, ...]
@@ -90,6 +92,7 @@ class _Tracer:
         return Traced(
             num_groups=len(numbers),
             makers={name: made for name, made in makers.items() if not np.isin(made, kept).all()},
+            kept=kept,
             weights={
                 name: {weight: {axis: groups[c] for axis, c in axes.items()} for weight, axes in use.weights.items()}
                 for name, use in self._uses.items()
