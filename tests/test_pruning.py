@@ -257,9 +257,7 @@ def test_rejects_budgets(model, flops):
 
 
 def test_rejects_what_cannot_be_done(model):
-    with pytest.raises(
-        ValueError, match=r"A share of 0.01 of the FLOPs cannot be reached: .* keeps 0\.\d+ of its FLOPs"
-    ):
+    with pytest.raises(ValueError, match=r"A share of 0.01 of the FLOPs cannot be reached: .* keeps 0\.\d+"):
         keras_ssd.prune(model, 0.01)
     with pytest.raises(ValueError, match=r"`min_channels` must be a whole number from 1 on. Received: min_channels=0"):
         keras_ssd.prune(model, 0.5, min_channels=0)

@@ -104,11 +104,12 @@ def prune(
         # Shares of a layer's mean say nothing of the cost; changes of the loss do.
         per_flop = dataset is not None
         alive = chosen(traced, importance, flops * before, Widths(multiple_of, min_channels), per_flop)
-        least = flops_of(traced, alive)
-        if least > flops * before:
+        left = flops_of(traced, alive)
+        if left > flops * before:
+            least = math.ceil(1000 * left / before) / 1000
             raise ValueError(
-                f"A share of {flops:g} of the FLOPs cannot be reached: with at least {min_channels} channels a layer, in "
-                f"multiples of {multiple_of}, model '{model.name}' keeps {math.ceil(1000 * least / before) / 1000:g} of its FLOPs. "
+                f"A share of {flops:g} of the FLOPs cannot be reached: with at least {min_channels} channels a layer, "
+                f"in multiples of {multiple_of}, model '{model.name}' keeps {least:g}. "
                 "Give a larger share, or fewer channels in `min_channels` and `multiple_of`."
             )
     smaller = without_channels(model, traced, alive)
