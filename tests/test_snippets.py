@@ -24,6 +24,7 @@ HELD_BACK = re.compile(r"<!-- not run in tests: (.+) -->\n```sh\n")
 NOT_RUN = []  # (page, reason) of each block that is held back
 # What makes a command of the pages quick.
 SHORT = {
+    "prune": ("--stop-after", "1"),
     "train": ("--stop-after", "1"),
     "tune": ("--trials", "1", "--epochs", "1", "--input-sizes", "64x96", "--widths", "0.5"),
 }
