@@ -39,6 +39,7 @@ class FileMetadata:
             those that the caller should use where it holds none.
         confidence: lowest score worth showing, see `model.confidence`; None where the model has none of its own.
         batch: images at once; None for any number.
+        threads: on so many, and on fewer, the file's runtime computes it rightly; None where the file does not tell.
         precision: "float32", "float16" or "int8".
         name: of the model.
         licence: of the weights, in words; "" where nothing tells.
@@ -57,6 +58,7 @@ class FileMetadata:
     decoding: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     confidence: float | None = None
     batch: int | None = None
+    threads: int | None = None
     precision: str = "float32"
     name: str = ""
     licence: str = ""
@@ -153,7 +155,7 @@ def _fits(key, value):
         return right and (key not in _PAIRS or len(value) == 2) and (key != "input_size" or min(value) >= 1)
     if key in _TEXTS:
         return isinstance(value, str) and value in _CHOICES.get(key, (value,))
-    if key == "batch":
+    if key in ("batch", "threads"):
         return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
     if key == "confidence":
         return value is None or (isinstance(value, _NUMBER) and not isinstance(value, bool) and 0 <= value <= 1)

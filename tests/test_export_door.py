@@ -10,11 +10,12 @@ import pytest
 from tiny_models import tiny_ssd
 
 import keras_ssd
+from keras_ssd.decoding import DecodeOptions
 from keras_ssd.exporting import ParityError, checking
 from keras_ssd.exporting.describing import description_of
 from keras_ssd.exporting.formats import FORMATS, caffe_net, keras_file, openvino_file, saved_model
 from keras_ssd.exporting.options import ExportOptions
-from keras_ssd.exporting.parity import Tolerance, compare
+from keras_ssd.exporting.parity import Candidates, Tolerance, compare
 from keras_ssd.file_metadata import FileMetadata
 
 EXACT = Tolerance(1e-4, 1e-3)
@@ -99,9 +100,10 @@ def test_values_of_boxes_of_equal_score_either_may_win():
     boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 0.8], [0, 0, 1, 0.7]], np.float32)
     scores = np.array([[0, 0.4], [0, 0.4], [0, 0.3]], np.float32)
     assert compare([ours], [theirs], "x", EXACT).boxes == pytest.approx(0.2)
-    assert compare([ours], [theirs], "x", EXACT, candidates=lambda place: (boxes, scores)).holds
+    candidates = Candidates(boxes, scores, DecodeOptions())
+    assert compare([ours], [theirs], "x", EXACT, candidates=lambda place: candidates).holds
     worse = rows([1, 0.4, 0, 0, 1, 0.7])  # the box of another score
-    assert not compare([ours], [worse], "x", EXACT, candidates=lambda place: (boxes, scores)).holds
+    assert not compare([ours], [worse], "x", EXACT, candidates=lambda place: candidates).holds
 
 
 @pytest.mark.parametrize("suppression", [True, False])

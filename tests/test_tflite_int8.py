@@ -5,7 +5,7 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
-from test_tflite_writing import NEEDED, model, two_levels, written
+from test_tflite_writing import NEEDED, model, outputs_of, two_levels, written
 from tiny_models import tiny_backbone
 
 import keras_ssd
@@ -38,7 +38,7 @@ def whole_number_layers(path):
 def test_values_every_layer_in_whole_numbers(model, tmp_path):
     """Bytes go in as they come from a camera, convolutions are int8, boxes and scores are near the model's."""
     path, images = tmp_path / "int8.tflite", waves(6)
-    told, runner = written(model, path, suppression=False, precision="int8", calibrate=images)
+    told, _ = written(model, path, suppression=False, precision="int8", calibrate=images)
     assert told.notes == ("every layer is in whole numbers",)
     assert (told.metadata.dtype, told.metadata.precision) == ("uint8", "int8")
     graph = read_tflite(path)
@@ -46,10 +46,10 @@ def test_values_every_layer_in_whole_numbers(model, tmp_path):
     assert (taken.dtype, taken.quantization.scales.tolist(), taken.quantization.zeros.tolist()) == ("uint8", [1.0], [0])
     assert len(whole_number_layers(path)) == 6
     assert all(whole_number_layers(path).values())
-    found = runner._interpreter.run(images[0][None])
+    found = outputs_of(path, images[0][None])
     float_path = tmp_path / "float32.tflite"
-    _, exact = written(model, float_path, suppression=False)
-    expected = exact._interpreter.run(images[0][None])
+    written(model, float_path, suppression=False)
+    expected = outputs_of(float_path, images[0][None])
     loss = loss_of(expected["boxes"][0], expected["scores"][0], found["boxes"][0], found["scores"][0])
     assert 0 < loss < 0.05
     assert path.stat().st_size < float_path.stat().st_size
@@ -97,8 +97,8 @@ def test_values_an_untrained_anchor_stays_silent(model, tmp_path):
     kernel[..., :3], bias[:3] = 1e-9, (6.0, -6.0, -6.0)  # background, and two classes
     head.set_weights([kernel, bias])
     images = waves(4)
-    _, runner = written(made, tmp_path / "int8.tflite", suppression=False, precision="int8", calibrate=images)
-    scores = runner._interpreter.run(images[0][None])["scores"][0]
+    written(made, tmp_path / "int8.tflite", suppression=False, precision="int8", calibrate=images)
+    scores = outputs_of(tmp_path / "int8.tflite", images[0][None])["scores"][0]
     first = made.anchor_spec.levels[0].num_anchors
     np.testing.assert_allclose(scores[first], 1 / (2 + np.exp(12)), rtol=0.05)
 

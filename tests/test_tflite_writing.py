@@ -13,6 +13,7 @@ from tiny_models import tiny_backbone, tiny_spec
 
 import keras_ssd
 from keras_ssd.decoding import DecodeOptions
+from keras_ssd.engines import ENGINES
 from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporting import door
 from keras_ssd.exporting.models import decoded, rows_of
@@ -53,6 +54,13 @@ def written(detector, path, **options):
 
     told = tflite.write(detector, path, ExportOptions(**options))
     return told, tflite.open_file(path, told.metadata)
+
+
+def outputs_of(path, images):
+    """{name: values} of a file for images (B, H, W, 3) in its own order of channels."""
+    program = ENGINES["litert"].opened(path, "float32")
+    given = program(np.asarray(images).astype(program.inputs[0].dtype))
+    return {tensor.name: values for tensor, values in zip(program.outputs, given, strict=True)}
 
 
 def rows_in(runner, images):
@@ -107,7 +115,7 @@ def test_reference_detections_of_other_rules(model, tmp_path, decoding):
 def test_reference_raw_tables_of_a_batch(model, tmp_path):
     """Boxes and scores of all anchors, by built-in operators alone, for as many images as were asked for."""
     told, runner = written(model, tmp_path / "raw.tflite", suppression=False, batch=3, channels="bgr")
-    found = runner._interpreter.run(IMAGES[..., ::-1])
+    found = outputs_of(tmp_path / "raw.tflite", IMAGES[..., ::-1])
     raw = keras.ops.convert_to_numpy(model(IMAGES))
     options = DecodeOptions(**model.final_decoding)
     parts = keras_ssd.box_coder.Predictions.split(raw)
@@ -166,12 +174,12 @@ def test_values_described_for_mediapipe_and_for_this_package(exported):
 
 
 def test_values_settings():
-    options = DecodeOptions(confidence_threshold=0.25, iou_threshold=0.5, top_k=7, keep_top_k=9)
+    options = DecodeOptions(confidence_threshold=0.25, iou_threshold=0.5, top_k=9, keep_top_k=8)
     post = suppression.post_process_of(options, two_levels(), 2)
     assert post.settings == {
-        "max_detections": 9,
+        "max_detections": 8,
         "max_classes_per_detection": 1,
-        "detections_per_class": 7,
+        "detections_per_class": 9,
         "use_regular_nms": True,
         "nms_score_threshold": 0.2500000298023224,  # the next float32: the operation keeps what is equal
         "nms_iou_threshold": 0.5,
@@ -181,7 +189,8 @@ def test_values_settings():
         "w_scale": 5.0,
         "h_scale": 5.0,
     }
-    assert (post.coded, post.best_only, post.top_k, post.clipped) == (True, False, 7, False)
+    assert (post.coded, post.best_only, post.top_k, post.clipped) == (True, False, 9, False)
+    assert (post.rows, post.unused) == (8, 0)
     x, y, w, h = two_levels().anchors_cxcywh()[5]
     assert post.anchors_yxhw[5].tolist() == [y, x, h, w]
 

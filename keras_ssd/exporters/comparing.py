@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from keras_ssd.boxes import iou_matrix
+from keras_ssd.exporters.tied import Candidates as Candidates
+from keras_ssd.exporters.tied import from_candidates, of_boxes, possible
 
 
 @dataclass(frozen=True)
@@ -77,21 +79,22 @@ def compare(
     runtime: str,
     tolerance: Tolerance,
     floor: float = -1.0,
-    candidates: Callable[[int], tuple[np.ndarray, np.ndarray]] | None = None,
+    candidates: Callable[[int], Candidates] | None = None,
 ) -> Parity:
     """Compares the rows of a model with those of a file, image by image.
 
     Rows of equal scores may stand in another order. A row that only one has does not count where its score is within
     the tolerance of the threshold, or of the last row of a full list: rounding decides there. Of two overlapping boxes
-    of equal score, rounding decides which one suppresses the other; both are right.
+    of equal score, rounding decides which one suppresses the other, and what is kept in their wake; both are right, see
+    `keras_ssd.exporters.tied`.
 
     Args:
         expected, found: (K, 6) rows of each image.
         runtime: what ran the file.
         tolerance: the `Tolerance`.
         floor: the threshold of the scores.
-        candidates: function of an image's place that gives the model's boxes (N, 4) and scores (N, C) before
-            suppression; it is asked only where two boxes of equal score differ.
+        candidates: function of an image's place that gives the model's `Candidates`; it is asked only where rows
+            differ.
     """
     totals = np.zeros(3, int)
     differences = [np.zeros((0, 2))]
@@ -120,41 +123,30 @@ def together(parts: Sequence[Parity]) -> Parity:
 
 def _compared(ours, theirs, tolerance, floor, candidates):
     """((expected, found, matched), (difference of scores, of boxes) of each match) of one image."""
-    border = max(floor, *(_last_score(rows) for rows in (ours, theirs))) + tolerance.scores
+    room = max(len(ours), len(theirs))
+    border = max(floor, *(_last_score(rows, room) for rows in (ours, theirs))) + tolerance.scores
     a, b = (rows[rows[:, 0] >= 0].astype(np.float64) for rows in (ours, theirs))
     partners = _partners(a, b)
     in_a = np.array([i for i, _ in partners], int)
     in_b = np.array([j for _, j in partners], int)
     alone = [_clear(rows, places, border) for rows, places in ((a, in_a), (b, in_b))]
     scores = np.abs(a[in_a, 1] - b[in_b, 1])
-    boxes = _of_boxes(a[in_a, 2:], b[in_b, 2:])
-    tied = (boxes > tolerance.boxes) & (scores <= tolerance.scores)
-    if candidates is not None and tied.any():
-        boxes_before, scores_before = candidates()
-        nearest = _to_candidates(b[in_b[tied]], boxes_before, scores_before, tolerance)
-        boxes[tied] = np.minimum(boxes[tied], nearest)
-    matched = len(partners)
-    return (matched + alone[0], matched + alone[1], matched), np.stack([scores, boxes], axis=1)
+    boxes = of_boxes(a[in_a, 2:], b[in_b, 2:])
+    matched, together = len(partners), np.stack([scores, boxes], axis=1)
+    wrong = np.array([scores > tolerance.scores, boxes > tolerance.boxes])
+    if candidates is not None and (wrong.any() or any(alone)):
+        seen = candidates()
+        possibly = possible(seen, b, room, tolerance.scores, tolerance.boxes)
+        if possibly is not None:
+            return (matched, matched, matched), possibly
+        tied = wrong[1] & ~wrong[0]
+        together[tied, 1] = np.minimum(boxes[tied], from_candidates(seen, b[in_b[tied]], tolerance.scores)[1])
+    return (matched + alone[0], matched + alone[1], matched), together
 
 
-def _of_boxes(a, b):
-    """The largest difference of sides of each pair of boxes; of coordinates beyond 1, as a share of them."""
-    return (np.abs(a - b) / np.maximum(np.abs(a), 1.0)).max(axis=-1, initial=0.0)
-
-
-def _to_candidates(rows, boxes, scores, tolerance):
-    """How far the box of each row is from the nearest one of the model that has its class and its score."""
-    found = np.full(len(rows), np.inf)
-    for place, row in enumerate(rows):
-        same = boxes[np.abs(scores[:, int(row[0])] - row[1]) <= tolerance.scores]
-        if len(same):
-            found[place] = _of_boxes(same, row[2:]).min()
-    return found
-
-
-def _last_score(rows):
+def _last_score(rows, room):
     """The score of the last row of a full list: what stands behind it was cut off; -1 for a list with room."""
-    return float(rows[-1, 1]) if len(rows) and rows[-1, 0] >= 0 else -1.0
+    return float(rows[-1, 1]) if len(rows) == room > 0 and rows[-1, 0] >= 0 else -1.0
 
 
 def _clear(rows, places, border):

@@ -10,9 +10,10 @@ import numpy as np
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.detections import Detections
 from keras_ssd.evaluation import Collector, evaluate
+from keras_ssd.exporters.onnx.detector import Detector
 from keras_ssd.exporting import models
 from keras_ssd.exporting.images import Sample, samples
-from keras_ssd.exporting.parity import TOLERANCES, Parity, Runner, compare, together
+from keras_ssd.exporting.parity import TOLERANCES, Candidates, Parity, Runner, compare, together
 
 AT_ONCE = 8  # images that are read before both compute
 FREE = 2  # images in a batch of a file that takes any number: more than one, so that this is tried
@@ -38,7 +39,7 @@ def checked(model: Any, runner: Runner, check: Any, precision: str) -> tuple[Par
         images = np.stack([sample.image for sample in some]).astype(np.float32)
         expected.append(models.rows_of(detector, images))
         found.append(rows_in_batches(runner, images))
-        candidates = functools.partial(models.candidates_of, detector, images)
+        candidates = functools.partial(_candidates, detector, images)
         parities.append(compare(expected[-1], found[-1], runner.runtime, TOLERANCES[precision], floor, candidates))
         seen += [Sample(sample.image[:0], sample.name, sample.size_hw) for sample in some]
     parity = together(parities)
@@ -46,6 +47,10 @@ def checked(model: Any, runner: Runner, check: Any, precision: str) -> tuple[Par
         return parity, None
     before, after = (_ap(np.concatenate(rows), seen, check, detector.class_names) for rows in (expected, found))
     return parity, (before, after)
+
+
+def _candidates(detector, images, place) -> Candidates:
+    return Detector.of(detector).candidates(images[place])
 
 
 def _chunks(stream: Iterator[Sample]) -> Iterator[list[Sample]]:

@@ -65,10 +65,3 @@ def rows_of(detector: SSD, images: np.ndarray) -> np.ndarray:
         images: (B, H, W, 3) float32 RGB in 0..255.
     """
     return np.concatenate([ops.convert_to_numpy(detector(image[None], training=False)) for image in images])
-
-
-def candidates_of(detector: SSD, images: np.ndarray, place: int) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (N, 4) and scores (N, C) of one of the images, before suppression, as the rows of the model have them."""
-    seen = Detector.of(detector)
-    boxes, scores = seen.results(images[place : place + 1])
-    return boxes[0].clip(0, 1) if seen.options.clip_boxes else boxes[0], scores[0]

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import numpy as np
 
+from keras_ssd.exporters.comparing import Candidates as Candidates
 from keras_ssd.exporters.comparing import Parity as Parity
 from keras_ssd.exporters.comparing import Tolerance as Tolerance
 from keras_ssd.exporters.comparing import compare as compare

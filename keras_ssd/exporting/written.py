@@ -61,9 +61,7 @@ class ParityError(ExportError):
     def __init__(self, exported: Exported):
         self.exported = exported
         super().__init__(
-            f"The file does not answer as the model does. It was kept as {exported.path} to be looked at. (Untrained "
-            "weights give scores so near each other that the last bit decides what suppression keeps.)\n"
-            f"{exported}"
+            f"The file does not answer as the model does. It was kept as {exported.path} to be looked at.\n{exported}"
         )
 
 

@@ -21,9 +21,7 @@ from keras_ssd.engines.engine import Engine, EngineError, Tensor
 if TYPE_CHECKING:
     import numpy as np
 
-# LiteRT's suppression, computed by T > 1 threads, leaves out the class at place T, where there are more than T classes:
-# detection_postprocess.cc counts on from T before it takes the next class (LiteRT 2.3.0).
-LOSES_A_CLASS = b"TFLite_Detection_PostProcess"
+LOSES_A_CLASS = b"TFLite_Detection_PostProcess"  # on several threads, see `keras_ssd.exporting.tflite.suppression`
 MOST_FILES = 64  # a description has two or three
 
 
@@ -34,16 +32,16 @@ class _Program:
         import importlib.metadata
 
         content = source if isinstance(source, bytes) else source.read_bytes()
+        self.properties: Mapping[str, str] = _properties(content)
+        threads = _threads(content, self.properties)
         with quiet_backend():
             from ai_edge_litert import interpreter
 
-            threads = 1 if LOSES_A_CLASS in content else os.cpu_count()
             self._interpreter: Any = interpreter.Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
         self._lock = threading.Lock()
         self.inputs = tuple(map(_tensor, self._interpreter.get_input_details()))
         self.outputs = _named(self._interpreter)
-        self.properties: Mapping[str, str] = _properties(content)
         self.runtime = f"LiteRT {importlib.metadata.version('ai-edge-litert')}"
 
     def __call__(self, array: np.ndarray) -> list[np.ndarray]:
@@ -56,6 +54,20 @@ class _Program:
             runs.set_tensor(place, array)
             runs.invoke()
             return [runs.get_tensor(told["index"]) for told in runs.get_output_details()]
+
+
+def _threads(content, properties):
+    """How many threads compute a file: all, but no more than its suppression stands."""
+    from keras_ssd.file_metadata import FileMetadata
+
+    processors = os.cpu_count() or 1
+    if LOSES_A_CLASS not in content:
+        return processors
+    try:
+        told = FileMetadata.from_properties(properties)
+    except ValueError:  # who opens the file says what is wrong with it
+        told = None
+    return min(processors, (told and told.threads) or 1)
 
 
 def _named(interpreter):

@@ -120,7 +120,10 @@ def check_onnx(path: str | os.PathLike[str], model: Any, images: Iterable[Any] =
 
 def _of_rows(name, found, detector, image):
     tolerance = Tolerance(1e-3, 1e-2)
-    parity = compare(detector.rows(image[None]), found, "", tolerance, detector.options.floor)
+    floor = detector.options.floor
+    parity = compare(
+        detector.rows(image[None]), found, "", tolerance, floor, candidates=lambda place: detector.candidates(image)
+    )
     if parity.matched < max(parity.expected, parity.found):
         return Difference(name, float("inf"), float("inf"))
     return Difference(name, parity.boxes, parity.scores)

@@ -11,6 +11,7 @@ from keras_ssd.box_coder import Predictions
 from keras_ssd.decoding import DecodeOptions
 from keras_ssd.decoding.arrays import SCORING
 from keras_ssd.exporters.model_graph import ExportError
+from keras_ssd.exporters.tied import Candidates
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 
 
@@ -72,11 +73,21 @@ class Detector:
 
     def results(self, images: Any) -> tuple[np.ndarray, np.ndarray]:
         """(boxes (B, N, 4), scores (B, N, C)) of images (B, H, W, 3), as numpy arrays; no suppression."""
+        boxes, scores = self._before_suppression(images)
+        return boxes, scores[..., 1:]
+
+    def candidates(self, image: Any) -> Candidates:
+        """What the decoder sees of an image (H, W, 3)."""
+        [boxes], [scores] = self._before_suppression(image[None])
+        return Candidates(boxes, scores[:, 1:], self.options, scores[:, 0])
+
+    def _before_suppression(self, images):
+        """Boxes (B, N, 4), and scores (B, N, C + 1) with the background."""
         raw = keras.Model(self.model.inputs[0], self.predictions)(images, training=False)
         parts = Predictions.split(ops.convert_to_numpy(raw))
         with np.errstate(over="ignore"):
             boxes = self.options.boxes(parts)
-        scores = SCORING[self.kind_of_scores](parts.logits)[..., 1:]
+        scores = SCORING[self.kind_of_scores](parts.logits)
         if self.options.calibration:
             scores = self.options.calibration.apply(np.clip(scores, 0, 1))
         return boxes, scores

@@ -9,17 +9,18 @@ import numpy as np
 from keras_ssd import file_arrays
 from keras_ssd.anchors import AnchorSpec
 from keras_ssd.box_coder import Predictions, decode
+from keras_ssd.engines.files import FileDetector
 from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporters.onnx.detector import Detector
 from keras_ssd.exporting.describing import description_of
 from keras_ssd.exporting.images import read_for
 from keras_ssd.exporting.options import ExportOptions
 from keras_ssd.exporting.tflite.converting import network_file
-from keras_ssd.exporting.tflite.flat import FlatModel, add_post_process, schema
+from keras_ssd.exporting.tflite.flat import FlatModel, schema
 from keras_ssd.exporting.tflite.metadata import BUFFER, tflite_metadata, with_files
 from keras_ssd.exporting.tflite.plan import BOXES, SCORES, Plan
+from keras_ssd.exporting.tflite.post_processing import add_post_process
 from keras_ssd.exporting.tflite.quantizing import Quantized, quantized
-from keras_ssd.exporting.tflite.running import Interpreter
 from keras_ssd.exporting.tflite.suppression import PostProcess, post_process_of
 from keras_ssd.exporting.written import Written
 from keras_ssd.file_metadata import TABLES, TFLITE_DETECTION, FileMetadata
@@ -55,6 +56,7 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
         dtype="uint8" if options.precision == "int8" else "float32",
         output=TABLES if post is None else TFLITE_DETECTION,
         batch=batch,
+        threads=None if post is None else post.threads,
     )
     flat.set_metadata(BUFFER, tflite_metadata(told))
     path.write_bytes(with_files(flat.packed(), told))
@@ -83,6 +85,7 @@ def _plan(detector, post, options, batch):
         centred=post is not None and not post.coded,
         best_only=post is not None and post.best_only,
         top_k=None if post is None else post.top_k,
+        unused=0 if post is None else post.unused,
         batch=batch,
         bgr=options.channels == "bgr",
         half=options.precision == "float16",
@@ -122,19 +125,17 @@ def _notes(made: Quantized) -> tuple[str, ...]:
 
 
 class _File:
-    """A file as a `Runner`."""
+    """A file as a `Runner`, opened and run as `detect` does it."""
 
-    def __init__(self, path: Path, told: FileMetadata) -> None:
-        import ai_edge_litert
-
-        self._interpreter, self._told = Interpreter(path.read_bytes()), told
-        self.runtime = f"LiteRT {getattr(ai_edge_litert, '__version__', '')}".strip()
-        self.batch: int | None = self._interpreter.batch
+    def __init__(self, path: Path) -> None:
+        detector = FileDetector(path, "litert")
+        self._predictor = detector.engine_predictor(detector.decoding, insist=False)
+        self.runtime, self.batch = detector.runtime, detector.metadata.batch
 
     def rows(self, images: np.ndarray) -> np.ndarray:
-        return file_arrays.rows_of(self._told, self._interpreter.run(file_arrays.fed(self._told, images)))
+        return self._predictor.rows(list(images), len(images))
 
 
-def open_file(path: Path, metadata: FileMetadata) -> _File | None:
-    """The file in LiteRT; None where it is not installed."""
-    return _File(path, metadata)
+def open_file(path: Path, metadata: FileMetadata) -> _File:
+    """The file in LiteRT."""
+    return _File(path)

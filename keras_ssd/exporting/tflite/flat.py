@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 
 from keras_ssd.exporting.tflite.converting import INSTALL
-from keras_ssd.exporting.tflite.suppression import NAME, PostProcess
-from keras_ssd.file_arrays import TFLITE_OUTPUTS
 
 IDENTIFIER = b"TFL3"
-MAXIMUM, MINIMUM, QUANTIZE, DEQUANTIZE, CUSTOM = 55, 57, 114, 6, 32  # BuiltinOperator
-MAXIMUM_OPTIONS = 39  # BuiltinOptions.MaximumMinimumOptions
-FLOAT32, UINT8 = 0, 3  # TensorType
+QUANTIZE, DEQUANTIZE = 114, 6  # BuiltinOperator
+FLOAT32, INT32, UINT8 = 0, 2, 3  # TensorType
 
 
 def schema() -> Any:
@@ -123,47 +120,6 @@ class FlatModel:
         entry = self.schema.MetadataT()
         entry.name, entry.buffer = name.encode(), self.buffer(data)
         self.model.metadata = [*(self.model.metadata or ()), entry]
-
-
-def add_post_process(flat: FlatModel, boxes: int, scores: int, post: PostProcess) -> None:
-    """Puts the operation of suppression behind a network.
-
-    Args:
-        flat: the `FlatModel`.
-        boxes, scores: places of the network's outputs.
-        post: the `PostProcess`.
-    """
-    from flatbuffers import flexbuffers
-
-    count = post.settings["max_detections"]
-    anchors = flat.tensor("anchors", post.anchors_yxhw.shape, values=post.anchors_yxhw)
-    shapes = ((1, count, 4), (1, count), (1, count), (1,))
-    places = [flat.tensor(NAME if index == 0 else f"{NAME}:{index}", shape) for index, shape in enumerate(shapes)]
-    flat.operator(
-        CUSTOM,
-        (boxes, scores, anchors),
-        places,
-        custom=NAME,
-        customOptions=np.frombuffer(flexbuffers.Dumps(post.settings), np.uint8),
-    )
-    if post.clipped:
-        places[0] = _clipped(flat, places[0], shapes[0])
-    flat.set_outputs(dict(zip(TFLITE_OUTPUTS, places, strict=True)))
-
-
-def _clipped(flat, place, shape):
-    for code, limit in ((MAXIMUM, 0.0), (MINIMUM, 1.0)):
-        bound = flat.tensor(f"limit_{limit:.0f}", (1,), values=np.asarray([limit], np.float32))
-        clipped = flat.tensor(f"{NAME}_clipped_{limit:.0f}", shape)
-        flat.operator(
-            code,
-            (place, bound),
-            (clipped,),
-            builtinOptionsType=MAXIMUM_OPTIONS,
-            builtinOptions=flat.schema.MaximumMinimumOptionsT(),
-        )
-        place = clipped
-    return place
 
 
 def take_bytes(flat: FlatModel) -> None:

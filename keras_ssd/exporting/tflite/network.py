@@ -16,6 +16,7 @@ from keras_ssd._quiet import telling_backend
 from keras_ssd.box_coder import Predictions
 from keras_ssd.exporters.model_graph import ExportError, calls_of
 from keras_ssd.exporting.tflite.plan import BOXES, ENDING, SCORES, Plan
+from keras_ssd.exporting.tflite.suppression import NEVER_LOST
 from keras_ssd.layers import AnchorBoxes
 
 SMALLEST_SIDE = 1e-9  # its logarithm stands for a side of 0
@@ -75,7 +76,7 @@ def ending(maps: Any, joining: Any, plan: Plan) -> dict[str, Any]:
         plan: the `Plan`.
 
     Returns:
-        {"boxes": (B, N, 4), "scores": (B, N, C)}.
+        {"boxes": (B, N, 4), "scores": (B, N, C), with the unused columns of the plan among them}.
     """
     levels = joining.spec.levels
     logits, offsets = (
@@ -119,7 +120,14 @@ def _scores(logits, plan):
     scores, background = scores[..., 1:], scores[..., :1]
     if plan.best_only:
         scores = ops.where(scores > background, scores, LEFT_OUT)
-    return scores if plan.top_k is None else _best(scores, plan)
+    scores = scores if plan.top_k is None else _best(scores, plan)
+    return _spread(scores, plan.unused) if plan.unused else scores
+
+
+def _spread(scores, unused):
+    """The scores with columns in which nothing is found, where the operation of suppression may not look."""
+    first = ops.pad(scores[..., :NEVER_LOST], ((0, 0), (0, 0), (0, unused)), constant_values=LEFT_OUT)
+    return ops.concatenate([first, scores[..., NEVER_LOST:]], axis=-1)
 
 
 def _best(scores, plan):

@@ -24,6 +24,8 @@ class Plan:
         centred: decoded boxes are [y, x, h, w], of the sides the logarithm: offsets from an anchor that is the image.
         best_only: scores that are not above the background's take no part.
         top_k: only so many best scores of each class take part, or of all classes with `best_only`; None for all.
+        unused: columns of scores that belong to no class, behind the first `keras_ssd.exporting.tflite.suppression`
+            `NEVER_LOST` classes.
         batch: images at once.
         bgr: the channels of the input are reversed.
         half: weights in half precision.
@@ -35,6 +37,7 @@ class Plan:
     centred: bool = False
     best_only: bool = False
     top_k: int | None = None
+    unused: int = 0
     batch: int = 1
     bgr: bool = False
     half: bool = False

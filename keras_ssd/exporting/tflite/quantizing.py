@@ -21,10 +21,11 @@ import numpy as np
 
 from keras_ssd._quiet import quiet_backend
 from keras_ssd.boxes import iou
+from keras_ssd.engines import ENGINES, FLOAT32
+from keras_ssd.engines.engine import Program
 from keras_ssd.exporting.tflite.converting import INSTALL
 from keras_ssd.exporting.tflite.flat import FlatModel, take_bytes
 from keras_ssd.exporting.tflite.plan import BOXES, ENDING, SCORES
-from keras_ssd.exporting.tflite.running import Interpreter
 from keras_ssd.exporting.tflite.saturation import mend_saturated_biases
 
 SIGNATURE, INPUT = "serving_default", "images"
@@ -123,9 +124,8 @@ class _Trials:
         self._images = [self._batch(image) for image in images]
         self._ranges = self._calibrated()
         self._trial_images = self._images[:: max(len(images) // TRIAL_IMAGES, 1)][:TRIAL_IMAGES]
-        self._expected = [
-            self._results(interpreter, x) for interpreter in [Interpreter(data)] for x in self._trial_images
-        ]
+        exact = _opened(data)
+        self._expected = [self._results(exact, x) for x in self._trial_images]
 
     def _batch(self, image):
         return np.repeat(np.asarray(image, np.float32)[None], self._shape[0], axis=0)
@@ -169,13 +169,21 @@ class _Trials:
 
     def loss(self, data: bytes) -> float:
         """How far a file is from the one in float, see `loss_of`."""
-        interpreter = Interpreter(data)
-        found = [self._results(interpreter, x) for x in self._trial_images]
+        program = _opened(data)
+        found = [self._results(program, x) for x in self._trial_images]
         return float(np.mean([loss_of(*a, *b) for a, b in zip(self._expected, found, strict=True)]))
 
-    def _results(self, interpreter, images):
-        results = interpreter.run(images)
+    def _results(self, program, images):
+        given = program(np.round(images).astype(program.inputs[0].dtype))
+        results = {tensor.name: array for tensor, array in zip(program.outputs, given, strict=True)}
         return self._decode(results[BOXES][0]), np.maximum(results[SCORES][0], 0)  # -1 is "left out"
+
+
+def _opened(data) -> Program:
+    engine = ENGINES["litert"]
+    engine.insist(files_only=True)
+    assert engine.opened is not None  # it runs files
+    return engine.opened(bytes(data), FLOAT32)
 
 
 def loss_of(boxes: np.ndarray, scores: np.ndarray, other_boxes: np.ndarray, other_scores: np.ndarray) -> float:

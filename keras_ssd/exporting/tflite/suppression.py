@@ -4,6 +4,16 @@ It decodes offsets in the order y, x, h, w with one scale for each, keeps scores
 suppresses each class by itself ("regular") or the best class of each anchor ("fast"). What it does not have is done by
 built-in operators before and after it: other codes of boxes, clipping, a limit of candidates before suppression.
 
+On several threads, "regular" has two faults (LiteRT 2.3.0, and TensorFlow Lite before it), which files are written
+around:
+
+- With T threads it never looks at the class at place T: its threads begin at the places 0 to T - 1 and count on from T
+  before they take the next class. So unused columns stand at the places 2 to `MOST_THREADS`, and operators behind the
+  operation give the classes their numbers again.
+- It collects what the threads found in a list with room for `max_detections` and `detections_per_class`, where twice
+  `max_detections` may come together. So the second number is never below the first, or the first is so large that all
+  detections together fit, and the rows are cut afterwards.
+
 Source: tensorflow, tensorflow/lite/kernels/detection_postprocess.cc.
 """
 
@@ -17,6 +27,8 @@ from keras_ssd.decoding import DecodeOptions
 from keras_ssd.exporters.model_graph import ExportError
 
 NAME = "TFLite_Detection_PostProcess"
+NEVER_LOST = 2  # places of classes that are looked at on any number of threads
+MOST_THREADS = 32
 IMAGE_AS_ANCHOR = (0.0, 0.0, 1.0, 1.0)  # centre and sides y, x, h, w of the anchor that leaves boxes as they are
 
 
@@ -32,6 +44,8 @@ class PostProcess:
         best_only: only the best class of each anchor takes part, where it is not the background.
         top_k: candidates of a class, see `keras_ssd.DecodeOptions`; None for all.
         clipped: the operation's boxes are clamped to the image.
+        rows: detections of an image; the operation may give more, which are cut off.
+        unused: columns of scores that belong to no class, behind the first `NEVER_LOST` classes.
     """
 
     settings: dict[str, Any]
@@ -40,6 +54,13 @@ class PostProcess:
     best_only: bool
     top_k: int | None
     clipped: bool
+    rows: int
+    unused: int
+
+    @property
+    def threads(self) -> int:
+        """On so many, and on fewer, the operation finds every class."""
+        return MOST_THREADS
 
 
 def post_process_of(options: DecodeOptions, spec: AnchorSpec, num_classes: int) -> PostProcess:
@@ -58,14 +79,16 @@ def post_process_of(options: DecodeOptions, spec: AnchorSpec, num_classes: int) 
     coded = options.code_type == "center_size" and options.clip_boxes != "before"
     anchors = spec.anchors_cxcywh()[:, [1, 0, 3, 2]]
     scales = (1.0,) * 4 if options.variance_encoded_in_target or not coded else tuple(1 / v for v in spec.variances)
+    unused = MOST_THREADS - NEVER_LOST + 1 if num_classes > NEVER_LOST and not options.class_agnostic else 0
+    together, per_class = _room(total, per_class, candidates, num_classes)
     settings = {
-        "max_detections": total,
+        "max_detections": together,
         "max_classes_per_detection": 1,
         "detections_per_class": per_class,
         "use_regular_nms": not options.class_agnostic,
         "nms_score_threshold": _just_above(options.floor),
         "nms_iou_threshold": float(options.iou_threshold),
-        "num_classes": num_classes,
+        "num_classes": num_classes + unused,
         **{f"{side}_scale": float(scale) for side, scale in zip("xywh", scales, strict=True)},
     }
     return PostProcess(
@@ -75,7 +98,18 @@ def post_process_of(options: DecodeOptions, spec: AnchorSpec, num_classes: int) 
         options.class_agnostic,
         candidates if candidates < spec.num_anchors else None,
         options.clip_boxes is True,
+        total,
+        unused,
     )
+
+
+def _room(total, per_class, candidates, num_classes):
+    """(`max_detections`, `detections_per_class`) with which the operation has room on several threads."""
+    if per_class >= total:
+        return total, per_class
+    if per_class == candidates:  # what is left of a class before suppression; no more can come out
+        return total, total
+    return max(total, per_class * (num_classes - 1)), per_class
 
 
 def refuse_what_it_cannot_do(options: DecodeOptions) -> None:
