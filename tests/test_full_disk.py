@@ -2,6 +2,7 @@
 
 import contextlib
 
+import keras
 import numpy as np
 import pytest
 from onnx_nets import randomized, tamed
@@ -90,11 +91,15 @@ def test_rejects_a_model_and_keeps_the_old_one(tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["mine.onnx", "mine.xml", "mine.prototxt"])
+@pytest.mark.parametrize("name", ["mine.onnx", "mine.xml", "mine.prototxt", "mine.tflite"])
 def test_rejects_an_export_and_keeps_the_old_one(tmp_path, name):
     """OpenVINO writes in C++, and its .xml is the largest of its files here."""
     pytest.importorskip("onnx")
     pytest.importorskip("openvino" if name.endswith("xml") else "onnxruntime")
+    if name.endswith("tflite"):
+        pytest.importorskip("ai_edge_litert")
+        if keras.config.backend() != "tensorflow":
+            pytest.skip("elsewhere another process converts, slowly")
     model = keras_ssd.ssd7(classes=["cat"], input_size=(64, 64)) if name.endswith("prototxt") else tiny_ssd()
     model = tamed(randomized(model))
     keras_ssd.export(model, tmp_path / name)

@@ -57,6 +57,39 @@ def test_values_of_every_kind_of_weights(tmp_path, kind):
         np.testing.assert_array_equal(arrays[layer]["kernel"], kernel)
 
 
+def behind(whole):
+    """A file with its values behind the flatbuffer, as ai-edge-quantizer writes them."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    model = schema.ModelT.InitFromPackedBuf(bytearray(whole), 0)
+    values = [b"" if one.data is None else np.asarray(one.data, np.uint8).tobytes() for one in model.buffers]
+
+    def packed(start):
+        for one, data in zip(model.buffers, values, strict=True):
+            one.data, one.offset, one.size = None, start if data else 0, len(data)
+            start += len(data)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+    return packed(len(packed(1 << 30))) + b"".join(values)
+
+
+def test_values_behind_the_flatbuffer(tmp_path, thin):
+    whole = thin.bytes()
+    expected = formats.read(written(tmp_path, whole))
+    moved = behind(whole)
+    found = formats.read(written(tmp_path, moved))
+    assert list(found.layers) == list(expected.layers)
+    for name, arrays in expected.layers.items():
+        np.testing.assert_array_equal(found[name]["kernel"], arrays["kernel"])
+        np.testing.assert_array_equal(found[name]["bias"], arrays["bias"])
+    with pytest.raises(
+        WeightFileError, match=r"perhaps cut short: [\d,]+ bytes behind the flatbuffer, from .* not there"
+    ):
+        formats.read(written(tmp_path, moved[:-1]))
+
+
 def test_values_of_boxes_stand_in_our_order(tmp_path, thin):
     at = thin.tensor("BoxPredictor_0/BoxEncodingPredictor/Conv2D_Fold_bias")
     numbers = np.arange(12, dtype=np.int32)

@@ -107,7 +107,7 @@ def _graph(buffer, path):
             f"{path} has version {version} of TensorFlow Lite's format and {len(graphs)} graphs; expected version "
             f"{VERSION} and at least one graph."
         )
-    buffers = [_bytes_of(table, path) for table in _few(model.tables(4), "buffers", path)]
+    buffers = [_bytes_of(table, buffer) for table in _few(model.tables(4), "buffers", path)]
     codes = [_code(table) for table in _few(model.tables(1), "operator codes", path)]
     tensors = tuple(read_tensor(table, buffers, path) for table in _few(graphs[0].tables(0), "tensors", path))
     operators = tuple(_operator(table, codes, path) for table in _few(graphs[0].tables(3), "operations", path))
@@ -124,10 +124,14 @@ def _few(tables, what, path):
     return tables
 
 
-def _bytes_of(table, path):
-    if table.number(1, "<Q") > 1:  # 1 is what the schema calls "not used"
-        raise WeightFileError(f"{path} keeps its weights after the flatbuffer, as files above 2 GB do; not read.")
-    return table.array(0, "u1").data
+def _bytes_of(table, buffer):
+    """The bytes of a buffer: in the flatbuffer, or behind it, where ai-edge-quantizer and files above 2 GB have them."""
+    offset, size = table.number(1, "<Q"), table.number(2, "<Q")
+    if offset <= 1:  # 1 is what the schema calls "not used"
+        return table.array(0, "u1").data
+    if offset + size > len(buffer.data):
+        raise FlatbufferError(f"{size:,} bytes behind the flatbuffer, from {offset:,} on, are not there")
+    return buffer.data[offset : offset + size]
 
 
 def _code(table):
