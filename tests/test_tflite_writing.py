@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import re
 import subprocess
 import zipfile
 from dataclasses import replace
@@ -9,11 +10,13 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_models import tiny_backbone, tiny_spec
 
 import keras_ssd
+from keras_ssd.cli.main import main
 from keras_ssd.decoding import DecodeOptions
-from keras_ssd.engines import ENGINES
+from keras_ssd.engines import ENGINES, EngineError
 from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporting import door
 from keras_ssd.exporting.models import decoded, rows_of
@@ -92,6 +95,55 @@ def test_reference_detections(exported):
     kinds = {operator.kind for operator in read_tflite(exported.path).operators}
     assert "TFLite_Detection_PostProcess" in kinds
     assert not any("Flex" in kind for kind in kinds)
+
+
+def foreign(whole):
+    """A classifier of another program."""
+    import tflite_nets
+
+    fake = tflite_nets.ssd_mobilenet(channels=2)
+    return replace(fake, operators=fake.operators[:27]).bytes()
+
+
+@needs_converter
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda whole: whole[: len(whole) // 2], "mine.tflite is a damaged TensorFlow Lite file, perhaps cut short"),
+        (lambda whole: b"", "mine.tflite is empty"),
+        (lambda whole: b"weights", "mine.tflite is a text file, not a weight file"),
+        (
+            lambda whole: b"\0\0\0\0TFL3" + whole[-3000:],
+            "mine.tflite' cannot be opened by litert: .* Export the model anew",
+        ),
+        (foreign, "mine.tflite is a TensorFlow Lite file, but no SSD MobileNet V1"),
+    ],
+    ids=["cut", "empty", "text", "rubbish", "foreign"],
+)
+def test_rejects_broken_and_foreign_files_in_the_shell(exported, tmp_path, capsys, change, message):
+    path = tmp_path / "mine.tflite"
+    path.write_bytes(change(exported.path.read_bytes()))
+    image = tmp_path / "image.png"
+    Image.fromarray(IMAGES[0].astype(np.uint8)).save(image)
+    assert main(["detect", str(image), "--weights", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said)
+    assert said.count("keras-ssd detect:") == 1
+
+
+@needs_converter
+def test_rejects_a_file_that_opens_and_cannot_be_computed(exported, monkeypatch):
+    from ai_edge_litert.interpreter import Interpreter
+
+    def invoke(self):
+        raise RuntimeError("Input tensor 103 lacks data")
+
+    monkeypatch.setattr(Interpreter, "invoke", invoke)
+    message = (
+        r"detector.tflite' cannot be computed by LiteRT .*: Input tensor 103 lacks data\. The file is damaged\. Ex"
+    )
+    with pytest.raises(EngineError, match=message):
+        list(keras_ssd.load(exported.path).detect([IMAGES[0].astype(np.uint8)]))
 
 
 @needs_converter

@@ -177,7 +177,7 @@ class FileDetector:
             )
         engine = self._engine if engine == AUTO else engine
         program = self._program(*file_choice(self.path, engine, precision))
-        return FilePredictor(self.metadata, program, options)
+        return FilePredictor(self.metadata, program, options, self.path)
 
     def _program(self, engine, precision):
         key = engine.name, precision
@@ -185,12 +185,16 @@ class FileDetector:
             try:
                 self._opened[key] = engine.opened(self.path, precision)
             except Exception as error:  # each runtime has errors of its own
-                said = " ".join(str(error).split())[:300]
                 raise EngineError(
-                    f"'{self.path}' cannot be opened by {engine.name}: {said} The file is damaged, a part of it is "
-                    f"missing, or it is no model for {engine.name}. {ANEW}"
+                    f"'{self.path}' cannot be opened by {engine.name}: {_said(error)} The file is damaged, a part of "
+                    f"it is missing, or it is no model for {engine.name}. {ANEW}"
                 ) from error
         return self._opened[key]
+
+
+def _said(error):
+    """What an error says, as one sentence."""
+    return " ".join(str(error).split())[:300].rstrip(".") + "."
 
 
 def _described(path, program):
@@ -230,14 +234,15 @@ class FilePredictor:
         metadata: `FileMetadata`.
         program: `Program`.
         options: dictionary of `DecodeDetections` arguments, or such a layer, for a file without suppression.
+        path: of the file.
 
     Attributes:
         size_hw: the input's height and width.
         num_classes: without background.
     """
 
-    def __init__(self, metadata: FileMetadata, program: Any, options: Any = None) -> None:
-        self._program, self.num_classes = program, len(metadata.class_names)
+    def __init__(self, metadata: FileMetadata, program: Any, options: Any = None, path: Path | None = None) -> None:
+        self._program, self._path, self.num_classes = program, path, len(metadata.class_names)
         self.size_hw = metadata.input_size
         if not metadata.has_suppression:
             given = getattr(options, "options", None) or DecodeOptions(**(options or {}))
@@ -258,7 +263,16 @@ class FilePredictor:
         return np.concatenate(parts)
 
     def _rows(self, images):
-        found = self._program(file_arrays.fed(self._metadata, images))
+        given = file_arrays.fed(self._metadata, images)
+        try:
+            found = self._program(given)
+        except MemoryError:
+            raise
+        except Exception as error:  # each runtime has errors of its own
+            raise EngineError(
+                f"'{self._path}' cannot be computed by {self._program.runtime}: {_said(error)} The file is damaged. "
+                f"{ANEW}"
+            ) from error
         names = [tensor.name for tensor in self._program.outputs]
         return file_arrays.rows_of(self._metadata, dict(zip(names, found, strict=True)))
 

@@ -125,7 +125,7 @@ def _few(tables, what, path):
 
 
 def _bytes_of(table, buffer):
-    """The bytes of a buffer: in the flatbuffer, or behind it, where ai-edge-quantizer and files above 2 GB have them."""
+    """The bytes of a buffer: in the flatbuffer, or behind it, as ai-edge-quantizer and files above 2 GB have them."""
     offset, size = table.number(1, "<Q"), table.number(2, "<Q")
     if offset <= 1:  # 1 is what the schema calls "not used"
         return table.array(0, "u1").data
