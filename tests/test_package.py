@@ -37,7 +37,7 @@ FLOORS = (
         "replacing",
     ),
     ("box_coder", "fastpaths", "folding", "layer_calls", "layout", "matching", "nms"),
-    ("decoding",),
+    ("decoding", "tracking"),
     ("file_arrays", "file_metadata"),
     ("caffe.layers", "encoder", "layers", "losses"),
     ("backbones",),

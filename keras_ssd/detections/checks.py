@@ -53,6 +53,20 @@ def check(given: Any, boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarr
         raise ValueError(f"size_hw must be (height, width) in pixels. Received: size_hw={given.size_hw!r}")
 
 
+def checked_track_ids(track_ids: Any, count: int) -> np.ndarray:
+    """`track_ids` of `Detections` as an int64 array of its own.
+
+    Raises:
+        ValueError or TypeError: they are not `count` whole numbers.
+    """
+    track_ids = np.array(track_ids)
+    if track_ids.shape != (count,):
+        raise ValueError(f"track_ids must have one number for each of {count} objects. Received: {track_ids.shape}")
+    if count and track_ids.dtype.kind not in "iu":
+        raise TypeError(f"track_ids must be whole numbers. Received: track_ids of dtype {track_ids.dtype}")
+    return track_ids.astype(np.int64)
+
+
 def shortest(value: Any) -> float:
     """A float32 as its shortest decimal number: 0.9 instead of 0.8999999761581421."""
     return float(str(np.float32(value)))

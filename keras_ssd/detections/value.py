@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from keras_ssd.calling import checked_arguments, former_attributes
-from keras_ssd.detections.checks import category_ids_of, check, class_ids_of, shortest
+from keras_ssd.detections.checks import category_ids_of, check, checked_track_ids, class_ids_of, shortest
+from keras_ssd.detections.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,6 +53,9 @@ class Detections:
         size_hw: the original image's (height, width) in pixels.
         source: path or URL of the image, or a name for one in memory. None if unknown.
         image: the image itself (array or PIL image) if it exists only in memory; `draw` uses it.
+        track_ids: (K,) the track of each object in a video, from 1; -1 for none. None if nothing was tracked.
+        frame: number of the frame in its video, from 0; None if the image is no frame.
+        time: of the frame, in seconds from the start of its video.
 
     Raises:
         ValueError: shapes do not agree, a number is not finite, or a class id has no name.
@@ -69,6 +73,9 @@ class Detections:
     size_hw: tuple[int, int]
     source: str | None = None
     image: Any = None
+    track_ids: np.ndarray | None = None
+    frame: int | None = None
+    time: float | None = None
 
     def __post_init__(self) -> None:
         boxes = np.array(self.boxes_xyxy, np.float32)
@@ -76,6 +83,8 @@ class Detections:
         class_ids = np.array(self.class_ids)
         check(self, boxes, scores, class_ids)
         order = np.argsort(-scores, kind="stable")
+        if self.track_ids is not None:
+            _freeze(self, "track_ids", checked_track_ids(self.track_ids, len(scores))[order])
         _freeze(self, "boxes_xyxy", boxes.reshape(-1, 4)[order])
         _freeze(self, "scores", scores[order])
         _freeze(self, "class_ids", class_ids.astype(np.int64)[order])
@@ -112,15 +121,17 @@ class Detections:
         if isinstance(index, list):
             index = np.array(index, dtype=None if index else int)
         boxes, scores, class_ids = self.boxes_xyxy[index], self.scores[index], self.class_ids[index]
-        return dataclasses.replace(self, boxes_xyxy=boxes, scores=scores, class_ids=class_ids)
+        tracks = None if self.track_ids is None else self.track_ids[index]
+        return dataclasses.replace(self, boxes_xyxy=boxes, scores=scores, class_ids=class_ids, track_ids=tracks)
 
     def __eq__(self, other: object) -> bool:
-        """Same objects, classes, image size and source; an image kept in memory is not compared."""
+        """Same objects, classes, image size, source and frame; an image kept in memory is not compared."""
         if not isinstance(other, Detections):
             return NotImplemented
-        facts = (self.class_names, self.size_hw, self.source) == (other.class_names, other.size_hw, other.source)
-        arrays = ("boxes_xyxy", "scores", "class_ids")
-        return facts and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays)
+        facts = ("class_names", "size_hw", "source", "frame", "time")
+        arrays = ("boxes_xyxy", "scores", "class_ids", *(("track_ids",) if len(self) else ()))
+        same = all(getattr(self, name) == getattr(other, name) for name in facts)
+        return same and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays)
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # typing knows no other way to say "unhashable"
 
@@ -166,24 +177,10 @@ class Detections:
 
         Returns:
             A dictionary: source (string or None), height, width (pixels), class_names (list), detections
-            (list of dictionaries: name, class_id, score, box_xyxy as [xmin, ymin, xmax, ymax] in pixels).
+            (list of dictionaries: name, class_id, score, box_xyxy as [xmin, ymin, xmax, ymax] in pixels). A frame of a
+            video also has frame and time (seconds), and tracked objects have track_id (from 1; -1 for none).
         """
-        rows = zip(self.names, self.class_ids, self.scores, self.boxes_xyxy, strict=True)
-        return {
-            "source": self.source,
-            "height": self.size_hw[0],
-            "width": self.size_hw[1],
-            "class_names": list(self.class_names),
-            "detections": [
-                {
-                    "name": name,
-                    "class_id": int(class_id),
-                    "score": shortest(score),
-                    "box_xyxy": [*map(shortest, box)],
-                }
-                for name, class_id, score, box in rows
-            ],
-        }
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -192,20 +189,7 @@ class Detections:
         Raises:
             ValueError: a key is missing.
         """
-        try:
-            rows = values["detections"]
-            return cls(
-                np.array([row["box_xyxy"] for row in rows], np.float32).reshape(-1, 4),
-                np.array([row["score"] for row in rows], np.float32),
-                np.array([row["class_id"] for row in rows], int),
-                values["class_names"],
-                (values["height"], values["width"]),
-                values.get("source"),
-            )
-        except KeyError as error:
-            raise ValueError(
-                f"from_dict expects a dictionary as Detections.to_dict makes it. Missing key: {error}"
-            ) from None
+        return cls(**from_plain(values))
 
     def to_json(self, **options: Any) -> str:
         """`to_dict` as JSON text; options go to `json.dumps`."""

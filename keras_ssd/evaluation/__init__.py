@@ -17,3 +17,5 @@ from keras_ssd.evaluation.report import write_report as write_report
 from keras_ssd.evaluation.result import Result as Result
 from keras_ssd.evaluation.tables import DetectionTable as DetectionTable
 from keras_ssd.evaluation.tables import ObjectTable as ObjectTable
+from keras_ssd.evaluation.tracks import TrackMeasures as TrackMeasures
+from keras_ssd.evaluation.tracks import measure_tracks as measure_tracks
