@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from keras_ssd import layers as layers
     from keras_ssd import losses as losses
     from keras_ssd import tracking as tracking
+    from keras_ssd import video as video
     from keras_ssd import zoo as zoo
     from keras_ssd.anchors import AnchorLevel as AnchorLevel
     from keras_ssd.anchors import AnchorRecipe as AnchorRecipe
@@ -82,7 +83,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "keras_ssd": (
         *("anchors", "backbones", "boxes", "callbacks", "data", "doctor", "evaluation", "formats"),
-        *("labelling", "layers", "losses", "tracking", "zoo"),
+        *("labelling", "layers", "losses", "tracking", "video", "zoo"),
     ),
     "keras_ssd.anchors": ("AnchorLevel", "AnchorRecipe", "AnchorSpec", "RecipeLevel"),
     "keras_ssd.backbones": ("ConvRow",),

@@ -20,6 +20,7 @@ from keras_ssd.models.belongings import belongings_of
 from keras_ssd.pipeline import Detecting
 from keras_ssd.predictor import Predictor, check_model, check_options
 from keras_ssd.results import Results
+from keras_ssd.tiling import Tiling
 from keras_ssd.zoo.label_fitting import fitted_names
 
 # The decoder's own threshold is the highest of these below the confidence asked for; the rest goes later.
@@ -46,6 +47,8 @@ def detect(
     recursive: bool = False,
     engine: str = AUTO,
     precision: str = FLOAT32,
+    tiles: int | None = None,
+    overlap: float = 0.2,
 ) -> Results:
     """Finds objects in images of any size, lazily and in the order of the sources.
 
@@ -77,6 +80,10 @@ def detect(
             variable `KERAS_SSD_ENGINE` says what "auto" stands for.
         precision: "float32"; "bfloat16", for OpenVINO on processors with units for it, which changes scores by some
             hundredths; or "auto": bfloat16 where it is fast.
+        tiles: side of a tile in pixels, for small objects on large images. An image that is larger is also cut into
+            overlapping tiles, each of which the network sees in full. An object at the border of tiles is reported
+            once. An image takes as many times longer as it has tiles. None looks at each image as a whole alone.
+        overlap: share of a tile that its neighbour has too, 0..0.9; small objects should fit into it.
 
     Returns:
         `keras_ssd.results.Results`: `Detections` in pixels of the original images, clipped to them, computed when they
@@ -96,7 +103,7 @@ def detect(
     """
     if on_error != "raise" and not callable(on_error):
         raise ValueError(f"on_error must be 'raise' or a function of the error. Received: on_error={on_error!r}")
-    detecting = _detecting(
+    detecting = make_detecting(
         model,
         confidence,
         classes,
@@ -106,6 +113,7 @@ def detect(
         workers,
         max_pixels,
         (engine, precision),
+        (tiles, overlap),
     )
     return Results(detecting, sources, on_error, recursive)
 
@@ -119,21 +127,50 @@ def detections_or_errors(
     workers: int | None = None,
     engine: str = AUTO,
     precision: str = FLOAT32,
+    tiles: int | None = None,
+    overlap: float = 0.2,
 ) -> Generator[Any, None, None]:
     """As `detect`, but a generator, with the `ImageError` of an image that cannot be read in its place.
 
     Args:
-        model, confidence, batch_size, workers, engine, precision: see `detect`.
+        model, confidence, batch_size, workers, engine, precision, tiles, overlap: see `detect`.
         sources: list of `keras_ssd.images.Source`.
     """
-    detecting = _detecting(
-        model, confidence, None, batch_size, (None, None, None), None, workers, MAX_PIXELS, (engine, precision)
+    detecting = make_detecting(
+        model,
+        confidence,
+        None,
+        batch_size,
+        (None, None, None),
+        None,
+        workers,
+        MAX_PIXELS,
+        (engine, precision),
+        (tiles, overlap),
     )
     return detecting.run(expand_sources(sources))
 
 
-def _detecting(model, confidence, classes, batch_size, decoding, class_names, workers, max_pixels, computing):
-    """The checked arguments as a `Detecting`."""
+def make_detecting(
+    model: Any,
+    confidence: float | None,
+    classes: Any,
+    batch_size: int,
+    decoding: tuple[Any, Any, Any],
+    class_names: Any,
+    workers: int | None,
+    max_pixels: int,
+    computing: tuple[str, str],
+    tiling: tuple[int | None, float] = (None, 0.2),
+) -> Detecting:
+    """The checked arguments of `detect` as a `Detecting`.
+
+    Args:
+        model, confidence, classes, batch_size, class_names, workers, max_pixels: see `detect`.
+        decoding: iou_threshold, keep_top_k and decoder.
+        computing: engine and precision.
+        tiling: tiles and overlap.
+    """
     known = belongings_of(model)
     confidence = confidence_of(known).value if confidence is None else confidence
     _check_range("confidence", confidence, 0, 1)
@@ -144,7 +181,11 @@ def _detecting(model, confidence, classes, batch_size, decoding, class_names, wo
     names = _class_names(known.class_names, class_names, predictor.num_classes)
     wanted = None if classes is None else np.array(class_ids_of(classes, names), int)
     workers = workers or min(8, os.cpu_count() or 1)
-    return Detecting(predictor, names, confidence, wanted, batch_size, workers, max_pixels)
+    tiling_used = None
+    if tiling[0] is not None:
+        threshold = decoding[0] if decoding[0] is not None else (known.decoding or {}).get("iou_threshold", 0.45)
+        tiling_used = Tiling(tiling[0], tiling[1], threshold)
+    return Detecting(predictor, names, confidence, wanted, batch_size, workers, max_pixels, tiling_used)
 
 
 def _predictor(model, options, insist, engine, precision):

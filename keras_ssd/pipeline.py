@@ -10,6 +10,7 @@ import numpy as np
 from keras_ssd.detections import Detections
 from keras_ssd.images import ImageError, read_image, resize_bilinear
 from keras_ssd.reading_ahead import map_ahead
+from keras_ssd.tiling import Tiling
 
 MOST_WAITING = 8  # batches' worth of errors after which a batch that is not full is computed
 
@@ -26,6 +27,7 @@ class Detecting:
         batch_size: images that the network sees at once.
         workers: reading threads.
         max_pixels: see `keras_ssd.images.read_image`.
+        tiling: how large images are cut into tiles; None computes each image as a whole alone.
     """
 
     predictor: Any
@@ -35,28 +37,31 @@ class Detecting:
     batch_size: int
     workers: int
     max_pixels: int
+    tiling: Tiling | None = None
 
-    def run(self, jobs: Iterable[Any], at_once: bool = False) -> Generator[Any, None, None]:
+    def run(self, jobs: Iterable[Any], at_once: bool = False, ahead: int | None = None) -> Generator[Any, None, None]:
         """What is found, or the `ImageError` in its place, in the order of the jobs.
 
         Args:
             jobs: iterable of `Source`, or of a `ImageError` where something names no image.
             at_once: whether an error is told as soon as it is met, rather than when its batch is full.
+            ahead: how many images are read before they are needed; None for two batches, 0 for none.
 
         Yields:
             `Detections` or `ImageError`, one per job.
         """
         self.predictor.begin()
-        first, waiting, count = True, [], 0  # waiting: (job, its error or (resized image, original size))
-        for job, future in map_ahead(self._load, jobs, workers=self.workers, ahead=2 * self.batch_size):
+        first, waiting, count = True, [], 0  # waiting: (job, its error or (resized views, original size))
+        ahead = 2 * self.batch_size if ahead is None else ahead
+        for job, future in map_ahead(self._load, jobs, workers=self.workers, ahead=ahead):
             try:
                 waiting.append((job, future.result()))
-                count += 1
+                count += len(waiting[-1][1][0])
             except ImageError as error:
                 waiting.append((job, error))
             failed = isinstance(waiting[-1][1], ImageError)
             many = len(waiting) >= MOST_WAITING * self.batch_size
-            if count == self.batch_size or (failed and (at_once or not count or many)):
+            if count >= self.batch_size or (failed and (at_once or not count or many)):
                 done, waiting = waiting, []
                 yield from self._finished(done, first)
                 first, count = first and not count, 0
@@ -66,25 +71,42 @@ class Detecting:
         if isinstance(job, ImageError):
             raise job
         image = read_image(job.image, name=job.name, max_pixels=self.max_pixels)
-        return resize_bilinear(image, self.predictor.size_hw), image.shape[:2]
+        size_hw = image.shape[:2]
+        views = [image]
+        if self.tiling is not None:
+            views = [image[ymin:ymax, xmin:xmax] for xmin, ymin, xmax, ymax in self.tiling.views(size_hw)]
+        return [resize_bilinear(view, self.predictor.size_hw) for view in views], size_hw
 
     def _finished(self, waiting, first):
-        read = [loaded[0] for _, loaded in waiting if not isinstance(loaded, ImageError)]
-        rows = iter(self.predictor.rows(read, _padded_size(len(read), self.batch_size, first)) if read else ())
-        del read
+        read = [view for _, loaded in waiting if not isinstance(loaded, ImageError) for view in loaded[0]]
+        rows = self._rows(read, first)
         for job, loaded in waiting:
-            yield loaded if isinstance(loaded, ImageError) else self._detections(next(rows), job, loaded[1])
+            if isinstance(loaded, ImageError):
+                yield loaded
+            else:
+                views, size_hw = loaded
+                yield self._detections([next(rows) for _ in views], job, size_hw)
 
-    def _detections(self, rows, source, size_hw):
-        """`Detections` of one image from its (K, 6) rows."""
-        ids = rows[:, 0]
-        keep = (ids >= 0) & (rows[:, 1] >= self.confidence)
-        if self.class_ids is not None:
-            keep &= np.isin(ids, self.class_ids)
-        rows = rows[keep]
+    def _rows(self, images, first):
+        """(K, 6) rows of each image; computed in batches, since tiles may be many."""
+        size = self.batch_size
+        for start in range(0, len(images), size):
+            batch = images[start : start + size]
+            yield from self.predictor.rows(batch, _padded_size(len(batch), size, first and len(images) <= size))
+
+    def _detections(self, views, source, size_hw):
+        """`Detections` of one image from the (K, 6) rows of its views."""
+        kept = [self._reported(rows) for rows in views]
+        rows = kept[0] if self.tiling is None else self.tiling.merged(kept, size_hw)
         boxes = _to_pixels(rows[:, 2:], size_hw)
         image = source.image if source.in_memory else None
         return Detections(boxes, rows[:, 1], rows[:, 0].astype(int), self.class_names, size_hw, source.name, image)
+
+    def _reported(self, rows):
+        keep = (rows[:, 0] >= 0) & (rows[:, 1] >= self.confidence)
+        if self.class_ids is not None:
+            keep &= np.isin(rows[:, 0], self.class_ids)
+        return rows[keep]
 
 
 def _to_pixels(boxes_xyxy, size_hw):

@@ -2,6 +2,9 @@
 
 import collections
 import concurrent.futures
+import contextlib
+import queue
+import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
@@ -18,7 +21,7 @@ def map_ahead(
         work: function of one item; it should spend its time in code that releases the interpreter lock.
         items: iterable, taken lazily in the caller's thread.
         workers: number of threads.
-        ahead: how many results may be waiting, at least 1. Memory is bounded by it.
+        ahead: how many results may be waiting; 0 for none. Memory is bounded by it.
 
     Yields:
         (item, future) in the order of the items; `future.result()` waits, and raises what `work` raised.
@@ -34,3 +37,48 @@ def map_ahead(
             yield waiting.popleft()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read_ahead(items: Iterable[Any], ahead: int) -> Generator[Any, None, None]:
+    """Takes items in a thread, a bounded number of them ahead of whoever takes them here.
+
+    Closing the generator ends the thread, which closes the iterator of `items`.
+
+    Args:
+        items: iterable whose work is done while it is gone through, such as decoding.
+        ahead: how many items may be waiting, at least 1.
+    """
+    waiting, stop, end = queue.Queue(ahead), threading.Event(), object()
+
+    def put(item):
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                waiting.put(item, timeout=0.1)
+                return
+
+    def take():
+        iterator = iter(items)
+        try:
+            for item in iterator:
+                put((item, None))
+                if stop.is_set():
+                    return
+            put((end, None))
+        except BaseException as error:  # for whoever takes the items
+            put((end, error))
+        finally:
+            getattr(iterator, "close", lambda: None)()
+
+    thread = threading.Thread(target=take, name="keras_ssd-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, overload
 
 from keras_ssd.detections import Detections
+from keras_ssd.detections.conversions import data_frame
 from keras_ssd.images import ImageError, split_sources
 
 MOST_KEPT = 256  # results of indexing
@@ -56,6 +57,10 @@ class Results(collections.abc.Sequence[Detections]):
         if self._next is None:
             self._next = iter(self)
         return next(self._next)
+
+    def to_pandas(self) -> Any:
+        """A table of pandas with a row per object of all images; detects in all of them."""
+        return data_frame(self)
 
     def close(self) -> None:
         """Ends every stream and its threads."""

@@ -1,7 +1,7 @@
 """The files that the documentation takes for granted, made small: `street.jpg`, `photos/`, BCCD, trained weights."""
 
 import dataclasses
-import importlib
+import importlib.util
 import json
 import shutil
 
@@ -16,6 +16,7 @@ import keras_ssd
 from keras_ssd import zoo
 from keras_ssd.data import Annotation, Dataset
 from keras_ssd.demonstration import draw_smear
+from keras_ssd.demonstration.moving import draw_moving_smear
 from keras_ssd.evaluation import DetectionTable, write_detections
 from keras_ssd.formats import write_keras_h5
 from keras_ssd.zoo.port import arrays_of
@@ -59,6 +60,7 @@ def _images_and_annotations(folder):
     write = keras_ssd.data.write
     Image.fromarray(draw_smear(40).image).save(folder / "street.jpg")
     shutil.copy(folder / "street.jpg", folder / "photo.jpg")
+    _videos(folder)
     photos = smears(10, PHOTOS)
     for name in ("photos", "annotated"):  # images and their annotations side by side, as labelling programs leave them
         write(photos, folder / "voc", "voc")
@@ -85,6 +87,17 @@ def _named_file(photos, folder):
         image["file_name"] = f"photos/{image['file_name'].split('/')[-1]}"
     (folder / "photos.json").write_text(json.dumps(content))
     shutil.rmtree(folder / "written")
+
+
+def _videos(folder):
+    """`street.mp4` and the folder `frames`, where videos can be written."""
+    if importlib.util.find_spec("av") is None:
+        return
+    (folder / "frames").mkdir()
+    with keras_ssd.video.VideoWriter(folder / "street.mp4", frame_rate=25) as writer:
+        for place, smear in enumerate(draw_moving_smear(5, red_cells=4, platelets=1)):
+            writer.write(smear.image, smear.truth.time)
+            Image.fromarray(smear.image).save(folder / "frames" / f"{place}.png")
 
 
 def _models(folder):

@@ -58,6 +58,8 @@ def test_values_options_reach_the_model(folder, capsys):
         "max_pixels": 9999,
         "engine": "auto",
         "precision": "float32",
+        "tiles": None,
+        "overlap": 0.2,
     }
     assert "cat" not in capsys.readouterr().out
 

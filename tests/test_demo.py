@@ -7,6 +7,7 @@ from PIL import Image
 import keras_ssd
 from keras_ssd.cli import main
 from keras_ssd.demonstration.finding import WEIGHTS, matched
+from keras_ssd.demonstration.moving import draw_moving_smear
 from keras_ssd.demonstration.smear import CLASSES, SIZE_HW, draw_smear
 from keras_ssd.detections import Detections
 
@@ -180,3 +181,16 @@ def test_values_the_former_place_of_the_smear_works_with_a_warning():
     with pytest.warns(DeprecationWarning, match=r"keras_ssd.smear.draw_smear is the former name"):
         from keras_ssd.smear import draw_smear as former
     assert former is draw_smear
+
+
+def test_values_cells_of_a_moving_smear_drift():
+    frames = list(draw_moving_smear(3, seed=2, red_cells=3, white_cells=1, platelets=1, speed=4))
+    assert [frame.truth.track_ids.tolist() for frame in frames] == [[1, 2, 3, 4, 5]] * 3
+    assert [(frame.truth.frame, frame.truth.time) for frame in frames] == [(0, 0.0), (1, 0.04), (2, 0.08)]
+    assert frames[0].truth.names == ("WBC", "RBC", "RBC", "RBC", "Platelets")
+    middles = [(frame.truth.boxes_xyxy[:, :2] + frame.truth.boxes_xyxy[:, 2:]) / 2 for frame in frames]
+    steps = [middles[1] - middles[0], middles[2] - middles[1]]
+    np.testing.assert_allclose(steps[1][:4], steps[0][:4], atol=0.1)  # the platelet meets the edge
+    assert (np.hypot(*steps[0].T) > 2).all()
+    again = next(draw_moving_smear(1, seed=2, red_cells=3, white_cells=1, platelets=1, speed=4))
+    np.testing.assert_array_equal(again.image, frames[0].image)

@@ -36,6 +36,8 @@ PACKAGES = {  # as one imports it -> (as one installs it, extra, what needs it)
     "mlflow": ("mlflow", "mlflow", called("training.logs.logs", "check_logs", "mlflow")),
     "wandb": ("wandb", "wandb", called("training.logs.logs", "check_logs", "wandb")),
     "ai_edge_quantizer": ("ai-edge-quantizer", "tflite", called("exporting.tflite.quantizing", "_quantizer")),
+    "scipy.optimize": ("scipy", "track", called("tracking.association", "assigned", None)),
+    "av": ("av", "video", called("video.errors", "load_av")),
     "shtab": ("shtab", "completion", None),
 }
 APART = {"mlflow", "wandb", "tflite"}  # bring so much that `full` leaves them out

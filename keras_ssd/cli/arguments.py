@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DETECTOR_LIST = f"{', '.join(DETECTORS[:-1])} or {DETECTORS[-1]}"
 FORMATS = ("images", "json", "csv")
+VIDEO_FORMATS = ("video", "jsonl", "gif", "mot")
 
 
 def _split(text):
@@ -28,11 +29,12 @@ def name_list(text: str) -> tuple[str, ...]:
 
 
 def format_list(text: str) -> tuple[str, ...]:
-    """Any of `FORMATS`, each once."""
+    """Any of `FORMATS` and `VIDEO_FORMATS`, each once."""
     names = ["images" if name == "pictures" else name for name in name_list(text)]  # its former name
-    unknown = [name for name in names if name not in FORMATS]
+    known = (*FORMATS, *VIDEO_FORMATS)
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise argparse.ArgumentTypeError(unknown_name("format", unknown[0], FORMATS))
+        raise argparse.ArgumentTypeError(unknown_name("format", unknown[0], known))
     return tuple(dict.fromkeys(names))
 
 
@@ -83,6 +85,49 @@ def add_engine(parser: argparse._ActionsContainer) -> None:
         default=FLOAT32,
         help="bfloat16, for OpenVINO on processors with units for it, changes scores by some hundredths; auto takes "
         "it where it is fast (default: float32)",
+    )
+
+
+def moment(text: str) -> float:
+    """Seconds, as a number or as minutes:seconds or hours:minutes:seconds."""
+    with contextlib.suppress(ValueError):
+        parts = [float(part) for part in text.split(":")]
+        if len(parts) <= 3 and all(0 <= part < float("inf") for part in parts):
+            return sum(part * 60**place for place, part in enumerate(reversed(parts)))
+    raise argparse.ArgumentTypeError(f"expected seconds, or minutes:seconds; received {text}")
+
+
+def coordinates(text: str) -> tuple[tuple[float, float], ...]:
+    """Points x1,y1,x2,y2 and so on, in pixels."""
+    with contextlib.suppress(ValueError):
+        values = [float(part) for part in text.split(",")]
+        if len(values) >= 4 and len(values) % 2 == 0 and all(abs(value) < float("inf") for value in values):
+            return tuple(zip(values[::2], values[1::2], strict=True))
+    raise argparse.ArgumentTypeError(f"expected x1,y1,x2,y2 in pixels; received {text}")
+
+
+def share_of_tile(text: str) -> float:
+    """A number in 0..0.9."""
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 0.9:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number in 0..0.9; received {text}")
+
+
+def add_tiles(parser: argparse._ActionsContainer) -> None:
+    """Adds the options for small objects on large images."""
+    parser.add_argument(
+        "--tiles",
+        type=count,
+        metavar="PIXELS",
+        help="also look at large images in overlapping tiles of this side, which finds small objects and takes longer",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=share_of_tile,
+        default=0.2,
+        metavar="SHARE",
+        help="how much of a tile its neighbour has too, 0..0.9 (default: 0.2)",
     )
 
 

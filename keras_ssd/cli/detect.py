@@ -10,9 +10,11 @@ import warnings
 from keras_ssd.cli.arguments import (
     DETECTOR_LIST,
     FORMATS,
+    VIDEO_FORMATS,
     add_class_names,
     add_engine,
     add_map_limit,
+    add_tiles,
     class_names,
     class_words,
     count,
@@ -20,15 +22,17 @@ from keras_ssd.cli.arguments import (
     fraction,
 )
 from keras_ssd.cli.backend import quiet_first_operation
+from keras_ssd.cli.detect_video import add_video_arguments, run_videos, videos_among
 from keras_ssd.cli.parsing import Commands, notes
 
 DESCRIPTION = """\
 Find objects in images: files, folders, patterns in quotes, URLs, or - for an
-image from standard input.
+image from standard input. Or in videos: files, GIFs, camera:0, streams
+(rtsp://...), folders of frames; --track follows the objects.
 
-Without --out a table is printed for each image. With --out the images are
-written there with boxes drawn on them, and --format chooses what else or
-instead."""
+Without --out a table is printed for each image or frame. With --out the images
+or videos are written there with boxes drawn on them, and --format chooses what
+else or instead."""
 
 EPILOG = """\
 examples:
@@ -37,6 +41,9 @@ examples:
   keras-ssd detect 'shots/**/*.png' --weights mine.keras --out found \\
       --format json,csv
   keras-ssd detect photos/ --weights mine.keras --engine openvino
+  keras-ssd detect harbour.jpg --weights mine.keras --tiles 640
+  keras-ssd detect street.mp4 --weights coco --out found --track
+  keras-ssd detect camera:0 --weights coco --show --count-line 0,240,640,240
   keras-ssd detect road.png --weights ssd7_traffic.h5 \\
       --class-names car,truck,pedestrian,bicyclist,light
 
@@ -52,11 +59,20 @@ files in the output folder:
   detections.csv   source,width,height,class,score,xmin,ymin,xmax,ymax;
                    one line per object
 
-An image that cannot be read is named on standard error, the others are done,
-and the exit code is 1. It is 0 when all went well and 2 when nothing could be
-done.
+files of a video (--format video,jsonl by default):
+  NAME.mp4         the frames with boxes, at their times, with the sound; with
+                   --track a colour and a number for each object, and its way
+  NAME.gif         the same as a GIF
+  NAME.jsonl       a line per frame: as in detections.json, with frame (from 0),
+                   time (seconds), a track_id (from 1) for each detection, and
+                   the counts of lines and zones
+  NAME.txt         mot: the tracks as MOTChallenge's programs read them
+
+An image, a frame or a part of a video that cannot be read is named on standard
+error, the others are done, and the exit code is 1. It is 0 when all went well
+and 2 when nothing could be done.
 """
-ARGUMENTS = {"weights_classes": "--class-names"}  # of Python, and their options
+ARGUMENTS = {"weights_classes": "--class-names", "frame_rate": "--fps"}  # of Python, and their options
 
 
 def add_parser(commands: Commands) -> None:
@@ -66,7 +82,9 @@ def add_parser(commands: Commands) -> None:
         help="find objects in images",
         **notes(DESCRIPTION, EPILOG),
     )
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="image, folder, pattern, URL, or -")
+    parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="image, folder, pattern, URL, -, video, stream, or camera:0"
+    )
     parser.add_argument("--recursive", "-r", action="store_true", help="take the images in folders below, too")
     parser.add_argument(
         "--weights",
@@ -85,7 +103,8 @@ def add_parser(commands: Commands) -> None:
         "-f",
         type=format_list,
         metavar="LIST",
-        help=f"what to write to --out, any of {','.join(FORMATS)} (default: images)",
+        help=f"what to write to --out, any of {','.join(FORMATS)} (default: images); of videos any of "
+        f"{','.join(VIDEO_FORMATS)} (default: video,jsonl)",
     )
     parser.add_argument("--classes", type=class_words, metavar="LIST", help="report these classes alone: person,dog")
     parser.add_argument(
@@ -103,8 +122,10 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--batch-size", "-b", type=count, default=8, help="images at once (default: 8)")
     add_engine(parser)
+    add_tiles(parser)
     add_map_limit(parser)
     parser.add_argument("--max-pixels", type=count, help="refuse larger images (default: 89478485)")
+    add_video_arguments(parser)
     parser.set_defaults(run=run)
 
 
@@ -114,12 +135,15 @@ def run(args: argparse.Namespace) -> int:
 
     if args.format and not args.out:
         raise ValueError("--format says what to write to a folder, and none is given. Add --out DIR.")
+    videos = videos_among(args)
     made = args.out and not os.path.exists(args.out)
     folder = prepare_folder(args.out) if args.out else None
     # Pillow's own warning of a huge image would only repeat the error that names it.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     log = _Log()
     try:
+        if videos:
+            return run_videos(args, videos, folder, log, lambda: _opened(args, log))
         return _run(args, folder, log)
     finally:
         if folder and made and not log.done:
@@ -265,14 +289,10 @@ def _detect_all(args, sources, results, log):
 
 def _open_and_detect(args, sources, log):
     """The generator of what is found, with the model opened and every argument checked."""
-    from keras_ssd.decoding import confidence_of
     from keras_ssd.detecting import detect
 
-    quiet_first_operation()
-    model = _open_first(args.weights, args.model, class_names(args.class_names), log)
+    model = _opened(args, log)
     options = {"max_pixels": args.max_pixels} if args.max_pixels else {}
-    if args.confidence is None and getattr(model, "confidence", None):
-        log.note(f"confidence {confidence_of(model)}; --confidence sets another one")
     return detect(
         model,
         sources,
@@ -283,8 +303,21 @@ def _open_and_detect(args, sources, log):
         on_error=log.failure,
         engine=args.engine,
         precision=args.precision,
+        tiles=args.tiles,
+        overlap=args.overlap,
         **options,
     )
+
+
+def _opened(args, log):
+    """The model, and a word about its confidence."""
+    from keras_ssd.decoding import confidence_of
+
+    quiet_first_operation()
+    model = _open_first(args.weights, args.model, class_names(args.class_names), log)
+    if args.confidence is None and getattr(model, "confidence", None):
+        log.note(f"confidence {confidence_of(model)}; --confidence sets another one")
+    return model
 
 
 def _open_first(weights, model, names, log):

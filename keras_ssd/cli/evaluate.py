@@ -12,6 +12,7 @@ from keras_ssd.cli.arguments import (
     add_engine,
     add_map_limit,
     add_policy,
+    add_tiles,
     check_weights,
     class_names,
     class_words,
@@ -97,6 +98,7 @@ def _add_detector_arguments(group):
         "--confidence", "-c", type=fraction, default=0.01, help="lowest score of a model's detections (default: 0.01)"
     )
     add_engine(group)
+    add_tiles(group)
     add_map_limit(group)
     group.add_argument("--batch-size", "-b", type=count, default=8, help="images at once (default: 8)")
     group.add_argument(
@@ -266,6 +268,8 @@ def _detect(args, weights, kind, dataset, chosen):
             save_format=args.save_format,
             engine=args.engine,
             precision=args.precision,
+            tiles=args.tiles,
+            overlap=args.overlap,
         )
     except KeyboardInterrupt:
         if args.save:

@@ -1,4 +1,4 @@
-"""`Detections` as plain numbers and strings, for JSON."""
+"""`Detections` as plain numbers and strings, for JSON, and as a table for people."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,3 +52,24 @@ def from_plain(values: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"from_dict expects a dictionary as Detections.to_dict makes it. Missing key: {error}"
         ) from None
+
+
+def table(detections: Any) -> str:
+    """The text of `print(detections)`."""
+    height, width = detections.size_hw
+    place = detections.source or "image"
+    if detections.frame is not None:
+        place += f", frame {detections.frame}"
+    if detections.time is not None:
+        place += f", {detections.time:.2f} s"
+    title = f"{place} ({width} x {height}): {len(detections) or 'nothing'} found"
+    if not len(detections):
+        return title
+    longest = max(5, *(len(name) for name in detections.names))
+    tracks = detections.track_ids
+    head = "  track" if tracks is not None else ""
+    lines = [title, f"{head}  {'class':{longest}}  score    xmin    ymin    xmax    ymax"]
+    for row, (name, score, box, _) in enumerate(detections):
+        track = "" if tracks is None else f"  {tracks[row] if tracks[row] > 0 else '-':>5}"
+        lines.append(f"{track}  {name:{longest}}  {score:5.2f}" + "".join(f"{side:8.1f}" for side in box))
+    return "\n".join(lines)

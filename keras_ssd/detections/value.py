@@ -13,7 +13,8 @@ import numpy as np
 
 from keras_ssd.calling import checked_arguments, former_attributes
 from keras_ssd.detections.checks import category_ids_of, check, checked_track_ids, class_ids_of, shortest
-from keras_ssd.detections.plain import from_plain, to_plain
+from keras_ssd.detections.conversions import as_supervision, cropped, data_frame, yolo_lines
+from keras_ssd.detections.plain import from_plain, table, to_plain
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -237,28 +238,48 @@ class Detections:
             ImageError: the image cannot be read.
         """
         from keras_ssd.drawing import draw_detections
+
+        image = self._read(image, "draw")
+        return draw_detections(image, self, line_width=line_width, font_size=font_size, labels=labels)
+
+    def _read(self, image, method):
         from keras_ssd.images import read_image
 
         if image is None:
             image = self.image if self.image is not None else self.source
         if image is None:
-            raise ValueError("These detections do not know their image. Pass it: found.draw(image).")
-        image = read_image(image, name=None if isinstance(image, str) else self.source)
-        return draw_detections(image, self, line_width=line_width, font_size=font_size, labels=labels)
+            raise ValueError(f"These detections do not know their image. Pass it: found.{method}(image).")
+        return read_image(image, name=None if isinstance(image, str) else self.source)
+
+    def crop(self, image: Any = None, margin: float = 0.0) -> list[np.ndarray]:
+        """The part of the image around each object.
+
+        Args:
+            image: as of `draw`.
+            margin: room around a box, in shares of its sides.
+
+        Returns:
+            List of (H, W, 3) uint8 RGB arrays, in the order of the objects.
+        """
+        return cropped(self._read(image, "crop"), self, margin)
+
+    def to_yolo(self, scores: bool = False) -> list[str]:
+        """The lines of a YOLO label file: class id, centre and size in fractions, and the score if it is wanted."""
+        return yolo_lines(self, scores)
+
+    def to_pandas(self) -> Any:
+        """A table of pandas: source, name, class_id, score, xmin, ymin, xmax, ymax; of videos frame, time, track_id."""
+        return data_frame([self])
+
+    def to_supervision(self) -> Any:
+        """`supervision.Detections`, for that library's annotators and tools."""
+        return as_supervision(self)
 
     def __repr__(self) -> str:
         return f"<Detections: {len(self)} in {self.source or 'an image'}>"
 
     def __str__(self) -> str:
-        height, width = self.size_hw
-        title = f"{self.source or 'image'} ({width} x {height}): {len(self) or 'nothing'} found"
-        if not len(self):
-            return title
-        longest = max(5, *(len(name) for name in self.names))
-        lines = [title, f"  {'class':{longest}}  score    xmin    ymin    xmax    ymax"]
-        for name, score, box, _ in self:
-            lines.append(f"  {name:{longest}}  {score:5.2f}" + "".join(f"{side:8.1f}" for side in box))
-        return "\n".join(lines)
+        return table(self)
 
     def _repr_png_(self):
         """The drawn image for notebooks, at most 1,000 pixels wide and high; the text if it cannot be drawn."""

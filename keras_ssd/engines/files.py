@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from keras_ssd import file_arrays
 from keras_ssd.calling import checked_arguments
 from keras_ssd.decoding import Confidence, DecodeOptions
+from keras_ssd.detections import Detections
 from keras_ssd.engines.choosing import file_choice
 from keras_ssd.engines.engine import AUTO, FLOAT32, EngineError
 from keras_ssd.engines.runtimes import ENGINES
@@ -130,6 +131,8 @@ class FileDetector:
         recursive: bool = False,
         engine: str = AUTO,
         precision: str = FLOAT32,
+        tiles: int | None = None,
+        overlap: float = 0.2,
     ) -> Results:
         """Finds objects in images; see `keras_ssd.detect`.
 
@@ -155,7 +158,20 @@ class FileDetector:
             recursive=recursive,
             engine=engine,
             precision=precision,
+            tiles=tiles,
+            overlap=overlap,
         )
+
+    def track(self, source: Any, **options: Any) -> Generator[Detections, None, None]:
+        """Finds objects in a video and follows them from frame to frame; see `keras_ssd.video.track`.
+
+        Example:
+            >>> for found in keras_ssd.load("mine.onnx").track("street.mp4"):
+            ...     print(found.frame, found.track_ids, found.names)
+        """
+        from keras_ssd.video import track
+
+        return track(self, source, **options)
 
     def engine_predictor(
         self, options: Any, insist: bool, engine: str = AUTO, precision: str = FLOAT32

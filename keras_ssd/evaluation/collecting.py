@@ -133,6 +133,8 @@ def collect(
     progress: bool = True,
     engine: str = "auto",
     precision: str = "float32",
+    tiles: int | None = None,
+    overlap: float = 0.2,
 ) -> DetectionTable:
     """Runs a detector over a dataset and returns all detections.
 
@@ -149,6 +151,7 @@ def collect(
         workers: threads that read images; None is one per processor.
         progress: whether to show a progress bar on a terminal.
         engine, precision: what computes the network, see `keras_ssd.detect`.
+        tiles, overlap: of tiles that large images are cut into, see `keras_ssd.detect`.
 
     Returns:
         `DetectionTable` of the dataset's images, in its order, and the model's classes. If the dataset was read with
@@ -164,14 +167,14 @@ def collect(
     sources = [Source(a.image, a.image if isinstance(a.image, str) else a.name) for a in dataset]
     unreadable = Unreadable(dataset)
     options = {"confidence": confidence, "batch_size": batch_size, "workers": workers}
-    options |= {"engine": engine, "precision": precision}
+    options |= {"engine": engine, "precision": precision, "tiles": tiles, "overlap": overlap}
     detect(model, (), **options)  # refuses wrong arguments before there is a file
     collector = Collector(names)
     with contextlib.ExitStack() as stack:
         journal = None
         if save is not None:
             check_target(save, save_format, no_detections(dataset, names), dataset)
-            journal = Journal(journal_path(save), _run(model, names, dataset, confidence, (engine, precision)))
+            journal = Journal(journal_path(save), _run(model, names, dataset, options))
             stack.callback(journal.close)
             journal.keep(len(journal) // batch_size * batch_size)  # the same batches, for the same rounding
         done = 0 if journal is None else len(journal)
@@ -240,15 +243,16 @@ def class_names_of(model: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _run(model, names, dataset, confidence, computing):
+def _run(model, names, dataset, options):
     """The facts that must be equal for a run to continue: plain values."""
     images = hashlib.blake2b("\n".join(annotation.name for annotation in dataset).encode(), digest_size=8)
     return {
         "the images": f"{len(dataset)}, {images.hexdigest()}",
         "the classes": list(names),
-        "the confidence": float(confidence),
+        "the confidence": float(options["confidence"]),
         "the model": f"{model.name}, weights {getattr(model, 'digest', None) or _digest_of_weights(model)}",
-        **_engine(model, *computing),
+        **_engine(model, options["engine"], options["precision"]),
+        **({} if options["tiles"] is None else {"the tiles": f"{options['tiles']}, overlap {options['overlap']}"}),
         **{f"the decoder's {name}": str(value) for name, value in _decoding(model).items()},
     }
 

@@ -31,6 +31,8 @@ def evaluate(
     progress: bool = True,
     engine: str = "auto",
     precision: str = "float32",
+    tiles: int | None = None,
+    overlap: float = 0.2,
 ) -> Result:
     """Measures how good a detector is on annotated images.
 
@@ -54,6 +56,7 @@ def evaluate(
         workers: threads that read images; None is one per processor.
         progress: whether to show a bar with the time left on a terminal.
         engine, precision: what computes a model's network, see `keras_ssd.detect`.
+        tiles, overlap: of tiles that a model's large images are cut into, see `keras_ssd.detect`.
 
     Returns:
         `Result`: `print` shows a table of the classes; `result.map`, `result.per_class`, `result.curves`.
@@ -90,6 +93,8 @@ def evaluate(
         progress=progress,
         engine=engine,
         precision=precision,
+        tiles=tiles,
+        overlap=overlap,
     )
     result = _measured(found, seen_in(found, dataset), measure, options)
     return dataclasses.replace(result, anchors=getattr(detector, "anchor_spec", None), origin=origin_of(detector))

@@ -6,7 +6,8 @@ import re
 HEAD = 4096  # bytes that are looked at
 
 _VIDEO = (
-    "Take images out of it first, as `ffmpeg -i {name} frames/%06d.png` does, or give its frames as arrays, one by one."
+    "`model.track` and `keras-ssd detect` take videos whose names end as usual, such as .mp4. Or take images out of "
+    "it, as `ffmpeg -i {name} frames/%06d.png` does."
 )
 _ARCHIVE = "Unpack it, and give the folder."
 _DOCUMENT = "Export its pages or images as PNG or JPEG first."

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_ssd.images.archives import images_in_archive, is_archive
 from keras_ssd.images.endings import image_endings
 from keras_ssd.images.errors import ImageError, ImagesBelowError, describe
 from keras_ssd.images.folders import images_below, images_in
@@ -44,8 +45,9 @@ def expand_sources(sources: Any, recursive: bool = False) -> Iterator[Source]:
 
     Args:
         sources: one of, or a list, tuple or iterator of: an image's path; a folder (its images by name, hidden files
-            left out); a glob pattern ("shots/**/*.png"); an http(s) URL; the bytes of an image file; an open binary
-            file; a PIL image; an array of one image; a 4-D array (B, H, W, channels) as B images; a `Source`.
+            left out); a .zip archive of images; a glob pattern ("shots/**/*.png"); an http(s) URL; the bytes of an
+            image file; an open binary file; a PIL image; an array of one image; a 4-D array (B, H, W, channels) as B
+            images; a `Source`.
         recursive: whether a folder includes the images of folders below it. If not, a warning gives their number.
 
     Yields:
@@ -111,6 +113,10 @@ def _expand(item, index, recursive, tell_below):
         yield Source(item, str(item), _last_part_of_url(item))
     elif os.path.isdir(item):
         yield from _expand_folder(os.fspath(item), recursive, tell_below)
+    elif is_archive(os.fspath(item)):
+        path = os.fspath(item)
+        for name, image in images_in_archive(path):
+            yield Source(image, f"{path}/{name}", name)
     elif glob.has_magic(os.fspath(item)) and not os.path.exists(item):
         yield from _expand_pattern(os.fspath(item))
     else:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ from keras_ssd.anchors import AnchorSpec, Levels
 from keras_ssd.box_coder import Predictions
 from keras_ssd.calling import checked_arguments
 from keras_ssd.decoding import Confidence, DecodeOptions, ScoreCalibration
+from keras_ssd.detections import Detections
 from keras_ssd.images import MAX_PIXELS
 from keras_ssd.keras_private import was_called
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
@@ -190,6 +191,8 @@ class SSD(keras.Model):
         recursive: bool = False,
         engine: str = "auto",
         precision: str = "float32",
+        tiles: int | None = None,
+        overlap: float = 0.2,
     ) -> Results:
         """Finds objects in images.
 
@@ -223,7 +226,27 @@ class SSD(keras.Model):
             recursive=recursive,
             engine=engine,
             precision=precision,
+            tiles=tiles,
+            overlap=overlap,
         )
+
+    def track(self, source: Any, **options: Any) -> Generator[Detections, None, None]:
+        """Finds objects in a video and follows them from frame to frame.
+
+        Args:
+            source: path of a video file or GIF, a folder of frames, "camera:0", or the URL of a stream.
+            **options: as of `keras_ssd.video.track`, such as confidence, classes, stride, start, end and tracker.
+
+        Yields:
+            `Detections` of each frame, with `track_ids`, `frame` and `time`.
+
+        Example:
+            >>> for found in model.track("street.mp4"):
+            ...     print(found.frame, found.time, found.track_ids, found.names)
+        """
+        from keras_ssd.video import track
+
+        return track(self, source, **options)
 
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
         """As Keras's `evaluate`; an image that cannot be read raises this package's own error on every backend."""
