@@ -10,7 +10,9 @@ import keras_ssd
 from keras_ssd.benchmarking import benchmark
 from keras_ssd.cli.main import main
 from keras_ssd.data import Annotation, Dataset
-from keras_ssd.engines.choosing import VARIABLE
+from keras_ssd.engines import ENGINES
+from keras_ssd.engines.choosing import VARIABLE, Choice
+from keras_ssd.engines.compiling import forget, keep_networks, kept_for
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -90,3 +92,34 @@ def test_values_a_file_is_measured_in_its_runtimes(model, images, tmp_path):
     assert rows[0].size == (tmp_path / "tiny.onnx").stat().st_size
     assert rows[0].bare is None
     assert measured.auto.startswith("onnxruntime, float32: the first engine that runs such files")
+
+
+def test_values_int8_is_measured_where_there_are_images_to_calibrate_on(model, images, tmp_path):
+    measured = benchmark(model, images, engines=("keras", "onnxruntime"), rounds=1, calibrate=images)
+    rows = [(row.engine, row.precision, row.reason) for row in measured.timings]
+    assert rows == [("keras", "float32", ""), ("onnxruntime", "float32", ""), ("onnxruntime", "int8", "")]
+    whole = measured.timings[2]
+    assert whole.notes == ("every layer is in whole numbers",)
+    assert whole.size > 10_000
+    assert whole.rate == pytest.approx(1000 / whole.p50)
+    path = keras_ssd.export(model, tmp_path / "tiny.onnx", suppression=False, precision="int8", calibrate=images).path
+    of_file = benchmark(keras_ssd.load(path), images, engines=("onnxruntime",), rounds=1)
+    assert [(row.engine, row.precision) for row in of_file.timings] == [("onnxruntime", "int8")]
+    with pytest.raises(ValueError, match="A file has the precision that it was exported in"):
+        benchmark(keras_ssd.load(path), images, calibrate=images)
+
+
+def test_values_engines_that_take_turns_keep_their_networks(model):
+    """Three of them, where two are kept otherwise: each turn would make one anew."""
+    choices = [
+        Choice(ENGINES[name], precision, "")
+        for name, precision in (("onnxruntime", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
+    ]
+    forget(model)
+    keep_networks(model, 3)
+    first = [kept_for(model, choice) for choice in choices]
+    assert [kept_for(model, choice) for choice in choices] == first
+    keep_networks(model)
+    assert [kept_for(model, choice) for choice in choices[1:]] == first[1:]
+    assert kept_for(model, choices[0]) is not first[0]
+    forget(model)

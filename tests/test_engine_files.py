@@ -115,6 +115,19 @@ def test_values_suppression_is_the_callers_where_the_file_has_none(files, model,
         keras_ssd.load(files["rows.onnx"]).detect(images, iou_threshold=0.2)
 
 
+def test_values_a_file_takes_the_arguments_of_a_model(files, model, images):
+    """One signature, so that an argument cannot be missing from one of them."""
+    assert FileDetector.detect is type(model).detect
+    decoder = keras_ssd.DecodeDetections(iou_threshold=0.2, keep_top_k=3, confidence_threshold=0.3)
+    raw = keras_ssd.load(files["tables.onnx"])
+    expected = list(model.detect(images, engine="keras", decoder=decoder, confidence=0.3))
+    assert_same(list(raw.detect(images, decoder=decoder, confidence=0.3)), expected)
+    with pytest.raises(TypeError, match="Did you mean `iou_threshold`"):
+        raw.detect(images, iou_thresh=0.2)
+    with pytest.raises(EngineError, match="holds its suppression"):
+        keras_ssd.load(files["rows.onnx"]).detect(images, decoder=decoder)
+
+
 def test_values_a_file_is_measured(files, model, images, tmp_path):
     found = list(model.detect(images, engine="keras", confidence=0.4))
     annotations = [
@@ -193,6 +206,14 @@ def test_rejects_files_of_other_programs(tmp_path, files):
         EngineError, match=r"says that it takes one image \(3, 40, 56\), and it takes \[\[1, 3, 8, 8\]\]"
     ):
         keras_ssd.load(tmp_path / "yolo.onnx")
+
+
+def test_rejects_an_ir_of_another_program(tmp_path):
+    openvino = pytest.importorskip("openvino")
+    x = openvino.opset13.parameter([1, 3, 8, 8], np.float32, name="x")
+    openvino.save_model(openvino.Model([openvino.opset13.relu(x)], [x]), tmp_path / "yolo.xml")
+    with pytest.raises(EngineError, match=r"'.*yolo.xml' does not say what its inputs .* another program wrote it"):
+        keras_ssd.load(tmp_path / "yolo.xml")
 
 
 def test_rejects_an_ir_without_its_weights(files, tmp_path):

@@ -44,6 +44,7 @@ FLOORS = (
     ("zoo",),
     (
         "models",
+        "detect_method",
         "detecting",
         "engines",
         "exporters",
@@ -57,8 +58,8 @@ FLOORS = (
     ("caffe.exporter", "caffe.importer", "data"),
     ("opening",),
     ("evaluation",),
-    ("benchmarking", "callbacks", "demonstration", "doctor", "labelling", "pruning", "smear", "training", "tuning"),
-    ("exporting",),
+    ("callbacks", "demonstration", "doctor", "labelling", "pruning", "smear", "training", "tuning"),
+    ("benchmarking", "exporting"),
     ("cli",),
     ("__init__", "__main__"),
 )

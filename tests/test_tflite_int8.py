@@ -10,8 +10,8 @@ from tiny_models import tiny_backbone
 
 import keras_ssd
 from keras_ssd.exporting import door
+from keras_ssd.exporting.int8 import loss_of
 from keras_ssd.exporting.parity import TOLERANCES, Tolerance, compare
-from keras_ssd.exporting.tflite.quantizing import loss_of
 from keras_ssd.formats.tflite import read_tflite
 
 pytestmark = pytest.mark.skipif(

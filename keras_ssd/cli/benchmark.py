@@ -20,6 +20,7 @@ examples:
   keras-ssd benchmark runs/mine/model.keras photos/
   keras-ssd benchmark ssd300.voc07+12 photos/ --batch-size 8
   keras-ssd benchmark mine.onnx photos/ --engines onnxruntime,openvino
+  keras-ssd benchmark mine.keras BCCD/ --calibrate photos/
 
 columns:
   images/s    of `detect`, from images in memory: resizing, network, decoding
@@ -30,6 +31,10 @@ columns:
   MB          of what the engine was given
   differs     largest difference of scores from the first row
   AP          VOC 2012's, in per cent, on the annotated images
+
+--calibrate adds the precision int8: files of the model in whole numbers, as
+`keras-ssd export --int8` writes them. Measure them on other images than those
+that they are calibrated on.
 
 The engines take turns, so that other work on the machine meets all of them.
 """
@@ -50,6 +55,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--engines", type=name_list, metavar="LIST", help="only these: keras,openvino")
     parser.add_argument("--batch-size", "-b", type=count, default=1, help="images at once (default: 1)")
     parser.add_argument("--rounds", type=count, default=15, help="batches that each engine computes (default: 15)")
+    parser.add_argument(
+        "--calibrate", nargs="+", metavar="IMAGE", help="measure int8, too, calibrated on these images or folders"
+    )
+    parser.add_argument("--split", metavar="NAME", help="the split of annotated data to measure on")
     add_map_limit(parser)
     parser.set_defaults(run=run)
 
@@ -61,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     quiet_first_operation()
     model = open_model(args.weights, model=args.model, class_names=class_names(args.class_names))
-    dataset, images = _images(args.images)
+    dataset, images = _images(args.images, args.split)
     measured = benchmark(
         model,
         images,
@@ -69,26 +78,31 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         rounds=args.rounds,
         dataset=dataset,
+        calibrate=args.calibrate,
     )
     _print(measured)
     return 0 if any(not timing.reason for timing in measured.timings) else 2
 
 
-def _images(given):
+def _images(given, split):
     """(dataset or None, images as `read_image` takes them)."""
     from keras_ssd import data
     from keras_ssd.images import expand_sources
 
     if len(given) == 1 and os.path.exists(given[0]):
         try:
-            found = data.read(given[0], policy="drop")
+            found = data.read(given[0], split, policy="drop")
             if any(len(annotation) for annotation in found):
                 return found, [annotation.image for annotation in found]
         except ValueError as error:
+            if split:
+                raise
             if not os.path.isdir(given[0]) and os.path.splitext(given[0])[1] in (".yaml", ".json", ".csv"):
                 raise
             if os.path.isdir(given[0]):
                 print(f"no average precision: {str(error).splitlines()[0]}", file=sys.stderr)
+    if split:
+        raise ValueError("--split is for annotated data, and these images have no annotations.")
     return None, [source.image for source in expand_sources(given)]
 
 
@@ -103,8 +117,9 @@ def _print(measured):
     titles += ["AP"] if with_ap else []
     print_table(titles, rows, right=titles[1:], whole=titles)
     for timing in measured.timings:
-        if timing.reason:
-            print(f"{timing.engine}, {timing.precision}: {timing.reason}")
+        for said in (timing.reason, *timing.notes):
+            if said:
+                print(f"{timing.engine}, {timing.precision}: {said}")
     print(f"auto takes {measured.auto}")
 
 

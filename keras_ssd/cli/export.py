@@ -19,6 +19,7 @@ examples:
   keras-ssd export runs/mine/model.keras --format onnx --out mine.onnx
   keras-ssd export runs/mine/model.keras -o mine.onnx --check photos/
   keras-ssd export ssd300.voc07+12 -o ssd300.xml --precision float16
+  keras-ssd export mine.keras -o mine.onnx --int8 --calibrate photos/
   keras-ssd export mine.keras -o mine.onnx --batch 1 --channels bgr
   keras-ssd export mine.keras -o mine.onnx --no-suppression
   keras-ssd export mine.keras -o mine.onnx --suppression tensorrt

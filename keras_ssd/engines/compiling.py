@@ -96,7 +96,17 @@ class Kept:
 
 
 _kept: Any = weakref.WeakKeyDictionary()  # model -> {(engine, precision): Kept}; ends with the model
+_most: Any = weakref.WeakKeyDictionary()  # model -> how many, where that is not `MOST_KEPT`
 _guard = threading.Lock()
+
+
+def keep_networks(model: Any, most: int = MOST_KEPT) -> None:
+    """Sets how many networks of a model are kept from now on, for work that goes from one engine to the next."""
+    with _guard:
+        _most[model] = max(most, MOST_KEPT)
+        known = _kept.get(model, {})
+        while len(known) > _most[model]:
+            known.pop(next(iter(known)))
 
 
 def kept_for(model: Any, choice: Choice) -> Kept:
@@ -105,7 +115,7 @@ def kept_for(model: Any, choice: Choice) -> Kept:
         known = _kept.setdefault(model, {})
         key = choice.engine.name, choice.precision
         found = known.pop(key, None) or Kept(model, choice)
-        while len(known) >= MOST_KEPT:
+        while len(known) >= _most.get(model, MOST_KEPT):
             known.pop(next(iter(known)))
         known[key] = found  # the latest stands last
         return found

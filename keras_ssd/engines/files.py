@@ -10,17 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_ssd import file_arrays
-from keras_ssd.calling import checked_arguments
+from keras_ssd import detect_method, file_arrays
 from keras_ssd.decoding import Confidence, DecodeOptions
 from keras_ssd.detections import Detections
 from keras_ssd.engines.choosing import file_choice
 from keras_ssd.engines.engine import AUTO, FLOAT32, EngineError
 from keras_ssd.engines.runtimes import ENGINES
 from keras_ssd.file_metadata import KEY, FileMetadata
-from keras_ssd.images import MAX_PIXELS
 from keras_ssd.names import files_nearby
-from keras_ssd.results import Results
 
 ENDINGS: tuple[str, ...] = tuple(dict.fromkeys(ending for engine in ENGINES.values() for ending in engine.endings))
 ANEW = "Export the model anew with keras_ssd.export, whose files describe themselves."
@@ -114,53 +111,7 @@ class FileDetector:
         """A digest of the file's bytes."""
         return hashlib.blake2b(self.path.read_bytes(), digest_size=8).hexdigest()
 
-    @checked_arguments
-    def detect(
-        self,
-        sources: Any,
-        *,
-        confidence: float | None = None,
-        classes: str | Sequence[str] | None = None,
-        batch_size: int = 8,
-        iou_threshold: float | None = None,
-        keep_top_k: int | None = None,
-        class_names: Sequence[str] | None = None,
-        workers: int | None = None,
-        on_error: Any = "raise",
-        max_pixels: int = MAX_PIXELS,
-        recursive: bool = False,
-        engine: str = AUTO,
-        precision: str = FLOAT32,
-        tiles: int | None = None,
-        overlap: float = 0.2,
-    ) -> Results:
-        """Finds objects in images; see `keras_ssd.detect`.
-
-        Example:
-            >>> for found in keras_ssd.load("mine.onnx").detect("photos"):
-            ...     print(found)
-        """
-        from keras_ssd.detecting import detect
-
-        model: Any = self  # `detect` asks it for what computes it
-        return detect(
-            model,
-            sources,
-            confidence=confidence,
-            classes=classes,
-            batch_size=batch_size,
-            iou_threshold=iou_threshold,
-            keep_top_k=keep_top_k,
-            class_names=class_names,
-            workers=workers,
-            on_error=on_error,
-            max_pixels=max_pixels,
-            recursive=recursive,
-            engine=engine,
-            precision=precision,
-            tiles=tiles,
-            overlap=overlap,
-        )
+    detect = detect_method.detect
 
     def track(self, source: Any, **options: Any) -> Generator[Detections, None, None]:
         """Finds objects in a video and follows them from frame to frame; see `keras_ssd.video.track`.

@@ -4,18 +4,17 @@ import dataclasses
 import functools
 import inspect
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import keras
 
+from keras_ssd import detect_method
 from keras_ssd._version import __version__
 from keras_ssd.anchors import AnchorSpec, Levels
 from keras_ssd.box_coder import Predictions
-from keras_ssd.calling import checked_arguments
 from keras_ssd.decoding import Confidence, DecodeOptions, ScoreCalibration
 from keras_ssd.detections import Detections
-from keras_ssd.images import MAX_PIXELS
 from keras_ssd.keras_private import was_called
 from keras_ssd.layers import AnchorBoxes, DecodeDetections
 from keras_ssd.map_limits import check_model
@@ -23,7 +22,6 @@ from keras_ssd.models import keras_checks as checks
 from keras_ssd.models.composition import Composition
 from keras_ssd.models.feeding import fit_without_end, telling_failures
 from keras_ssd.replacing import replacing
-from keras_ssd.results import Results
 from keras_ssd.zoo.label_fitting import fitted_names
 
 
@@ -173,62 +171,7 @@ class SSD(keras.Model):
         """Version of keras_ssd that made the model, or that wrote the file it came from."""
         return self._saved_with
 
-    @checked_arguments
-    def detect(
-        self,
-        sources: Any,
-        *,
-        confidence: float | None = None,
-        classes: str | Sequence[str] | None = None,
-        batch_size: int = 8,
-        iou_threshold: float | None = None,
-        keep_top_k: int | None = None,
-        decoder: DecodeDetections | None = None,
-        class_names: Sequence[str] | None = None,
-        workers: int | None = None,
-        on_error: str | Callable[[Exception], Any] = "raise",
-        max_pixels: int = MAX_PIXELS,
-        recursive: bool = False,
-        engine: str = "auto",
-        precision: str = "float32",
-        tiles: int | None = None,
-        overlap: float = 0.2,
-    ) -> Results:
-        """Finds objects in images.
-
-        Args:
-            sources: one or many of: path, folder, glob, URL, bytes, open file, PIL image, numpy array.
-            confidence and those after it: as of `keras_ssd.detect`.
-
-        Returns:
-            `keras_ssd.results.Results`: one `Detections` per image, in input order, computed when you ask for them.
-
-        Example:
-            >>> for found in model.detect(["street.jpg", array], confidence=0.4):
-            ...     print(found)
-            >>> model.detect("street.jpg")[0].draw().show()
-        """
-        from keras_ssd.detecting import detect
-
-        return detect(
-            self,
-            sources,
-            confidence=confidence,
-            classes=classes,
-            batch_size=batch_size,
-            iou_threshold=iou_threshold,
-            keep_top_k=keep_top_k,
-            decoder=decoder,
-            class_names=class_names,
-            workers=workers,
-            on_error=on_error,
-            max_pixels=max_pixels,
-            recursive=recursive,
-            engine=engine,
-            precision=precision,
-            tiles=tiles,
-            overlap=overlap,
-        )
+    detect = detect_method.detect
 
     def track(self, source: Any, **options: Any) -> Generator[Detections, None, None]:
         """Finds objects in a video and follows them from frame to frame.

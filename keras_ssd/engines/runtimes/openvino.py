@@ -25,8 +25,15 @@ def _core() -> Any:
     return openvino.Core()
 
 
+_MOST_KEPT = 2  # compiled models of one program, each for another number of images
+
+
 class _Program:
-    """A compiled model with one request, which one thread uses at a time."""
+    """A compiled model with one request, which one thread uses at a time.
+
+    OpenVINO 2026.4 computes whole numbers wrongly where the number of images is free, so such a model is compiled for
+    each number apart.
+    """
 
     def __init__(self, source: bytes | Path, precision: str) -> None:
         import openvino
@@ -34,17 +41,37 @@ class _Program:
         given = source if isinstance(source, bytes) else str(source)
         model = _core().read_model(given)
         # OpenVINO itself would take bfloat16 wherever the processor has it, and change the numbers unasked.
-        self._compiled: Any = _core().compile_model(model, _DEVICE, {"INFERENCE_PRECISION_HINT": _HINTS[precision]})
+        self._hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
+        self._free = model if _is_whole(model) and model.input(0).partial_shape.is_dynamic else None
+        compiled: Any = _core().compile_model(model, _DEVICE, self._hints)
+        self._compiled = {None: compiled}  # {number of images, None for any: compiled model}
         self._lock = threading.Lock()
-        self.inputs = tuple(map(_tensor, self._compiled.inputs))
-        self.outputs = tuple(map(_tensor, self._compiled.outputs))
+        self.inputs = tuple(map(_tensor, compiled.inputs))
+        self.outputs = tuple(map(_tensor, compiled.outputs))
         self.properties: Mapping[str, str] = _properties(model)
         self.runtime = f"OpenVINO {openvino.__version__.partition('-')[0]}"
 
     def __call__(self, array: np.ndarray) -> list[np.ndarray]:
         with self._lock:
-            found = self._compiled(array)
-            return [found[output] for output in self._compiled.outputs]
+            compiled = self._for(array.shape)
+            found = compiled(array)
+            return [found[output] for output in compiled.outputs]
+
+    def _for(self, shape):
+        if self._free is None:
+            return self._compiled[None]
+        if shape[0] not in self._compiled:
+            while len(self._compiled) >= _MOST_KEPT:
+                self._compiled.pop(next(iter(self._compiled)))
+            fixed = self._free.clone()
+            fixed.reshape(list(shape))
+            self._compiled[shape[0]] = _core().compile_model(fixed, _DEVICE, self._hints)
+        return self._compiled[shape[0]]
+
+
+def _is_whole(model):
+    """Whether a part of it is computed in whole numbers."""
+    return any(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
 
 
 def _tensor(port):

@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,12 @@ def onnx_of(detector: Detector, form: OnnxForm, metadata: Mapping[str, str]) -> 
     Raises:
         ExportError: layers or a suppression that cannot be written.
     """
+    proto, precise = onnx_and_precise(detector, form, metadata)
+    return in_half_precision(proto, precise) if form.half else proto
+
+
+def onnx_and_precise(detector: Detector, form: OnnxForm, metadata: Mapping[str, str]) -> tuple[Any, Collection[str]]:
+    """(the `onnx.ModelProto` in float32, names of the nodes that must stay so in any precision), see `onnx_of`."""
     model = detector.model
     calls = [call for call in calls_of(model) if not isinstance(call.layer, DecodeDetections)]
     tensor, value, calls = first_value(input_kind(form.input), calls, model.inputs[0])
@@ -144,7 +150,7 @@ def onnx_of(detector: Detector, form: OnnxForm, metadata: Mapping[str, str]) -> 
     graph.precise |= {node.name for node in graph.nodes[network:]}
     batch = "batch" if form.batch is None else form.batch
     proto = model_proto(graph, model.name, {IMAGES: (batch, *value.stored_shape[1:])}, outputs, metadata)
-    return in_half_precision(proto, graph.precise) if form.half else proto
+    return proto, graph.precise
 
 
 def _write_outputs(graph, tables, detector, form):

@@ -67,7 +67,7 @@ _ROWS = (
         ".onnx",
         "onnx_file",
         "ONNX, for servers, browsers, OpenCV 5 and TensorRT",
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         suppressions=(True, False, TENSORRT),
         channels=_EVERY_INPUT,
     ),
@@ -76,7 +76,7 @@ _ROWS = (
         ".xml",
         "openvino_file",
         "OpenVINO's .xml and .bin",
-        precisions=("float32", "float16"),
+        precisions=("float32", "float16", "int8"),
         channels=_EVERY_INPUT,
     ),
     Format(

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 
 from keras_ssd import file_arrays
+from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporters.onnx.detector import Detector
 from keras_ssd.exporters.onnx.exporting import OnnxForm, metadata_of, onnx_of
 from keras_ssd.exporters.onnx.proto import import_onnx
 from keras_ssd.exporting.describing import description_of
+from keras_ssd.exporting.int8 import INT8
+from keras_ssd.exporting.onnx_int8 import int8_onnx
 from keras_ssd.exporting.options import TENSORRT, ExportOptions
 from keras_ssd.exporting.written import Written
 from keras_ssd.file_metadata import EFFICIENT_NMS, ROWS, TABLES, FileMetadata
@@ -25,10 +28,23 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
     metadata = description_of(model, options, output=output)
     form = OnnxForm(options.channels, output, options.batch, half=options.precision == "float16")
     told = {**metadata.to_properties(), **metadata_of(model, options.channels)}
-    proto = onnx_of(Detector.of(model), form, told)
+    proto, notes = _made(model, form, told, options)
     path.write_bytes(proto.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(path), full_check=output != EFFICIENT_NMS)
-    return Written(metadata, (NOT_RUN,) if output == EFFICIENT_NMS else ())
+    return Written(metadata, (*notes, NOT_RUN) if output == EFFICIENT_NMS else notes)
+
+
+def _made(model, form, told, options) -> tuple[Any, tuple[str, ...]]:
+    """(the model, notes)."""
+    if options.precision != INT8:
+        return onnx_of(Detector.of(model), form, told), ()
+    if form.output == EFFICIENT_NMS:
+        raise ExportError(
+            "TensorRT takes whole numbers with zero in their middle alone, and calibrates by itself. Export in float32 "
+            "or float16 for it."
+        )
+    proto, found = int8_onnx(model, form, told, options)
+    return proto, found.notes
 
 
 class _Session:

@@ -13,20 +13,18 @@ from keras_ssd.engines.files import FileDetector
 from keras_ssd.exporters.model_graph import ExportError
 from keras_ssd.exporters.onnx.detector import Detector
 from keras_ssd.exporting.describing import description_of
-from keras_ssd.exporting.images import read_for
+from keras_ssd.exporting.int8 import INT8, calibration_images
 from keras_ssd.exporting.options import ExportOptions
 from keras_ssd.exporting.tflite.converting import network_file
 from keras_ssd.exporting.tflite.flat import FlatModel, schema
 from keras_ssd.exporting.tflite.metadata import BUFFER, tflite_metadata, with_files
 from keras_ssd.exporting.tflite.plan import BOXES, SCORES, Plan
 from keras_ssd.exporting.tflite.post_processing import add_post_process
-from keras_ssd.exporting.tflite.quantizing import Quantized, quantized
+from keras_ssd.exporting.tflite.quantizing import quantized
 from keras_ssd.exporting.tflite.suppression import PostProcess, post_process_of
 from keras_ssd.exporting.written import Written
 from keras_ssd.file_metadata import TABLES, TFLITE_DETECTION, FileMetadata
 from keras_ssd.layers import AnchorBoxes
-
-CALIBRATED_ON = 100  # images at most: more change the ranges little
 
 
 def write(model: Any, path: Path, options: ExportOptions) -> Written:
@@ -35,11 +33,11 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
     detector, batch = Detector.of(model), options.batch or 1
     spec = _spec_of(model)
     post = _post_process(detector, spec, batch) if options.suppression else None
-    images = _calibration_images(model, options) if options.precision == "int8" else ()
+    images = _calibration_images(model, options) if options.precision == INT8 else ()
     data, notes = network_file(model, _plan(detector, post, options, batch)), ()
     if images:
         made = quantized(data, images, [layer.name for layer in model.layers], _decoder(post, spec))
-        data, notes = made.data, _notes(made)
+        data, notes = made.data, made.notes
     flat = FlatModel(data)
     places = {name: flat.output(name) for name in (BOXES, SCORES)}
     flat.rename(flat.graph.inputs[0], file_arrays.IMAGES)
@@ -53,7 +51,7 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
         model,
         options,
         layout="NHWC",
-        dtype="uint8" if options.precision == "int8" else "float32",
+        dtype="uint8" if options.precision == INT8 else "float32",
         output=TABLES if post is None else TFLITE_DETECTION,
         batch=batch,
         threads=None if post is None else post.threads,
@@ -94,12 +92,7 @@ def _plan(detector, post, options, batch):
 
 def _calibration_images(model, options):
     """(H, W, 3) each, as the file will get them."""
-    if options.calibrate is None:
-        raise ValueError(
-            "int8 is calibrated on images like those that the detector will see: `calibrate` must name some, a folder "
-            "of a hundred for example. Received: calibrate=None"
-        )
-    images = read_for(options.calibrate, model.input_size, CALIBRATED_ON)
+    images = calibration_images(model, options)
     return [image[..., ::-1] for image in images] if options.channels == "bgr" else images
 
 
@@ -116,12 +109,6 @@ def _decoder(post: PostProcess | None, spec):
 def _decoded(anchors, variances, boxes):
     with np.errstate(over="ignore"):
         return decode(boxes[:, [1, 0, 3, 2]], anchors, variances)
-
-
-def _notes(made: Quantized) -> tuple[str, ...]:
-    if not made.in_float:
-        return ("every layer is in whole numbers",)
-    return (f"left in float, because they would lose too much: {', '.join(made.in_float)}",)
 
 
 class _File:

@@ -20,34 +20,15 @@ from typing import Any
 import numpy as np
 
 from keras_ssd._quiet import quiet_backend
-from keras_ssd.boxes import iou
 from keras_ssd.engines import ENGINES, FLOAT32
 from keras_ssd.engines.engine import Program
+from keras_ssd.exporting.int8 import ENOUGH, Quantized, loss_of, search, some_of
 from keras_ssd.exporting.tflite.converting import INSTALL
 from keras_ssd.exporting.tflite.flat import FlatModel, take_bytes
 from keras_ssd.exporting.tflite.plan import BOXES, ENDING, SCORES
 from keras_ssd.exporting.tflite.saturation import mend_saturated_biases
 
 SIGNATURE, INPUT = "serving_default", "images"
-ENOUGH = 0.05  # ssd_small.cells has 0.02, and loses no average precision
-TRIAL_IMAGES = 4
-CANDIDATES = 200  # anchors of an image that are compared: those with the highest scores
-MOST_IN_FLOAT = 12  # layers
-
-
-@dataclass(frozen=True)
-class Quantized:
-    """A file in whole numbers.
-
-    Args:
-        data: the file; it takes uint8.
-        in_float: names of the layers that were left in float.
-        loss: how far boxes and scores are from those of the file in float, see `loss_of`.
-    """
-
-    data: bytes
-    in_float: tuple[str, ...]
-    loss: float
 
 
 def quantized(
@@ -65,46 +46,7 @@ def quantized(
     Raises:
         ImportError: the package ai-edge-quantizer is not installed.
     """
-    trials = _Trials(data, images, decode)
-    whole = trials.without(())
-    found = _Trial(whole, trials.loss(whole), ())
-    if found.loss > enough:
-        found = _with_worst_in_float(trials, found, enough)
-    names = [_layer_of(trials.operations[place], layers) for place in sorted(found.left)]
-    return Quantized(found.data, tuple(dict.fromkeys(names)), found.loss)
-
-
-@dataclass(frozen=True)
-class _Trial:
-    data: bytes
-    loss: float
-    left: tuple[int, ...]
-
-
-def _with_worst_in_float(trials, best, enough):
-    """The trial with the fewest operations in float whose loss is small enough, or else with the smallest loss.
-
-    A map is only spared when both who makes it and who reads it stay in float, so operations are left one after the
-    other even where one alone gains nothing; who turns out not to matter goes back.
-    """
-
-    def tried(places):
-        data = trials.without(places)
-        return _Trial(data, trials.loss(data), tuple(places))
-
-    left = ()
-    for place in trials.worst_first()[:MOST_IN_FLOAT]:
-        left = (*left, place)
-        trial = tried(left)
-        best = min(best, trial, key=lambda one: one.loss)
-        if trial.loss <= enough:
-            break
-    allowed = max(enough, best.loss)
-    for place in best.left:
-        trial = tried([other for other in best.left if other != place])
-        if trial.loss <= allowed:
-            best = trial
-    return best
+    return search(_Trials(data, images, decode), layers, enough)
 
 
 class _Trials:
@@ -123,7 +65,7 @@ class _Trials:
         self._shape = tuple(flat.graph.tensors[flat.graph.inputs[0]].shape)
         self._images = [self._batch(image) for image in images]
         self._ranges = self._calibrated()
-        self._trial_images = self._images[:: max(len(images) // TRIAL_IMAGES, 1)][:TRIAL_IMAGES]
+        self._trial_images = some_of(self._images)
         exact = _opened(data)
         self._expected = [self._results(exact, x) for x in self._trial_images]
 
@@ -186,27 +128,6 @@ def _opened(data) -> Program:
     return engine.opened(bytes(data), FLOAT32)
 
 
-def loss_of(boxes: np.ndarray, scores: np.ndarray, other_boxes: np.ndarray, other_scores: np.ndarray) -> float:
-    """How far boxes and scores are from others, over the anchors with the highest scores of an image.
-
-    Args:
-        boxes: (N, 4) as [xmin, ymin, xmax, ymax].
-        scores: (N, C).
-        other_boxes, other_scores: the same of the other file.
-
-    Returns:
-        The mean of the largest difference of an anchor's scores, plus the mean of 1 - IoU of its boxes; anchors count
-        by their scores.
-    """
-    best = np.maximum(scores.max(axis=1), other_scores.max(axis=1))
-    order = np.argsort(-best, kind="stable")[:CANDIDATES]
-    weights = best[order] / max(best[order].sum(), 1e-9)
-    differences = np.abs(scores[order] - other_scores[order]).max(axis=1)
-    with np.errstate(invalid="ignore", over="ignore"):
-        overlaps = np.nan_to_num(iou(boxes[order], other_boxes[order]))
-    return float((weights * (differences + 1 - overlaps)).sum())
-
-
 @dataclass(frozen=True)
 class _Keys:
     """Names that the quantizer's package has for "every operation" and for "leave it alone"."""
@@ -236,9 +157,3 @@ def _silence() -> Iterator[None]:
     ):
         warnings.simplefilter("ignore")
         yield
-
-
-def _layer_of(operation, layers):
-    """The layer that an operation belongs to, by the names of its outputs; the operation's own name if none is."""
-    found = [name for name in layers if re.search(rf"(^|/){re.escape(name)}(_\d+)?(/|$)", operation)]
-    return max(found, key=len, default=operation)
