@@ -74,7 +74,8 @@ def states_of(variables: Sequence[Any]) -> list[Any] | None:
     """
     backend = keras.backend.backend()
     if backend == "torch":
-        return [(id(variable.value), getattr(variable.value, COUNT_OF_CHANGES)) for variable in variables]
+        values = [variable.value for variable in variables]  # asked for once: Keras takes its time
+        return [(id(value), getattr(value, COUNT_OF_CHANGES)) for value in values]
     if backend == "jax":
         return [_Same(variable.value) for variable in variables]
     if backend != "tensorflow":

@@ -47,13 +47,12 @@ class Quantized:
 
 
 class Trials(Protocol):
-    """Files in whole numbers, each with other operations left in float.
+    """Files in whole numbers, each with other operations left in float."""
 
-    Attributes:
-        operations: their names, in the order of the network; those of a layer begin with its name.
-    """
-
-    operations: Sequence[str]
+    @property
+    def operations(self) -> Sequence[str]:
+        """Their names, in the order of the network; that of a layer stands in the names of its operations."""
+        ...
 
     def without(self, places: Sequence[int]) -> bytes:
         """The file with the operations at these places in float."""
