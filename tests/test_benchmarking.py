@@ -99,7 +99,7 @@ def test_values_int8_is_measured_where_there_are_images_to_calibrate_on(model, i
     rows = [(row.engine, row.precision, row.reason) for row in measured.timings]
     assert rows == [("keras", "float32", ""), ("onnxruntime", "float32", ""), ("onnxruntime", "int8", "")]
     whole = measured.timings[2]
-    assert whole.notes == ("every layer is in whole numbers",)
+    assert len(whole.notes) == 1  # which layers are in whole numbers
     assert whole.size > 10_000
     assert whole.rate == pytest.approx(1000 / whole.p50)
     path = keras_ssd.export(model, tmp_path / "tiny.onnx", suppression=False, precision="int8", calibrate=images).path
