@@ -45,12 +45,12 @@ def path(model, tmp_path_factory):
     return path
 
 
-def as_an_app(path, threads):
+def as_an_app(path, threads, dtype=np.float32):
     """{output: values} of the first image, in LiteRT itself."""
     from ai_edge_litert.interpreter import Interpreter
 
     runs = Interpreter(model_content=path.read_bytes(), num_threads=threads)
-    return runs.get_signature_runner()(images=IMAGES[:1])
+    return runs.get_signature_runner()(images=IMAGES[:1].astype(dtype))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 5, 8, 32])
@@ -83,6 +83,15 @@ def runner_on(monkeypatch, threads, path):
 
     monkeypatch.setattr("os.cpu_count", lambda: threads)
     return tflite.open_file(path, None)
+
+
+def test_values_int8_loses_no_class_on_threads(model, tmp_path):
+    pytest.importorskip("ai_edge_quantizer")
+    detector, path = keras_ssd.with_decoder(model, confidence_threshold=0.1), tmp_path / "int8.tflite"
+    written(detector, path, precision="int8", calibrate=list(IMAGES.astype(np.uint8)))
+    alone, found = (table_of(as_an_app(path, threads, np.uint8)) for threads in (1, 2))
+    assert set(alone[:, 0]) == set(range(6))
+    assert np.bincount(found[:, 0].astype(int)).tolist() == np.bincount(alone[:, 0].astype(int)).tolist()
 
 
 def test_values_labels_are_the_models(path):
