@@ -107,7 +107,7 @@ def without_weights(model, traced, alive):
         layer.set_weights(list(values.values()))
 
 
-def assert_zeros_can_go(model):
+def assert_zeros_can_go(model, within=1e-6):
     model = randomised(model)
     x = images(model)
     traced = trace(model)
@@ -121,7 +121,7 @@ def assert_zeros_can_go(model):
     assert smaller.count_params() < model.count_params()
     assert flops_of(trace(smaller)) == flops_of(traced, alive) <= 0.5 * flops_of(traced)
     expected = outputs(model, x)
-    np.testing.assert_allclose(outputs(smaller, x), expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(outputs(smaller, x), expected, rtol=within, atol=within * np.abs(expected).max())
 
 
 LARGE = ("ssd_mobilenet_v1", "ssdlite320", "mobilenet_v2", "mobilenet_v3")
@@ -135,7 +135,8 @@ def test_reference_channels_without_weights_change_nothing(net):
 
 @pytest.mark.slow
 def test_reference_channels_of_ssd300_without_weights_change_nothing():
-    assert_zeros_can_go(keras_ssd.ssd300(classes=["cat"], input_size=(300, 300)))
+    # Its sums of up to 9,216 products in float32 differ by their order.
+    assert_zeros_can_go(keras_ssd.ssd300(classes=["cat"], input_size=(300, 300)), within=3e-6)
 
 
 @pytest.fixture(scope="module")
