@@ -15,15 +15,19 @@ from keras_ssd.training.settings import Settings
 from keras_ssd.training.training_copy import training_copy_of
 
 
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
+def numpy(values):
+    return ops.convert_to_numpy(values)
+
+
+def tensor(values):
+    return ops.convert_to_tensor(values)
 
 
 @pytest.mark.numerical
 def test_values_kernels_are_rounded_channel_by_channel():
     kernel = np.array([[1.27, -0.127], [0.004, 0.0004], [-0.636, 0.0636]], np.float32)  # (in, out)
     expected = [[1.27, -0.127], [0.0, 0.0], [-0.64, 0.064]]
-    np.testing.assert_allclose(numpy(rounded_kernel(kernel, (0,))), expected, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(numpy(rounded_kernel(tensor(kernel), (0,))), expected, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.numerical
@@ -31,26 +35,30 @@ def test_values_a_factor_of_a_channel_passes_through_the_rounding():
     """Which is why a batch normalisation need not be folded into the kernel before it is rounded."""
     rng = np.random.default_rng(0)
     kernel, factors = rng.normal(size=(3, 3, 4, 5)).astype(np.float32), np.float32([1e-3, 0.4, 1, -7, 300])
-    folded = numpy(rounded_kernel(kernel * factors, (0, 1, 2)))
-    np.testing.assert_allclose(folded, numpy(rounded_kernel(kernel, (0, 1, 2))) * factors, rtol=1e-5, atol=1e-7)
+    folded = numpy(rounded_kernel(tensor(kernel * factors), (0, 1, 2)))
+    np.testing.assert_allclose(folded, numpy(rounded_kernel(tensor(kernel), (0, 1, 2))) * factors, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.numerical
 def test_values_maps_are_rounded_to_levels_that_include_zero():
     x = np.float32([-2.0, -1.0, -0.3, 0.0, 0.004, 0.7, 1.55, 9.0])
-    found = numpy(rounded_map(x, -1.0, 1.55))  # steps of 0.01
+    found = numpy(rounded_map(tensor(x), -1.0, 1.55))  # steps of 0.01
     np.testing.assert_allclose(found, [-1.0, -1.0, -0.3, 0.0, 0.0, 0.7, 1.55, 1.55], atol=1e-6)
-    positive = numpy(rounded_map(np.float32([-1.0, 3.0, 3.1]), 2.0, 5.1))  # the range begins at 0
+    positive = numpy(rounded_map(tensor(np.float32([-1.0, 3.0, 3.1])), 2.0, 5.1))  # the range begins at 0
     np.testing.assert_allclose(positive, [0.0, 3.0, 3.1], atol=1e-6)
 
 
 @pytest.mark.numerical
 def test_values_gradients_pass_through_the_rounding():
     x = np.float32([-2.0, -0.3, 0.123, 9.0])
-    _, gradient = value_and_gradient(lambda point: ops.sum(rounded_map(point, -1.0, 1.55) * [1.0, 2.0, 3.0, 4.0]), x)
+    _, gradient = value_and_gradient(
+        lambda point: ops.sum(rounded_map(point, -1.0, 1.55) * tensor([1.0, 2.0, 3.0, 4.0])), x
+    )
     np.testing.assert_allclose(gradient, [0, 2, 3, 0])
     kernel = np.float32([[0.3], [1.0]])
-    _, gradient = value_and_gradient(lambda point: ops.sum(rounded_kernel(point, (0,)) * [[5.0], [6.0]]), kernel)
+    _, gradient = value_and_gradient(
+        lambda point: ops.sum(rounded_kernel(point, (0,)) * tensor([[5.0], [6.0]])), kernel
+    )
     np.testing.assert_allclose(gradient, [[5], [6]])
 
 
