@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 from pathlib import Path
-from typing import Any
 
 from keras_ssd.cli.arguments import add_class_names, class_names, count, name_list, opened, output_file
 from keras_ssd.cli.parsing import Commands, notes
@@ -164,14 +163,14 @@ def _compare(whole, smaller, data, history, args):
     from keras_ssd.pruning import flops_of_model
 
     pair = (whole, smaller)
-    rows: list[tuple[str, Any, Any, str]] = [
-        ("FLOPs, G", *(f"{flops_of_model(one) / 1e9:.3f}" for one in pair), ""),
-        ("parameters", *(f"{one.count_params():,}" for one in pair), ""),
+    rows = [
+        ["FLOPs, G", *(f"{flops_of_model(one) / 1e9:.3f}" for one in pair), ""],
+        ["parameters", *(f"{one.count_params():,}" for one in pair), ""],
     ]
     if data.validation is not None and history.best_model is not None:
         ap = evaluate(whole, data.validation, "voc12", progress=False, engine="keras").map
-        rows.append(("AP on the validation images", f"{ap:.3f}", f"{history.best_model.ap:.3f}", ""))
-    rows.append(("MB of the .keras file", *(f"{size / 1e6:.2f}" for size in _sizes(whole, history.out)), ""))
+        rows.append(["AP on the validation images", f"{ap:.3f}", f"{history.best_model.ap:.3f}", ""])
+    rows.append(["MB of the .keras file", *(f"{size / 1e6:.2f}" for size in _sizes(whole, history.out)), ""])
     images = [annotation.image for annotation in data.training]
     missing = []
     for one in side_by_side(pair, images, engines=args.engines):
@@ -180,7 +179,7 @@ def _compare(whole, smaller, data, history, args):
             missing.append(f"{name}: {one.reason}")
             continue
         slow, fast = one.milliseconds
-        rows.append((f"ms per image, {name}", f"{slow:.1f}", f"{fast:.1f}", f"{slow / fast:.2f} times as fast"))
+        rows.append([f"ms per image, {name}", f"{slow:.1f}", f"{fast:.1f}", f"{slow / fast:.2f} times as fast"])
     titles = ["", "before", "pruned", " "]
     print_table(titles, rows, right=titles[1:3], whole=titles)
     print(*missing, sep="\n", end="\n" if missing else "")

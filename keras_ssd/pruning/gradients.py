@@ -52,7 +52,7 @@ def products_of(
         batch_size: images in each.
     """
     settings = Settings(1, max(1, min(batch_size, len(dataset))), augment=None)
-    copy = training_copy_of(model)
+    copy: Any = training_copy_of(model)
     for layer in copy.layers:
         layer.trainable = True
     optimizer = NotingOptimizer()
