@@ -91,7 +91,8 @@ class FakeQuantize(keras.layers.Layer):
             self.high.assign(high)
             self.seen.assign(self.seen + 1)
         else:
-            low, high = (ops.where(self.seen > 0, kept, own) for kept, own in ((self.low, low), (self.high, high)))
+            kept = [ops.convert_to_tensor(each) for each in (self.low, self.high)]
+            low, high = (ops.where(self.seen > 0, was, own) for was, own in zip(kept, (low, high), strict=True))
         return rounded_map(inputs, low, high)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
