@@ -39,7 +39,7 @@ def web_runtime():
     """The folder node_modules with onnxruntime-web, which an environment variable names; else as without a browser."""
     folder = os.environ.get("KERAS_SSD_NODE_MODULES") or Path(__file__).parents[1] / "examples/browser/node_modules"
     if not (Path(folder) / "onnxruntime-web").is_dir():
-        _missing("onnxruntime-web is not installed: npm install in examples/browser, or KERAS_SSD_NODE_MODULES names a folder")
+        _missing("onnxruntime-web is not installed: npm install in examples/browser, or set KERAS_SSD_NODE_MODULES")
     return Path(folder)
 
 
@@ -50,7 +50,9 @@ def served(folder, **others):
     class Handler(http.server.SimpleHTTPRequestHandler):
         def translate_path(self, path):
             first, _, rest = path.lstrip("/").partition("/")
-            return str(Path(others[first]) / rest.partition("?")[0]) if first in others else super().translate_path(path)
+            return (
+                str(Path(others[first]) / rest.partition("?")[0]) if first in others else super().translate_path(path)
+            )
 
         def log_message(self, *args):
             pass
@@ -71,6 +73,7 @@ class Page:
         self.context = browser.new_context(**options)
         self.context.add_init_script(script)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(120_000)  # a machine that is busy starts the engine slowly
         self.requests, self.complaints = [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("console", lambda message: self.complaints.append(message.text))

@@ -72,6 +72,7 @@ function show(canvas, { found, milliseconds }) {
 async function openImage(file) {
   stopCamera();
   const mine = ++latest;
+  tell("", `Reading ${file.name} …`);
   const canvas = await canvasOf(file);
   if (mine !== latest) return;
   view.wait(canvas);
@@ -85,6 +86,7 @@ async function openCamera() {
   const mine = ++latest;
   tell("", "Waiting for the camera …");
   await camera.start();
+  if (mine !== latest) return camera.stop(); // an image was chosen meanwhile
   part("camera").textContent = "Stop camera";
   while (camera.on && mine === latest) {
     const frame = camera.frame();
