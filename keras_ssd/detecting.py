@@ -151,6 +151,19 @@ def detections_or_errors(
     return detecting.run(expand_sources(sources))
 
 
+def prepared(
+    model: keras.Model, confidence: float, *, batch_size: int, max_pixels: int, engine: str, precision: str
+) -> Detecting:
+    """What `detect` does with each image, for those who get images one by one; arguments as there."""
+    nothing = (None, None, None)
+    return make_detecting(model, confidence, None, batch_size, nothing, None, None, max_pixels, (engine, precision))
+
+
+def decoder_threshold(confidence: float) -> float:
+    """The threshold that a decoder gets where this confidence is asked for."""
+    return max((low for low in DECODER_THRESHOLDS if low < confidence), default=confidence)
+
+
 def make_detecting(
     model: Any,
     confidence: float | None,
@@ -207,8 +220,7 @@ def _decoder_options(own, confidence, iou_threshold, keep_top_k, decoder):
     given = {"iou_threshold": iou_threshold, "keep_top_k": keep_top_k}
     given = {name: value for name, value in given.items() if value is not None}
     if decoder is None:
-        threshold = max((low for low in DECODER_THRESHOLDS if low < confidence), default=confidence)
-        return {**own, "confidence_threshold": threshold, **given}, bool(given)
+        return {**own, "confidence_threshold": decoder_threshold(confidence), **given}, bool(given)
     if not isinstance(decoder, DecodeDetections):
         raise TypeError(f"decoder must be a DecodeDetections layer. Received: {type(decoder).__name__}")
     if given:

@@ -1,7 +1,7 @@
 """From sources to `Detections`: read in threads, computed in batches, returned in order."""
 
 import dataclasses
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -53,7 +53,7 @@ class Detecting:
         self.predictor.begin()
         first, waiting, count = True, [], 0  # waiting: (job, its error or (resized views, original size))
         ahead = 2 * self.batch_size if ahead is None else ahead
-        for job, future in map_ahead(self._load, jobs, workers=self.workers, ahead=ahead):
+        for job, future in map_ahead(self.load, jobs, workers=self.workers, ahead=ahead):
             try:
                 waiting.append((job, future.result()))
                 count += len(waiting[-1][1][0])
@@ -67,7 +67,12 @@ class Detecting:
                 first, count = first and not count, 0
         yield from self._finished(waiting, first)
 
-    def _load(self, job):
+    def load(self, job: Any) -> tuple[list[np.ndarray], tuple[int, int]]:
+        """Reads an image: (its views in the size of the network's input, its own height and width).
+
+        Raises:
+            ImageError: it cannot be read, or the job is such an error.
+        """
         if isinstance(job, ImageError):
             raise job
         image = read_image(job.image, name=job.name, max_pixels=self.max_pixels)
@@ -85,16 +90,16 @@ class Detecting:
                 yield loaded
             else:
                 views, size_hw = loaded
-                yield self._detections([next(rows) for _ in views], job, size_hw)
+                yield self.detections([next(rows) for _ in views], job, size_hw)
 
     def _rows(self, images, first):
         """(K, 6) rows of each image; computed in batches, since tiles may be many."""
         size = self.batch_size
         for start in range(0, len(images), size):
             batch = images[start : start + size]
-            yield from self.predictor.rows(batch, _padded_size(len(batch), size, first and len(images) <= size))
+            yield from self.predictor.rows(batch, padded_size(len(batch), size, first and len(images) <= size))
 
-    def _detections(self, views, source, size_hw):
+    def detections(self, views: Sequence[np.ndarray], source: Any, size_hw: tuple[int, int]) -> Detections:
         """`Detections` of one image from the (K, 6) rows of its views."""
         kept = [self._reported(rows) for rows in views]
         rows = kept[0] if self.tiling is None else self.tiling.merged(kept, size_hw)
@@ -115,7 +120,7 @@ def _to_pixels(boxes_xyxy, size_hw):
     return boxes_xyxy.clip(0, 1) * np.array([width, height, width, height], np.float32)
 
 
-def _padded_size(count, batch_size, first):
+def padded_size(count: int, batch_size: int, first: bool) -> int:
     """With how many images to compute: XLA and tf.function compile anew for every number.
 
     A last incomplete batch is filled up to the size that is compiled already; a run that is smaller than one

@@ -12,6 +12,7 @@ from keras_ssd.data import contact_sheet, read, write
 from keras_ssd.data.dataset import Dataset
 from keras_ssd.evaluation import collect, evaluate, read_detections
 from keras_ssd.models.opening import FACTORIES
+from keras_ssd.serving.settings import Settings
 
 FACTORY_ARGUMENTS = {name for factory in FACTORIES.values() for name in inspect.signature(factory).parameters}
 # What each command hands its options to.
@@ -31,6 +32,7 @@ CALLED = {
     "export": (keras_ssd.export, keras_ssd.open_model, read),
     "label": (keras_ssd.label, keras_ssd.open_model),
     "prune": (keras_ssd.prune, side_by_side, keras_ssd.train, keras_ssd.open_model, read, *FACTORIES.values()),
+    "serve": (Settings, keras_ssd.open_model),
     "train": (keras_ssd.train, keras_ssd.open_model, keras_ssd.data.batches, read, *FACTORIES.values()),
     "tune": (keras_ssd.tune, keras_ssd.train, keras_ssd.open_model, read, *FACTORIES.values()),
     "zoo download": (keras_ssd.zoo.download,),
@@ -40,6 +42,7 @@ CALLED = {
 SHELL_ALONE = {
     "all", "anchors", "augment", "classes", "compare", "csv_columns", "data", "decode", "detections", "export_float16",
     "first_label", "float16", "format", "int8", "json", "model", "out", "quiet", "report", "to", "traceback",
+    "host", "port", "workers",  # of a server
     "augments", "input_sizes", "rates", "widths",  # the space of `keras_ssd.tune`
 }  # fmt: skip
 OLD_NAMES = [

@@ -31,6 +31,7 @@ PACKAGES = {  # as one imports it -> (as one installs it, extra, what needs it)
     "onnxruntime": ("onnxruntime", "onnx", called("exporters.onnx.checking", "check_onnx", "a.onnx", None)),
     "openvino": ("openvino", "fast", called("engines.choosing", "choose", None, "openvino")),
     "faster_coco_eval": ("faster-coco-eval", "coco", called("evaluation.metrics.coco_library", "import_library")),
+    "uvicorn": ("uvicorn", "serve", called("serving.settings", "check_packages")),
     "optuna": ("optuna", "tune", called("tuning.study", "import_optuna")),
     "tensorboard": ("tensorboard", "tensorboard", called("training.logs.logs", "check_logs", "tensorboard")),
     "mlflow": ("mlflow", "mlflow", called("training.logs.logs", "check_logs", "mlflow")),

@@ -58,7 +58,7 @@ FLOORS = (
     ("caffe.exporter", "caffe.importer", "data"),
     ("opening",),
     ("evaluation",),
-    ("callbacks", "demonstration", "doctor", "labelling", "pruning", "smear", "training", "tuning"),
+    ("callbacks", "demonstration", "doctor", "labelling", "pruning", "serving", "smear", "training", "tuning"),
     ("benchmarking", "exporting"),
     ("cli",),
     ("__init__", "__main__"),
@@ -297,6 +297,8 @@ def test_values_wheel_holds_the_package_and_the_shelf_alone(wheel):
     assert "keras_ssd/zoo/data/catalog.toml" in names
     assert "keras_ssd/zoo/data/labels/coco.txt" in names
     assert "keras_ssd/py.typed" in names
+    page = {"index.html", "app.js", "page.css", "sources.js", "view.js"}  # of `keras-ssd serve`
+    assert {f"keras_ssd/serving/page/{name}" for name in page} <= set(names)
     weights = [name for name in names if name.endswith((".h5", ".npz", ".keras", ".pyc"))]
     assert weights == ["keras_ssd/zoo/data/weights/ssd_small.cells.h5"]
     assert wheel.stat().st_size < 5_000_000

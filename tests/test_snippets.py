@@ -21,7 +21,9 @@ from keras_ssd.training import pace
 README = ROOT / "README.md"
 PAGES = [README, *DOCS, ROOT / "examples" / "README.md"]
 HELD_BACK = re.compile(r"<!-- not run in tests: (.+) -->\n```sh\n")
-NOT_RUN = []  # (page, reason) of each block that is held back
+NOT_RUN = [  # (page, reason) of each block that is held back
+    ("serving.md", "the server runs until it is stopped; tests/test_serving.py runs the command"),
+]
 # What makes a command of the pages quick.
 SHORT = {
     "prune": ("--stop-after", "1"),

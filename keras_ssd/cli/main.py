@@ -28,6 +28,7 @@ COMMANDS = (
         "anchors",
         "convert",
         "export",
+        "serve",
         "zoo",
         "doctor",
     ),
