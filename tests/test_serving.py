@@ -47,13 +47,15 @@ def weights(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def detector(weights):
-    return ServedDetector(Settings(weights, engine="keras"))
+    opened = ServedDetector(Settings(weights, engine="keras"))
+    opened.warm_up()
+    return opened
 
 
 @contextlib.contextmanager
 def serving(detector, **options):
     """The address of a server in a thread of this process, and its application's state."""
-    settings = Settings("", **{"timeout": 5.0, **options})
+    settings = Settings("", **{"timeout": 60.0, **options})
     app = make_app(settings, detector)
     with running.bound("127.0.0.1", 0) as listening:
         server = uvicorn.Server(running.config_of(app, settings))
@@ -83,7 +85,7 @@ def encoded(size=(53, 37), kind="png", seed=0):
 
 
 def post(url, data, **options):
-    return requests.post(f"{url}/detect", data=data, timeout=30, **options)
+    return requests.post(f"{url}/detect", data=data, timeout=90, **options)
 
 
 def reason(answer, status):
@@ -112,7 +114,7 @@ def test_reference_answers_are_those_of_detect(address, model, confidence):
     assert list(plain.json()) == list(expected.to_dict())
     assert plain.json()["source"] is None
     same(plain.json(), expected)
-    form = requests.post(f"{address}/detect", files={"image": ("a b.png", data)}, params=given, timeout=30)
+    form = requests.post(f"{address}/detect", files={"image": ("a b.png", data)}, params=given, timeout=90)
     assert form.json() == plain.json() | {"source": "a b.png"}
 
 
@@ -139,13 +141,13 @@ def test_reference_many_clients_at_once_lose_nothing_and_share_batches(address, 
 
 def metrics(address):
     """{name with labels: number} of what Prometheus reads."""
-    lines = requests.get(f"{address}/metrics", timeout=30).text.splitlines()
+    lines = requests.get(f"{address}/metrics", timeout=90).text.splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
 def test_values_the_server_tells_of_itself(address):
-    assert requests.get(f"{address}/health", timeout=30).json() == {"status": "ok"}
-    told = requests.get(f"{address}/model", timeout=30).json()
+    assert requests.get(f"{address}/health", timeout=90).json() == {"status": "ok"}
+    told = requests.get(f"{address}/model", timeout=90).json()
     assert told == {
         "name": "ssd",
         "class_names": ["cat", "dog"],
@@ -153,13 +155,13 @@ def test_values_the_server_tells_of_itself(address):
         "confidence": 0.5,
         "engine": "keras",
     }
-    api = requests.get(f"{address}/openapi.json", timeout=30).json()
+    api = requests.get(f"{address}/openapi.json", timeout=90).json()
     assert set(api["paths"]) == {"/detect", "/model", "/health", "/metrics"}
     assert {"200", "400", "408", "413", "422", "429", "503"} <= set(api["paths"]["/detect"]["post"]["responses"])
-    docs = requests.get(f"{address}/docs", timeout=30).text
+    docs = requests.get(f"{address}/docs", timeout=90).text
     assert re.findall(r"(?:src|href)=\"(https?://[^\"]+)", docs) == []  # it works without a network
     for name in ("", "app.js", "view.js", "sources.js", "page.css"):
-        assert requests.get(f"{address}/{name}", timeout=30).status_code == 200
+        assert requests.get(f"{address}/{name}", timeout=90).status_code == 200
 
 
 def bomb(width, height):
@@ -208,13 +210,13 @@ def test_rejects_arguments_in_words(address, given):
 def test_rejects_forms_without_a_file(address):
     wrong = {"content-type": "multipart/form-data"}
     assert "The form cannot be read" in reason(post(address, b"x", headers=wrong), 400)
-    assert "curl -F image=@" in reason(requests.post(f"{address}/detect", files={"a": (None, "b")}, timeout=30), 400)
+    assert "curl -F image=@" in reason(requests.post(f"{address}/detect", files={"a": (None, "b")}, timeout=90), 400)
 
 
 def raw(address, head, *parts, pause=0.0):
     """What a server sends to a client that sends these bytes one by one, until it closes."""
     host, port = address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as client:
+    with socket.create_connection((host, int(port)), timeout=90) as client:
         client.sendall(head)
         with contextlib.suppress(OSError):  # the server may close before all is sent
             for part in parts:
@@ -256,7 +258,7 @@ def test_rejects_a_connection_that_sends_no_request(detector, monkeypatch):
         assert raw(url, b"POST /detect HT") == b""
         with requests.Session() as session:  # one that is used stays open
             for _ in range(4):
-                assert session.post(f"{url}/detect", encoded(), timeout=30).status_code == 200
+                assert session.post(f"{url}/detect", encoded(), timeout=90).status_code == 200
                 time.sleep(0.1)
 
 
@@ -284,7 +286,7 @@ def test_rejects_more_than_the_queue_holds_and_recovers(detector):
         refused = post(url, encoded())
         assert "2 requests are worked on or wait" in reason(refused, 429)
         assert refused.headers["retry-after"] == "1"
-        assert requests.get(f"{url}/health", timeout=30).status_code == 200
+        assert requests.get(f"{url}/health", timeout=90).status_code == 200
         slow.go_on.set()
         assert [one.result().status_code for one in held] == [200, 200]
         assert post(url, encoded()).status_code == 200
@@ -310,11 +312,11 @@ def test_rejects_clients_without_the_token(detector):
     with serving(detector, token="sesame") as url:
         for headers in ({}, {"Authorization": "Bearer sesam"}, {"Authorization": "Basic sesame"}):
             assert "Authorization: Bearer" in reason(post(url, encoded(), headers=headers), 401)
-            assert requests.get(f"{url}/metrics", headers=headers, timeout=30).status_code == 401
+            assert requests.get(f"{url}/metrics", headers=headers, timeout=90).status_code == 401
         given = {"Authorization": "Bearer sesame"}
         assert post(url, encoded(), headers=given).status_code == 200
-        assert requests.get(f"{url}/health", timeout=30).status_code == 200
-        assert requests.get(url, timeout=30).status_code == 200
+        assert requests.get(f"{url}/health", timeout=90).status_code == 200
+        assert requests.get(url, timeout=90).status_code == 200
 
 
 def test_values_an_image_that_fails_takes_no_other_with_it():
@@ -343,6 +345,14 @@ def test_values_an_image_that_fails_takes_no_other_with_it():
     assert sizes in ([1, 3, 1], [2, 3], [3, 2])
 
 
+def wait_for(url):
+    """Returns when the server answers; workers import a backend and open the model first."""
+    for _ in range(60):
+        with contextlib.suppress(requests.RequestException):
+            return requests.get(f"{url}/health", timeout=5)
+    return pytest.fail(f"{url} does not answer")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_values_the_command_serves_until_it_is_told_to_stop(weights, workers, model):
@@ -355,14 +365,15 @@ def test_values_the_command_serves_until_it_is_told_to_stop(weights, workers, mo
             url = re.search(r"http://127\.0\.0\.1:\d+", said)[0]
             assert said.startswith("ssd (keras")
             headers = {"Authorization": "Bearer t"}
+            wait_for(url)
             [expected] = model.detect(encoded(), confidence=0.4)
             for _ in range(4):
                 same(post(url, encoded(), params={"confidence": 0.4}, headers=headers).json(), expected)
-            text = requests.get(f"{url}/metrics", headers=headers, timeout=30).text
+            text = requests.get(f"{url}/metrics", headers=headers, timeout=90).text
             assert 'keras_ssd_requests_total{status="200"} 4.0' in text
         finally:
             process.terminate()
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=180)
     assert (process.returncode, out.strip()) == (0, "stopped"), err
 
 

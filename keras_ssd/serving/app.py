@@ -70,19 +70,19 @@ class Server:
 
     async def detect(self, request: Request, confidence: float | None, classes: str | None) -> dict[str, Any]:
         """The JSON of the image that a request holds."""
-        confidence = self.detector.confidence if confidence is None else confidence
+        lowest: float = self.detector.confidence if confidence is None else confidence
         class_ids = self._class_ids(classes)
         with self.place():
             data, name = await image_of(request, self.settings)
             try:
                 async with asyncio.timeout(self.settings.timeout):
                     loaded = await self._load(data, name)
-                    rows = await self.batcher.rows(loaded.image, confidence)
+                    rows = await self.batcher.rows(loaded.image, lowest)
             except TimeoutError:
                 raise HTTPException(
                     503, f"No answer within {self.settings.timeout:g} seconds; the server has too much to do."
                 ) from None
-        found = self.detector.detections(rows, loaded, confidence, class_ids)
+        found = self.detector.detections(rows, loaded, lowest, class_ids)
         self.metrics.found(len(found))
         return found.to_dict()
 
