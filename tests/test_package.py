@@ -300,8 +300,9 @@ def test_values_wheel_holds_the_package_and_the_shelf_alone(wheel):
     page = {"index.html", "app.js", "page.css", "sources.js", "view.js"}  # of `keras-ssd serve`
     assert {f"keras_ssd/serving/page/{name}" for name in page} <= set(names)
     weights = [name for name in names if name.endswith((".h5", ".npz", ".keras", ".pyc"))]
-    assert weights == ["keras_ssd/zoo/data/weights/ssd_small.cells.h5"]
-    assert wheel.stat().st_size < 5_000_000
+    shipped = {"small_body.distilled.h5", "ssd_small.cells.h5"}
+    assert set(weights) == {f"keras_ssd/zoo/data/weights/{name}" for name in shipped}
+    assert wheel.stat().st_size < 7_500_000
     assert "Name: keras-ssd" in metadata
     assert "keras-ssd = keras_ssd.cli:main" in commands
 
