@@ -26,7 +26,7 @@ CALLED = {
     "data convert": (read, write),
     "data show": (read, contact_sheet, Dataset.sample),
     "demo": (keras_ssd.demo,),
-    "detect": (keras_ssd.detect, keras_ssd.open_model),
+    "detect": (keras_ssd.detect, keras_ssd.video.track, keras_ssd.open_model),
     "doctor": (keras_ssd.open_model,),
     "evaluate": (evaluate, collect, read, read_detections, keras_ssd.open_model),
     "export": (keras_ssd.export, keras_ssd.open_model, read),
@@ -43,6 +43,7 @@ SHELL_ALONE = {
     "all", "anchors", "augment", "classes", "compare", "csv_columns", "data", "decode", "detections", "export_float16",
     "first_label", "float16", "format", "int8", "json", "model", "out", "quiet", "report", "to", "traceback",
     "host", "port", "workers",  # of a server
+    "count_line", "show", "trace", "track", "zone",  # what a video is made into
     "augments", "input_sizes", "rates", "widths",  # the space of `keras_ssd.tune`
 }  # fmt: skip
 OLD_NAMES = [
@@ -58,6 +59,7 @@ OLD_NAMES = [
     ("data show", ["x", "--labels", "voc"], "class_names", "voc"),
     ("detect", ["x", "-w", "y", "--iou", "0.4"], "iou_threshold", 0.4),
     ("detect", ["x", "-w", "y", "--labels", "voc"], "class_names", "voc"),
+    ("detect", ["x", "-w", "y", "--fps", "5"], "frame_rate", 5.0),
     ("doctor", ["x", "--labels", "voc"], "class_names", "voc"),
     ("evaluate", ["x", "--iou", "0.4"], "iou_threshold", 0.4),
     ("evaluate", ["x", "--labels", "voc"], "class_names", "voc"),

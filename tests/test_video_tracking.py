@@ -194,7 +194,7 @@ def test_values_other_formats_and_a_folder_of_frames(tmp_path, capsys):
     for number in range(6):
         Image.fromarray(image_at(number)).save(frames / f"{number}.png")
     out = tmp_path / "found"
-    assert run(frames, "--out", out, "--track", "--fps", "5", "--format", "mot,gif,jsonl") == 0
+    assert run(frames, "--out", out, "--track", "--frame-rate", "5", "--format", "mot,gif,jsonl") == 0
     assert sorted(path.name for path in out.iterdir()) == ["frames.gif", "frames.jsonl", "frames.txt"]
     assert [one.track_ids.tolist() for one in read_mot(out / "frames.txt")] == [[]] + [[1, 2]] * 5
     assert len(list(open_video(out / "frames.gif"))) == 6

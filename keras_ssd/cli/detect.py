@@ -72,7 +72,7 @@ An image, a frame or a part of a video that cannot be read is named on standard
 error, the others are done, and the exit code is 1. It is 0 when all went well
 and 2 when nothing could be done.
 """
-ARGUMENTS = {"weights_classes": "--class-names", "frame_rate": "--fps"}  # of Python, and their options
+ARGUMENTS = {"weights_classes": "--class-names"}  # of Python, and their options
 
 
 def add_parser(commands: Commands) -> None:

@@ -11,7 +11,19 @@ from typing import Any
 from keras_ssd.cli.arguments import FORMATS, VIDEO_FORMATS, coordinates, count, moment, positive
 
 # Options that make videos of folders, patterns and GIFs, which are images without them.
-_OF_VIDEOS = ("track", "show", "stride", "start", "end", "fps", "count_line", "zone", "per_class", "trace", "reconnect")
+_OF_VIDEOS = (
+    "track",
+    "show",
+    "stride",
+    "start",
+    "end",
+    "frame_rate",
+    "count_line",
+    "zone",
+    "per_class",
+    "trace",
+    "reconnect",
+)
 
 
 def add_video_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +39,9 @@ def add_video_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stride", type=count, metavar="N", help="take every Nth frame (default: 1)")
     group.add_argument("--start", type=moment, metavar="TIME", help="begin there: seconds, or 1:30")
     group.add_argument("--end", type=moment, metavar="TIME", help="end there")
-    group.add_argument("--fps", type=positive, metavar="RATE", help="frames per second of a folder (default: 30)")
+    group.add_argument(
+        "--frame-rate", "--fps", type=positive, metavar="RATE", help="frames per second of a folder (default: 30)"
+    )
     group.add_argument(
         "--reconnect",
         type=_whole,
@@ -180,7 +194,7 @@ class _Work:
         from keras_ssd.video import TrackDrawing, open_video
 
         self._args, self._log, self._window, self._source = args, log, window, source
-        chosen = {"stride": args.stride or 1, "start": args.start, "end": args.end, "frame_rate": args.fps}
+        chosen = {"stride": args.stride or 1, "start": args.start, "end": args.end, "frame_rate": args.frame_rate}
         self.video = open_video(source, reconnect=5 if args.reconnect is None else args.reconnect, **chosen)
         self._lines = [CountLine(*points) for points in args.count_line or ()]
         self._zones = [CountZone(points) for points in args.zone or ()]
