@@ -35,7 +35,7 @@ def test_values_from_a_folder_of_images_to_a_detector(folder, capsys):
         "--weights ssd_mobilenet_v1.coco",
         "images             8 to train on, 8 objects: bright 4, dark 4",
         "validation         4 images, 4 objects, the split val",
-        "epochs             2 of 1 steps of 8 images, fewer if 10 in a row bring no better AP",
+        "epochs             2 of 1 steps of 8 images, fewer if 10 in a row stay 0.005 below the best AP",
         "schedule           small-data: highest rate 0.002",
         "augmentation       light, seed 0, mixed_bfloat16",
         "expected end       in ",

@@ -185,8 +185,8 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
 
     labels, kind, classes = class_names(args.weights_classes), args.model, train_set.classes
     spec, start = _anchor_file(args), starting_weights(args)
-    whole = start and is_file(start) and start.lower().endswith(".keras")
-    if whole or (start and is_described(start, kind)):
+    whole = start is not None and is_file(start) and start.lower().endswith(".keras")
+    if start is not None and (whole or is_described(start, kind)):
         for name in ("anchors", "input_size", "width"):
             if getattr(args, name) and not (name == "anchors" and spec):
                 what = "a .keras model" if whole else "the network of these weights"

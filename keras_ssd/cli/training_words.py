@@ -128,7 +128,7 @@ def _validation(data):
 
 
 def _patience(plan):
-    return "" if plan.patience is None else f", fewer if {plan.patience} in a row bring no better AP"
+    return "" if plan.patience is None else f", fewer if {plan.patience} in a row stay 0.005 below the best AP"
 
 
 def _end(seconds):

@@ -1,7 +1,7 @@
 """The image of a request: its bytes, within limits of size and time."""
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncGenerator
 
 from fastapi import HTTPException, Request
 from starlette.datastructures import UploadFile
@@ -56,7 +56,7 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 async def _of_form(request, body):
-    async def whole() -> Any:
+    async def whole() -> AsyncGenerator[bytes, None]:
         yield body
 
     try:

@@ -108,5 +108,5 @@ def share_of_rate(model: SSD) -> float:
 
 
 def patience(epochs: int) -> int:
-    """Number of epochs without a better measurement after which a training ends."""
+    """Number of epochs in a row that are all worse than the one to keep, after which a training ends."""
     return max(10, math.ceil(PATIENCE * epochs))

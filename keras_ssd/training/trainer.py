@@ -37,7 +37,7 @@ class Plan:
         settings: `Settings`; where only the time was given, with as many epochs as fit into it.
         steps: per epoch.
         every: epochs from one measurement on the validation set to the next.
-        patience: epochs without a better measurement after which it ends; None for all epochs.
+        patience: it ends after so many epochs that are more than 0.005 AP below the best; None for all epochs.
         seconds: the longest time that it will take, measured on a few steps; None where they were not timed.
     """
 
@@ -125,7 +125,7 @@ def train(
             learn to do with it. The model stays an ordinary one in float32. Validation measures the rounding network.
         minutes: the longest time of the training; it times a few steps and does as many epochs as fit. The schedule of
             the learning rate ends with them. With `epochs` too, these are the most.
-        patience: end when so many epochs brought no better measurement on the validation set; None for all epochs.
+        patience: end after so many epochs in a row whose AP is more than 0.005 below the best; None for all epochs.
         loss: `SSDLoss`; None is the recipe's.
         resume: go on from the checkpoint in `out`, with the same settings.
         stop_after: end after this epoch, to be resumed later; the schedule is still made for all `epochs`.

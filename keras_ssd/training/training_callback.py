@@ -51,7 +51,7 @@ class TrainingCallback(keras.callbacks.Callback):
         facts: dictionary of what must be the same when the training is resumed.
         epochs: of the whole training.
         every: epochs from one measurement on the validation set to the next; the last epoch is always measured.
-        patience: epochs without a better measurement after which the training ends; None for all epochs.
+        patience: the training ends after so many epochs that are more than 0.005 AP below the best; None: it does not.
         measured: the model that is measured on the validation set, where that is not `kept`: a copy of its layers.
 
     Attributes:
@@ -102,15 +102,14 @@ class TrainingCallback(keras.callbacks.Callback):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing is left to do: all epochs are done, or the last `patience` ones brought nothing better."""
+        """Whether all epochs are done, or the last `patience` ones are worse than the one to keep."""
         if self.epochs_done >= self.epochs:
             return True
         measured = [row for row in self.rows if math.isfinite(row.get("val_mAP", math.nan))]
         if self.patience is None or not measured:
             return False
-        start = [] if self.start is None else [{"epoch": 0, "val_mAP": self.start}]
-        best = max([*start, *measured], key=lambda row: row["val_mAP"])
-        return measured[-1]["epoch"] - best["epoch"] >= self.patience
+        kept = kept_row(self.rows, self.start)
+        return measured[-1]["epoch"] - (0 if kept is None else kept["epoch"]) >= self.patience
 
     def measure_start(self) -> None:
         """Measures the weights that the training begins with."""
