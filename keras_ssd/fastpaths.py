@@ -82,7 +82,8 @@ def states_of(variables: Sequence[Any]) -> list[Any] | None:
         return None
     import tensorflow as tf
 
-    read = [tf.raw_ops.ReadVariableOp(resource=one.value.handle, dtype=one.value.dtype) for one in variables]
+    values = [variable.value for variable in variables]
+    read = [tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype) for value in values]
     try:
         return [_Buffer(tensor) for tensor in read]
     except (TypeError, ValueError, BufferError):  # a variable elsewhere than in this processor's memory

@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
@@ -26,10 +27,16 @@ def map_ahead(
     Yields:
         (item, future) in the order of the items; `future.result()` waits, and raises what `work` raised.
     """
+    items = iter(items)
+    first = list(itertools.islice(items, 2 if ahead else 1))
+    if len(first) < 2 and ahead:  # starting a thread takes longer than it saves
+        for item in first:
+            yield item, _done(work, item)
+        return
     pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="keras_ssd-read")
     waiting = collections.deque()
     try:
-        for item in items:
+        for item in itertools.chain(first, items):
             waiting.append((item, pool.submit(work, item)))
             if len(waiting) > ahead:
                 yield waiting.popleft()
@@ -37,6 +44,16 @@ def map_ahead(
             yield waiting.popleft()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(work, item):
+    """A future that holds what `work` gives or raises."""
+    future = concurrent.futures.Future()
+    try:
+        future.set_result(work(item))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 def read_ahead(items: Iterable[Any], ahead: int) -> Generator[Any, None, None]:

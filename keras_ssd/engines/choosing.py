@@ -1,6 +1,7 @@
 """Which engine computes a model."""
 
 import os
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +191,9 @@ def _why_keras(model):
     return None
 
 
+_refusals: Any = weakref.WeakKeyDictionary()  # model -> {engine: why not, or None}: its layers stay the same
+
+
 def _why_not(model, engine):
     """Why `auto` passes an engine over, as words; None where it serves."""
     missing = engine.missing()
@@ -197,6 +201,13 @@ def _why_not(model, engine):
         return f"not installed: {', '.join(missing)}"
     if engine.name in NEVER_CHOSEN:
         return "it would have to convert the model first, which takes long; it is for .tflite files"
+    known = _refusals.setdefault(model, {})
+    if engine.name not in known:
+        known[engine.name] = _refusal(model, engine)
+    return known[engine.name]
+
+
+def _refusal(model, engine):
     try:
         engine.refuses(model)
     except (ExportError, TypeError, ValueError) as error:
