@@ -91,7 +91,7 @@ class FakeQuantize(keras.layers.Layer):
             self.high.assign(high)
             self.seen.assign(self.seen + 1)
         else:
-            kept = [ops.convert_to_tensor(each) for each in (self.low, self.high)]
+            kept = [ops.convert_to_tensor(each, each.dtype) for each in (self.low, self.high)]
             low, high = (ops.where(self.seen > 0, was, own) for was, own in zip(kept, (low, high), strict=True))
         return rounded_map(inputs, low, high)
 

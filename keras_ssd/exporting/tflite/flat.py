@@ -1,6 +1,8 @@
 """A file of TensorFlow Lite, taken apart, changed and put together again by the schema's own Python classes."""
 
+import errno
 import importlib.util
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,7 +99,13 @@ class FlatModel:
         return len(self.model.operatorCodes) - 1
 
     def output(self, name: str) -> int:
-        """The tensor that the first signature calls so."""
+        """The tensor that the first signature calls so.
+
+        Raises:
+            OSError: there is no signature: TensorFlow's converter could not write its temporary files, and went on.
+        """
+        if not self.model.signatureDefs:
+            raise OSError(errno.ENOSPC, "TensorFlow's converter could not write its files", tempfile.gettempdir())
         found = {one.name.decode(): one.tensorIndex for one in self.model.signatureDefs[0].outputs}
         return found[name]
 
