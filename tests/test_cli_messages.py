@@ -17,9 +17,9 @@ PACKAGE = Path(keras_ssd.__file__).parent
 # Coordinates of a box are told as xmin=3 everywhere.
 PYTHON = re.compile(r"(?!xmin|ymin|xmax|ymax)(?<![-\w/?&{'\"])[a-z_][a-z_0-9]*=(?!=)|`[a-z_]+=|=\[\.\.\.\]")
 OPTION = re.compile(r"(?:^|[\s`'(])--[a-z][a-z-]+")
-OTHER_PROGRAMS = re.compile(
-    r"\b(?:fiftyone|datum) convert\b.*|--output-type fiftyone.*", re.DOTALL
-)  # as one types them
+OTHER_PROGRAMS = re.compile(  # as one types them
+    r"\b(?:fiftyone|datum) convert\b.*|--output-type fiftyone.*|\bcurl --data-binary\b", re.DOTALL
+)
 
 
 @pytest.fixture(scope="module")

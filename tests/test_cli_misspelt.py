@@ -14,7 +14,7 @@ MISSPELT = [
     ("detect DATA -w ssd_smal.cells", "Did you mean 'ssd_small.cells'?"),
     ("detect DATA -w cells --model ssd_smal", "Did you mean 'ssd_small' or"),
     ("detect DATA -w cells --class-names coc", "Unknown label set 'coc'. Did you mean 'coco'"),
-    ("detect DATA -w cells --format jso --out OUT", "Unknown format 'jso'. Did you mean 'json'? Known: images, json"),
+    ("detect DATA -w cells --format jso --out OUT", "Unknown format 'jso'. Did you mean 'json' or 'jsonl'?"),
     ("detect DATA -w FOLDER/mnie.keras", "Did you mean FOLDER/mine.keras"),
     ("train DATA --out OUT --weights cels", "Did you mean 'ssd_small.cells'?"),
     ("train DATA --out OUT --weights FOLDER/mnie.keras", "Did you mean FOLDER/mine.keras"),

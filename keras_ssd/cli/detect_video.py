@@ -28,9 +28,7 @@ _OF_VIDEOS = (
 
 def add_video_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options for videos."""
-    group = parser.add_argument_group(
-        "videos", "with any of these options a folder, a pattern or a GIF is a video too, of the frames in it"
-    )
+    group = parser.add_argument_group("videos", "with any of these a folder, a pattern or a GIF is a video too")
     group.add_argument("--track", action="store_true", help="follow objects from frame to frame and number them")
     group.add_argument(
         "--per-class", action="store_true", default=None, help="--track: an object never changes its class"

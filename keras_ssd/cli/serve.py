@@ -17,8 +17,8 @@ from keras_ssd.cli.backend import quiet_first_operation
 from keras_ssd.cli.parsing import Commands, notes
 
 DESCRIPTION = """\
-Serve a detector over HTTP: POST an image to /detect, and get JSON. The page at /
-is for people: drop or paste an image, and choose confidence and classes."""
+Serve a detector over HTTP: POST an image to /detect, and get JSON. The page at
+/ is for people: drop or paste an image, and choose confidence and classes."""
 
 EPILOG = """\
 examples:
@@ -40,8 +40,8 @@ Requests that come at the same time are computed together. Refusals are
 {"detail": reason}: 400 no image, 401 no token, 408 too slow, 413 too large,
 422 wrong arguments, 429 too many requests, 503 no answer in time.
 
-Ctrl+C or SIGTERM answers what is in flight, and ends with exit code 0. The server
-needs the extra `serve`: pip install 'keras-ssd[serve]'
+Ctrl+C or SIGTERM answers what is in flight, and ends with exit code 0. The
+server needs the extra `serve`: pip install 'keras-ssd[serve]'
 """
 ARGUMENTS = {"max_bytes": "--max-bytes", "weights_classes": "--class-names"}
 TOKEN = "KERAS_SSD_TOKEN"  # of the environment, which other users of the machine do not see

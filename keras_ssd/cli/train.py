@@ -54,9 +54,8 @@ which recipe:
                sixths
 
 files in the output folder:
-  model.keras      the model to use: of the epochs within 0.005 AP of the best on
-                   the validation set the latest, or the last without such a
-                   set
+  model.keras      the model to use: the latest epoch within 0.005 AP of the
+                   best on the validation set, or the last without such a set
   last.keras       the model after the last epoch
   checkpoint.h5    what --resume goes on from, written after each epoch
   log.csv          loss, its parts, learning rate and validation mAP of each

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-DESCRIPTION = "Finds objects in images. Answers have the fields of `keras-ssd detect --format json`."
+DESCRIPTION = "Finds objects in images. Answers have the fields of the JSON that `keras-ssd detect` writes."
 
 
 class Found(BaseModel):
