@@ -24,7 +24,7 @@ def asked(**given):
         ("weights", "model", "width", "anchors", "input_size", "freeze", "weights_classes", "learning_rate")
     )
     rest = {"epochs": 1, "minutes": None, "patience": None, "batch_size": 1, "recipe": "small-data"}
-    more = {"augment": "none", "seed": 0, "precision": "float32"}
+    more = {"augment": "none", "seed": 0, "precision": "float32", "qat": False}
     return argparse.Namespace(**{**usual, **rest, **more, **given})
 
 
