@@ -350,7 +350,7 @@ def test_rejects_in_the_shell(training_folder, capsys, monkeypatch):
         return capsys.readouterr().err
 
     assert "needs validation images" in said("--validation", "none")
-    assert "--widths is for ssd_small from nothing, and cannot be given for trained weights." in said(
+    assert "--widths is for ssd_small with new heads, and cannot be given for trained weights." in said(
         "--weights", "toy.keras", "--widths", "1"
     )
     assert "Unknown augmentation 'lihgt'. Did you mean 'light'" in said("--augments", "lihgt")
