@@ -123,5 +123,5 @@ def test_values_errors_of_memory_advise_only_options_that_the_command_has(error)
         assert named <= {option for action in leaf._actions for option in action.option_strings}, leaf.prog
         advised += [leaf.prog] if "--batch-size" in named else []
     assert sorted(advised) == [
-        f"keras-ssd {name}" for name in ("benchmark", "detect", "evaluate", "label", "prune", "train", "tune")
+        f"keras-ssd {name}" for name in ("benchmark", "detect", "evaluate", "label", "prune", "serve", "train", "tune")
     ]

@@ -180,7 +180,7 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
     from keras_ssd import models
     from keras_ssd.models.composing import freeze_layers
     from keras_ssd.models.opening import FACTORIES
-    from keras_ssd.models.weights import find_entry, is_file, read_weights
+    from keras_ssd.models.weights import is_file
     from keras_ssd.opening import is_described, open_model
 
     labels, kind, classes = class_names(args.weights_classes), args.model, train_set.classes
@@ -198,7 +198,7 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
             model = _reanchored(model, spec)
         freeze_layers(model, args.freeze or ())
         return model
-    of = start and (read_weights(start).kind if is_file(start) else find_entry(start, None).model)
+    of = _network_of(start, kind)
     kind = kind or ("ssd_small" if of in (None, "small_body") else of)
     fresh = of in (None, "small_body")
     # Weights of the catalogue have heads for anchors of their own; those of the file come after them.
@@ -221,6 +221,23 @@ def build_model(args: argparse.Namespace, train_set: "Dataset") -> Any:
         raise ValueError(f"--width is of ssd_small alone, and cannot be given for {kind}.")
     model = FACTORIES[kind](classes=classes, **options)
     return _reanchored(model, spec) if warm else model
+
+
+def _network_of(start, kind):
+    """The network that starting weights belong to: a detector, "small_body", or None without any.
+
+    `kind` is the detector that was asked for, or None; only `ssd_small` takes weights of a backbone with other names.
+    """
+    from keras_ssd import zoo
+    from keras_ssd.models.weights import find_entry, is_file, read_weights
+
+    if start is None:
+        return None
+    if is_file(start):
+        return read_weights(start).kind if kind in (None, "ssd_small") else kind
+    if any(start in (entry.tag, entry.name) for entry in zoo.entries(model="small_body")):
+        return "small_body"
+    return kind or find_entry(start, None).model
 
 
 def _chosen_for(train_set, args, spec):
