@@ -50,7 +50,7 @@ def write(model: Any, path: Path, options: ExportOptions) -> Written:
     source = path.with_name(MADE_FROM)
     try:
         source.write_bytes(proto.SerializeToString())
-        made = openvino.convert_model(str(source))
+        made = openvino.Core().read_model(str(source))  # `convert_model` does the same, and tells Intel of it
         for operation in made.get_ops():
             if operation.get_type_name() == "TopK":  # of equal scores the first one wins, as ONNX has it
                 operation.set_attribute("stable", True)
