@@ -128,6 +128,8 @@ LARGE = ("ssd_mobilenet_v1", "ssdlite320", "mobilenet_v2", "mobilenet_v3")
 
 
 @pytest.mark.numerical
+# Keras 3.12 warns on PyTorch that a transposed convolution may round its padding otherwise.
+@pytest.mark.filterwarnings("ignore:(?s).*inconsistencies across backends:UserWarning")
 @pytest.mark.parametrize("net", [pytest.param(n, marks=[pytest.mark.slow] * (n in LARGE)) for n in NETS])
 def test_reference_channels_without_weights_change_nothing(net):
     assert_zeros_can_go(NETS[net]())
@@ -216,7 +218,7 @@ class Foreign(layers.Layer):
     """Does something with channels that nobody knows."""
 
     def call(self, inputs):
-        return inputs[..., ::-1]
+        return keras.ops.flip(inputs, -1)
 
 
 def foreign_body():
