@@ -4,11 +4,11 @@ import argparse
 import contextlib
 from pathlib import Path
 
-from keras_ssd.cli.arguments import add_class_names, class_names, count, name_list, opened, output_file
+from keras_ssd.cli.arguments import add_class_names, class_names, count, name_list, opened
 from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.run_record import write_run
 from keras_ssd.cli.train import add_augment, add_data_arguments, add_training_arguments, told
-from keras_ssd.cli.training_setup import check_names, read_datasets, settings_of
+from keras_ssd.cli.training_setup import check_options, read_datasets, settings_of
 
 DESCRIPTION = """\
 Remove the channels of a trained detector that matter least, train the smaller
@@ -81,13 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_ssd.pruning import prune
     from keras_ssd.training import train
 
-    if args.export_float16:
-        output_file(args.export_float16, (".h5", ".hdf5"), "--export-float16")
-    if args.epochs and args.minutes:
-        raise ValueError("Give --epochs or --minutes, not both: the second works out the first.")
-    if args.calibrate and args.validation_set == "none":
-        raise ValueError("--calibrate needs validation images, and --validation none leaves none.")
-    check_names(args)
+    check_options(args)
     whole = opened(args.weights, class_names=class_names(args.weights_classes))
     data = _of_classes(read_datasets(args), whole, args)
     print(data.training.report())

@@ -35,14 +35,12 @@ def prepare_folder(folder: str | os.PathLike[str]) -> Path:
     return folder
 
 
-class _TextResults:
-    """A text file in the output folder that gets its name when it is finished."""
+class TextFile:
+    """A text file that gets its name when it is finished."""
 
-    name: str = ""
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, path: Path) -> None:
         self._stack = contextlib.ExitStack()
-        temporary = self._stack.enter_context(replacing(folder / self.name))
+        temporary = self._stack.enter_context(replacing(path))
         file = open(temporary, "w", encoding="utf-8", newline="")  # noqa: SIM115
         self._file = self._stack.enter_context(file)
 
@@ -53,6 +51,15 @@ class _TextResults:
         """Closes and removes the temporary file."""
         with contextlib.suppress(_Discarded), self._stack:
             raise _Discarded
+
+
+class _TextResults(TextFile):
+    """A text file in the output folder."""
+
+    name: str = ""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / self.name)
 
 
 class JsonResults(_TextResults):

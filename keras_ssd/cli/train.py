@@ -13,13 +13,12 @@ from keras_ssd.cli.arguments import (
     class_words,
     count,
     name_list,
-    output_file,
     positive,
     size,
 )
 from keras_ssd.cli.parsing import Commands, notes
 from keras_ssd.cli.run_record import write_run
-from keras_ssd.cli.training_setup import BATCH, build_model, check_names, read_datasets, settings_of
+from keras_ssd.cli.training_setup import BATCH, build_model, check_options, read_datasets, settings_of
 
 DESCRIPTION = """\
 Train a detector on your own images.
@@ -224,13 +223,7 @@ def run(args: argparse.Namespace) -> int:
     from keras_ssd.cli.training_words import table
     from keras_ssd.training import train
 
-    if args.export_float16:
-        output_file(args.export_float16, (".h5", ".hdf5"), "--export-float16")
-    if args.epochs and args.minutes:
-        raise ValueError("Give --epochs or --minutes, not both: the second works out the first.")
-    if args.calibrate and args.validation_set == "none":
-        raise ValueError("--calibrate needs validation images, and --validation none leaves none.")
-    check_names(args)
+    check_options(args)
     data = read_datasets(args)
     print(data.training.report())
     print(f"validation: {data.validation.report()}" if data.validation is not None else "validation: none")

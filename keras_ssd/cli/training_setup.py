@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_ssd.cli.arguments import check_weights, class_names
+from keras_ssd.cli.arguments import check_weights, class_names, output_file
 from keras_ssd.names import unknown_name
 
 if TYPE_CHECKING:
@@ -33,6 +33,21 @@ class Data:
     training: "Dataset"
     validation: "Dataset | None"
     how: str
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuses options that do not go together, and misspelt names, before the data are read.
+
+    Raises:
+        ValueError, OSError: as `check_names`; or options that exclude each other.
+    """
+    if args.export_float16:
+        output_file(args.export_float16, (".h5", ".hdf5"), "--export-float16")
+    if args.epochs and args.minutes:
+        raise ValueError("Give --epochs or --minutes, not both: the second works out the first.")
+    if args.calibrate and args.validation_set == "none":
+        raise ValueError("--calibrate needs validation images, and --validation none leaves none.")
+    check_names(args)
 
 
 def check_names(args: argparse.Namespace) -> None:

@@ -1,6 +1,5 @@
 """What `keras-ssd detect` writes of a video, one class per format. A file has its name only when it is whole."""
 
-import contextlib
 import json
 import os
 import re
@@ -8,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_ssd.replacing import replacing
+from keras_ssd.cli.results import TextFile
 
 if TYPE_CHECKING:
     from keras_ssd.detections import Detections
@@ -59,41 +58,20 @@ class DrawnVideo:
         self._writer.discard()
 
 
-class _Lines:
-    """A text file that grows by frames."""
-
-    def __init__(self, path: Path) -> None:
-        self._stack = contextlib.ExitStack()
-        temporary = self._stack.enter_context(replacing(path))
-        file = open(temporary, "w", encoding="utf-8", newline="\n")  # noqa: SIM115
-        self._file = self._stack.enter_context(file)
-
-    def finish(self) -> None:
-        self._stack.close()
-
-    def discard(self) -> None:
-        with contextlib.suppress(_Discarded), self._stack:
-            raise _Discarded
-
-
-class JsonLines(_Lines):
+class JsonLines(TextFile):
     """A line of JSON per frame, as `Detections.to_dict` makes it, with the counts of lines and zones."""
 
     def add(self, found: "Detections", drawn: Any, counts: dict[str, Any]) -> None:
         self._file.write(json.dumps({**found.to_dict(), **counts}, ensure_ascii=False) + "\n")
 
 
-class MotLines(_Lines):
+class MotLines(TextFile):
     """MOTChallenge's text: a line per tracked object and frame."""
 
     def add(self, found: "Detections", drawn: Any, counts: dict[str, Any]) -> None:
         from keras_ssd.tracking.mot import mot_lines
 
         self._file.writelines(mot_lines(found, found.frame or 0))
-
-
-class _Discarded(Exception):
-    """Ends the blocks of a file that is not to be kept."""
 
 
 RESULTS = {"video": DrawnVideo, "gif": DrawnVideo, "jsonl": JsonLines, "mot": MotLines}
